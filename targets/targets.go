@@ -1,0 +1,192 @@
+// Package targets holds the words that every part of cachedrill shares: what is asked of a target
+// ([Request]), what it answers ([Reply]), what the harness saw ([Operation]) and what the source of
+// truth did ([Commit], [Load]). It holds no behaviour beyond naming these things.
+//
+// All times are offsets from one monotonic start that the harness chose; they are comparable with
+// each other within a drill, and with nothing else.
+package targets
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+)
+
+// Key names one cached thing in the words of the user, not in the words of any cache. Two keys are
+// the same thing exactly when all fields are equal. Dimensions that a family does not vary by are
+// empty.
+type Key struct {
+	Family   string
+	ID       string
+	Tenant   string
+	Locale   string
+	Currency string
+	Variant  string
+}
+
+// String gives the key as evidence shows it, e.g. "product:17 (tenant t3, locale de)".
+func (k Key) String() string {
+	var b strings.Builder
+	b.WriteString(k.Family)
+	b.WriteByte(':')
+	b.WriteString(k.ID)
+	sep := " ("
+	for _, d := range [...]struct{ name, value string }{
+		{"tenant", k.Tenant}, {"locale", k.Locale}, {"currency", k.Currency}, {"variant", k.Variant},
+	} {
+		if d.value != "" {
+			b.WriteString(sep + d.name + " " + d.value)
+			sep = ", "
+		}
+	}
+	if sep == ", " {
+		b.WriteByte(')')
+	}
+	return b.String()
+}
+
+// Kind says what an operation does to its key.
+type Kind uint8
+
+// The kinds of operation.
+const (
+	Read Kind = iota
+	Write
+)
+
+// String gives the kind as the label "kind" shows it.
+func (k Kind) String() string {
+	switch k {
+	case Read:
+		return "read"
+	case Write:
+		return "write"
+	}
+	return "invalid"
+}
+
+// Request is one operation as asked of a target.
+type Request struct {
+	Seq     uint64 // the operation's number within the drill; 0 is the first
+	Kind    Kind
+	Key     Key
+	Token   string // of a write: the unique self-certifying value to store (see [NewToken])
+	Session uint64 // operations of one session come from one client
+	Region  string // where the client is
+	Door    string // "": any worker of the region; else one of the target's [Doored.Doors]
+}
+
+// SourceDoor is the [Request.Door] that leads past every cache to the source of truth.
+const SourceDoor = "source"
+
+// Tiers that a [Reply] may name. A target that does not say where an answer came from leaves it empty.
+const (
+	TierL1     = "l1"     // the worker's own memory
+	TierL2     = "l2"     // the shared cache
+	TierSource = "source" // loaded from the source because no tier had it
+	TierBypass = "bypass" // read from the source without asking any cache; counts for no hit ratio
+)
+
+// Reply is a target's answer.
+type Reply struct {
+	Version uint64 // the per-key version, 1 or more; 0 when the target does not tell
+	Token   string // the token stored by the write that made this version
+	Owner   Key    // whom the answered value says it belongs to; zero when the target does not tell
+	Tier    string // which tier answered; see the Tier constants
+	Worker  string // which worker answered; empty when the target does not tell
+	Absent  bool   // a not-found answer: Token is empty
+}
+
+// ErrNotApplied marks a write error after which the target guarantees that the write had and will
+// have no effect. Any other error of a write leaves its outcome unknown.
+var ErrNotApplied = errors.New("not applied")
+
+// Target is a system under test. Do is called concurrently, must honour ctx, and must not retry on
+// its own: a retried write is two writes.
+type Target interface {
+	Do(ctx context.Context, r Request) (Reply, error)
+	Close() error
+}
+
+// Doored is a target whose workers can be asked one by one, and whose source can be asked past the
+// caches through [SourceDoor]. The audit phase reads every written key at every door.
+type Doored interface {
+	Doors() []string
+}
+
+// Historian is a target whose source of truth can tell its history.
+type Historian interface {
+	// Commits sends every commit from the first on, in commit order, and ends when ctx does.
+	// A [Commit] with version 0 is a seal: every commit before its At has been sent.
+	Commits(ctx context.Context) <-chan Commit
+}
+
+// LoadCounter is a target that counts reads that reached its source of truth, at the source.
+type LoadCounter interface {
+	// OnLoad registers the function that gets each load after it ended. It is called concurrently
+	// and must be called before the first operation.
+	OnLoad(func(Load))
+}
+
+// Commit is one entry of the source's history.
+type Commit struct {
+	Key     Key
+	Version uint64        // per key, dense, from 1; 0 in a seal
+	Token   string        // of the write that made it; empty when Deleted
+	Deleted bool          // the version is an absence
+	At      time.Duration // when it became visible, stamped under the commit lock on the harness's clock
+}
+
+// Load is one read of one key that reached the source of truth.
+type Load struct {
+	Key     Key
+	Region  string        // of the worker that asked
+	Arrived time.Duration // when it reached the source, before any queueing
+	Done    time.Duration // when the source answered or gave up
+	Version uint64        // what it read; 0 when it failed
+	Width   int           // loads of this key from this region under way at its arrival, itself included
+	Audit   bool          // asked through [SourceDoor]: no part of the workload
+}
+
+// Outcome of an operation.
+type Outcome uint8
+
+// The outcomes of an operation. A read that failed is Failed; a write without a definite answer is
+// Unknown.
+const (
+	OK Outcome = iota
+	Failed
+	Unknown
+)
+
+// String gives the outcome as evidence shows it.
+func (o Outcome) String() string {
+	switch o {
+	case OK:
+		return "ok"
+	case Failed:
+		return "failed"
+	case Unknown:
+		return "unknown"
+	}
+	return "invalid"
+}
+
+// Operation is one request, what came of it, and when, as seen from outside the target.
+type Operation struct {
+	Request
+	Reply   Reply
+	Outcome Outcome
+	Err     error
+
+	Due      time.Duration // when the schedule asked for it; latency counts from here
+	Sent     time.Duration // stamped before the target was called
+	Returned time.Duration // stamped after the target answered; 0 while in flight
+}
+
+// Latency is what a user waited: from when the operation was due.
+func (o Operation) Latency() time.Duration { return o.Returned - o.Due }
+
+// Service is how long the target took once it was asked.
+func (o Operation) Service() time.Duration { return o.Returned - o.Sent }
