@@ -1,0 +1,100 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Controls is a set of protective controls.
+type Controls uint32
+
+// The controls of the reference cache. Each can be removed by its name; see [Table].
+const (
+	L1 Controls = 1 << iota
+	Jitter
+	SingleFlight
+	Lease
+	StaleWhileRevalidate
+	VersionedStore
+	AgeClamp
+	Bus
+	ClassRouting
+	RedisDeadline
+)
+
+// Has says whether every control of c is on.
+func (s Controls) Has(c Controls) bool { return s&c == c }
+
+// Control describes one control for people.
+type Control struct {
+	Control  Controls
+	Name     string // as `without:` takes it
+	Protects string // the property or cost it protects
+	Backup   string // the controls that hide its loss while they stand
+	Shows    string // what shows when it and its backups are removed
+}
+
+// Table lists every control, in the order in which a read meets them.
+var Table = []Control{
+	{ClassRouting, "class-routing", "strong families: they are never cached",
+		"", "strong reads older than an acknowledged write"},
+	{L1, "l1", "latency, and load on Redis: each worker keeps its own copies",
+		"", "every hit costs a round trip; copies are gone with Redis"},
+	{AgeClamp, "age-clamp", "bounded families: no copy is served at an age beyond the bound, whatever was lost",
+		"the TTL, while it is within the bound", "a bounded read older than its bound"},
+	{StaleWhileRevalidate, "stale-while-revalidate", "latency at expiry: readers get the old copy within the bound while one refresh runs",
+		"", "every expiry makes a reader wait for the source"},
+	{SingleFlight, "single-flight", "source load: one load of a key per worker at a time",
+		"lease", "as many loads of one key as there are readers on a worker"},
+	{Lease, "lease", "source load: one load of a key per region at a time, by a token that an invalidation voids",
+		"single-flight narrows it to one per worker", "as many loads of one key as there are workers"},
+	{Jitter, "jitter", "source load: copies made together do not end together",
+		"stale-while-revalidate", "waves of loads one TTL after a mass fill"},
+	{VersionedStore, "versioned-store", "staleness: an older fill never replaces a newer value or its floor",
+		"age-clamp, for bounded families", "a slow fill brings a superseded value back for a whole TTL"},
+	{Bus, "bus", "staleness: writes drop the copies in other workers' memory and in Redis",
+		"age-clamp, for bounded families", "copies live on until their TTL after a write"},
+	{RedisDeadline, "redis-deadline", "latency: a Redis that does not answer costs milliseconds, not seconds",
+		"", "reads wait for Redis's client defaults: seconds, and retries"},
+}
+
+// All is every control there is.
+func All() Controls {
+	var all Controls
+	for _, c := range Table {
+		all |= c.Control
+	}
+	return all
+}
+
+// Names lists the names of all controls, sorted.
+func Names() []string {
+	names := make([]string, 0, len(Table))
+	for _, c := range Table {
+		names = append(names, c.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Recommended has every control on.
+func Recommended() Policy { return Policy{Name: "recommended", Controls: All()} }
+
+// Naive is what most teams start with: plain TTL cache-aside in Redis, a bare delete on write, and
+// messages to the other region that delete there.
+func Naive() Policy { return Policy{Name: "naive", Controls: Bus} }
+
+// Presets are the policies that can be built upon by name.
+var Presets = map[string]func() Policy{"recommended": Recommended, "naive": Naive}
+
+// Without gives the policy with one control removed, or an error that lists the names there are.
+func (p Policy) Without(name string) (Policy, error) {
+	for _, c := range Table {
+		if c.Name == name {
+			p.Controls &^= c.Control
+			return p, nil
+		}
+	}
+	return p, fmt.Errorf("unknown control %q (known: %s)", name, strings.Join(Names(), ", "))
+}
