@@ -1,0 +1,223 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cachedrill/cachedrill/reference/key"
+)
+
+// ModelConfig describes a [Model].
+type ModelConfig struct {
+	Servers     int                      // requests served at a time, at least 1
+	ServiceTime time.Duration            // mean time of a load, apart from queueing
+	FamilyTime  map[string]time.Duration // the mean of particular families
+	WriteTime   time.Duration            // mean time of a store
+	Queue       int                      // requests that may wait; more are shed with [ErrShed]. 0: no bound
+	Seed        uint64                   // of the service times
+	Now         func() int64             // the source's clock, monotonic, nanoseconds
+	OnLoad      func(Load)               // called after each load ended, concurrently; may be nil
+}
+
+// Load is one load as counted at the source.
+type Load struct {
+	Name    key.Name
+	Caller  Caller
+	Arrived int64 // source clock, before queueing
+	Done    int64
+	Version uint64
+	Failed  bool
+	Width   int // loads of this name from this region under way at arrival, itself included
+}
+
+// Model is a source of truth in memory with the queueing of a real one: a number of servers that
+// each take a service time per request, and a first-come queue before them. Service times vary by
+// up to a quarter around their mean, determined by the seed and the order of arrival.
+type Model struct {
+	cfg     ModelConfig
+	servers chan struct{}
+	waiting atomic.Int64
+	drawn   atomic.Uint64
+	log     *Log
+
+	mu   sync.Mutex // the commit lock: T0 and At are stamped under it
+	rows map[key.Name]row
+
+	widths struct {
+		sync.Mutex
+		of map[place]int
+	}
+}
+
+type row struct {
+	value   []byte
+	version uint64
+	deleted bool
+}
+
+type place struct {
+	name   key.Name
+	region string
+}
+
+var _ Source = (*Model)(nil)
+
+// NewModel makes an empty model.
+func NewModel(cfg ModelConfig) (*Model, error) {
+	if cfg.Servers < 1 {
+		return nil, fmt.Errorf("a source needs at least 1 server, not %d", cfg.Servers)
+	}
+	if cfg.Now == nil {
+		return nil, fmt.Errorf("a source needs a clock")
+	}
+	m := &Model{cfg: cfg, servers: make(chan struct{}, cfg.Servers), log: newLog(), rows: map[key.Name]row{}}
+	m.widths.of = map[place]int{}
+	return m, nil
+}
+
+// Log is the commit log.
+func (m *Model) Log() *Log { return m.log }
+
+// Seal gives every commit after index, and the source's clock at a moment before which there was no other.
+func (m *Model) Seal(index uint64) (after []Entry, now int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	after, _ = m.log.After(index, 0)
+	return after, m.cfg.Now()
+}
+
+// Clock implements [Source].
+func (m *Model) Clock(context.Context) (int64, error) { return m.cfg.Now(), nil }
+
+// Seed commits a value at once, as something that was there before.
+func (m *Model) Seed(n key.Name, value []byte, token string) Record {
+	return m.commit(n, value, token, "")
+}
+
+// Peek reads a name at once: no queue, no time, no count.
+func (m *Model) Peek(n key.Name) Record {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.rows[n]
+	return Record{Value: r.value, Version: r.version, Deleted: r.deleted, T0: m.cfg.Now()}
+}
+
+// Load implements [Source]. The value is that of the moment at which a server takes the request up;
+// its service time passes after that, as in a database whose snapshot is taken at the start of the
+// query. A slow load can so carry a value that was superseded meanwhile.
+func (m *Model) Load(ctx context.Context, n key.Name, by Caller) (Record, error) {
+	if by.Audit {
+		return m.Peek(n), ctx.Err()
+	}
+	l := Load{Name: n, Caller: by, Arrived: m.cfg.Now()}
+	at := place{n, by.Region}
+	m.widths.Lock()
+	m.widths.of[at]++
+	l.Width = m.widths.of[at]
+	m.widths.Unlock()
+
+	rec, err := m.load(ctx, n)
+
+	m.widths.Lock()
+	if m.widths.of[at]--; m.widths.of[at] == 0 {
+		delete(m.widths.of, at)
+	}
+	m.widths.Unlock()
+	l.Done, l.Version, l.Failed = m.cfg.Now(), rec.Version, err != nil
+	if m.cfg.OnLoad != nil {
+		m.cfg.OnLoad(l)
+	}
+	return rec, err
+}
+
+func (m *Model) load(ctx context.Context, n key.Name) (Record, error) {
+	if err := m.enter(ctx); err != nil {
+		return Record{}, fmt.Errorf("loading %s:%s: %w", n.Family, n.ID, err)
+	}
+	defer m.leave()
+	mean := m.cfg.ServiceTime
+	if t, ok := m.cfg.FamilyTime[n.Family]; ok {
+		mean = t
+	}
+	rec := m.Peek(n)
+	if err := pause(ctx, m.draw(mean)); err != nil {
+		return Record{}, fmt.Errorf("loading %s:%s: %w", n.Family, n.ID, err)
+	}
+	return rec, nil
+}
+
+// Store implements [Source]. The commit happens at the end of the service time; a caller that gave
+// up before then left no effect.
+func (m *Model) Store(ctx context.Context, n key.Name, value []byte, token string, by Caller) (Record, error) {
+	fail := func(err error) (Record, error) {
+		return Record{}, fmt.Errorf("storing %s:%s: %w: %w", n.Family, n.ID, ErrNotApplied, err)
+	}
+	if err := m.enter(ctx); err != nil {
+		return fail(err)
+	}
+	defer m.leave()
+	if err := pause(ctx, m.draw(m.cfg.WriteTime)); err != nil {
+		return fail(err)
+	}
+	return m.commit(n, value, token, by.Region), nil
+}
+
+func (m *Model) commit(n key.Name, value []byte, token, origin string) Record {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := row{value: value, version: m.rows[n].version + 1}
+	m.rows[n] = r
+	now := m.cfg.Now()
+	m.log.append(Entry{Name: n, Version: r.version, Token: token, Origin: origin, At: now})
+	return Record{Value: value, Version: r.version, T0: now}
+}
+
+// enter waits for a free server.
+func (m *Model) enter(ctx context.Context) error {
+	select {
+	case m.servers <- struct{}{}:
+		return nil
+	default:
+	}
+	if q := m.waiting.Add(1); m.cfg.Queue > 0 && q > int64(m.cfg.Queue) {
+		m.waiting.Add(-1)
+		return ErrShed
+	}
+	defer m.waiting.Add(-1)
+	select {
+	case m.servers <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (m *Model) leave() { <-m.servers }
+
+// draw gives the next service time: uniform within a quarter around the mean.
+func (m *Model) draw(mean time.Duration) time.Duration {
+	x := m.cfg.Seed + m.drawn.Add(1)*0x9E3779B97F4A7C15 // SplitMix64 (Steele, Lea, Flood 2014)
+	x = (x ^ x>>30) * 0xBF58476D1CE4E5B9
+	x = (x ^ x>>27) * 0x94D049BB133111EB
+	x ^= x >> 31
+	u := float64(x>>11) / (1 << 53)
+	return time.Duration(math.Round(float64(mean) * (0.75 + 0.5*u)))
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
