@@ -1,0 +1,250 @@
+package reference
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/cachedrill/cachedrill/reference/key"
+	"github.com/cachedrill/cachedrill/reference/policy"
+	"github.com/cachedrill/cachedrill/reference/source"
+)
+
+// Family is one kind of key: how its keys are built and what its readers are promised.
+type Family struct {
+	Schema   key.Schema
+	Contract policy.Family
+}
+
+// Config describes one worker's cache.
+type Config struct {
+	Region   string
+	Policy   policy.Policy
+	Families []Family
+	Source   source.Source
+	Redis    *redis.Client // of the region; see [NewClient]. The cache does not close it.
+	L1Size   int           // copies kept in memory; 0: 10,000
+}
+
+// Bounds on waiting. A lease outlives the load that it stands for, so that a slow load is not doubled.
+const (
+	loadTimeout  = time.Second
+	leaseTTL     = loadTimeout + 200*time.Millisecond
+	missTimeout  = 1500 * time.Millisecond
+	redisTimeout = 150 * time.Millisecond
+	leasePoll    = 8 * time.Millisecond
+	refreshers   = 64 // background refreshes under way at most; more are left to the next reader
+)
+
+// Cache is one worker's view of the three tiers. It is safe for concurrent use.
+type Cache struct {
+	cfg      Config
+	policy   policy.Policy
+	families map[string]Family
+	l1       l1
+	l2       l2
+	clock    upperClock
+	flights  singleflight.Group
+
+	life    context.Context
+	end     context.CancelFunc
+	running sync.WaitGroup
+	refresh chan struct{} // a place each for the background refreshes
+}
+
+// Answer is what a read found.
+type Answer struct {
+	Value   []byte
+	Version uint64
+	Tier    Tier
+	Absent  bool
+}
+
+// Tier says where an answer came from.
+type Tier string
+
+// The tiers.
+const (
+	TierL1     Tier = "l1"
+	TierL2     Tier = "l2"
+	TierSource Tier = "source" // no tier had it
+	TierBypass Tier = "bypass" // no tier was asked
+)
+
+// ErrFamily marks a name of a family that the cache has no contract for.
+var ErrFamily = errors.New("unknown family")
+
+// New makes a worker's cache and starts listening to the region's invalidation bus. It asks the
+// source for its clock, so ctx bounds the time this may take.
+func New(ctx context.Context, cfg Config) (*Cache, error) {
+	c := &Cache{cfg: cfg, policy: cfg.Policy, families: map[string]Family{}, refresh: make(chan struct{}, refreshers)}
+	for _, f := range cfg.Families {
+		if err := f.Contract.Validate(); err != nil {
+			return nil, fmt.Errorf("family %s: %w", f.Schema.Family, err)
+		}
+		c.families[f.Schema.Family] = f
+	}
+	asked := time.Now()
+	said, err := cfg.Source.Clock(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("asking the source for its clock: %w", err)
+	}
+	c.clock.heard(said, asked)
+	if c.policy.Controls.Has(policy.L1) {
+		size := cfg.L1Size
+		if size == 0 {
+			size = 10_000
+		}
+		if c.l1, err = newL1(c.policy, size); err != nil {
+			return nil, err
+		}
+	}
+	c.l2 = l2{client: cfg.Redis, policy: c.policy}
+	c.life, c.end = context.WithCancel(context.Background())
+	if c.policy.Controls.Has(policy.Bus | policy.L1) {
+		if err := c.listen(ctx); err != nil {
+			c.end()
+			c.l1.close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// Close ends the background work and waits for it.
+func (c *Cache) Close() {
+	c.end()
+	c.running.Wait()
+	c.l1.close()
+}
+
+// Get reads a name. For a bounded family the answer is at most Within old; for a strong one it is
+// the source's own. An error means that no honest answer could be given in time.
+func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
+	f, k, err := c.resolve(n)
+	if err != nil {
+		return Answer{}, err
+	}
+	if !c.policy.Cached(f.Contract) {
+		return c.GetPast(ctx, n, false)
+	}
+	if held, ok := c.l1.get(k); ok {
+		now := c.clock.now()
+		switch c.policy.Lookup(f.Contract, held.meta, now) {
+		case policy.Serve:
+			return answer(held.entry, TierL1), nil
+		case policy.Refresh:
+			if held.mayRefresh(now) {
+				c.background(k, n, f)
+			}
+			return answer(held.entry, TierL1), nil
+		}
+	}
+	if !c.policy.Controls.Has(policy.SingleFlight) {
+		return c.fetch(ctx, k, n, f)
+	}
+	return c.joined(ctx, k, func(ctx context.Context) (Answer, error) { return c.fetch(ctx, k, n, f) })
+}
+
+// joined runs fn once for all callers with the same name that come while it runs. It goes on when
+// its first caller gives up, since others may wait for it, but not beyond missTimeout.
+func (c *Cache) joined(ctx context.Context, name string, fn func(context.Context) (Answer, error)) (Answer, error) {
+	ch := c.flights.DoChan(name, func() (any, error) {
+		own, cancel := context.WithTimeout(c.life, missTimeout)
+		defer cancel()
+		return fn(own)
+	})
+	select {
+	case r := <-ch:
+		return r.Val.(Answer), r.Err
+	case <-ctx.Done():
+		return Answer{}, fmt.Errorf("waiting for %s: %w", name, ctx.Err())
+	}
+}
+
+// GetPast reads a name from the source, past every tier. audit marks it as no part of the workload.
+func (c *Cache) GetPast(ctx context.Context, n key.Name, audit bool) (Answer, error) {
+	asked := time.Now()
+	r, err := c.cfg.Source.Load(ctx, n, source.Caller{Region: c.cfg.Region, Audit: audit})
+	if err != nil {
+		return Answer{}, err
+	}
+	c.clock.heard(r.T0, asked)
+	return Answer{Value: r.Value, Version: r.Version, Tier: TierBypass, Absent: absent(r)}, nil
+}
+
+// Put writes a value through to the source, then drops what the region has cached of it. Other
+// workers and regions hear of it through the source's commit log. An error that is
+// [source.ErrNotApplied] guarantees that nothing was written.
+func (c *Cache) Put(ctx context.Context, n key.Name, value []byte, token string) (source.Record, error) {
+	f, k, err := c.resolve(n)
+	if err != nil {
+		return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
+	}
+	asked := time.Now()
+	r, err := c.cfg.Source.Store(ctx, n, value, token, source.Caller{Region: c.cfg.Region})
+	if err != nil {
+		return source.Record{}, err
+	}
+	c.clock.heard(r.T0, asked)
+	if c.policy.Cached(f.Contract) {
+		c.drop(k, f, r.Version)
+		own, cancel := context.WithTimeout(c.life, redisTimeout)
+		defer cancel()
+		// The write stands whether or not Redis hears of it now: the relay will tell it again.
+		_ = c.l2.invalidate(own, k, f.Contract, r.Version, c.clock.now())
+	}
+	return r, nil
+}
+
+func (c *Cache) resolve(n key.Name) (Family, string, error) {
+	f, ok := c.families[n.Family]
+	if !ok {
+		return Family{}, "", fmt.Errorf("%w %q", ErrFamily, n.Family)
+	}
+	k, err := f.Schema.Build(n)
+	return f, k, err
+}
+
+// drop forgets the worker's own copy of everything older than version.
+func (c *Cache) drop(k string, f Family, version uint64) {
+	if c.policy.Controls.Has(policy.VersionedStore) {
+		c.l1.put(k, entry{meta: c.policy.FloorFor(f.Contract, version, c.clock.now())})
+		return
+	}
+	c.l1.delete(k)
+}
+
+// background renews a copy while readers are served with the old one.
+func (c *Cache) background(k string, n key.Name, f Family) {
+	select {
+	case c.refresh <- struct{}{}:
+	default:
+		return
+	}
+	if c.life.Err() != nil {
+		<-c.refresh
+		return
+	}
+	c.running.Go(func() {
+		defer func() { <-c.refresh }()
+		// A failed refresh is tried again by a later reader; until then the copy ages towards its bound.
+		_, _ = c.joined(c.life, "refresh "+k, func(ctx context.Context) (Answer, error) { return c.renew(ctx, k, n, f) })
+	})
+}
+
+func answer(e entry, t Tier) Answer {
+	return Answer{Value: e.value, Version: e.meta.Version, Tier: t}
+}
+
+func absent(r source.Record) bool { return r.Version == 0 || r.Deleted }
+
+func (c *Cache) admit(f Family, r source.Record) entry {
+	return entry{meta: c.policy.Admit(f.Contract, r.Version, r.T0, rand.Float64()), value: r.Value}
+}

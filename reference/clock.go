@@ -1,0 +1,39 @@
+package reference
+
+import (
+	"sync"
+	"time"
+)
+
+// rateError is the assumed bound on how much faster the source's clock may run than ours.
+const rateError = 1e-3
+
+// upperClock keeps an upper bound on the source's clock from the times in its answers. An answer that
+// says S to a request sent at a local instant a means that now, on the source's clock, it is at most
+// S + (now - a)(1 + r): S was read after a. Wall clocks are never compared.
+type upperClock struct {
+	mu    sync.Mutex
+	said  int64
+	asked time.Time
+}
+
+// heard takes in an answer to a request that was sent at asked.
+func (c *upperClock) heard(said int64, asked time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if c.asked.IsZero() || bound(said, asked, now) < bound(c.said, c.asked, now) {
+		c.said, c.asked = said, asked
+	}
+}
+
+// now is the bound at this moment.
+func (c *upperClock) now() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return bound(c.said, c.asked, time.Now())
+}
+
+func bound(said int64, asked, now time.Time) int64 {
+	return said + int64(float64(now.Sub(asked))*(1+rateError))
+}

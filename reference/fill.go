@@ -1,0 +1,125 @@
+package reference
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cachedrill/cachedrill/reference/key"
+	"github.com/cachedrill/cachedrill/reference/policy"
+	"github.com/cachedrill/cachedrill/reference/source"
+)
+
+// fetch answers what the worker's memory could not: from Redis, or else from the source under the
+// region's lease. When Redis is away it goes to the source, and what it finds lives in memory only.
+func (c *Cache) fetch(ctx context.Context, k string, n key.Name, f Family) (Answer, error) {
+	for {
+		e, found, err := c.l2.get(ctx, k)
+		if err != nil {
+			return c.fill(ctx, k, n, f, noStore)
+		}
+		if found {
+			if a, ok := c.adopt(k, n, f, e); ok {
+				return a, nil
+			}
+		}
+		if !c.policy.Controls.Has(policy.Lease) {
+			return c.fill(ctx, k, n, f, "")
+		}
+		// A copy that is there and can't be served any more must be replaced, not waited for.
+		renew := found && !e.meta.Floor
+		token, e, err := c.l2.lease(ctx, k, leaseTTL, renew)
+		switch {
+		case err != nil:
+			return c.fill(ctx, k, n, f, noStore)
+		case token != "":
+			return c.fill(ctx, k, n, f, token)
+		}
+		if a, ok := c.adopt(k, n, f, e); ok {
+			return a, nil
+		}
+		if err := sleep(ctx, leasePoll); err != nil {
+			return Answer{}, fmt.Errorf("waiting for another worker to load %s: %w", k, err)
+		}
+	}
+}
+
+// adopt serves a copy from Redis, if it may be served, and keeps it in memory.
+func (c *Cache) adopt(k string, n key.Name, f Family, e entry) (Answer, bool) {
+	switch c.policy.Lookup(f.Contract, e.meta, c.clock.now()) {
+	case policy.Serve:
+	case policy.Refresh:
+		c.background(k, n, f)
+	default:
+		return Answer{}, false
+	}
+	c.l1.put(k, e)
+	return answer(e, TierL2), true
+}
+
+// renew replaces a copy that has outlived its freshness, unless another worker did or is at it.
+func (c *Cache) renew(ctx context.Context, k string, n key.Name, f Family) (Answer, error) {
+	e, found, err := c.l2.get(ctx, k)
+	if err != nil {
+		return c.fill(ctx, k, n, f, noStore)
+	}
+	if found && c.policy.Lookup(f.Contract, e.meta, c.clock.now()) == policy.Serve {
+		c.l1.put(k, e)
+		return answer(e, TierL2), nil
+	}
+	token := ""
+	if c.policy.Controls.Has(policy.Lease) {
+		token, _, err = c.l2.lease(ctx, k, leaseTTL, true)
+		if err != nil {
+			return c.fill(ctx, k, n, f, noStore)
+		}
+		if token == "" {
+			return Answer{}, nil // its holder's fill will be found in Redis at the next attempt
+		}
+	}
+	return c.fill(ctx, k, n, f, token)
+}
+
+// noStore tells fill that Redis is away.
+const noStore = "-"
+
+// fill loads from the source and stores what it found under the lease token; "" stores without one.
+func (c *Cache) fill(ctx context.Context, k string, n key.Name, f Family, token string) (Answer, error) {
+	own, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	asked := time.Now()
+	r, err := c.cfg.Source.Load(own, n, source.Caller{Region: c.cfg.Region})
+	leased := token != "" && token != noStore
+	if err != nil || absent(r) {
+		if leased {
+			c.giveBack(k, token)
+		}
+		return Answer{Tier: TierSource, Absent: err == nil}, err
+	}
+	c.clock.heard(r.T0, asked)
+	e := c.admit(f, r)
+	if token != noStore {
+		// An answer in hand is given whether or not Redis takes the copy.
+		_ = c.l2.store(ctx, k, e, c.clock.now(), token)
+	}
+	c.l1.put(k, e)
+	return answer(e, TierSource), nil
+}
+
+// giveBack frees a lease whose load came to nothing, also when the load's own time is over.
+func (c *Cache) giveBack(k, token string) {
+	ctx, cancel := context.WithTimeout(c.life, redisTimeout)
+	defer cancel()
+	_ = c.l2.release(ctx, k, token) // else it ends by its TTL
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

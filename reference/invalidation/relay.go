@@ -1,0 +1,199 @@
+// Package invalidation carries commits from the source's log into the caches of every region.
+//
+// Each region has a [Relay]. It reads the log for the commits of its own region's writers and
+// delivers them at home; the relays of the other regions pull them from it over HTTP, by position, so
+// that a cut link loses nothing: after it heals, the pull goes on where it stopped. Delivery is at
+// least once; the receiver must take duplicates.
+package invalidation
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cachedrill/cachedrill/reference/key"
+	"github.com/cachedrill/cachedrill/reference/source"
+)
+
+// Event says that a version was committed.
+type Event struct {
+	Index   uint64 // of the commit in the log
+	Name    key.Name
+	Version uint64
+	At      int64 // source clock at the commit, nanoseconds
+}
+
+// Config describes a [Relay].
+type Config struct {
+	Region  string
+	Log     *source.Log
+	Deliver func(context.Context, Event) error // called again until it succeeds
+	Now     func() int64                       // the clock of Event.At
+}
+
+// Relay serves one region.
+type Relay struct {
+	cfg Config
+
+	mu      sync.Mutex
+	queue   []held // in order of arrival
+	delay   time.Duration
+	changed chan struct{} // closed and replaced when queue or delay change
+	stats   Stats
+}
+
+type held struct {
+	Event
+	arrived time.Time
+	delayed bool
+}
+
+// Stats counts what a relay did since it started.
+type Stats struct {
+	Delivered int64         // events delivered
+	Held      int64         // events waiting now
+	Delayed   int64         // events that met a [Relay.Delay] when they arrived
+	MaxLag    time.Duration // from commit to delivery, the longest since the last Delay above 0
+}
+
+// NewRelay makes a relay; [Relay.Run] starts it.
+func NewRelay(cfg Config) *Relay { return &Relay{cfg: cfg, changed: make(chan struct{})} }
+
+// Delay holds each event for by from its arrival, those that wait already too. 0 delivers at once
+// what is held and what comes.
+func (r *Relay) Delay(by time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.delay = by
+	if by > 0 {
+		r.stats.MaxLag = 0
+		for i := range r.queue {
+			r.note(&r.queue[i])
+		}
+	}
+	r.wake()
+}
+
+// Stats tells what the relay did so far.
+func (r *Relay) Stats() Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.stats
+	s.Held = int64(len(r.queue))
+	return s
+}
+
+// Run delivers until ctx ends: the region's own commits, and those of each peer's relay, which is
+// found at its base URL. It returns after everything that it started has ended.
+func (r *Relay) Run(ctx context.Context, peers map[string]string) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return r.tail(ctx) })
+	g.Go(func() error { return r.deliver(ctx) })
+	for _, base := range peers {
+		g.Go(func() error { return r.pull(ctx, base) })
+	}
+	return g.Wait()
+}
+
+func (r *Relay) tail(ctx context.Context) error {
+	at := uint64(0)
+	for {
+		if err := r.cfg.Log.Wait(ctx, at); err != nil {
+			return nil
+		}
+		var events []Event
+		events, at, _ = ownEvents(r.cfg.Log, r.cfg.Region, at)
+		r.enqueue(events)
+	}
+}
+
+// ownEvents gives the commits of a region's writers after index, and where to go on. Seeds have no
+// origin: nothing can be cached of what was there before the caches.
+func ownEvents(log *source.Log, region string, after uint64) (events []Event, next uint64, grown <-chan struct{}) {
+	entries, grown := log.After(after, 0)
+	next = after
+	for _, e := range entries {
+		next = e.Index
+		if e.Origin == region {
+			events = append(events, Event{Index: e.Index, Name: e.Name, Version: e.Version, At: e.At})
+		}
+	}
+	return events, next, grown
+}
+
+func (r *Relay) enqueue(events []Event) {
+	if len(events) == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range events {
+		h := held{Event: e, arrived: time.Now()}
+		if r.delay > 0 {
+			r.note(&h)
+		}
+		r.queue = append(r.queue, h)
+	}
+	r.wake()
+}
+
+func (r *Relay) note(h *held) {
+	if !h.delayed {
+		h.delayed = true
+		r.stats.Delayed++
+	}
+}
+
+func (r *Relay) wake() {
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// Between two attempts to deliver to caches that are away.
+const retryEvery = 20 * time.Millisecond
+
+func (r *Relay) deliver(ctx context.Context) error {
+	for {
+		e, wait, changed := r.head()
+		if wait == 0 {
+			if err := r.cfg.Deliver(ctx, e); err == nil {
+				r.delivered(e)
+				continue
+			}
+			wait, changed = retryEvery, nil
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-changed:
+		case <-ctx.Done():
+			t.Stop()
+			return nil
+		}
+		t.Stop()
+	}
+}
+
+// head gives the first event and how long it must still wait.
+func (r *Relay) head() (Event, time.Duration, <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.queue) == 0 {
+		return Event{}, time.Hour, r.changed
+	}
+	h := r.queue[0]
+	if left := time.Until(h.arrived.Add(r.delay)); r.delay > 0 && left > 0 {
+		return Event{}, left, r.changed
+	}
+	return h.Event, 0, r.changed
+}
+
+func (r *Relay) delivered(e Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.queue = r.queue[1:]
+	r.stats.Delivered++
+	r.stats.MaxLag = max(r.stats.MaxLag, time.Duration(r.cfg.Now()-e.At))
+}

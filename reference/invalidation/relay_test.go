@@ -1,0 +1,132 @@
+package invalidation
+
+import (
+	"context"
+	"errors"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/cachedrill/cachedrill/reference/key"
+	"github.com/cachedrill/cachedrill/reference/source"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// region is a relay with a receiver that records, and fails when told to.
+type region struct {
+	*Relay
+	server *httptest.Server
+	got    chan Event
+	mu     sync.Mutex
+	down   bool
+}
+
+func newRegion(name string, m *source.Model, now func() int64) *region {
+	r := &region{got: make(chan Event, 100)}
+	r.Relay = NewRelay(Config{Region: name, Log: m.Log(), Now: now, Deliver: func(_ context.Context, e Event) error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.down {
+			return errors.New("down")
+		}
+		r.got <- e
+		return nil
+	}})
+	r.server = httptest.NewServer(r)
+	return r
+}
+
+func (r *region) setDown(down bool) { r.mu.Lock(); r.down = down; r.mu.Unlock() }
+
+func (r *region) next(t *testing.T) Event {
+	t.Helper()
+	select {
+	case e := <-r.got:
+		return e
+	case <-time.After(10 * time.Second):
+		t.Fatal("no event within 10 s")
+		return Event{}
+	}
+}
+
+func setup(t *testing.T) (m *source.Model, eu, us *region) {
+	start := time.Now()
+	now := func() int64 { return int64(time.Since(start)) }
+	m, err := source.NewModel(source.ModelConfig{Servers: 4, Now: now})
+	require.NoError(t, err)
+	eu, us = newRegion("eu", m, now), newRegion("us", m, now)
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { eu.Run(ctx, map[string]string{"us": us.server.URL}) })
+	wg.Go(func() { us.Run(ctx, map[string]string{"eu": eu.server.URL}) })
+	t.Cleanup(func() { cancel(); wg.Wait(); eu.server.Close(); us.server.Close() })
+	return m, eu, us
+}
+
+func write(t *testing.T, m *source.Model, id, from string) {
+	_, err := m.Store(t.Context(), key.Name{Family: "price", ID: id}, nil, "w", source.Caller{Region: from})
+	require.NoError(t, err)
+}
+
+func TestEveryRegionHearsOfEveryCommitOnce(t *testing.T) {
+	m, eu, us := setup(t)
+	m.Seed(key.Name{Family: "price", ID: "seeded"}, nil, "s")
+	write(t, m, "1", "eu")
+	write(t, m, "2", "us")
+	for _, r := range []*region{eu, us} {
+		ids := map[string]uint64{}
+		for range 2 {
+			e := r.next(t)
+			ids[e.Name.ID] += e.Version
+		}
+		require.Equal(t, map[string]uint64{"1": 1, "2": 1}, ids, "seeds aren't told")
+	}
+	require.Empty(t, eu.got)
+	require.Empty(t, us.got)
+}
+
+func TestDelayHoldsThenDeliversAll(t *testing.T) {
+	m, eu, us := setup(t)
+	us.Delay(time.Hour)
+	for _, id := range []string{"1", "2", "3"} {
+		write(t, m, id, "eu")
+		eu.next(t)
+	}
+	require.Eventually(t, func() bool { return us.Stats().Held == 3 }, 10*time.Second, time.Millisecond)
+	require.Empty(t, us.got)
+	us.Delay(0)
+	for _, id := range []string{"1", "2", "3"} {
+		require.Equal(t, id, us.next(t).Name.ID)
+	}
+	require.Eventually(t, func() bool { return us.Stats().Held == 0 }, 10*time.Second, time.Millisecond)
+	s := us.Stats()
+	require.EqualValues(t, 3, s.Delayed)
+	require.EqualValues(t, 3, s.Delivered)
+	require.Positive(t, s.MaxLag)
+	require.Zero(t, eu.Stats().Delayed)
+}
+
+func TestCachesAwayLoseNoEvent(t *testing.T) {
+	m, eu, us := setup(t)
+	us.setDown(true)
+	write(t, m, "1", "eu")
+	eu.next(t)
+	require.Eventually(t, func() bool { return us.Stats().Held == 1 }, 10*time.Second, time.Millisecond)
+	us.setDown(false)
+	require.Equal(t, "1", us.next(t).Name.ID)
+}
+
+func TestPeerAwayLosesNoEvent(t *testing.T) {
+	m, eu, us := setup(t)
+	eu.server.CloseClientConnections()
+	for _, id := range []string{"1", "2"} {
+		write(t, m, id, "eu")
+		eu.server.CloseClientConnections()
+		require.Equal(t, id, us.next(t).Name.ID)
+	}
+}

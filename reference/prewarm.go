@@ -1,0 +1,49 @@
+package reference
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cachedrill/cachedrill/reference/key"
+	"github.com/cachedrill/cachedrill/reference/source"
+)
+
+// Prewarm puts names into the region's Redis as a long-running service would have them: the copies'
+// ages are spread over their fresh life by position(i) in [0, 1), so that they do not end together.
+// A copy is never made to look younger than it is. Names of families that are not cached, and names
+// that the source does not know, are left out.
+func (c *Cache) Prewarm(ctx context.Context, names []key.Name, position func(i int) float64) error {
+	pipe := c.cfg.Redis.Pipeline()
+	for i, n := range names {
+		f, k, err := c.resolve(n)
+		if err != nil {
+			return fmt.Errorf("prewarming: %w", err)
+		}
+		if !c.policy.Cached(f.Contract) {
+			continue
+		}
+		r, err := c.cfg.Source.Load(ctx, n, source.Caller{Region: c.cfg.Region, Audit: true})
+		if err != nil {
+			return fmt.Errorf("prewarming: %w", err)
+		}
+		if absent(r) {
+			continue
+		}
+		e := c.admit(f, r)
+		age := int64(position(i) * float64(e.meta.FreshUntil-e.meta.T0))
+		e.meta.T0, e.meta.FreshUntil, e.meta.DropAt = e.meta.T0-age, e.meta.FreshUntil-age, e.meta.DropAt-age
+		if left := time.Duration(e.meta.DropAt - r.T0); left >= time.Millisecond {
+			pipe.Set(ctx, k, encode(e), left)
+		}
+		if pipe.Len() >= 500 || i == len(names)-1 {
+			if _, err := pipe.Exec(ctx); err != nil {
+				return fmt.Errorf("prewarming redis: %w", err)
+			}
+		}
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("prewarming redis: %w", err)
+	}
+	return nil
+}
