@@ -64,7 +64,7 @@ func writeBatch(w http.ResponseWriter, b batch) {
 }
 
 // pull follows one peer's feed.
-func (r *Relay) pull(ctx context.Context, base string) error {
+func (r *Relay) pull(ctx context.Context, region, base string) error {
 	transport := &http.Transport{MaxIdleConnsPerHost: 1}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: pullTimeout}
@@ -73,7 +73,7 @@ func (r *Relay) pull(ctx context.Context, base string) error {
 		b, err := pullOnce(ctx, client, base, at)
 		if err == nil {
 			at = b.Next
-			r.enqueue(b.Events)
+			r.enqueue(region, b.Next, b.Events)
 			continue
 		}
 		select {

@@ -38,7 +38,8 @@ type Relay struct {
 	cfg Config
 
 	mu      sync.Mutex
-	queue   []held // in order of arrival
+	heard   map[string]uint64 // log position up to which each region's commits have arrived
+	queue   []held            // in order of arrival
 	delay   time.Duration
 	changed chan struct{} // closed and replaced when queue or delay change
 	stats   Stats
@@ -59,7 +60,9 @@ type Stats struct {
 }
 
 // NewRelay makes a relay; [Relay.Run] starts it.
-func NewRelay(cfg Config) *Relay { return &Relay{cfg: cfg, changed: make(chan struct{})} }
+func NewRelay(cfg Config) *Relay {
+	return &Relay{cfg: cfg, changed: make(chan struct{}), heard: map[string]uint64{}}
+}
 
 // Delay holds each event for by from its arrival, those that wait already too. 0 delivers at once
 // what is held and what comes.
@@ -86,13 +89,19 @@ func (r *Relay) Stats() Stats {
 }
 
 // Run delivers until ctx ends: the region's own commits, and those of each peer's relay, which is
-// found at its base URL. It returns after everything that it started has ended.
+// found at its base URL, by region. It returns after everything that it started has ended.
 func (r *Relay) Run(ctx context.Context, peers map[string]string) error {
+	r.mu.Lock()
+	r.heard[r.cfg.Region] = 0
+	for name := range peers {
+		r.heard[name] = 0
+	}
+	r.mu.Unlock()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return r.tail(ctx) })
 	g.Go(func() error { return r.deliver(ctx) })
-	for _, base := range peers {
-		g.Go(func() error { return r.pull(ctx, base) })
+	for name, base := range peers {
+		g.Go(func() error { return r.pull(ctx, name, base) })
 	}
 	return g.Wait()
 }
@@ -105,8 +114,22 @@ func (r *Relay) tail(ctx context.Context) error {
 		}
 		var events []Event
 		events, at, _ = ownEvents(r.cfg.Log, r.cfg.Region, at)
-		r.enqueue(events)
+		r.enqueue(r.cfg.Region, at, events)
 	}
+}
+
+// Through is the log position up to which every commit has been delivered here, of all regions.
+func (r *Relay) Through() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	through := ^uint64(0)
+	for _, h := range r.queue { // arrival is not log order over regions
+		through = min(through, h.Index-1)
+	}
+	for _, at := range r.heard {
+		through = min(through, at)
+	}
+	return through
 }
 
 // ownEvents gives the commits of a region's writers after index, and where to go on. Seeds have no
@@ -123,12 +146,14 @@ func ownEvents(log *source.Log, region string, after uint64) (events []Event, ne
 	return events, next, grown
 }
 
-func (r *Relay) enqueue(events []Event) {
+// enqueue takes in a region's commits up to the log position next.
+func (r *Relay) enqueue(region string, next uint64, events []Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.heard[region] = next
 	if len(events) == 0 {
 		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	for _, e := range events {
 		h := held{Event: e, arrived: time.Now()}
 		if r.delay > 0 {

@@ -1,0 +1,284 @@
+// Package service is the reference service: regions of workers around the reference cache, a relay
+// per region, one source of truth, and an HTTP face on loopback. It is the target that a drill has
+// without any setup, and the example of a service that stays correct.
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/cachedrill/cachedrill/reference"
+	"github.com/cachedrill/cachedrill/reference/invalidation"
+	"github.com/cachedrill/cachedrill/reference/key"
+	"github.com/cachedrill/cachedrill/reference/policy"
+	"github.com/cachedrill/cachedrill/reference/source"
+	"github.com/cachedrill/cachedrill/targets"
+)
+
+// Config describes a [Service].
+type Config struct {
+	Spec   Spec
+	Policy policy.Policy
+	Seed   uint64            // of the source's service times
+	Redis  map[string]string // address of each region's Redis
+}
+
+// Edge is a directed network link that the service will use, for a proxy to stand in.
+type Edge struct {
+	Name     string
+	Upstream string // host:port
+}
+
+// Service is the running reference service. Make it with [New], then [Service.Start] it.
+type Service struct {
+	cfg      Config
+	began    time.Time     // 0 of the source's clock
+	shift    time.Duration // from the source's clock to the harness's offsets
+	source   *source.Model
+	families []reference.Family
+	regions  []*region
+	byDoor   map[string]*worker
+	byRegion map[string]*region
+	onLoad   func(targets.Load)
+	http     *http.Transport
+
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	servers []*http.Server
+	clients []*goredis.Client
+}
+
+type region struct {
+	name    string
+	relay   *invalidation.Relay
+	relayAt net.Listener
+	workers []*worker
+	next    atomic.Uint64
+}
+
+var (
+	_ targets.Target      = (*Service)(nil)
+	_ targets.Doored      = (*Service)(nil)
+	_ targets.Historian   = (*Service)(nil)
+	_ targets.LoadCounter = (*Service)(nil)
+)
+
+// New makes the source and opens the relays' ports, so that [Service.Edges] can tell every link.
+// Nothing runs yet.
+func New(cfg Config) (*Service, error) {
+	s := &Service{cfg: cfg, began: time.Now(), byDoor: map[string]*worker{}, byRegion: map[string]*region{}}
+	s.http = &http.Transport{MaxIdleConnsPerHost: 1024, DisableCompression: true}
+	times := map[string]time.Duration{}
+	for _, f := range cfg.Spec.Families {
+		times[f.Name] = f.ServiceTime
+		s.families = append(s.families, reference.Family{
+			Schema:   key.Schema{Family: f.Name, Version: 1, Vary: f.Vary},
+			Contract: f.Contract,
+		})
+	}
+	var err error
+	s.source, err = source.NewModel(source.ModelConfig{
+		Servers:     cfg.Spec.Source.Servers,
+		ServiceTime: cfg.Spec.Source.ServiceTime,
+		FamilyTime:  times,
+		WriteTime:   cfg.Spec.Source.WriteTime,
+		Queue:       cfg.Spec.Source.Queue,
+		Seed:        cfg.Seed,
+		Now:         s.now,
+		OnLoad:      s.loaded,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the source: %w", err)
+	}
+	for _, r := range cfg.Spec.Regions {
+		at, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			s.Close()
+			return nil, fmt.Errorf("opening the relay of %s: %w", r.Name, err)
+		}
+		reg := &region{name: r.Name, relayAt: at}
+		s.regions = append(s.regions, reg)
+		s.byRegion[r.Name] = reg
+	}
+	return s, nil
+}
+
+// now is the source's clock.
+func (s *Service) now() int64 { return int64(time.Since(s.began)) }
+
+// SetEpoch says which instant is offset 0 of the times in commits and loads. Both clocks are the
+// harness's own monotonic one, since the source is ours, so this is exact. Call it before the first
+// commit or load is asked for.
+func (s *Service) SetEpoch(epoch time.Time) { s.shift = s.began.Sub(epoch) }
+
+func (s *Service) offset(clock int64) time.Duration { return time.Duration(clock) + s.shift }
+
+// Names of the links between parts of the service.
+func workerRedis(region string) string { return "worker@" + region + " -> redis@" + region }
+func relayRedis(region string) string  { return "relay@" + region + " -> redis@" + region }
+
+// RelayEdge names the link over which from's relay hears of the commits of to's writers.
+func RelayEdge(from, to string) string { return "relay@" + from + " -> relay@" + to }
+
+// Edges lists every link of the service.
+func (s *Service) Edges() []Edge {
+	var edges []Edge
+	for _, r := range s.regions {
+		edges = append(edges,
+			Edge{workerRedis(r.name), s.cfg.Redis[r.name]},
+			Edge{relayRedis(r.name), s.cfg.Redis[r.name]})
+		for _, peer := range s.regions {
+			if peer != r {
+				edges = append(edges, Edge{RelayEdge(r.name, peer.name), peer.relayAt.Addr().String()})
+			}
+		}
+	}
+	return edges
+}
+
+// Start starts relays and workers; dial gives the address to use for an edge, by its name. After an
+// error the service must still be closed.
+func (s *Service) Start(ctx context.Context, dial func(edge string) string) error {
+	life, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	for i, r := range s.regions {
+		client := s.client(dial(relayRedis(r.name)))
+		into := reference.NewInvalidator(s.cfg.Policy, s.families, client)
+		r.relay = invalidation.NewRelay(invalidation.Config{
+			Region: r.name, Log: s.source.Log(), Now: s.now,
+			Deliver: func(ctx context.Context, e invalidation.Event) error {
+				return into.Apply(ctx, e.Name, e.Version, e.At)
+			},
+		})
+		s.serve(r.relayAt, r.relay)
+		cacheClient := s.client(dial(workerRedis(r.name)))
+		for n := range s.cfg.Spec.Regions[i].Workers {
+			w, err := newWorker(ctx, fmt.Sprintf("%s-%d", r.name, n+1), reference.Config{
+				Region: r.name, Policy: s.cfg.Policy, Families: s.families, Source: s.source, Redis: cacheClient,
+			})
+			if err != nil {
+				return fmt.Errorf("starting worker %d of %s: %w", n+1, r.name, err)
+			}
+			r.workers = append(r.workers, w)
+			s.byDoor[w.name] = w
+			s.serve(w.at, w)
+		}
+	}
+	for _, r := range s.regions {
+		peers := map[string]string{}
+		for _, p := range s.regions {
+			if p != r {
+				peers[p.name] = "http://" + dial(RelayEdge(r.name, p.name))
+			}
+		}
+		s.running.Go(func() { _ = r.relay.Run(life, peers) })
+	}
+	return nil
+}
+
+func (s *Service) client(addr string) *goredis.Client {
+	c := reference.NewClient(addr, s.cfg.Policy)
+	s.clients = append(s.clients, c)
+	return c
+}
+
+func (s *Service) serve(at net.Listener, h http.Handler) {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
+	s.servers = append(s.servers, srv)
+	s.running.Go(func() { _ = srv.Serve(at) })
+}
+
+// Close ends everything that the service started and waits for it.
+func (s *Service) Close() error {
+	if s.cancel != nil {
+		s.cancel()
+	}
+	for _, srv := range s.servers {
+		_ = srv.Close()
+	}
+	for _, r := range s.regions {
+		_ = r.relayAt.Close()
+		for _, w := range r.workers {
+			w.cache.Close()
+		}
+	}
+	var errs []error
+	for _, c := range s.clients {
+		errs = append(errs, c.Close())
+	}
+	s.running.Wait()
+	s.http.CloseIdleConnections()
+	return errors.Join(errs...)
+}
+
+// Settle waits until every commit so far has been delivered in every region.
+func (s *Service) Settle(ctx context.Context) error {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for _, r := range s.regions {
+		for r.relay.Through() < s.source.Log().Len() {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return fmt.Errorf("waiting for the relay of %s to deliver what was committed: %w", r.name, ctx.Err())
+			}
+		}
+	}
+	return nil
+}
+
+// Relay is the region's relay.
+func (s *Service) Relay(region string) *invalidation.Relay { return s.byRegion[region].relay }
+
+// Pattern is a Redis glob that matches the family's entries.
+func (s *Service) Pattern(family string) string {
+	for _, f := range s.families {
+		if f.Schema.Family == family {
+			return f.Schema.Pattern()
+		}
+	}
+	return ""
+}
+
+// Seed makes values for keys as they were before the first operation.
+func (s *Service) Seed(keys []targets.Key, run string) error {
+	for _, k := range keys {
+		token := targets.NewToken(run, targets.SeedSeq, k)
+		v, err := encodeValue(key.Name(k), token)
+		if err != nil {
+			return err
+		}
+		s.source.Seed(key.Name(k), v, token)
+	}
+	return nil
+}
+
+// Prewarm fills each region's Redis as a long-running service would have it.
+func (s *Service) Prewarm(ctx context.Context, keys []targets.Key) error {
+	names := make([]key.Name, len(keys))
+	for i, k := range keys {
+		names[i] = key.Name(k)
+	}
+	for _, r := range s.regions {
+		if err := r.workers[0].cache.Prewarm(ctx, names, spread); err != nil {
+			return fmt.Errorf("region %s: %w", r.name, err)
+		}
+	}
+	return nil
+}
+
+// spread is the additive recurrence with the golden ratio: evenly spread for every number of points,
+// and without relation to the order of popularity.
+func spread(i int) float64 {
+	const golden = 0.6180339887498949
+	x := float64(i+1) * golden
+	return x - float64(int64(x))
+}

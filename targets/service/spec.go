@@ -1,0 +1,167 @@
+package service
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/reference/key"
+	"github.com/cachedrill/cachedrill/reference/policy"
+)
+
+// Spec describes the reference service: `target: {reference: ...}`.
+type Spec struct {
+	Regions  []Region
+	Source   Source
+	Families []Family
+}
+
+// Region is a place with workers and a Redis of its own.
+type Region struct {
+	Name    string
+	Workers int
+}
+
+// Source describes the source of truth.
+type Source struct {
+	Servers     int           // requests served at a time
+	ServiceTime time.Duration // mean time of a load
+	WriteTime   time.Duration // mean time of a write
+	Queue       int           // requests that may wait; more are shed
+}
+
+// Family is one kind of key.
+type Family struct {
+	Name        string
+	Contract    policy.Family
+	ServiceTime time.Duration // mean time of a load at the source
+	Vary        []key.Dimension
+}
+
+// Family finds a family by name.
+func (s Spec) Family(name string) (Family, bool) {
+	for _, f := range s.Families {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	return Family{}, false
+}
+
+// FamilyNames and RegionNames list the names there are, in the order of the file.
+func (s Spec) FamilyNames() []string {
+	var names []string
+	for _, f := range s.Families {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// RegionNames lists the regions, in the order of the file.
+func (s Spec) RegionNames() []string {
+	var names []string
+	for _, r := range s.Regions {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
+// DecodeSpec reads `target: {reference: ...}`. Problems are noted on the nodes.
+func DecodeSpec(n strict.Node) Spec {
+	f := n.Fields("the reference target", "regions", "source", "families")
+	spec := Spec{Source: decodeSource(f["source"])}
+	for _, e := range f["regions"].Entries("regions") {
+		checkName(e, "region")
+		spec.Regions = append(spec.Regions, Region{Name: e.Name, Workers: e.Value.Int("the number of workers", 2, 1)})
+	}
+	if len(spec.Regions) == 0 {
+		f["regions"].Fail("", "the reference target needs regions", "regions: {eu: 2, us: 2}")
+	}
+	for _, e := range f["families"].Entries("families") {
+		checkName(e, "family")
+		spec.Families = append(spec.Families, decodeFamily(e, spec.Source))
+	}
+	if len(spec.Families) == 0 {
+		f["families"].Fail("", "the reference target needs families", "families: {product: {class: bounded, within: 10s, ttl: 10s}}")
+	}
+	return spec
+}
+
+func checkName(e strict.Entry, what string) {
+	ok := e.Name != "" && strings.IndexFunc(e.Name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_'
+	}) < 0
+	if !ok {
+		e.Key.Fail(e.Name, "bad name of a "+what, "lower-case letters, digits, - and _")
+	}
+}
+
+func decodeSource(n strict.Node) Source {
+	f := n.Fields("the source", "servers", "service_time", "write_time", "queue")
+	return Source{
+		Servers:     f["servers"].Int("servers", 40, 1),
+		ServiceTime: f["service_time"].Duration("service_time", 50*time.Millisecond),
+		WriteTime:   f["write_time"].Duration("write_time", 5*time.Millisecond),
+		Queue:       f["queue"].Int("queue", 1000, 1),
+	}
+}
+
+func decodeFamily(e strict.Entry, src Source) Family {
+	f := e.Value.Fields("family "+e.Name, "class", "within", "ttl", "service_time", "vary")
+	fam := Family{Name: e.Name, ServiceTime: f["service_time"].Duration("service_time", src.ServiceTime)}
+	if f["class"].OneOf("class", "bounded", "strong") == "strong" {
+		fam.Contract.Class = policy.Strong
+	}
+	if !f["class"].Present() {
+		e.Key.Fail(e.Name, "the family needs a class", "class: bounded (no read older than within) or class: strong (linearizable)")
+	}
+	fam.Contract.Within = f["within"].Duration("within", 0)
+	fam.Contract.TTL = f["ttl"].Duration("ttl", fam.Contract.Within)
+	for _, v := range f["vary"].List("dimensions") {
+		var names []string
+		for _, d := range key.Dimensions {
+			names = append(names, string(d))
+		}
+		if d := key.Dimension(v.OneOf("dimension", names...)); d != "" {
+			if slices.Contains(fam.Vary, d) {
+				v.Fail("", "appears twice", "")
+			}
+			fam.Vary = append(fam.Vary, d)
+		}
+	}
+	strong := fam.Contract.Class == policy.Strong
+	switch {
+	case strong && f["within"].Present():
+		f["within"].Fail("", "a strong family has no bound: its reads are never stale", "remove within, or make the class bounded")
+	case !strong && f["class"].Present() && fam.Contract.Within <= 0:
+		e.Key.Fail(e.Name, "a bounded family needs within, above 0", "within: 10s")
+	case !strong && fam.Contract.TTL > fam.Contract.Within:
+		f["ttl"].Fail("", "the ttl is above the family's bound ("+fam.Contract.Within.String()+")",
+			"a copy must not outlive the staleness it may have: lower ttl or raise within")
+	case fam.Contract.TTL <= 0 && f["class"].Present():
+		e.Key.Fail(e.Name, "the family needs a ttl, above 0", "ttl: 10s")
+	}
+	return fam
+}
+
+// DecodePolicy reads one entry of `policies`: a preset and what to take from it.
+func DecodePolicy(e strict.Entry) policy.Policy {
+	checkName(e, "policy")
+	f := e.Value.Fields("policy "+e.Name, "preset", "without")
+	preset := "recommended"
+	if f["preset"].Present() {
+		preset = f["preset"].OneOf("preset", "recommended", "naive")
+	}
+	p := policy.Recommended()
+	if make, ok := policy.Presets[preset]; ok {
+		p = make()
+	}
+	p.Name = e.Name
+	for _, n := range f["without"].List("controls") {
+		if name := n.OneOf("control", policy.Names()...); name != "" {
+			p, _ = p.Without(name)
+		}
+	}
+	return p
+}
