@@ -23,6 +23,11 @@ import (
 
 const roleEnv = "CACHEDRILL_CHILD_ROLE"
 
+const (
+	overstay  = 5 * time.Second // a role that hangs ends by force this long after its ctx did
+	pipeGrace = time.Second     // how long output is awaited from what outlives a child
+)
+
 // Role is what a child does: it reports over stdout, a line each, and returns when ctx ends, which is
 // when the parent is gone or has asked it to stop.
 type Role func(ctx context.Context, args []string, stdout io.Writer) error
@@ -41,11 +46,19 @@ func Main(roles map[string]Role) {
 		fmt.Fprintf(os.Stderr, "this program has no child role %q\n", name)
 		os.Exit(2)
 	}
-	signal.Ignore(syscall.SIGINT, syscall.SIGPIPE)
+	// SIGHUP: when our parent dies while a process of our group is stopped (a paused server), the kernel
+	// sends it to the whole group, and dying of it would leave what we guard behind.
+	signal.Ignore(syscall.SIGINT, syscall.SIGPIPE, syscall.SIGHUP)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		stop()
+	}()
+	go func() {
+		<-ctx.Done()
+		time.Sleep(overstay)
+		fmt.Fprintf(os.Stderr, "child role %s did not end within %v of being asked to\n", name, overstay)
+		os.Exit(3)
 	}()
 	if err := role(ctx, os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -73,24 +86,33 @@ func Start(role string, args ...string) (*Process, error) {
 	p := &Process{cmd: exec.Command(self, args...), lines: make(chan string, 64), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), roleEnv+"="+role)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	p.cmd.Stderr = &p.errs
+	out, outIn := io.Pipe()
+	p.cmd.Stdout, p.cmd.Stderr = outIn, &p.errs
+	p.cmd.WaitDelay = pipeGrace
 	in, err := p.cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("starting child %s: %w", role, err)
 	}
 	p.stdin = in
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		return nil, fmt.Errorf("starting child %s: %w", role, err)
-	}
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting child %s: %w", role, err)
 	}
-	go p.reap(out)
+	scanned := make(chan struct{})
+	go func() {
+		defer close(scanned)
+		p.scan(out)
+	}()
+	go func() {
+		defer close(p.done)
+		p.err = p.cmd.Wait()
+		_ = outIn.Close()
+		<-scanned
+	}()
 	return p, nil
 }
 
-func (p *Process) reap(out io.Reader) {
+func (p *Process) scan(out io.Reader) {
+	defer close(p.lines)
 	sc := bufio.NewScanner(out)
 	for sc.Scan() {
 		select {
@@ -98,10 +120,7 @@ func (p *Process) reap(out io.Reader) {
 		default: // nobody reads: the child must not block on us
 		}
 	}
-	close(p.lines)
-	_, _ = io.Copy(io.Discard, out)
-	p.err = p.cmd.Wait()
-	close(p.done)
+	_, _ = io.Copy(io.Discard, out) // a line too long ends the scanner, and must not block the child
 }
 
 // PID is the child's process id.
@@ -110,7 +129,8 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 // Done is closed when the child has ended and been reaped.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Line waits for the child's next line of output.
+// Line waits for the child's next line of output. Of a child that has ended it returns what is left, then
+// an error that holds why it ended and the last of what it said on stderr.
 func (p *Process) Line(ctx context.Context) (string, error) {
 	select {
 	case l, ok := <-p.lines:
@@ -120,8 +140,19 @@ func (p *Process) Line(ctx context.Context) (string, error) {
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-	<-p.done
-	return "", fmt.Errorf("the child ended: %w: %s", errors.Join(p.err, errEnded), p.errs.String())
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	why := p.err
+	if why == nil {
+		why = errEnded
+	}
+	if said := p.errs.String(); said != "" {
+		return "", fmt.Errorf("the child ended: %w: %s", why, said)
+	}
+	return "", fmt.Errorf("the child ended: %w", why)
 }
 
 var errEnded = errors.New("no more output")

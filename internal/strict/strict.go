@@ -137,7 +137,17 @@ func (n Node) Pos() (line, column int) {
 }
 
 // Fail notes a problem at the node. text is the offending text; empty takes it from a scalar node.
-func (n Node) Fail(text, msg, hint string) {
+func (n Node) Fail(text, msg, hint string) { n.fail(0, text, msg, hint) }
+
+// FailAt notes a problem at a byte offset within a scalar's text.
+func (n Node) FailAt(offset int, text, msg, hint string) {
+	if t := n.token(); t != nil && (t.Type == token.DoubleQuoteType || t.Type == token.SingleQuoteType) {
+		offset++
+	}
+	n.fail(offset, text, msg, hint)
+}
+
+func (n Node) fail(offset int, text, msg, hint string) {
 	if n.ps == nil {
 		return
 	}
@@ -149,7 +159,11 @@ func (n Node) Fail(text, msg, hint string) {
 	if p.Line == 0 {
 		p.Line, p.Column = 1, 1
 	}
-	n.ps.List = append(n.ps.List, p)
+	p.Column += offset
+	// What several parts share is read by each of them, and its problems noted once.
+	if !slices.Contains(n.ps.List, p) {
+		n.ps.List = append(n.ps.List, p)
+	}
 }
 
 func (n Node) scalar() (string, bool) {

@@ -74,7 +74,9 @@ var (
 // New makes the source and opens the relays' ports, so that [Service.Edges] can tell every link.
 // Nothing runs yet.
 func New(cfg Config) (*Service, error) {
-	s := &Service{cfg: cfg, began: time.Now(), byDoor: map[string]*worker{}, byRegion: map[string]*region{}}
+	// The clock starts well above 0: prewarmed copies are older than the service, and their times are
+	// compared as unsigned text in Redis.
+	s := &Service{cfg: cfg, began: time.Now().Add(-24 * time.Hour), byDoor: map[string]*worker{}, byRegion: map[string]*region{}}
 	s.http = &http.Transport{MaxIdleConnsPerHost: 1024, DisableCompression: true}
 	times := map[string]time.Duration{}
 	for _, f := range cfg.Spec.Families {

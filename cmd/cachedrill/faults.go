@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/internal/strict"
+)
+
+func faultsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "faults [NAME]",
+		Short: "List the faults, or explain one: parameters, evidence, what heals it",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				listFaults(c.OutOrStdout())
+				return nil
+			}
+			for _, e := range faults.Catalogue() {
+				if e.Name == args[0] {
+					explainFault(c.OutOrStdout(), e)
+					return nil
+				}
+			}
+			return exit{exitUsage, fmt.Errorf("no fault is named %q; %s", args[0], strict.Suggest(args[0], faults.Names()))}
+		},
+	}
+}
+
+func listFaults(w io.Writer) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, e := range faults.Catalogue() {
+		fmt.Fprintf(t, "%s\t%s\n", e.Name, e.Summary)
+	}
+	t.Flush()
+	fmt.Fprintln(w, "\ncachedrill faults NAME explains one.")
+}
+
+func explainFault(w io.Writer, e faults.Entry) {
+	fmt.Fprintf(w, "%s: %s\n\n  %s\n\n", e.Name, e.Summary, e.Example)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, p := range append(e.Params, faults.Timing()...) {
+		about := p.Doc
+		switch {
+		case p.Required:
+			about += " (required)"
+		case p.Default != "":
+			about += " (default " + p.Default + ")"
+		}
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", p.Name, p.Type, about)
+	}
+	t.Flush()
+	fmt.Fprintf(w, "\n  evidence: %s\n  heal:     %s\n", e.Evidence, e.Undo)
+}

@@ -1,0 +1,102 @@
+// Command cachedrill runs fire drills for caches: it drives a cache-backed service with load, breaks
+// the cache the way production does, judges every read and write against the truth, and says with a
+// verdict whether the service kept its objectives.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/internal/child"
+	"github.com/cachedrill/cachedrill/targets/redis"
+)
+
+// Exit codes.
+const (
+	exitPass        = 0
+	exitFail        = 1
+	exitUsage       = 2
+	exitUnknown     = 3
+	exitInterrupted = 130
+)
+
+func main() {
+	child.Main(roles())
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// roles are what this program does in processes of its own.
+func roles() map[string]child.Role {
+	all := map[string]child.Role{}
+	maps.Copy(all, redis.Roles)
+	maps.Copy(all, faults.Roles)
+	return all
+}
+
+// exit is an error that decides the exit code. One without an inner error has been told already.
+type exit struct {
+	code int
+	err  error
+}
+
+func (e exit) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e exit) Unwrap() error { return e.err }
+
+// run is the whole program: arguments in, exit code out.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := rootCommand(stdout, stderr)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitPass
+	}
+	var e exit
+	if !errors.As(err, &e) {
+		e = exit{exitUsage, err}
+	}
+	if e.err != nil {
+		fmt.Fprintln(stderr, e.err)
+	}
+	return e.code
+}
+
+func rootCommand(stdout, stderr io.Writer) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "cachedrill",
+		Short: "Fire drills for caches",
+		Long: `cachedrill drives a cache-backed service with load, breaks its cache the way production does, judges
+every read and write against the truth, and says whether the service kept its objectives.
+
+Begin with:
+  cachedrill run                  drill the service that comes with cachedrill; nothing to install
+  cachedrill run --policy naive   see what a plain TTL cache does in the same drills
+  cachedrill init                 write scenarios.yaml, to change it
+
+Exit codes: 0 pass, 1 fail, 2 usage or configuration, 3 unknown (not enough was seen to judge),
+130 interrupted, everything healed.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.AddCommand(runCommand(), listCommand(), validateCommand(), initCommand(), faultsCommand())
+	return root
+}

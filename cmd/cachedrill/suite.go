@@ -1,0 +1,125 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cachedrill/cachedrill"
+	"github.com/cachedrill/cachedrill/scenarios"
+)
+
+const defaultFile = "scenarios.yaml"
+
+// loadSuite reads the named file, or the scenarios.yaml of this folder, or else the suite that comes
+// with the program; said tells which when it isn't obvious.
+func loadSuite(file string) (s scenarios.Suite, said string, err error) {
+	if file != "" {
+		s, err = scenarios.Load(file)
+		return s, "", configuration(err)
+	}
+	s, err = scenarios.Load(defaultFile)
+	if errors.Is(err, os.ErrNotExist) {
+		s, err = scenarios.Parse("the default suite", cachedrill.DefaultSuite)
+		return s, "No scenarios.yaml here: running the default suite (cachedrill init writes it).", configuration(err)
+	}
+	return s, "", configuration(err)
+}
+
+func configuration(err error) error {
+	if err == nil {
+		return nil
+	}
+	return exit{exitUsage, err}
+}
+
+func fileFlag(c *cobra.Command, file *string) {
+	c.Flags().StringVarP(file, "file", "f", "", "the suite (default: scenarios.yaml here, else the one that comes with cachedrill)")
+}
+
+func listCommand() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the scenarios and policies of a suite",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			s, said, err := loadSuite(file)
+			if err != nil {
+				return err
+			}
+			if said != "" {
+				fmt.Fprintln(c.ErrOrStderr(), said)
+			}
+			listSuite(c.OutOrStdout(), s)
+			return nil
+		},
+	}
+	fileFlag(c, &file)
+	return c
+}
+
+func listSuite(w io.Writer, s scenarios.Suite) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, sc := range s.Scenarios {
+		fmt.Fprintf(t, "%s\t%.0f s\t%s\n", sc.Name, sc.Phases.Total().Seconds(), sc.Why)
+	}
+	t.Flush()
+	fmt.Fprintf(w, "\npolicies: %s\n", strings.Join(s.PolicyNames(), ", "))
+}
+
+func validateCommand() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "validate",
+		Short: "Check a suite and report everything wrong with it, without running it",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			s, _, err := loadSuite(file)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s: %d scenarios, nothing wrong\n", s.File, len(s.Scenarios))
+			return nil
+		},
+	}
+	fileFlag(c, &file)
+	return c
+}
+
+func initCommand() *cobra.Command {
+	var file string
+	var force bool
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "Write the default suite to a file, to change it",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
+			if force {
+				flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+			}
+			f, err := os.OpenFile(file, flags, 0o644)
+			if errors.Is(err, os.ErrExist) {
+				return exit{exitUsage, fmt.Errorf("%s is there already: --force overwrites it, -f writes another file", file)}
+			}
+			if err != nil {
+				return exit{exitUsage, fmt.Errorf("writing the suite: %w", err)}
+			}
+			_, err = f.Write(cachedrill.DefaultSuite)
+			if err = errors.Join(err, f.Close()); err != nil {
+				return exit{exitUsage, fmt.Errorf("writing the suite: %w", err)}
+			}
+			fmt.Fprintf(c.OutOrStdout(), "wrote %s\nnext: change it, cachedrill validate -f %s, cachedrill run -f %s\n", file, file, file)
+			return nil
+		},
+	}
+	c.Flags().StringVarP(&file, "file", "f", defaultFile, "where to write it")
+	c.Flags().BoolVar(&force, "force", false, "overwrite a file that is there")
+	return c
+}

@@ -1,0 +1,102 @@
+// Package redis is where a Redis comes from: a server process of this machine, or one embedded in ours.
+// Both stand behind one [Node], keep one address over restarts, come up empty every time, and leave
+// nothing behind: no process, no port, no file, however we ended.
+package redis
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/cachedrill/cachedrill/internal/child"
+)
+
+// Node is one Redis. Its methods may be called concurrently; those that change its state wait for each
+// other for as long as their ctx allows.
+//
+// A server that ended by itself is no stopped server: Identity and Start say so and why, until Stop or
+// Kill, which return that too, have acknowledged it.
+type Node interface {
+	// Start brings a stopped server up, empty, and returns once it answers. The first Start picks a
+	// free port of the loopback interface; every later one uses the same again. It is an error when the
+	// server is running already.
+	Start(ctx context.Context) error
+	// Stop ends the server in an orderly way; its data is lost. When it returns nil the address
+	// refuses connections. A ctx that ends meanwhile turns it into a kill.
+	Stop(ctx context.Context) error
+	// Kill ends the server without letting it do anything more, by SIGKILL where it is a process.
+	// When it returns nil the address refuses connections.
+	Kill(ctx context.Context) error
+	// Pause stops the server's process where it stands (SIGSTOP): its address accepts connections and
+	// answers nothing. The embedded backend can't: errors.ErrUnsupported.
+	Pause(ctx context.Context) error
+	// Resume lets a paused server run on; of one that isn't paused it changes nothing.
+	Resume(ctx context.Context) error
+	// Addr is 127.0.0.1:port, or "" before the first Start has chosen the port.
+	Addr() string
+	// Client is connected directly, past every proxy, without retries, and honours the deadlines of
+	// contexts. It is the same over all restarts, is usable from New on, and belongs to the node.
+	Client() *goredis.Client
+	// Identity asks the server itself which one it is, and fails when another one answers.
+	Identity(ctx context.Context) (Identity, error)
+	// Close ends the server in whatever state it is, removes its files and closes the client. It may be
+	// called more than once; nothing can be started afterwards.
+	Close() error
+}
+
+// Identity says which incarnation of which server is answering.
+type Identity struct {
+	Backend string // a [Backend]: "process" or "embedded"
+	Version string // product and version, e.g. "redis 7.0.15"
+	RunID   string // another one in each incarnation
+	PID     int    // 0: the server has no process of its own
+	Keys    int64  // in database 0
+}
+
+// String gives the identity as evidence shows it, e.g. "redis 7.0.15 pid 1234 run_id 3f2a9c01b7de, 0 keys".
+func (id Identity) String() string {
+	var b strings.Builder
+	b.WriteString(id.Version)
+	if id.PID != 0 {
+		fmt.Fprintf(&b, " pid %d", id.PID)
+	}
+	fmt.Fprintf(&b, " run_id %.12s, %d key", id.RunID, id.Keys)
+	if id.Keys != 1 {
+		b.WriteByte('s')
+	}
+	return b.String()
+}
+
+// Backend is a kind of place a Redis comes from.
+type Backend string
+
+// The backends.
+const (
+	Auto     Backend = "auto"     // process when a server is on PATH, else embedded
+	Embedded Backend = "embedded" // miniredis within this process, in real time
+	Process  Backend = "process"  // redis-server or valkey-server, a process under a guard
+)
+
+// Roles are the children that nodes start; main and every TestMain hand them to [child.Main].
+var Roles = map[string]child.Role{guardRole: guard}
+
+// New makes a node that is not started yet. name stands for it in errors, e.g. "redis@eu". It fails for
+// backends that this machine or this build does not have.
+func New(b Backend, name string) (Node, error) {
+	b, _, err := Resolve(string(b))
+	if err != nil {
+		return nil, err
+	}
+	switch b {
+	case Process:
+		found, err := findServer()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		return newNode(name, b, found.launch), nil
+	default:
+		return newNode(name, b, launchEmbedded), nil
+	}
+}
