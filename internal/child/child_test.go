@@ -81,6 +81,7 @@ var roles = map[string]Role{
 
 func TestMain(m *testing.M) {
 	Main(roles)
+	_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // or every child built with -race takes a second to end
 	goleak.VerifyTestMain(m)
 }
 

@@ -37,10 +37,11 @@ type embedded struct {
 	srv      *miniserver.Server
 	listener net.Listener // ours: miniredis's own accepts before it knows its commands
 
-	ending sync.Once
-	stopC  chan struct{} // closed to end it
-	work   sync.WaitGroup
-	down   chan struct{} // closed when nothing of it is left
+	ending    sync.Once
+	stopC     chan struct{} // closed to end it
+	accepting sync.WaitGroup
+	ageing    sync.WaitGroup
+	down      chan struct{} // closed when nothing of it is left
 }
 
 func launchEmbedded(_ context.Context, port, nth int) (server, error) {
@@ -65,8 +66,8 @@ func launchEmbedded(_ context.Context, port, nth int) (server, error) {
 	_ = c.Close()
 	e.srv = e.mini.Server()
 	e.srv.SetPreHook(e.info)
-	e.work.Go(e.accept)
-	e.work.Go(e.age)
+	e.accepting.Go(e.accept)
+	e.ageing.Go(e.age)
 	return e, nil
 }
 
@@ -123,8 +124,9 @@ func (e *embedded) shut() {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
+		e.accepting.Wait() // a connection that came after its Close would stay
 		e.srv.Close()
-		e.work.Wait()
+		e.ageing.Wait()
 	}()
 	for {
 		select {

@@ -275,6 +275,8 @@ func (n *node) Identity(ctx context.Context) (Identity, error) {
 		err = end
 	case err == nil && !cur.is(id):
 		err = fmt.Errorf("another server answers at %s: %s", n.Addr(), id)
+	case err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()):
+		err = fmt.Errorf("%w: %w", ctx.Err(), err) // the client turns deadlines into those of its connection
 	}
 	if err != nil {
 		return Identity{}, fmt.Errorf("identifying %s: %w", n.name, err)

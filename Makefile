@@ -1,0 +1,28 @@
+GO ?= go
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+SEEDS ?= 10
+
+.PHONY: test lint soak build bench setup
+
+# Everything: sets up what the tests need, then runs them all.
+test: setup
+	$(GO) test -race -timeout 15m ./...
+
+# A real Redis for the tests that want one. Without it they say what they skip (with CI=true they fail).
+setup:
+	@scripts/setup
+
+build:
+	$(GO) build -o bin/cachedrill ./cmd/cachedrill
+
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt would change these files"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+# The long proofs: every policy's verdict, over many seeds, on both kinds of Redis.
+soak: setup build
+	scripts/soak $(SEEDS)
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchtime 2s ./load ./oracle ./report

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/scenarios"
+	"github.com/cachedrill/cachedrill/targets/redis"
+)
+
+// runFlags are what a user can say about a run.
+type runFlags struct {
+	file, policy, redis, out string
+	seed                     uint64
+	seeded                   bool
+	sham, dry, quiet, json   bool
+}
+
+func runCommand() *cobra.Command {
+	var f runFlags
+	c := &cobra.Command{
+		Use:   "run [SCENARIO...]",
+		Short: "Run drills and end with a verdict",
+		Long: `Runs the scenarios of a suite, or the ones that are named, one after the other, and ends with a
+verdict: exit code 0 pass, 1 fail, 3 unknown. Ctrl-C heals what is broken, cleans up, and exits 130.
+
+The same seed sends the same operations. It is random unless given, and printed with the line that
+repeats the run.`,
+		Example: `  cachedrill run
+  cachedrill run mass-expiry --policy naive
+  cachedrill run --redis process --out drill-out --seed 7
+  cachedrill run --sham      # the same machinery, nothing broken: must pass`,
+		RunE: func(c *cobra.Command, args []string) error {
+			f.seeded = c.Flags().Changed("seed")
+			return runDrills(c, f, args)
+		},
+	}
+	fileFlag(c, &f.file)
+	c.Flags().StringVar(&f.policy, "policy", "recommended", "how the cache behaves: a policy of the suite")
+	c.Flags().StringVar(&f.redis, "redis", "auto", "where Redis comes from: embedded, process (redis-server on PATH), or auto")
+	c.Flags().StringVar(&f.out, "out", "", "write report.json, junit.xml, summary.md and latency.hlog into this directory")
+	c.Flags().Uint64Var(&f.seed, "seed", 0, "of the operations (default random)")
+	c.Flags().BoolVar(&f.sham, "sham", false, "replace each fault by its sham, which breaks nothing: what still fails isn't the fault's doing")
+	c.Flags().BoolVar(&f.dry, "dry-run", false, "print what would be done, and do nothing")
+	c.Flags().BoolVar(&f.quiet, "quiet", false, "no progress, only the verdict")
+	c.Flags().BoolVar(&f.json, "json", false, "print report.json instead of the summary")
+	return c
+}
+
+// plan is a run that was found to be possible.
+type plan struct {
+	flags     runFlags
+	suite     scenarios.Suite
+	scenarios []scenarios.Scenario
+	options   scenarios.Options
+	redis     string // what the report says of it
+}
+
+func makePlan(f runFlags, names []string) (plan, string, error) {
+	suite, said, err := loadSuite(f.file)
+	if err != nil {
+		return plan{}, "", err
+	}
+	p := plan{flags: f, suite: suite, scenarios: suite.Scenarios}
+	if len(names) > 0 {
+		p.scenarios = nil
+		for _, n := range names {
+			sc, err := suite.Scenario(n)
+			if err != nil {
+				return plan{}, "", exit{exitUsage, err}
+			}
+			p.scenarios = append(p.scenarios, sc)
+		}
+	}
+	if p.options.Policy, err = suite.Policy(f.policy); err != nil {
+		return plan{}, "", exit{exitUsage, err}
+	}
+	if p.options.Backend, p.redis, err = redis.Resolve(f.redis); err != nil {
+		return plan{}, "", exit{exitUsage, err}
+	}
+	p.options.Sham = f.sham
+	p.options.Seed = f.seed
+	if !f.seeded {
+		p.options.Seed = uint64(rand.Uint32()) // short enough to type
+	}
+	return p, said, nil
+}
+
+// total is how long load will be sent, over all scenarios.
+func (p plan) total() time.Duration {
+	var t time.Duration
+	for _, sc := range p.scenarios {
+		t += sc.Phases.Total()
+	}
+	return t
+}
+
+func (p plan) header() string {
+	word := "drills"
+	if len(p.scenarios) == 1 {
+		word = "drill"
+	}
+	h := fmt.Sprintf("cachedrill  %d %s, ~%.0f s  policy %s  redis %s  seed %d",
+		len(p.scenarios), word, (p.total() + time.Duration(len(p.scenarios))*time.Second).Seconds(),
+		p.options.Policy.Name, p.options.Backend, p.options.Seed)
+	if p.flags.sham {
+		h += "  SHAM: nothing is broken"
+	}
+	return h
+}
+
+// repeat is the command line that does the same again.
+func (p plan) repeat(names []string) string {
+	words := append([]string{"cachedrill run"}, names...)
+	if p.flags.file != "" {
+		words = append(words, "-f "+p.flags.file)
+	}
+	if p.options.Policy.Name != "recommended" {
+		words = append(words, "--policy "+p.options.Policy.Name)
+	}
+	if p.flags.redis != "auto" {
+		words = append(words, "--redis "+p.flags.redis)
+	}
+	if p.flags.sham {
+		words = append(words, "--sham")
+	}
+	return strings.Join(append(words, fmt.Sprintf("--seed %d", p.options.Seed)), " ")
+}
+
+func runDrills(c *cobra.Command, f runFlags, names []string) error {
+	p, said, err := makePlan(f, names)
+	if err != nil {
+		return err
+	}
+	stderr := c.ErrOrStderr()
+	if said != "" && !f.quiet {
+		fmt.Fprintln(stderr, said)
+	}
+	if f.dry {
+		printPlan(c.OutOrStdout(), p)
+		return nil
+	}
+	if !f.quiet {
+		fmt.Fprintf(stderr, "%s\nCtrl-C heals and stops.\n\n", p.header())
+	}
+	rep := report.Report{
+		Version: version(), Seed: p.options.Seed, Started: time.Now(),
+		Environment: report.Environment{Redis: p.redis, CPUs: runtime.GOMAXPROCS(0), Go: runtime.Version()},
+	}
+	var latency []report.Intervals
+	for i, sc := range p.scenarios {
+		screen := newScreen(stderr, f.quiet, fmt.Sprintf("[%d/%d] %s", i+1, len(p.scenarios), sc.Name))
+		opt := p.options
+		opt.Progress = screen.show
+		res, err := scenarios.Run(c.Context(), sc, opt)
+		screen.clear()
+		if c.Context().Err() != nil {
+			return interrupted(err)
+		}
+		if err != nil {
+			return exit{exitUnknown, fmt.Errorf("the drill could not be run: %w", err)}
+		}
+		rep.Scenarios = append(rep.Scenarios, res.Scenario)
+		latency = append(latency, res.Intervals)
+	}
+	rep = rep.Conclude()
+	if err := write(c, f, rep, latency, p.repeat(names)); err != nil {
+		return exit{exitUnknown, err}
+	}
+	if code := rep.Outcome.ExitCode(); code != exitPass {
+		return exit{code: code}
+	}
+	return nil
+}
+
+// interrupted says what is left after Ctrl-C: nothing, or what could not be healed.
+func interrupted(err error) error {
+	if err == nil || onlyCancelled(err) {
+		return exit{exitInterrupted, errors.New("interrupted: healed and stopped, no verdict")}
+	}
+	return exit{exitInterrupted, fmt.Errorf("interrupted: %w", err)}
+}
+
+// onlyCancelled says whether nothing but the interruption itself went wrong.
+func onlyCancelled(err error) bool {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			if !onlyCancelled(e) {
+				return false
+			}
+		}
+		return true
+	}
+	return errors.Is(err, context.Canceled)
+}
+
+func write(c *cobra.Command, f runFlags, rep report.Report, latency []report.Intervals, repeat string) error {
+	if f.out != "" {
+		if err := report.WriteDir(f.out, rep, latency...); err != nil {
+			return err
+		}
+	}
+	if f.json {
+		return report.JSON(c.OutOrStdout(), rep)
+	}
+	if err := report.Text(c.OutOrStdout(), rep, report.TextOptions{Color: colours(c.OutOrStdout()), Repeat: repeat}); err != nil {
+		return err
+	}
+	if f.out != "" && !f.quiet {
+		fmt.Fprintf(c.ErrOrStderr(), "wrote %s: report.json, junit.xml, summary.md, latency.hlog\n", f.out)
+	}
+	return nil
+}
+
+// colours says whether to write in colour: on a terminal, unless NO_COLOR is set (no-color.org).
+func colours(w any) bool {
+	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

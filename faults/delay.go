@@ -1,0 +1,103 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Delay makes the relays of some regions hold every invalidation event for a while.
+//
+// Evidence: events were held, and the slowest of them came at least half as late as the delay could make
+// it (which is By, or the time until the heal when that is shorter). Less than that is what a relay does
+// on a bad day, and a delay that no event met did not happen.
+type Delay struct {
+	By      time.Duration // above 0; how long each event is held
+	For     time.Duration // above 0; how long the fault lasts; what is held then is delivered at once
+	Regions []string      // none = all
+	sham    bool
+}
+
+const (
+	delayHealLimit = 10 * time.Second // for held events to be delivered
+	drainPoll      = 5 * time.Millisecond
+)
+
+// String gives the fault as YAML shows it.
+func (f Delay) String() string {
+	return render(f.sham, "invalidation.delay", [2]string{"by", f.By.String()}, [2]string{"for", f.For.String()},
+		[2]string{"region", oneOrList(f.Regions)})
+}
+
+// Inject tells the relays; it waits for nothing.
+func (f Delay) Inject(ctx context.Context, site Site) (Injected, error) {
+	if f.By <= 0 || f.For <= 0 {
+		return Injected{}, fmt.Errorf("%s: by and for must be above 0", f)
+	}
+	regions, err := pick(site.Relays, "invalidation relay", f.Regions)
+	if err != nil {
+		return Injected{}, fmt.Errorf("%s: %w", f, err)
+	}
+	if err := ctx.Err(); err != nil {
+		return Injected{}, fmt.Errorf("%s: %w", f, err)
+	}
+	before := make(map[string]Delivery, len(regions))
+	for _, r := range regions {
+		before[r] = site.Relays[r].Delivered()
+	}
+	began := time.Now()
+	if !f.sham {
+		for _, r := range regions {
+			site.Relays[r].Delay(f.By)
+		}
+	}
+	heal := func(ctx context.Context) (string, error) { return f.heal(ctx, site, regions, before, began) }
+	return Injected{Began: began, Hold: f.For, Heal: healOnce(delayHealLimit, heal)}, nil
+}
+
+func (f Delay) heal(ctx context.Context, site Site, regions []string, before map[string]Delivery, began time.Time) (string, error) {
+	lasted := time.Since(began)
+	var held, events int64
+	var worst time.Duration
+	for _, r := range regions {
+		// Delay may start the relay's largest lag anew: what was seen under the fault is read first.
+		worst = max(worst, site.Relays[r].Delivered().MaxLag)
+		if !f.sham {
+			site.Relays[r].Delay(0)
+		}
+	}
+	for _, r := range regions {
+		d, err := drained(ctx, site.Relays[r])
+		if err != nil {
+			return "", fmt.Errorf("%s: relay@%s still holds %s events: %w", f, r, grouped(d.Held), err)
+		}
+		held += d.Delayed - before[r].Delayed
+		events += d.Events - before[r].Events
+		worst = max(worst, d.MaxLag)
+	}
+	names := strings.Join(regions, ", ")
+	switch {
+	case f.sham && held != 0:
+		return "", fmt.Errorf("%s: the relays of %s held %s events, though nobody told them to", f, names, grouped(held))
+	case f.sham:
+		return fmt.Sprintf("%s: %s events through the relays of %s, none held", shamOf(f), grouped(events), names), nil
+	case held <= 0, worst < min(f.By, lasted)/2:
+		return "", nil
+	}
+	return fmt.Sprintf("%s events held by the relays of %s, the slowest delivered %s after its commit; none held any more",
+		grouped(held), names, worst.Round(time.Millisecond)), nil
+}
+
+// drained waits until the relay holds nothing back.
+func drained(ctx context.Context, r Relay) (Delivery, error) {
+	for {
+		d := r.Delivered()
+		if d.Held == 0 {
+			return d, nil
+		}
+		if err := wait(ctx, time.Now().Add(drainPoll)); err != nil {
+			return d, err
+		}
+	}
+}

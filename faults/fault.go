@@ -1,0 +1,222 @@
+// Package faults breaks the cache the way production does, proves that it broke, and puts it back.
+//
+// A [Fault] is injected into a [Site], which holds the handles that faults need and nothing else. Every
+// fault is proven through another channel than its own word (a refused dial, another run_id, a probe
+// that gets no answer): without such evidence nobody knows what a drill has shown. Every heal is verified
+// by a probe. What can't be undone is declared in the [Catalogue].
+//
+// Every Inject and every Heal ends within a deadline of its own, whatever its context says; an Inject
+// that fails half-way has undone what it did.
+package faults
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// Fault is one perturbation. Faults are values: one may be injected any number of times, one after the
+// other.
+type Fault interface {
+	// String gives the fault as YAML shows it: redis.restart{region: eu, down: 500ms}.
+	String() string
+	// Inject starts the fault. With an error nothing is left injected.
+	Inject(ctx context.Context, site Site) (Injected, error)
+}
+
+// Injected is a fault that has been started. Whoever holds it must call Heal, on every way out.
+type Injected struct {
+	// Evidence is what proves that the fault bit, as far as known at injection; "" = no proof yet.
+	Evidence string
+	// Began is the moment from which on the fault may have been felt: Inject itself takes time, to
+	// stop a server or to wait for a probe that must not be answered. Earlier than the return of
+	// Inject, except of a fault whose effect starts by the clock (keys.expire).
+	Began time.Time
+	// Hold is how long to keep the fault before Heal; 0 = instantaneous: there is nothing to undo,
+	// and Heal is called after observing, for the final evidence.
+	Hold time.Duration
+	// Heal undoes the fault, verifies through a probe that it is gone, and returns the complete
+	// evidence; "" = there is none, and what the drill showed is unknown. It is Heal that returns the
+	// evidence because some faults can only be proven after something ran into them: a delay that no
+	// event met did not happen. An error means that the fault may still be there: call it again.
+	// Once it has succeeded, further calls (on a signal, and then on the way out) change nothing and
+	// return the same. It may be called concurrently. Its context must be a live one: not that of a
+	// drill that was cancelled.
+	Heal func(ctx context.Context) (string, error)
+}
+
+// Site is where faults happen. Elements that no fault of a drill names may be missing.
+type Site struct {
+	Nodes   map[string]Node            // a Redis per region
+	Relays  map[string]Relay           // an invalidation relay per region
+	Edges   map[string]Edge            // by name, e.g. "relay@eu -> relay@us"
+	Pattern func(family string) string // the Redis glob that matches the family's entries
+	Now     func() time.Duration       // the offset on the harness's clock, for evidence; may be nil
+}
+
+// Node is one Redis.
+type Node interface {
+	// Start brings a stopped Redis up, empty, on the address it had before.
+	Start(ctx context.Context) error
+	// Stop ends it: its address refuses connections afterwards, and its data is lost.
+	Stop(ctx context.Context) error
+	// Client is connected directly, through no proxy, and is owned by the node.
+	Client() *goredis.Client
+	// Identity asks the server itself.
+	Identity(ctx context.Context) (Identity, error)
+}
+
+// Identity says which incarnation of a Redis is answering.
+type Identity struct {
+	Backend string // "process", "embedded", ...
+	Version string
+	RunID   string // differs between incarnations
+	PID     int    // 0: no process of its own
+	Keys    int64
+}
+
+// String gives the identity as evidence shows it, with the run_id cut short.
+func (id Identity) String() string {
+	var parts []string
+	if id.PID != 0 {
+		parts = append(parts, "pid "+strconv.Itoa(id.PID))
+	}
+	run := id.RunID
+	if len(run) > 12 {
+		run = run[:12]
+	}
+	return strings.Join(append(parts, "run_id "+run), " ")
+}
+
+// same says whether both are one incarnation.
+func (id Identity) same(o Identity) bool { return id.RunID == o.RunID && id.PID == o.PID }
+
+// Relay carries invalidation events from the source to the caches of one region.
+type Relay interface {
+	// Delay holds each event for by, from now on; 0 = deliver at once, also what is held.
+	Delay(by time.Duration)
+	Delivered() Delivery
+}
+
+// Delivery counts what a [Relay] did since its start.
+type Delivery struct {
+	Events  int64         // delivered
+	Held    int64         // waiting now
+	Delayed int64         // delivered or waiting, and held by a Delay
+	MaxLag  time.Duration // the largest from commit to delivery since the last call of Delay; what that call let go counts
+}
+
+// Edge is one directed network link, through its proxy.
+type Edge struct {
+	Name     string
+	Proxy    *Proxy
+	Upstream string // where the proxy leads: host:port
+	// Probe makes one request over a new connection to addr that the far end must answer. It must
+	// return when ctx ends.
+	Probe func(ctx context.Context, addr string) error
+}
+
+// stamp is the time now on the harness's clock as evidence shows it: " at 19.40s"; "" without a clock.
+func (s Site) stamp() string {
+	if s.Now == nil {
+		return ""
+	}
+	return fmt.Sprintf(" at %.2fs", s.Now().Seconds())
+}
+
+// pick gives the named elements of a site, or all of them when no name is given, in order of name.
+func pick[T any](all map[string]T, what string, names []string) ([]string, error) {
+	if len(names) == 0 {
+		names = sortedKeys(all)
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("this target offers no %s", what)
+	}
+	for _, n := range names {
+		if _, ok := all[n]; !ok {
+			return nil, fmt.Errorf("this target offers no %s in region %q", what, n)
+		}
+	}
+	return names, nil
+}
+
+func sortedKeys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
+
+// healOnce makes an undo that may be called again, also concurrently: calls take turns, and after the
+// first success they only repeat its evidence. Each attempt ends after limit.
+func healOnce(limit time.Duration, undo func(ctx context.Context) (string, error)) func(context.Context) (string, error) {
+	turn := make(chan struct{}, 1)
+	healed, evidence := false, ""
+	return func(ctx context.Context) (string, error) {
+		select {
+		case turn <- struct{}{}:
+			defer func() { <-turn }()
+		case <-ctx.Done():
+			return "", fmt.Errorf("waiting for a heal that is under way: %w", ctx.Err())
+		}
+		if healed {
+			return evidence, nil
+		}
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		e, err := undo(ctx)
+		if err != nil {
+			return "", err
+		}
+		healed, evidence = true, e
+		return e, nil
+	}
+}
+
+// wait returns at the moment, or with the context's error when that ends first.
+func wait(ctx context.Context, until time.Time) error {
+	t := time.NewTimer(time.Until(until))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// render writes a fault as YAML shows it: name{key: value, ...}; parameters without a value are left out.
+func render(sham bool, name string, params ...[2]string) string {
+	var b strings.Builder
+	b.WriteString(name + "{")
+	sep := ""
+	for _, p := range params {
+		if p[1] != "" {
+			b.WriteString(sep + p[0] + ": " + p[1])
+			sep = ", "
+		}
+	}
+	b.WriteByte('}')
+	if sham {
+		return "sham{of: " + b.String() + "}"
+	}
+	return b.String()
+}
+
+// oneOrList writes names as YAML shows them: eu, or [eu, us]; "" for none.
+func oneOrList(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return "[" + strings.Join(names, ", ") + "]"
+}
+
+// grouped writes 1962 as "1,962".
+func grouped(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

@@ -1,0 +1,243 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	toxiproxy "github.com/Shopify/toxiproxy/v2/client"
+
+	"github.com/cachedrill/cachedrill/internal/child"
+)
+
+// EdgeSpec asks for a proxy: its name, and the host:port that it leads to.
+type EdgeSpec struct{ Name, Upstream string }
+
+// Proxies are the network proxies of one fault domain, in one child process. When that hangs or dies, it
+// is killed and started anew with the same addresses and the same black-holes, which cuts all
+// connections through it: see Restarts.
+type Proxies struct {
+	domain  string
+	edges   []*Proxy
+	closing chan struct{}
+	watched chan struct{} // closed when watch has ended
+
+	turn chan struct{} // held by whoever talks to the child; guards what follows, and the modes of the edges
+	proc *child.Process
+	api  *toxiproxy.Client
+
+	mu       sync.Mutex
+	revivals []Revival
+	closed   bool
+}
+
+// Revival is one time that proxies were started anew.
+type Revival struct {
+	At  time.Time // when they listened again
+	Why string
+}
+
+const (
+	callLimit    = 2 * time.Second  // of one exchange with the proxies' API; a child that takes longer hangs
+	childLimit   = 10 * time.Second // for a child to come up
+	rebindLimit  = 3 * time.Second  // to get the ports of a dead child back
+	childGrace   = 2 * time.Second  // for a child to end by itself
+	revivalPause = 250 * time.Millisecond
+)
+
+var (
+	errHung   = errors.New("no answer from the proxies' API within " + callLimit.String())
+	errClosed = errors.New("the proxies are closed")
+)
+
+// StartProxies starts a child with one proxy per edge, each listening on a free port of 127.0.0.1. domain
+// names the proxies in errors. ctx bounds the start only; the caller must call Close.
+func StartProxies(ctx context.Context, domain string, edges []EdgeSpec) (*Proxies, error) {
+	ps := &Proxies{
+		domain:  domain,
+		closing: make(chan struct{}),
+		watched: make(chan struct{}),
+		turn:    make(chan struct{}, 1),
+	}
+	for i, e := range edges {
+		if e.Name == "" || e.Upstream == "" || ps.Proxy(e.Name) != nil {
+			return nil, fmt.Errorf("proxies %s: edge %q needs an upstream and a name of its own", domain, e.Name)
+		}
+		// Edge names hold characters that toxiproxy's URLs don't take.
+		ps.edges = append(ps.edges, &Proxy{
+			owner: ps, name: e.Name, id: fmt.Sprintf("edge%d", i), upstream: e.Upstream, listen: "127.0.0.1:0",
+		})
+	}
+	if err := ps.launch(ctx); err != nil {
+		return nil, fmt.Errorf("proxies %s: %w", domain, err)
+	}
+	go ps.watch()
+	return ps, nil
+}
+
+// Proxy gives the proxy of an edge; nil when there is none of that name.
+func (ps *Proxies) Proxy(name string) *Proxy {
+	for _, e := range ps.edges {
+		if e.name == name {
+			return e
+		}
+	}
+	return nil
+}
+
+// Restarts tells when and why the proxies had to be started anew. Each one cut all connections through
+// them, which is no doing of the target's.
+func (ps *Proxies) Restarts() []Revival {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return append([]Revival(nil), ps.revivals...)
+}
+
+// Close ends the child and waits for it. It may be called again.
+func (ps *Proxies) Close() {
+	ps.mu.Lock()
+	if !ps.closed {
+		ps.closed = true
+		close(ps.closing)
+	}
+	ps.mu.Unlock()
+	<-ps.watched
+	ps.turn <- struct{}{}
+	defer func() { <-ps.turn }()
+	ps.proc.Stop(childGrace)
+}
+
+func (ps *Proxies) take(ctx context.Context) error {
+	select {
+	case ps.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-ps.closing:
+		return errClosed
+	}
+	select {
+	case <-ps.closing: // both were ready
+		<-ps.turn
+		return errClosed
+	default:
+		return nil
+	}
+}
+
+// launch starts a child and gives it all proxies in the mode that each is meant to be in. It needs the
+// turn, or that nobody knows ps yet.
+func (ps *Proxies) launch(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, childLimit)
+	defer cancel()
+	proc, err := child.Start(roleProxies, ps.domain)
+	if err != nil {
+		return err
+	}
+	addr, err := proc.Line(ctx)
+	if err != nil {
+		proc.Kill()
+		return fmt.Errorf("waiting for the child to listen: %w", err)
+	}
+	ps.proc, ps.api = proc, toxiproxy.NewClient(addr)
+	for _, e := range ps.edges {
+		if err := ps.create(ctx, e); err != nil {
+			proc.Kill()
+			return fmt.Errorf("making the proxy of %s: %w", e.name, err)
+		}
+	}
+	return nil
+}
+
+// create makes a proxy with its toxics already in it when it begins to listen.
+func (ps *Proxies) create(ctx context.Context, e *Proxy) error {
+	made := ps.api.NewProxy()
+	made.Name, made.Listen, made.Upstream = e.id, e.listen, e.upstream
+	if err := ps.call(func() error {
+		if err := made.Save(); err != nil {
+			return err
+		}
+		return addToxics(made, e.mode)
+	}); err != nil {
+		return err
+	}
+	for end := time.Now().Add(rebindLimit); ; {
+		err := ps.call(made.Enable)
+		if err == nil {
+			e.remote = made
+			if e.listen != made.Listen { // once: Listen reads it without the turn
+				e.listen = made.Listen
+			}
+			return nil
+		}
+		inUse := strings.Contains(err.Error(), "address already in use")
+		if !inUse || time.Now().After(end) || wait(ctx, time.Now().Add(20*time.Millisecond)) != nil {
+			return err
+		}
+	}
+}
+
+// call makes an exchange with the child's API, which has no deadline of its own that would be short
+// enough. A child that misses ours is killed, which also ends the exchange. It needs the turn.
+func (ps *Proxies) call(exchange func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- exchange() }()
+	t := time.NewTimer(callLimit)
+	defer t.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-t.C:
+		ps.proc.Kill()
+		<-done
+		return errHung
+	}
+}
+
+// revive replaces the child. It needs the turn. ctx does not cut it short: half of the edges would be
+// left without a proxy.
+func (ps *Proxies) revive(ctx context.Context, why string) error {
+	ps.proc.Kill()
+	if err := ps.launch(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("starting the proxies %s anew because of: %s: %w", ps.domain, why, err)
+	}
+	ps.mu.Lock()
+	ps.revivals = append(ps.revivals, Revival{At: time.Now(), Why: why})
+	ps.mu.Unlock()
+	return nil
+}
+
+// watch revives a child that died unasked: a drill must not accuse its target of our broken proxies.
+func (ps *Proxies) watch() {
+	defer close(ps.watched)
+	for {
+		if ps.take(context.Background()) != nil {
+			return
+		}
+		proc := ps.proc
+		<-ps.turn
+		select {
+		case <-proc.Done():
+		case <-ps.closing:
+			return
+		}
+		if ps.take(context.Background()) != nil {
+			return
+		}
+		var err error
+		if ps.proc == proc { // else whoever killed it has replaced it
+			err = ps.revive(context.Background(), "their process ended by itself")
+		}
+		<-ps.turn
+		if err != nil {
+			t := time.NewTimer(revivalPause)
+			select {
+			case <-t.C:
+			case <-ps.closing:
+			}
+			t.Stop()
+		}
+	}
+}

@@ -1,0 +1,201 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// Restart stops the Redis of a region, keeps it down, and starts it again, empty.
+//
+// Evidence: while it is down, a TCP dial to its address is refused, at injection and again just before
+// the heal; afterwards another incarnation answers, with less in it than before. A Redis under load is
+// filled again at once, so its key count at the first probe need not be 0; it is in the evidence.
+type Restart struct {
+	Region string
+	Down   time.Duration // above 0; how long it stays away
+	sham   bool
+}
+
+// DefaultDown is how long redis.restart keeps the Redis down.
+const DefaultDown = 500 * time.Millisecond
+
+const (
+	restartInjectLimit = 10 * time.Second
+	restartHealLimit   = 20 * time.Second
+	dialLimit          = 300 * time.Millisecond // of one dial or ping on the way to evidence
+	refusalLimit       = time.Second            // for a stopped Redis to refuse connections
+)
+
+// String gives the fault as YAML shows it.
+func (f Restart) String() string {
+	return render(f.sham, "redis.restart", [2]string{"region", f.Region}, [2]string{"down", f.Down.String()})
+}
+
+// Inject stops the Redis; it returns within 10 s, and some seconds more when it must undo.
+func (f Restart) Inject(ctx context.Context, site Site) (Injected, error) {
+	if f.Down <= 0 {
+		return Injected{}, fmt.Errorf("%s: down must be above 0", f)
+	}
+	if _, err := pick(site.Nodes, "Redis", []string{f.Region}); err != nil {
+		return Injected{}, fmt.Errorf("%s: %w", f, err)
+	}
+	d := &downtime{fault: f, site: site, node: site.Nodes[f.Region], name: "redis@" + f.Region}
+	inject, cancel := context.WithTimeout(ctx, restartInjectLimit)
+	defer cancel()
+	if err := d.stop(inject); err != nil {
+		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), restartHealLimit)
+		defer cancel()
+		return Injected{}, fmt.Errorf("%s: %w", f, errors.Join(err, d.start(undo)))
+	}
+	return Injected{
+		Evidence: d.first,
+		Began:    d.began,
+		Hold:     f.Down,
+		Heal:     healOnce(restartHealLimit, d.heal),
+	}, nil
+}
+
+// downtime is one Redis on its way down and up again.
+type downtime struct {
+	fault Restart
+	site  Site
+	node  Node
+	name  string
+
+	began   time.Time
+	before  Identity
+	stopped bool   // Stop was called, so that Start may be needed
+	first   string // what proved, at injection, that it is down
+	last    string // what proved it just before the start
+	up      bool
+	after   Identity
+	probed  bool // after is known
+}
+
+func (d *downtime) addr() string { return d.node.Client().Options().Addr }
+
+func (d *downtime) stop(ctx context.Context) error {
+	var err error
+	if d.before, err = d.node.Identity(ctx); err != nil {
+		return fmt.Errorf("asking %s who it is: %w", d.name, err)
+	}
+	d.began = time.Now()
+	if d.fault.sham {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	d.stopped = true
+	if err := d.node.Stop(ctx); err != nil {
+		return fmt.Errorf("stopping %s: %w", d.name, err)
+	}
+	d.first = d.refused(refusalLimit)
+	return nil
+}
+
+// refused says that a dial is refused, and when; "" when none was refused within limit. Every other
+// failure of a dial is no proof. It asks no context: what it costs is bounded, and the proof is due
+// whether or not the drill goes on.
+func (d *downtime) refused(limit time.Duration) string {
+	for end := time.Now().Add(limit); ; {
+		conn, err := net.DialTimeout("tcp", d.addr(), dialLimit)
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return fmt.Sprintf("%s refused connections%s", d.name, d.site.stamp())
+		}
+		if err == nil {
+			_ = conn.Close()
+		}
+		if !time.Now().Before(end) {
+			return ""
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// start brings the Redis up when it is not, and returns when it answers a ping.
+func (d *downtime) start(ctx context.Context) error {
+	if !d.stopped || d.up {
+		return nil
+	}
+	if ping(ctx, d.node) != nil {
+		if err := d.node.Start(ctx); err != nil && ping(ctx, d.node) != nil {
+			return fmt.Errorf("starting %s again: %w", d.name, err)
+		}
+	}
+	for {
+		err := ping(ctx, d.node)
+		if err == nil {
+			d.up = true
+			return nil
+		}
+		if wait(ctx, time.Now().Add(20*time.Millisecond)) != nil {
+			return fmt.Errorf("%s was started again and does not answer: %w", d.name, err)
+		}
+	}
+}
+
+func (d *downtime) heal(ctx context.Context) (string, error) {
+	if d.first != "" && d.last == "" && !d.up {
+		d.last = d.refused(0)
+	}
+	if err := d.start(ctx); err != nil {
+		return "", err
+	}
+	if !d.probed {
+		after, err := d.node.Identity(ctx)
+		if err != nil {
+			return "", fmt.Errorf("asking %s who it is now: %w", d.name, err)
+		}
+		d.after, d.probed = after, true
+	}
+	if d.fault.sham {
+		if !d.after.same(d.before) {
+			return "", fmt.Errorf("%s: %s was %s and is %s, though nobody restarted it", d.fault, d.name, d.before, d.after)
+		}
+		if err := ping(ctx, d.node); err != nil {
+			return "", fmt.Errorf("%s: pinging %s: %w", d.fault, d.name, err)
+		}
+		return fmt.Sprintf("%s: same run_id before and after (%s), ping answered", shamOf(d.fault), d.after), nil
+	}
+	return d.evidence(), nil
+}
+
+func (d *downtime) evidence() string {
+	another := d.after.RunID != d.before.RunID && (d.after.PID == 0 || d.after.PID != d.before.PID)
+	emptied := d.after.Keys == 0 || d.after.Keys < d.before.Keys
+	if d.first == "" || d.last == "" || !another || !emptied {
+		return ""
+	}
+	return fmt.Sprintf("%s and until its start; then another incarnation answered: %s before, %s after, %s keys (%s before)",
+		d.first, d.before, d.after, grouped(d.after.Keys), grouped(d.before.Keys))
+}
+
+// ping asks over a new connection: the pool of the node's own client may remember that the server was
+// away for longer than it was.
+func ping(ctx context.Context, n Node) error {
+	o := n.Client().Options()
+	ctx, cancel := context.WithTimeout(ctx, dialLimit)
+	defer cancel()
+	// go-redis logs what it can't dial, and here that is expected.
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", o.Addr)
+	if err != nil {
+		return err
+	}
+	_ = conn.Close()
+	fresh := goredis.NewClient(&goredis.Options{
+		Network: o.Network, Addr: o.Addr, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
+		Protocol: o.Protocol, DisableIdentity: o.DisableIdentity,
+		// As many failed dials as the pool is large make a client dial on in the background.
+		PoolSize: 10, MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true,
+		DialTimeout: dialLimit, ReadTimeout: dialLimit, WriteTimeout: dialLimit,
+	})
+	defer func() { _ = fresh.Close() }()
+	return fresh.Ping(ctx).Err()
+}

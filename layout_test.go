@@ -1,0 +1,73 @@
+package cachedrill_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/cachedrill/cachedrill"
+
+// allowed says which packages of ours a package may import. A name ending in /... stands for the
+// packages below it too. docs/architecture.md shows the same as a picture.
+var allowed = map[string][]string{
+	"":                       {},
+	"cmd/cachedrill":         {"..."},
+	"scenarios":              {"load", "targets/...", "faults", "oracle", "report", "internal/...", "reference/policy", "reference/key", "reference/invalidation"},
+	"load":                   {"targets"},
+	"oracle":                 {"targets"},
+	"report":                 {"targets", "oracle", "internal/strict"},
+	"faults":                 {"internal/..."},
+	"targets":                {},
+	"targets/service":        {"targets", "reference/...", "internal/strict"},
+	"targets/redis":          {"targets", "internal/..."},
+	"reference":              {"reference/..."},
+	"reference/source":       {"reference/key"},
+	"reference/invalidation": {"reference/key", "reference/source"},
+	"reference/policy":       {},
+	"reference/key":          {},
+	"internal/strict":        {},
+	"internal/child":         {},
+}
+
+// standardOnly must import nothing but the standard library: the decision core and the key contract
+// are for anybody to take along.
+var standardOnly = []string{"reference/policy", "reference/key", "targets"}
+
+func TestImportsRunOneWay(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}:{{join .Imports " "}}`, "./...").Output()
+	require.NoError(t, err)
+	seen := 0
+	for line := range strings.Lines(string(out)) {
+		path, imports, _ := strings.Cut(strings.TrimSpace(line), ":")
+		name := strings.TrimPrefix(strings.TrimPrefix(path, module), "/")
+		may, known := allowed[name]
+		require.True(t, known, "package %q has no place in the layout: say in this test what it may import", name)
+		seen++
+		for imported := range strings.FieldsSeq(imports) {
+			ours := imported == module || strings.HasPrefix(imported, module+"/")
+			switch {
+			case ours:
+				target := strings.TrimPrefix(strings.TrimPrefix(imported, module), "/")
+				require.True(t, matches(may, target), "%s must not import %s", name, target)
+			case slices.Contains(standardOnly, name):
+				first, _, _ := strings.Cut(imported, "/")
+				require.NotContains(t, first, ".", "%s must import the standard library only, not %s", name, imported)
+			}
+		}
+	}
+	require.GreaterOrEqual(t, seen, len(allowed)-2, "the list of packages was not read")
+}
+
+func matches(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		if p == "..." {
+			return true
+		}
+		base, below := strings.CutSuffix(p, "/...")
+		return name == base || below && strings.HasPrefix(name, base+"/")
+	})
+}

@@ -1,0 +1,145 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	vegeta "github.com/tsenart/vegeta/v12/lib"
+
+	"github.com/cachedrill/cachedrill/targets"
+)
+
+// Sink sees every operation twice: Begin before the target is asked (Due and Sent are set), End after
+// it answered (with reply, outcome and Returned). Both are called from many goroutines at once and
+// hold the operation up while they run, so they must be quick. Every Begin gets its End.
+type Sink interface {
+	Begin(targets.Operation)
+	End(targets.Operation)
+}
+
+// DefaultTimeout is how long an operation may take when an attack doesn't say.
+const DefaultTimeout = 30 * time.Second
+
+// Attack is one load on one target.
+type Attack struct {
+	Target    targets.Target
+	Generator *Generator
+	Schedule  Schedule
+
+	// Start is offset 0 of all times, with a monotonic reading; the zero value means when Run is called.
+	// Operations that are due before Run is called are late, and that is the generator's lateness.
+	Start time.Time
+
+	// MaxWorkers bounds the operations in flight; 0 is no bound. At the bound operations wait, and
+	// that wait counts in their latency.
+	MaxWorkers uint64
+
+	// Timeout ends an operation through its context; 0 is DefaultTimeout.
+	Timeout time.Duration
+
+	// JudgeFrom is the offset from which on the generator's own lateness counts: operations due
+	// before it (the warmup) aren't judged.
+	JudgeFrom time.Duration
+
+	Sink Sink // may be nil
+
+	sleep func(time.Duration) // instead of the precise one, in tests
+}
+
+// Sent is what an attack did.
+type Sent struct {
+	Planned uint64 // operations in the schedule
+	Sent    uint64 // operations that the target was asked for
+
+	// Digest is the same for the same operations sent, whatever their order, run or target: a hash of
+	// number, kind, key, session and region of each, in hexadecimal.
+	Digest string
+
+	// Rate is Sent per second, from offset 0 until the schedule's end or the last operation,
+	// whichever was later; of a cancelled attack until it ended.
+	Rate float64
+
+	// Lateness is the generator's own: for how long operations were due and not sent while workers
+	// were free to send them. A wait for a target that keeps all workers busy isn't in it, nor is
+	// catching up on the backlog of such a wait, until it has taken as long as the wait itself.
+	Lateness struct{ P50, P99, Max time.Duration }
+	Late     uint64 // operations whose own lateness exceeded MaxLateness, as Lateness from JudgeFrom on
+
+	// Saturated: the generator couldn't keep the schedule (P99 of its lateness over MaxLateness, or
+	// not all operations sent although nobody cancelled), so what it measured is no open load, and
+	// proves nothing about the target. Why says it in words.
+	Saturated bool
+	Why       string
+}
+
+// Run attacks until every operation of the schedule has ended; it doesn't wait for silence at the
+// schedule's end. When ctx ends, no more
+// operations begin, those in flight are cancelled through their contexts, and once they have ended
+// Run returns ctx's error with what was sent until then. It never retries.
+//
+// A panic of the target becomes the operation's error, a [PanicError]. A panic of the sink ends the
+// attack and is returned as the error.
+func (a Attack) Run(ctx context.Context) (Sent, error) {
+	if a.Target == nil || a.Generator == nil {
+		return Sent{}, errors.New("attack lacks a target or a generator")
+	}
+	if a.Sink == nil {
+		a.Sink = nobody{}
+	}
+	if a.Start.IsZero() {
+		a.Start = time.Now()
+	}
+	if a.Timeout == 0 {
+		a.Timeout = DefaultTimeout
+	}
+	if a.sleep == nil {
+		a.sleep = sleepPrecisely
+	}
+
+	inner, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	books := newLedger(a.MaxWorkers, a.JudgeFrom)
+	hits := &transport{Attack: a, ctx: inner, cancel: cancel, books: books}
+	pace := &pacer{Attack: a, ctx: inner, books: books}
+
+	workers := uint64(vegeta.DefaultWorkers)
+	options := []func(*vegeta.Attacker){
+		vegeta.Client(&http.Client{Transport: hits}),
+		vegeta.MaxBody(0),
+	}
+	if a.MaxWorkers > 0 {
+		workers = min(workers, a.MaxWorkers)
+		options = append(options, vegeta.MaxWorkers(a.MaxWorkers))
+	}
+	attacker := vegeta.NewAttacker(append(options, vegeta.Workers(workers))...)
+
+	// A cancelled attack needs no vegeta.Stop: operations in flight end, so their workers become free,
+	// hits that they take up now aren't operated, and the pacer, which is reached then, says stop.
+	for range attacker.Attack(hit, pace, 0, "") {
+		// vegeta's workers wait until their results are taken; ours went to the sink.
+	}
+
+	ended := time.Since(a.Start)
+	var broken *PanicError
+	switch {
+	case errors.As(context.Cause(inner), &broken):
+		return books.sum(a.Schedule, ended, true), fmt.Errorf("running the attack: %w", broken)
+	case ctx.Err() != nil:
+		return books.sum(a.Schedule, ended, true), ctx.Err()
+	}
+	return books.sum(a.Schedule, ended, false), nil
+}
+
+// hit is vegeta's target for every hit: what is asked for is made in the transport.
+func hit(t *vegeta.Target) error {
+	t.Method, t.URL = http.MethodGet, "http://x"
+	return nil
+}
+
+type nobody struct{}
+
+func (nobody) Begin(targets.Operation) {}
+func (nobody) End(targets.Operation)   {}

@@ -1,0 +1,87 @@
+package oracle
+
+import (
+	"time"
+
+	"github.com/cachedrill/cachedrill/targets"
+)
+
+// audit compares an answer from past the caches with what was proven before it was asked for: versions that
+// are later than the answer's, and were proven before, are gone.
+func (j *Judge) audit(k *keyState, v uint64, op *targets.Operation) {
+	k.audited = max(k.audited, op.Sent)
+	h := &k.history
+	for at := h.after(v); at < len(h.versions); at++ {
+		if h.versions[at].own < op.Sent {
+			j.lostOrRolledBack(k, at, op.Sent, textAudit(v, op))
+		}
+	}
+	if v != 0 || j.cfg.Historian {
+		return
+	}
+	for i := len(k.open) - 1; i >= 0; i-- { // nothing is there: neither is any write whose version nobody told
+		if w := k.open[i]; w.state == unplaced && w.returned < op.Sent {
+			k.settle(i)
+			if j.ledger.count(kindLost, w.returned, 0) {
+				j.ledger.keep(kindLost, 0, k.accusation(w.returned, w.operation(k.key),
+					textLost(k.key, w.seq, 0, w.returned, textAudit(v, op))))
+			}
+		}
+	}
+}
+
+// contradicted notes that the source answered version v with another value than is known for it.
+func (j *Judge) contradicted(k *keyState, v uint64, op *targets.Operation) finding {
+	k.audited = max(k.audited, op.Sent)
+	at, _ := k.history.find(v)
+	if k.unjudged() || k.history.versions[at].own >= op.Sent {
+		return ordered
+	}
+	j.lostOrRolledBack(k, at, op.Sent, "the source answered its version with another value")
+	return contradicting
+}
+
+// lostOrRolledBack counts a version that the source no longer has, once: as a lost write if its write was
+// acknowledged, and else as a rollback.
+func (j *Judge) lostOrRolledBack(k *keyState, at int, when time.Duration, how string) {
+	v := &k.history.versions[at]
+	if v.gone || v.contested {
+		return
+	}
+	v.gone = true
+	if v.ackedAt != never {
+		if j.ledger.count(kindLost, v.ackedAt, 0) {
+			seq := writeSeq(v.token)
+			w := write{seq: seq, token: v.token, sent: v.sent, returned: v.ackedAt}
+			j.ledger.keep(kindLost, 0, k.accusation(v.ackedAt, w.operation(k.key), textLost(k.key, seq, v.n, v.ackedAt, how)))
+		}
+		return
+	}
+	if j.ledger.count(kindRollback, when, 0) {
+		j.ledger.keep(kindRollback, 0, k.accusation(when, targets.Operation{}, textRollback(k.key, v, how)))
+	}
+}
+
+// falseRejection counts a write that the target promised to be without effect and that took effect.
+func (j *Judge) falseRejection(k *keyState, seq, version uint64, at time.Duration) {
+	if j.ledger.count(kindFalseRejection, at, 0) {
+		j.ledger.keep(kindFalseRejection, 0, k.accusation(at, targets.Operation{}, textFalseRejection(k.key, seq, version, at)))
+	}
+}
+
+// operation is the write as far as it is remembered.
+func (w *write) operation(key targets.Key) targets.Operation {
+	return targets.Operation{
+		Request:  targets.Request{Seq: w.seq, Kind: targets.Write, Key: key, Token: w.token},
+		Sent:     max(w.sent, 0),
+		Returned: w.returned,
+	}
+}
+
+// writeSeq gives the operation that wrote a token; [targets.SeedSeq] for seeds and for what is no token.
+func writeSeq(token string) uint64 {
+	if t, ok := targets.ParseToken(token); ok {
+		return t.Seq
+	}
+	return targets.SeedSeq
+}

@@ -1,0 +1,102 @@
+package oracle
+
+import (
+	"math"
+	"time"
+
+	"github.com/cachedrill/cachedrill/targets"
+)
+
+// commit adds an entry of the source's log.
+func (j *Judge) commit(k *keyState, c targets.Commit) {
+	h := &k.history
+	at, isNew := h.put(c.Version)
+	v := &h.versions[at]
+	if !isNew {
+		if v.token != c.Token || v.deleted != c.Deleted { // numbering restarted: what was there is gone
+			j.lostOrRolledBack(k, at, c.At, "its version was committed again with another value")
+			k.rewritten = true
+		}
+		return
+	}
+	v.token = c.Token
+	if c.Deleted {
+		h.bury(at)
+	}
+	h.notBefore(at, c.At)
+	v.since = before
+	h.by(at, c.At, committed)
+	if i, ok := k.openByToken(c.Token); ok && c.Token != "" {
+		if w := &k.open[i]; w.state == inFlight {
+			w.version = c.Version
+		} else {
+			v.ackedAt = w.returned
+			k.settle(i)
+		}
+		return
+	}
+	if len(k.failed) == 0 || c.Deleted {
+		return
+	}
+	if t, ok := targets.ParseToken(c.Token); ok && t.Run == j.cfg.Run && t.For(k.key) {
+		if _, failed := k.takeFailed(t.Seq); failed {
+			j.falseRejection(k, t.Seq, c.Version, c.At)
+		}
+	}
+}
+
+// seal notes that the log is complete before t and judges the reads that waited for that.
+func (j *Judge) seal(t time.Duration) {
+	for {
+		was := j.sealed.Load()
+		if int64(t) <= was {
+			return
+		}
+		if j.sealed.CompareAndSwap(was, int64(t)) {
+			break
+		}
+	}
+	var done []verdict
+	for i := range j.shards {
+		s := &j.shards[i]
+		s.mu.Lock()
+		for !s.waiting.empty() && j.settled(s.waiting.first()) {
+			done = j.judgeFirst(s, &s.waiting, done)
+		}
+		s.mu.Unlock()
+		for i := range done {
+			j.pronounce(&done[i])
+		}
+		done = done[:0]
+	}
+}
+
+// settled says whether the log can't say more about a read. Commits at the very time of a seal may not
+// have been sent yet: at that time only a read whose version is in the log is settled.
+func (j *Judge) settled(w *waiter) bool {
+	sealed := time.Duration(j.sealed.Load())
+	if sealed != w.op.Returned || sealed == math.MinInt64 {
+		return sealed > w.op.Returned
+	}
+	if w.op.Reply.Absent {
+		return false
+	}
+	_, ok := w.k.logged(&w.op)
+	return ok
+}
+
+// logged gives the version that the log says the read answered, if it was committed by its return.
+func (k *keyState) logged(op *targets.Operation) (uint64, bool) {
+	if v := op.Reply.Version; v != 0 {
+		at, ok := k.history.find(v)
+		return v, ok && k.history.versions[at].own <= op.Returned
+	}
+	if op.Reply.Token == "" {
+		return 0, false
+	}
+	at, ok := k.history.byToken(op.Reply.Token, op.Returned)
+	if !ok {
+		return 0, false
+	}
+	return k.history.versions[at].n, true
+}

@@ -1,0 +1,99 @@
+package oracle
+
+import (
+	"sort"
+	"time"
+
+	"github.com/cachedrill/cachedrill/targets"
+)
+
+// span is a version that was read proven-stale, and its last such read.
+type span struct {
+	v      uint64
+	last   time.Duration // Sent of the last proven-stale read of v
+	region string
+}
+
+// staleRead notes a proven-stale read of version v.
+func (k *keyState) staleRead(v uint64, op *targets.Operation) {
+	at := sort.Search(len(k.spans), func(i int) bool { return k.spans[i].v >= v })
+	if at == len(k.spans) || k.spans[at].v != v {
+		k.spans = append(k.spans, span{})
+		copy(k.spans[at+1:], k.spans[at:])
+		k.spans[at] = span{v: v, last: op.Sent, region: op.Region}
+		return
+	}
+	if s := &k.spans[at]; op.Sent > s.last || op.Sent == s.last && op.Region < s.region {
+		s.last, s.region = op.Sent, op.Region
+	}
+}
+
+// incidents counts the maximal intervals in which the key was served proven-stale. One superseded version's interval
+// lasts from the proof that it was superseded until its last stale read began; those that touch are one.
+func (k *keyState) incidents() int {
+	n, end := 0, before
+	for _, s := range k.spans { // ascending versions: the starts do not fall
+		start := k.history.versions[k.history.after(s.v)].high
+		if n == 0 || start > end {
+			n++
+		}
+		end = max(end, s.last)
+	}
+	return n
+}
+
+// lags appends, for each superseded version of the key, how long it was still served. The absence before the
+// first version counts only if it was read stale.
+func (k *keyState) lags(to []Lag) []Lag {
+	versions, spans := k.history.versions, k.spans
+	if len(spans) > 0 && spans[0].v == 0 {
+		to = append(to, k.lag(versions[0].high, spans[0]))
+		spans = spans[1:]
+	}
+	for i := 0; i+1 < len(versions); i++ {
+		lag := Lag{Family: k.key.Family, Committed: versions[i+1].high}
+		if len(spans) > 0 && spans[0].v == versions[i].n {
+			lag = k.lag(versions[i+1].high, spans[0])
+			spans = spans[1:]
+		}
+		to = append(to, lag)
+	}
+	return to
+}
+
+func (k *keyState) lag(superseded time.Duration, s span) Lag {
+	return Lag{Family: k.key.Family, Region: s.region, Committed: superseded, Lag: s.last - superseded}
+}
+
+// opportunity says whether the read could have exposed staleness, or a violation.
+//
+// Let t be the commit of the latest version that is proven to have been committed more than D before the read began, D
+// being 0 for staleness and for strong families. A copy of the version before t, had it been answered, would have been proven
+// to break the bound. A cache could plausibly still hold it if it outlived the time at which it should have gone, t + D, by
+// less than the horizon: if t >= i - D - Horizon. With D = 0 that is a copy filled just before the commit and kept for its TTL; with
+// D > 0 it is one that a tier got from another just before it should have gone, and keeps for its own TTL.
+func (j *Judge) opportunity(s *shard, k *keyState, op *targets.Operation, d *Judgement) {
+	f := k.family
+	if f.Horizon <= 0 {
+		return
+	}
+	if d.CanBeStale = k.history.superseded(op.Sent, f.Horizon); d.CanBeStale {
+		s.counts.canStale++
+	}
+	if !f.classed {
+		return
+	}
+	d.CanViolate = d.CanBeStale
+	if bound := f.bound(); bound > 0 {
+		d.CanViolate = k.history.superseded(op.Sent-bound, f.Horizon)
+	}
+	if d.CanViolate {
+		s.counts.canViolate++
+	}
+}
+
+// superseded says whether a version of this run is proven to have been committed in [t-within, t) and superseded another.
+func (h *history) superseded(t, within time.Duration) bool {
+	i := h.supersededBy(t)
+	return i >= 0 && h.versions[i].low >= t-within && h.versions[i].low != before
+}

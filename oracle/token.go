@@ -1,0 +1,210 @@
+package oracle
+
+import (
+	"github.com/cachedrill/cachedrill/targets"
+)
+
+// finding is what the check of an answer's value came to.
+type finding uint8
+
+const (
+	sound       finding = iota
+	blank               // no token where a value was answered
+	owned               // the answer says that it belongs to another key
+	mixed               // the token was written for another key
+	malformed           // the token did not arrive whole
+	conflicting         // another value is known to be this version
+	uncommitted         // the source had not committed it
+	unwritten           // no write of this run stored it
+	alien               // another run wrote it
+	contradicting       // as conflicting, from the source itself: the write is accused, not the read
+	ordered             // its place in the key's history is not known: no accusation
+)
+
+// classify checks a token that is not the one known for the version answered. own is its parsed form when
+// the finding is sound: a token of this run for this key.
+func (j *Judge) classify(key targets.Key, token string) (own targets.Token, f finding) {
+	t, ok := targets.ParseToken(token)
+	switch {
+	case !ok:
+		return t, malformed
+	case t.Run != j.cfg.Run:
+		return t, alien
+	case !t.For(key):
+		return t, mixed
+	}
+	return t, sound
+}
+
+// claims counts what an answer's value could have exposed, and notes whether its family tells tokens.
+func (j *Judge) claims(s *shard, k *keyState, r *targets.Reply) {
+	if r.Absent {
+		return
+	}
+	if r.Token != "" {
+		s.counts.corruptions++
+		if !k.family.told.Load() {
+			k.family.told.Store(true)
+		}
+	}
+	if k.siblings && (r.Token != "" || r.Owner != targets.Key{}) {
+		s.counts.leaks++
+	}
+}
+
+// place checks a read's answer without a historian, notes what it proves, and gives the version that it answered.
+// An absent answer's version is found when it is judged.
+func (j *Judge) place(s *shard, k *keyState, op *targets.Operation) (v uint64, f finding, known string) {
+	r := &op.Reply
+	j.claims(s, k, r)
+	if (r.Owner != targets.Key{}) && r.Owner != k.key {
+		return 0, owned, ""
+	}
+	h := &k.history
+	at, ok := -1, false
+	if r.Version != 0 {
+		at, ok = h.find(r.Version)
+	}
+	if ok && h.versions[at].token == r.Token && h.versions[at].deleted == r.Absent {
+		j.saw(k, at, op) // the common case: nothing new but the time
+		if r.Token == "" && !r.Absent {
+			return r.Version, blank, ""
+		}
+		return r.Version, sound, ""
+	}
+	switch {
+	case r.Absent:
+		if r.Version != 0 && !ok { // the target tells the version of a deletion that is not ours
+			at, _ = h.put(r.Version)
+			h.bury(at)
+			j.saw(k, at, op)
+		}
+		return 0, sound, ""
+	case r.Token == "":
+		if r.Version != 0 {
+			if !ok {
+				at, _ = h.put(r.Version)
+			}
+			j.saw(k, at, op)
+		}
+		return r.Version, blank, ""
+	}
+	t, f := j.classify(k.key, r.Token)
+	switch {
+	case f == alien:
+		k.foreign = true
+		return 0, f, ""
+	case f != sound:
+		return 0, f, ""
+	case ok && h.versions[at].token != "":
+		return r.Version, conflicting, h.versions[at].token
+	}
+	return j.placeToken(k, t, op)
+}
+
+// placeToken finds which write stored the value that a read answered, and notes its version if that is news.
+func (j *Judge) placeToken(k *keyState, t targets.Token, op *targets.Operation) (uint64, finding, string) {
+	h, r := &k.history, &op.Reply
+	sent, v := before, r.Version
+	i, open := k.openByToken(r.Token)
+	earlier, known := h.byToken(r.Token, never)
+	switch {
+	case v == 0 && known:
+		v = h.versions[earlier].n
+		j.saw(k, earlier, op)
+		return v, sound, ""
+	case known: // stored twice: a duplicated write, as networks make them
+		sent = h.versions[earlier].sent
+	case open:
+		sent = k.open[i].sent
+	case t.Seq == targets.SeedSeq: // there before everything
+	default:
+		rejected, failed := k.takeFailed(t.Seq)
+		switch {
+		case failed:
+			sent = rejected.sent
+			j.falseRejection(k, t.Seq, v, op.Sent)
+			if v == 0 { // it has a place, and nobody told which
+				k.open = append(k.open, write{seq: t.Seq, token: r.Token, sent: sent})
+				k.keep(len(k.open)-1, unknown, rejected.returned)
+			}
+		case k.crowded:
+			return 0, ordered, ""
+		default:
+			return 0, unwritten, ""
+		}
+	}
+	if v == 0 {
+		return 0, ordered, ""
+	}
+	at, _ := h.put(v)
+	h.versions[at].token = r.Token
+	h.notBefore(at, sent)
+	if open && h.versions[at].ackedAt == never {
+		w := &k.open[i]
+		w.version = v
+		switch w.state {
+		case unplaced:
+			h.versions[at].ackedAt = w.returned
+			h.by(at, w.returned, acknowledged)
+			fallthrough
+		case unknown:
+			k.settle(i)
+			h.late = append(h.late, v)
+		}
+	}
+	j.saw(k, at, op)
+	j.checkOrder(k, at)
+	return v, sound, ""
+}
+
+// saw notes that a read returned version at.
+func (j *Judge) saw(k *keyState, at int, op *targets.Operation) {
+	h := &k.history
+	h.told(at, op.Sent)
+	if op.Returned < h.versions[at].high || op.Returned < h.versions[at].own {
+		h.by(at, op.Returned, seen)
+		j.checkOrder(k, at)
+	}
+}
+
+// placeLogged checks a read's answer against the log, which is complete up to its return unless the drill is over.
+func (j *Judge) placeLogged(s *shard, k *keyState, op *targets.Operation) (v uint64, f finding, known string) {
+	r := &op.Reply
+	j.claims(s, k, r)
+	if (r.Owner != targets.Key{}) && r.Owner != k.key {
+		return 0, owned, ""
+	}
+	if r.Absent {
+		return 0, sound, ""
+	}
+	v, ok := k.logged(op)
+	if r.Token == "" {
+		if !ok && v == 0 || !ok && int64(op.Returned) >= j.sealed.Load() {
+			return 0, blank, ""
+		}
+		if !ok {
+			return 0, uncommitted, ""
+		}
+		return v, blank, ""
+	}
+	if ok {
+		at, _ := k.history.find(v)
+		if known = k.history.versions[at].token; known == r.Token && !k.history.versions[at].deleted {
+			return v, sound, ""
+		}
+	}
+	_, f = j.classify(k.key, r.Token)
+	switch {
+	case f == alien:
+		k.foreign = true
+		return 0, f, ""
+	case f != sound:
+		return 0, f, ""
+	case ok:
+		return v, conflicting, known
+	case int64(op.Returned) >= j.sealed.Load():
+		return 0, ordered, "" // the log ended before the read did
+	}
+	return 0, uncommitted, ""
+}

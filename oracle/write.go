@@ -1,0 +1,206 @@
+package oracle
+
+import (
+	"sort"
+	"time"
+
+	"github.com/cachedrill/cachedrill/targets"
+)
+
+// maxUnplaced is how many ended writes of unknown version a key may have before its reads become
+// unjudged: each of them makes every later read indeterminate anyway.
+const maxUnplaced = 64
+
+// write is a write whose fate is not settled.
+type write struct {
+	seq      uint64
+	token    string
+	sent     time.Duration
+	returned time.Duration // of its acknowledgement
+	version  uint64        // under which a read or the log showed it while it was in flight; 0: none did
+	state    fate
+}
+
+type fate uint8
+
+const (
+	inFlight fate = iota
+	unknown       // it ended without a definite answer
+	unplaced      // it was acknowledged, and nobody told its version
+)
+
+// rejection is a write that the target promised to be without effect.
+type rejection struct {
+	seq  uint64
+	sent time.Duration
+	// returned is when the promise was made.
+	returned time.Duration
+}
+
+// openBySeq gives the index of an unsettled write.
+func (k *keyState) openBySeq(seq uint64) (int, bool) {
+	for i := len(k.open) - 1; i >= 0; i-- {
+		if k.open[i].seq == seq {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+func (k *keyState) openByToken(token string) (int, bool) {
+	for i := range k.open {
+		if k.open[i].token == token {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// settle forgets an unsettled write.
+func (k *keyState) settle(i int) {
+	if k.open[i].state != inFlight {
+		k.unplaced--
+	}
+	k.open = append(k.open[:i], k.open[i+1:]...)
+}
+
+// keep keeps a write that ended although its version is not known.
+func (k *keyState) keep(i int, state fate, returned time.Duration) {
+	k.open[i].state, k.open[i].returned = state, returned
+	if k.unplaced++; k.unplaced > maxUnplaced {
+		k.crowded = true
+		k.settle(i)
+	}
+}
+
+func (k *keyState) reject(op *targets.Operation) {
+	at := sort.Search(len(k.failed), func(i int) bool { return k.failed[i].seq >= op.Seq })
+	k.failed = append(k.failed, rejection{})
+	copy(k.failed[at+1:], k.failed[at:])
+	k.failed[at] = rejection{seq: op.Seq, sent: op.Sent, returned: op.Returned}
+}
+
+// takeFailed gives the rejected write seq and forgets it: it is accused once.
+func (k *keyState) takeFailed(seq uint64) (rejection, bool) {
+	at := sort.Search(len(k.failed), func(i int) bool { return k.failed[i].seq >= seq })
+	if at == len(k.failed) || k.failed[at].seq != seq {
+		return rejection{}, false
+	}
+	r := k.failed[at]
+	k.failed = append(k.failed[:at], k.failed[at+1:]...)
+	return r, true
+}
+
+// endWrite settles a write as far as its end allows.
+func (j *Judge) endWrite(s *shard, k *keyState, op *targets.Operation) {
+	i, ok := k.openBySeq(op.Seq)
+	if !ok { // the caller left Begin out: take the write as it is now
+		k.open = append(k.open, write{seq: op.Seq, token: op.Token, sent: op.Sent})
+		i = len(k.open) - 1
+		s.counts.writes++
+	}
+	w := k.open[i]
+	switch op.Outcome {
+	case targets.OK:
+		s.counts.acknowledged++
+		k.sessions.saw(op, op.Reply.Version)
+		j.acknowledge(k, i, op)
+	case targets.Failed:
+		k.settle(i)
+		if w.version != 0 {
+			j.falseRejection(k, w.seq, w.version, op.Returned)
+			return
+		}
+		k.reject(op)
+	default:
+		s.counts.unknown++
+		switch {
+		case w.version != 0:
+			k.settle(i)
+			k.history.late = append(k.history.late, w.version)
+		case j.cfg.Historian:
+			k.settle(i) // the log will tell, if there is anything to tell
+		default:
+			k.keep(i, unknown, op.Returned)
+		}
+	}
+}
+
+// acknowledge notes that the unsettled write i was acknowledged.
+func (j *Judge) acknowledge(k *keyState, i int, op *targets.Operation) {
+	w := k.open[i]
+	switch {
+	case j.cfg.Historian && w.version == 0:
+		k.keepForLog(i, op)
+	case j.cfg.Historian:
+		k.settle(i)
+		at, _ := k.history.find(w.version)
+		k.history.versions[at].ackedAt = min(k.history.versions[at].ackedAt, op.Returned)
+	case op.Reply.Version != 0:
+		k.settle(i)
+		j.placeAcknowledged(k, w, op)
+	case w.version != 0:
+		k.settle(i)
+		at, _ := k.history.find(w.version)
+		k.history.versions[at].ackedAt = op.Returned
+		k.history.by(at, op.Returned, acknowledged)
+		k.history.late = append(k.history.late, w.version)
+		j.checkOrder(k, at)
+	default:
+		k.keep(i, unplaced, op.Returned)
+	}
+}
+
+// keepForLog keeps an acknowledged write until the log shows it, or does not.
+func (k *keyState) keepForLog(i int, op *targets.Operation) {
+	k.open[i].state, k.open[i].returned, k.open[i].version = unplaced, op.Returned, 0
+	k.unplaced++
+}
+
+// placeAcknowledged adds the version as which a write was acknowledged.
+func (j *Judge) placeAcknowledged(k *keyState, w write, op *targets.Operation) {
+	h := &k.history
+	at, isNew := h.put(op.Reply.Version)
+	v := &h.versions[at]
+	switch {
+	case isNew, v.token == "", v.token == w.token:
+		v.token = w.token
+	case v.ackedAt != never: // two writes were acknowledged as one version: the source has at most one of them
+		if !v.contested {
+			v.contested = true
+			j.lost(k, at, op.Seq, op.Returned, "another write was acknowledged as the same version")
+		}
+		return
+	default: // a read had answered this version with another value
+		if j.ledger.count(kindCorruption, op.Returned, 0) {
+			j.ledger.keep(kindCorruption, 0, k.accusation(op.Returned, *op, textMisread(k.key, v, op)))
+		}
+		v.token = w.token
+	}
+	v.ackedAt = min(v.ackedAt, op.Returned)
+	h.notBefore(at, w.sent)
+	h.told(at, op.Sent)
+	h.by(at, op.Returned, acknowledged)
+	j.checkOrder(k, at)
+}
+
+// checkOrder accuses versions that a read or an acknowledgement proves to have been followed by
+// another before they can have existed: version order is commit order. at is the version that something
+// new was learned of: if that was evidence, it bears on the versions up to at, and low, which does not fall,
+// ends the walk; if it was the write's Sent, it bears on at alone.
+func (j *Judge) checkOrder(k *keyState, at int) {
+	versions := k.history.versions
+	if k.foreign {
+		return
+	}
+	for i := at; i >= 0 && versions[i].low > versions[at].high; i-- {
+		v := &versions[i]
+		if v.disordered || v.sent <= v.high {
+			continue
+		}
+		v.disordered = true
+		if j.ledger.count(kindCorruption, v.sent, 0) {
+			j.ledger.keep(kindCorruption, 0, k.accusation(v.sent, targets.Operation{}, textDisorder(k.key, v)))
+		}
+	}
+}

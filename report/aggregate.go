@@ -1,0 +1,133 @@
+package report
+
+import (
+	"time"
+
+	"github.com/cachedrill/cachedrill/targets"
+)
+
+// aggregate is everything counted in a drill. Its owner serialises all access.
+type aggregate struct {
+	times     timeline
+	wanted    []selection
+	cells     [phaseCount][]*cell // by phase and index in wanted; nil until something happened
+	rows      breakdown
+	recovered *recovery
+	seconds   intervalLog
+	versions  versionLog
+	found     findings
+
+	classes  map[string]string
+	families map[string]familyLabels
+}
+
+// familyLabels are the labels that follow from a family, made once.
+type familyLabels struct {
+	class     string
+	endpoints [2]string // by kind
+}
+
+func newAggregate(c RecorderConfig) aggregate {
+	a := aggregate{
+		times:     newTimeline(),
+		wanted:    selectionsOf(c.Objectives),
+		rows:      newBreakdown(),
+		recovered: newRecovery(c.Objectives),
+		versions:  newVersionLog(),
+		classes:   c.Classes,
+		families:  map[string]familyLabels{},
+	}
+	for p := range a.cells {
+		a.cells[p] = make([]*cell, len(a.wanted))
+	}
+	return a
+}
+
+func (a *aggregate) family(name string) familyLabels {
+	f, ok := a.families[name]
+	if !ok {
+		f = familyLabels{class: a.classes[name]}
+		for _, k := range [...]targets.Kind{targets.Read, targets.Write} {
+			f.endpoints[k] = endpoint(k, name)
+		}
+		a.families[name] = f
+	}
+	return f
+}
+
+// endpoint names a kind of operation on a family: "read product".
+func endpoint(k targets.Kind, family string) string { return k.String() + " " + family }
+
+func (a *aggregate) labels(op *targets.Operation) Labels {
+	f := a.family(op.Key.Family)
+	return Labels{
+		Endpoint: f.endpoints[op.Kind&1], Family: op.Key.Family, Class: f.class, Tenant: op.Key.Tenant,
+		Region: op.Region, Tier: op.Reply.Tier, Kind: op.Kind.String(),
+	}
+}
+
+// each calls do for the cells of a phase whose selection contains what happened at the given labels.
+func (a *aggregate) each(p Phase, at Labels, do func(*cell, *selection)) {
+	for i := range a.wanted {
+		s := &a.wanted[i]
+		if !s.labels.selects(at) {
+			continue
+		}
+		if a.cells[p][i] == nil {
+			a.cells[p][i] = &cell{}
+		}
+		do(a.cells[p][i], s)
+	}
+}
+
+func (a *aggregate) observe(op *targets.Operation) {
+	p := a.times.attribute(op.Due)
+	at := a.labels(op)
+	a.each(p, at, func(c *cell, s *selection) { c.observe(op, s) })
+	a.recovered.observe(op, at, p, a.times.start[p])
+	a.seconds.record(op.Returned, op.Latency())
+	if judgesPerformance(p) {
+		a.rows.observe(op, at)
+	}
+}
+
+func (a *aggregate) judged(v *verdict) {
+	p := a.times.attribute(v.op.Due)
+	at := a.labels(&v.op)
+	a.each(p, at, func(c *cell, s *selection) { c.reads.judged(v, s.staleness) })
+	if judgesPerformance(p) {
+		a.rows.judged(v, at)
+	}
+}
+
+func (a *aggregate) load(l *targets.Load) {
+	p := a.times.attribute(l.Arrived)
+	redundant := a.versions.redundant(l)
+	at := Labels{Family: l.Key.Family, Class: a.classes[l.Key.Family], Tenant: l.Key.Tenant, Region: l.Region}
+	start := a.times.start[p]
+	a.each(p, at, func(c *cell, _ *selection) { c.loads.add(l, start, redundant) })
+}
+
+func judgesPerformance(p Phase) bool { return p == Steady || p == Fault || p == Recovery }
+
+// view gives what a selection saw over some phases, and how long those lasted. missing names the
+// phases that the drill did not reach.
+func (a *aggregate) view(l Labels, phases []Phase) (c *cell, length time.Duration, missing []Phase) {
+	at := 0
+	for i := range a.wanted {
+		if a.wanted[i].labels == l {
+			at = i
+		}
+	}
+	var parts []*cell
+	for _, p := range phases {
+		start, end, ok := a.times.span(p)
+		if !ok {
+			missing = append(missing, p)
+			continue
+		}
+		length += end - start
+		parts = append(parts, a.cells[p][at])
+	}
+	return merged(parts...), length, missing
+}

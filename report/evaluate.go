@@ -1,0 +1,197 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+var inf = math.Inf(1)
+
+// Drill is what the caller knows about a drill besides what was recorded.
+type Drill struct {
+	Name, Description string
+	Target, Policy    string
+	Attempts          int // how often the drill was tried, when more than once
+	Operations        Operations
+	Generator         GeneratorResult
+	Faults            []FaultRun // every fault planned, injected or not
+	LoadsCounted      bool       // the target counts loads at its source
+	Starved           string     // why the machine was too busy to tell; empty when it was not
+	Interrupted       string     // why the drill stopped early; empty when it did not
+}
+
+// FaultRun is what became of one planned fault. Offsets of 0 mean never.
+type FaultRun struct {
+	Name     string
+	Injected time.Duration
+	Healed   time.Duration // seen healed
+	Evidence string        // that it bit; empty when nothing proves it
+	Problem  string        // what went wrong with injecting or healing it; empty when nothing did
+}
+
+// Evaluate judges every objective and puts together the report of the drill. It is called once, after
+// [Recorder.Finish].
+//
+// A proven safety violation stands whatever happened. Everything else is not judged, and so unknown,
+// when the drill was interrupted, the generator saturated, the machine starved, a steady objective
+// missed, or (outside steady) a fault left no evidence.
+func Evaluate(r *Recorder, d Drill) Scenario {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a := &r.agg
+
+	rows := make([]SLO, 0, len(r.objectives)+len(implicitSafety))
+	for _, g := range r.objectives {
+		rows = append(rows, judge(a, &d, g.Group, g.Objective))
+	}
+	void := voidReason(&d)
+	unsteady := unsteadyReason(rows)
+	unproven := unprovenReason(d.Faults)
+	for i := range rows {
+		row := &rows[i]
+		if row.Safety {
+			continue
+		}
+		switch {
+		case void != "":
+			row.withhold(void)
+		case unsteady != "":
+			row.withhold(unsteady)
+		case unproven != "" && row.Phase != GroupSteady:
+			row.withhold(unproven)
+		}
+	}
+	for _, o := range implicitMissing(r.objectives) {
+		row := judge(a, &d, GroupAlways, o)
+		row.Implicit = true
+		if row.Outcome != Unknown {
+			rows = append(rows, row)
+		}
+	}
+
+	whole := firstOf(void, unsteady, unproven)
+	s := Scenario{
+		Name: d.Name, Description: d.Description, Target: d.Target, Policy: d.Policy, Attempts: d.Attempts,
+		Operations: d.Operations, Generator: d.Generator, Faults: faultSummaries(d.Faults), SLOs: rows,
+		Phases: a.summaries(d.LoadsCounted), Oracle: a.found.summary(), RecoveryS: a.recoverySeconds(),
+	}
+	var complete bool
+	s.Breakdown, complete = a.rows.table()
+	s.BreakdownCut = !complete
+	verdicts := make([]Verdict, len(rows))
+	for i, row := range rows {
+		verdicts[i] = Verdict{row.Outcome, row.Safety}
+	}
+	s.Outcome = DrillOutcome(whole != "", verdicts)
+	s.Why = whyOf(s.Outcome, whole, rows)
+	return s
+}
+
+// judge decides one objective by what was measured, as if nothing else had happened in the drill.
+func judge(a *aggregate, d *Drill, g Group, o Objective) SLO {
+	row := SLO{Expr: o.Expr, Phase: g, Limit: string(o.Op) + " " + o.Limit.Text, Safety: o.Safety()}
+	m := measure(a, d, g, o)
+	row.Observed, row.Where, row.Evidence = m.observed, m.where, m.evidence
+	limit := o.Limit.Value
+	if o.Limit.Unit == UnitTimes && !math.IsNaN(m.known.Low) {
+		_, over, _ := a.view(selectionLabels(o), phasesOf(g, false))
+		var why string
+		if limit, why = timesSteady(a, o, over); why != "" {
+			m.why = why
+		} else {
+			row.Limit += " = " + perSecond(limit)
+		}
+	}
+	row.Outcome = m.known.Decide(o.Op, limit)
+	switch {
+	case row.Outcome == Pass && m.blind != "":
+		row.Outcome, row.Why = Unknown, m.blind
+	case row.Outcome == Unknown:
+		row.Why = firstOf(m.why, m.blind, "nothing was measured")
+	}
+	return row
+}
+
+// withhold takes an outcome back: what was observed stays visible, and decides nothing.
+func (s *SLO) withhold(why string) { s.Outcome, s.Why = Unknown, why }
+
+const notJudged = ": not judged"
+
+func voidReason(d *Drill) string {
+	switch {
+	case d.Interrupted != "":
+		return "interrupted, " + d.Interrupted + notJudged
+	case d.Generator.Saturated:
+		return "the load generator was saturated" + detail(d.Generator.Why) + notJudged
+	case d.Starved != "":
+		return "the machine was starved, " + d.Starved + notJudged
+	}
+	return ""
+}
+
+func detail(why string) string {
+	if why == "" {
+		return ""
+	}
+	return " (" + why + ")"
+}
+
+// unsteadyReason names the first missed performance objective of steady state.
+func unsteadyReason(rows []SLO) string {
+	for _, r := range rows {
+		if r.Phase == GroupSteady && !r.Safety && r.Outcome == Fail {
+			return fmt.Sprintf("steady %s missed (%s)%s", r.Expr, r.Observed, notJudged)
+		}
+	}
+	return ""
+}
+
+// unprovenReason names the first fault that went wrong, or of which nothing proves that it bit.
+func unprovenReason(faults []FaultRun) string {
+	for _, f := range faults {
+		switch {
+		case f.Problem != "":
+			return "fault " + f.Name + " " + f.Problem + notJudged
+		case f.Injected == 0:
+			return "fault " + f.Name + " was never injected" + notJudged
+		case f.Evidence == "":
+			return "fault " + f.Name + " left no evidence" + notJudged
+		}
+	}
+	return ""
+}
+
+// whyOf puts the outcome of a drill into one line.
+func whyOf(outcome Outcome, whole string, rows []SLO) string {
+	switch outcome {
+	case Unknown:
+		if whole != "" {
+			return whole
+		}
+		for _, r := range rows {
+			if r.Outcome == Unknown {
+				return r.Expr + " (" + string(r.Phase) + "): " + r.Why
+			}
+		}
+		return "no objective could be judged"
+	case Fail:
+		for _, safety := range []bool{true, false} {
+			for _, r := range rows {
+				if r.Outcome == Fail && r.Safety == safety {
+					return fmt.Sprintf("%s: observed %s in %s", r.Expr, r.Observed, r.Phase)
+				}
+			}
+		}
+	}
+	return ""
+}
+
+func firstOf(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}

@@ -1,0 +1,93 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Markdown writes the report as tables, for a job summary or a pull request.
+func Markdown(w io.Writer, r Report) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# cachedrill: %s\n\n", r.Outcome)
+	fmt.Fprintf(&b, "%s. Seed %d, cachedrill %s, redis %s, %s, %d CPUs, started %s.\n\n",
+		tallyLine(r.Scenarios), r.Seed, escaped(r.Version), escaped(r.Environment.Redis), escaped(r.Environment.Go),
+		r.Environment.CPUs, r.Started.UTC().Format("2006-01-02 15:04:05 UTC"))
+	if len(r.Scenarios) > 0 {
+		b.WriteString("| drill | outcome | policy | recovered | why |\n| --- | --- | --- | --- | --- |\n")
+		for _, s := range r.Scenarios {
+			mdRow(&b, s.Name, s.Outcome.String(), s.Policy, orDash(s.RecoveryS, "s", 1), s.Why)
+		}
+		b.WriteByte('\n')
+	}
+	for _, s := range r.Scenarios {
+		mdScenario(&b, s)
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("writing Markdown: %w", err)
+	}
+	return nil
+}
+
+func mdScenario(b *strings.Builder, s Scenario) {
+	fmt.Fprintf(b, "## %s: %s\n\n", escaped(s.Name), s.Outcome)
+	if s.Description != "" {
+		fmt.Fprintf(b, "%s\n\n", escaped(s.Description))
+	}
+	if len(s.SLOs) > 0 {
+		b.WriteString("| objective | when | outcome | observed | evidence |\n| --- | --- | --- | --- | --- |\n")
+		for _, o := range s.SLOs {
+			mdRow(b, o.Expr, string(o.Phase), o.Outcome.String(), o.Observed, firstOf(o.Why, o.Evidence))
+		}
+		b.WriteByte('\n')
+	}
+	if len(s.Phases) > 0 {
+		b.WriteString("| phase | from | to | operations | errors | p50 | p99 | max | source mean | source peak | stampede | stale reads |\n" +
+			"| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n")
+		for _, p := range s.Phases {
+			l := [3]string{"-", "-", "-"}
+			if p.LatencyMS != nil {
+				l = [3]string{length(p.LatencyMS.P50 / 1e3), length(p.LatencyMS.P99 / 1e3), length(p.LatencyMS.Max / 1e3)}
+			}
+			stampede := "-"
+			if p.StampedeMax != nil {
+				stampede = count(*p.StampedeMax)
+			}
+			mdRow(b, p.Name, trimmed(p.StartS, 2)+"s", trimmed(p.EndS, 2)+"s", count(p.Requests), count(p.Errors), l[0], l[1], l[2],
+				orDash(p.SourceQPS.Mean, "/s", 1), orDash(p.SourceQPS.Peak, "/s", 0), stampede,
+				count(p.Reads.Stale)+" of "+count(p.Reads.Total))
+		}
+		b.WriteByte('\n')
+	}
+	if len(s.Faults) > 0 {
+		b.WriteString("| fault | injected | healed | evidence |\n| --- | --: | --: | --- |\n")
+		for _, f := range s.Faults {
+			mdRow(b, f.Name, orDash(f.InjectedS, "s", 3), orDash(f.HealedS, "s", 3), firstOf(f.Problem, f.Evidence, "none"))
+		}
+		b.WriteByte('\n')
+	}
+}
+
+func orDash(v *float64, unit string, decimals int) string {
+	if v == nil {
+		return "-"
+	}
+	return trimmed(*v, decimals) + unit
+}
+
+func mdRow(b *strings.Builder, cells ...string) {
+	for _, c := range cells {
+		b.WriteString("| " + escaped(c) + " ")
+	}
+	b.WriteString("|\n")
+}
+
+// escaped keeps text from being read as Markdown or HTML: on one line, with what has a meaning escaped.
+func escaped(s string) string {
+	return mdEscapes.Replace(oneLine(s))
+}
+
+var mdEscapes = strings.NewReplacer(
+	`\`, `\\`, "|", `\|`, "<", "&lt;", ">", "&gt;", "&", "&amp;",
+	"*", `\*`, "_", `\_`, "`", "\\`", "[", `\[`, "]", `\]`, "#", `\#`, "~", `\~`,
+)

@@ -1,0 +1,175 @@
+package report
+
+import (
+	"sync"
+	"time"
+
+	"github.com/cachedrill/cachedrill/targets"
+)
+
+// RecorderConfig says what a [Recorder] has to count apart.
+type RecorderConfig struct {
+	Objectives []Grouped
+	Classes    map[string]string // the consistency class of each family, for label class
+}
+
+// Recorder counts what happened in one drill. Observe, Judged, Load and Mark may be called
+// concurrently; everything else after they ended.
+//
+// What comes in is buffered in eight shards and reaches one aggregate in batches, so that a caller
+// rarely waits. Memory grows with the labels that objectives use, the seconds of the drill and the
+// loaded keys; never with the number of reads.
+type Recorder struct {
+	objectives []Grouped
+
+	ops      buffers[targets.Operation]
+	verdicts buffers[verdict]
+	loads    buffers[targets.Load]
+
+	mu  sync.Mutex
+	agg aggregate
+}
+
+// NewRecorder starts counting, in [Warmup] from offset 0.
+func NewRecorder(c RecorderConfig) *Recorder {
+	return &Recorder{objectives: c.Objectives, agg: newAggregate(c)}
+}
+
+// Mark begins phase p at offset at, or as soon after it as is possible (see below); the report shows
+// when. Phases go forward, each once; skipping some is fine, going back panics.
+//
+// Planned boundaries are announced ahead. The end of a fault is only known once its heal was
+// observed, and operations that were due since then may have been counted as part of the fault
+// already. They stay there: the boundary moves behind the latest due time counted so far, which is
+// later than at by no more than this call is. So every operation is on one side of the boundary that
+// the report shows, however late and in whatever order it arrives, and nothing has to be held back.
+func (r *Recorder) Mark(p Phase, at time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.agg.times.mark(p, at)
+}
+
+// Observe counts an operation of the workload that ended: Returned is set. Audit reads and operations
+// of the harness itself are not given here.
+func (r *Recorder) Observe(op targets.Operation) {
+	if full := r.ops.add(op.Seq, op, op.Returned); full != nil {
+		r.foldOps(full)
+	}
+}
+
+// Load counts a read that reached the source. Loads of the audit are no part of the workload and are
+// left out.
+func (r *Recorder) Load(l targets.Load) {
+	if l.Audit {
+		return
+	}
+	if full := r.loads.add(uint64(l.Arrived)>>10, l, l.Done); full != nil {
+		r.foldLoads(full)
+	}
+}
+
+func (r *Recorder) judge(v verdict) {
+	if full := r.verdicts.add(v.op.Seq, v, v.op.Returned); full != nil {
+		r.foldVerdicts(full)
+	}
+}
+
+func (r *Recorder) foldOps(batch []targets.Operation) {
+	r.mu.Lock()
+	for i := range batch {
+		r.agg.observe(&batch[i])
+	}
+	r.mu.Unlock()
+	r.ops.recycle(batch)
+}
+
+func (r *Recorder) foldVerdicts(batch []verdict) {
+	r.mu.Lock()
+	for i := range batch {
+		r.agg.judged(&batch[i])
+	}
+	r.mu.Unlock()
+	r.verdicts.recycle(batch)
+}
+
+func (r *Recorder) foldLoads(batch []targets.Load) {
+	r.mu.Lock()
+	for i := range batch {
+		r.agg.load(&batch[i])
+	}
+	r.mu.Unlock()
+	r.loads.recycle(batch)
+}
+
+// finish counts what is still buffered and closes the last phase at end.
+func (r *Recorder) finish(f findings, end time.Duration) {
+	r.ops.drain(r.foldOps)
+	r.verdicts.drain(r.foldVerdicts)
+	r.loads.drain(r.foldLoads)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.agg.found = f
+	r.agg.times.end = max(end, r.agg.times.start[r.agg.times.now])
+}
+
+// Intervals gives the latency second by second, after Finish. tag is the drill's name, started the wall
+// clock at offset 0.
+func (r *Recorder) Intervals(tag string, started time.Time) Intervals {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return Intervals{Tag: tag, Started: started, list: r.agg.seconds.finish()}
+}
+
+const (
+	shards    = 8
+	batchSize = 256
+	batchAge  = 250 * time.Millisecond // at low rates, nothing waits longer for company than this
+)
+
+// buffers collects items in shards. The zero value is ready.
+type buffers[T any] struct {
+	shard [shards]struct {
+		sync.Mutex
+		items  []T
+		oldest time.Duration
+		_      [64]byte // a cache line of its own for each
+	}
+	spare sync.Pool
+}
+
+// add keeps an item that is known since the given time, and hands back a batch when one is due.
+func (b *buffers[T]) add(n uint64, item T, at time.Duration) (full []T) {
+	s := &b.shard[n%shards]
+	s.Lock()
+	defer s.Unlock()
+	if s.items == nil {
+		s.items, _ = b.spare.Get().([]T)
+	}
+	if len(s.items) == 0 {
+		s.oldest = at
+	}
+	s.items = append(s.items, item)
+	if len(s.items) < batchSize && at-s.oldest < batchAge {
+		return nil
+	}
+	full, s.items = s.items, nil
+	return full
+}
+
+func (b *buffers[T]) recycle(batch []T) {
+	clear(batch)
+	b.spare.Put(batch[:0]) //nolint:staticcheck // one allocation of a header per 256 items
+}
+
+func (b *buffers[T]) drain(fold func([]T)) {
+	for i := range b.shard {
+		s := &b.shard[i]
+		s.Lock()
+		items := s.items
+		s.items = nil
+		s.Unlock()
+		if len(items) > 0 {
+			fold(items)
+		}
+	}
+}

@@ -1,0 +1,167 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/cachedrill/cachedrill/targets"
+)
+
+const (
+	grain      = 100 * time.Millisecond // recovery is counted by it, and judged by buckets of several
+	bucketFull = 1000                   // operations that fill a bucket
+	bucketSpan = time.Second            // and the time that fills it
+	holdTime   = time.Second            // that must be good before recovery counts
+)
+
+// criterion is one way for an operation to be bad: not ok, or slower than a steady objective says.
+type criterion struct {
+	labels  Labels
+	op      Op
+	limit   float64 // seconds; 0 with op "" judges errors only
+	allowed float64 // share of bad operations that the objective lets pass
+	text    string
+}
+
+func (c *criterion) bad(o *targets.Operation) bool {
+	return o.Outcome != targets.OK || c.op != "" && !holds(o.Latency().Seconds(), c.op, c.limit)
+}
+
+// tally is bad operations of all that a criterion is about.
+type tally struct{ n, bad int64 }
+
+// slice is what recovery saw in one grain of time.
+type slice struct {
+	ended int64
+	by    []tally // per criterion
+}
+
+// recovery counts, per criterion, bad operations in steady state and after the heal.
+type recovery struct {
+	criteria []criterion
+	steady   []tally
+	slices   []slice // by (due - start of recovery) / grain
+}
+
+// newRecovery takes its criteria from the steady objectives about latency (upper limits) and errors.
+// Errors are always judged, by steady state itself when nobody wrote an objective about them.
+func newRecovery(objectives []Grouped) *recovery {
+	r := &recovery{}
+	allErrors := false
+	for _, g := range objectives {
+		o, m := g.Objective, g.Objective.metric()
+		if g.Group != GroupSteady || o.Op != Less && o.Op != LessEqual && (m.Name != "errors" || o.Op != Equal) {
+			continue
+		}
+		switch {
+		case m.Name == "errors":
+			allErrors = allErrors || len(o.Labels) == 0
+			r.criteria = append(r.criteria, criterion{labels: labelsOf(o.Labels), allowed: o.Limit.Value, text: o.Expr})
+		case m.Name == "max":
+			r.criteria = append(r.criteria, criterion{labelsOf(o.Labels), o.Op, o.Limit.Value, 0, o.Expr})
+		case m.quantile > 0 && !isStaleness(m.Name) && !isLag(m.Name):
+			r.criteria = append(r.criteria, criterion{labelsOf(o.Labels), o.Op, o.Limit.Value, 1 - m.quantile, o.Expr})
+		}
+	}
+	if !allErrors {
+		r.criteria = append(r.criteria, criterion{text: "errors as in steady"})
+	}
+	r.steady = make([]tally, len(r.criteria))
+	return r
+}
+
+func (r *recovery) observe(op *targets.Operation, at Labels, p Phase, start time.Duration) {
+	var by []tally
+	switch p {
+	case Steady:
+		by = r.steady
+	case Recovery:
+		i := int((op.Due - start) / grain)
+		for len(r.slices) <= i {
+			r.slices = append(r.slices, slice{by: make([]tally, len(r.criteria))})
+		}
+		r.slices[i].ended++
+		by = r.slices[i].by
+	default:
+		return
+	}
+	for i := range r.criteria {
+		c := &r.criteria[i]
+		if !c.labels.selects(at) {
+			continue
+		}
+		by[i].n++
+		if c.bad(op) {
+			by[i].bad++
+		}
+	}
+}
+
+// bucket is the unit in which recovery is judged: consecutive slices up to 1,000 operations or 1 s.
+type bucket struct {
+	from, to time.Duration // since the heal
+	by       []tally
+}
+
+func (r *recovery) buckets(length time.Duration) []bucket {
+	var out []bucket
+	cur := bucket{by: make([]tally, len(r.criteria))}
+	var ended int64
+	for i, s := range r.slices {
+		cur.to = min(time.Duration(i+1)*grain, length)
+		ended += s.ended
+		for k := range s.by {
+			cur.by[k].n += s.by[k].n
+			cur.by[k].bad += s.by[k].bad
+		}
+		if ended >= bucketFull || cur.to-cur.from >= bucketSpan || i == len(r.slices)-1 {
+			out = append(out, cur)
+			cur, ended = bucket{from: cur.to, by: make([]tally, len(r.criteria))}, 0
+		}
+	}
+	return out
+}
+
+// tolerated is the share of bad operations that a bucket may truly have: what the objective allows,
+// or what steady state had when that is more. The latter is a rate that n samples told, so it is taken
+// one bad operation higher than seen; otherwise the first error after a faultless second of steady
+// state would already be significant.
+func (r *recovery) tolerated(i int) float64 {
+	s := r.steady[i]
+	if r.criteria[i].allowed == 0 && s.n == 0 {
+		return 0
+	}
+	return max(r.criteria[i].allowed, float64(s.bad+1)/float64(s.n+2))
+}
+
+// assess says when the service had recovered, in seconds since the heal, and by which evidence. length
+// is how long the recovery phase lasted. why is set when the window ended too early to know.
+//
+// The time of recovery lies within the last bad bucket. Without a second of good ones behind it nobody
+// knows when, or whether, it ended: the range is open above, which still fails a limit that lies before it.
+func (r *recovery) assess(length time.Duration) (known Range, evidence, why string) {
+	buckets := r.buckets(length)
+	if len(buckets) == 0 {
+		return Nothing(), "", "no operation was due in recovery"
+	}
+	known = Exactly(0)
+	goodFrom := time.Duration(0)
+	for _, b := range buckets {
+		for i, t := range b.by {
+			if !significantlyAbove(t.bad, t.n, r.tolerated(i)) {
+				continue
+			}
+			known = Range{b.from.Seconds(), b.to.Seconds()}
+			goodFrom = b.to
+			evidence = fmt.Sprintf("last bad: %s to %s after the heal, %s of %s operations missed %s (%s tolerated)",
+				seconds(b.from), seconds(b.to), count(t.bad), count(t.n), r.criteria[i].text, percent(r.tolerated(i)))
+		}
+	}
+	observedTo := buckets[len(buckets)-1].to
+	if observedTo-goodFrom < holdTime {
+		known.High = math.Inf(1)
+		why = fmt.Sprintf("only %s of good operations before the window ended; %s must hold", seconds(observedTo-goodFrom), seconds(holdTime))
+	}
+	return known, evidence, why
+}

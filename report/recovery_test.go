@@ -1,0 +1,177 @@
+package report
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/cachedrill/cachedrill/targets"
+	"github.com/stretchr/testify/require"
+)
+
+// drillWithRecovery has 3 s steady, 1 s fault, and a heal at 4 s, all at 2,000/s: a bucket of recovery
+// is half a second.
+func drillWithRecovery(t *testing.T, length time.Duration, edit func(sinceHeal time.Duration, i int, op *targets.Operation), objectives ...string) *feed {
+	t.Helper()
+	f := newFeed(t, objectives...)
+	f.Mark(Steady, 0)
+	f.Mark(Fault, 3*time.Second)
+	f.ops(0, 3*time.Second, 2000, nil)
+	f.ops(3*time.Second, 4*time.Second, 2000, failing)
+	f.Mark(Recovery, 4*time.Second)
+	f.Mark(Audit, 4*time.Second+length)
+	f.ops(4*time.Second, 4*time.Second+length, 2000, func(i int, op *targets.Operation) {
+		if edit != nil {
+			edit(op.Due-4*time.Second, i, op)
+		}
+	})
+	f.finish(findings{}, 4*time.Second+length)
+	return f
+}
+
+func TestRecovery(t *testing.T) {
+	slowUntil := func(end time.Duration) func(time.Duration, int, *targets.Operation) {
+		return func(at time.Duration, i int, op *targets.Operation) {
+			if at < end {
+				taking(200*ms)(i, op)
+			}
+		}
+	}
+	steady := "steady: p99 < 120ms"
+	for _, c := range []struct {
+		name   string
+		length time.Duration
+		edit   func(time.Duration, int, *targets.Operation)
+		limit  string
+		want   Outcome
+		known  Range
+	}{
+		{"good at once", 4 * time.Second, nil, "< 3s", Pass, Exactly(0)},
+		{"slow for 1.2s", 4 * time.Second, slowUntil(1200 * ms), "< 3s", Pass, Range{1, 1.5}},
+		{"slow for 1.2s, limit within the last bad bucket", 4 * time.Second, slowUntil(1200 * ms), "< 1.2s", Unknown, Range{1, 1.5}},
+		{"slow for 1.2s, limit before it", 4 * time.Second, slowUntil(1200 * ms), "< 1s", Fail, Range{1, 1.5}},
+		{"never", 4 * time.Second, slowUntil(time.Hour), "< 3s", Fail, Range{3.5, math.Inf(1)}},
+		{"never, and the window ends before the limit", 2 * time.Second, slowUntil(time.Hour), "< 3s", Unknown, Range{1.5, math.Inf(1)}},
+		{"good for too short at the end", 4 * time.Second, slowUntil(3200 * ms), "< 4s", Unknown, Range{3, math.Inf(1)}},
+		{"good for just long enough", 4 * time.Second, slowUntil(2900 * ms), "< 4s", Pass, Range{2.5, 3}},
+		{"a window shorter than the hold", 800 * ms, nil, "< 3s", Unknown, Range{0, math.Inf(1)}},
+		{"good, then bad again", 6 * time.Second, func(at time.Duration, i int, op *targets.Operation) {
+			if at >= 3*time.Second && at < 3500*ms {
+				failing(i, op)
+			}
+		}, "< 3s", Fail, Range{3, 3.5}},
+		{"1% slow is what a p99 allows", 4 * time.Second, func(_ time.Duration, i int, op *targets.Operation) {
+			if i%100 == 0 {
+				taking(200*ms)(i, op)
+			}
+		}, "< 3s", Pass, Exactly(0)},
+		{"5% slow is not", 4 * time.Second, func(at time.Duration, i int, op *targets.Operation) {
+			if at < time.Second && i%20 == 0 {
+				taking(200*ms)(i, op)
+			}
+		}, "< 3s", Pass, Range{0.5, 1}},
+		{"a single failure among thousands is no relapse", 4 * time.Second, func(_ time.Duration, i int, op *targets.Operation) {
+			if i == 6000 {
+				failing(i, op)
+			}
+		}, "< 1s", Pass, Exactly(0)},
+		{"fast failures are not recovery", 4 * time.Second, func(at time.Duration, i int, op *targets.Operation) {
+			if at < 2*time.Second {
+				failing(i, op)
+			}
+		}, "< 3s", Pass, Range{1.5, 2}},
+		{"no operation at all", 0, nil, "< 3s", Unknown, Nothing()},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			expr := "recovery_time " + c.limit
+			f := drillWithRecovery(t, c.length, c.edit, steady, "recovery: "+expr)
+			known, _, why := f.agg.recovered.assess(c.length)
+			if math.IsNaN(c.known.Low) {
+				require.True(t, math.IsNaN(known.Low))
+			} else {
+				require.Equal(t, c.known, known)
+			}
+			s := Evaluate(f.Recorder, Drill{Faults: []FaultRun{{Name: "f", Injected: 3 * time.Second, Evidence: "seen"}}})
+			row := rowOf(t, s, expr)
+			require.Equal(t, c.want, row.Outcome, "%+v", row)
+			if row.Outcome == Unknown {
+				require.NotEmpty(t, row.Why)
+			}
+			if math.IsInf(known.High, 1) || math.IsNaN(known.High) {
+				require.Nil(t, s.RecoveryS)
+				require.NotEmpty(t, why)
+			} else {
+				require.Equal(t, known.High, *s.RecoveryS)
+			}
+		})
+	}
+}
+
+// A criterion looks only at the operations of its labels.
+func TestRecoveryHonoursLabels(t *testing.T) {
+	slowWrites := func(_ time.Duration, i int, op *targets.Operation) {
+		if i%2 == 0 {
+			op.Kind = targets.Write
+			taking(time.Second)(i, op)
+		}
+	}
+	f := drillWithRecovery(t, 3*time.Second, slowWrites, "steady: p99{kind=read} < 120ms")
+	known, _, _ := f.agg.recovered.assess(3 * time.Second)
+	require.Equal(t, Exactly(0), known)
+	f = drillWithRecovery(t, 3*time.Second, slowWrites, "steady: p99{kind=write} < 120ms")
+	known, evidence, _ := f.agg.recovered.assess(3 * time.Second)
+	require.Equal(t, math.Inf(1), known.High)
+	require.Contains(t, evidence, "p99{kind=write} < 120ms")
+}
+
+// Of services that are as good after the heal as before, hardly any is told that it relapsed.
+func TestRecoveryRarelyAccusesAServiceThatIsWell(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	late := 0
+	const runs = 200
+	for range runs {
+		r := newRecovery(grouped(t, "steady: p99 < 120ms", "steady: errors < 1%"))
+		op := func(due time.Duration) *targets.Operation {
+			o := &targets.Operation{Due: due, Returned: due + ms}
+			if rng.Float64() < 0.004 {
+				o.Returned = due + 300*ms
+			}
+			if rng.Float64() < 0.002 {
+				o.Outcome = targets.Failed
+			}
+			return o
+		}
+		for i := range 6000 {
+			r.observe(op(time.Duration(i)*ms/2), Labels{}, Steady, 0)
+		}
+		for i := range 10000 {
+			r.observe(op(time.Duration(i)*ms/2), Labels{}, Recovery, 0)
+		}
+		if known, _, _ := r.assess(5 * time.Second); known != Exactly(0) {
+			late++
+		}
+	}
+	require.LessOrEqual(t, late, runs/20)
+}
+
+func TestRecoveryMemoryIsPerTimeNotPerOperation(t *testing.T) {
+	r := newRecovery(nil)
+	for i := range 100_000 {
+		due := time.Duration(i) * 10 * time.Microsecond
+		r.observe(&targets.Operation{Due: due, Returned: due}, Labels{}, Recovery, 0)
+	}
+	require.Len(t, r.slices, 10)
+	require.Len(t, r.buckets(time.Second), 10, "100,000/s: a bucket is one grain")
+}
+
+func rowOf(t *testing.T, s Scenario, expr string) SLO {
+	t.Helper()
+	for _, r := range s.SLOs {
+		if r.Expr == expr {
+			return r
+		}
+	}
+	require.Fail(t, "no such objective", expr)
+	return SLO{}
+}

@@ -1,0 +1,177 @@
+package report
+
+import "time"
+
+// Schema names the version of the JSON form of a [Report]. Fields are added under the same name;
+// when one changes its meaning or goes, the number rises.
+const Schema = "cachedrill.report/1"
+
+// Report is what one run concluded: the contract that other tools build on. A field that is a pointer
+// is null when there was no data for it. Offsets count from the start of their drill.
+type Report struct {
+	Schema      string      `json:"schema"`
+	Version     string      `json:"version"` // of cachedrill
+	Seed        uint64      `json:"seed"`
+	Started     time.Time   `json:"started"`
+	Outcome     Outcome     `json:"outcome"`
+	Environment Environment `json:"environment"`
+	Scenarios   []Scenario  `json:"scenarios"`
+}
+
+// Environment is where a run took place.
+type Environment struct {
+	Redis string `json:"redis"` // where it came from and its version, e.g. "process 7.2.5"
+	CPUs  int    `json:"cpus"`
+	Go    string `json:"go"`
+}
+
+// Scenario is one drill: one run of a scenario.
+type Scenario struct {
+	Name        string         `json:"name"`
+	Description string         `json:"description,omitempty"` // why the scenario exists
+	Target      string         `json:"target"`
+	Policy      string         `json:"policy"`
+	Outcome     Outcome        `json:"outcome"`
+	Why         string         `json:"why,omitempty"` // the outcome in one line, when it is not pass
+	Attempts    int            `json:"attempts,omitempty"`
+	RecoveryS   *float64       `json:"recovery_s"`
+	Operations  Operations     `json:"operations"`
+	Phases      []PhaseSummary `json:"phases"`
+	Breakdown   []BreakdownRow `json:"breakdown"`
+	// BreakdownCut says that rows were left out of the breakdown.
+	BreakdownCut bool            `json:"breakdown_cut,omitempty"`
+	Faults       []FaultSummary  `json:"faults"`
+	SLOs         []SLO           `json:"slos"`
+	Oracle       OracleSummary   `json:"oracle"`
+	Generator    GeneratorResult `json:"generator"`
+}
+
+// Operations says what was asked of the target. Digest is of what was sent, in order of sequence.
+type Operations struct {
+	Planned int64  `json:"planned"`
+	Sent    int64  `json:"sent"`
+	Digest  string `json:"digest"`
+}
+
+// Latency in milliseconds.
+type Latency struct {
+	P50  float64 `json:"p50"`
+	P95  float64 `json:"p95"`
+	P99  float64 `json:"p99"`
+	P999 float64 `json:"p999"`
+	Max  float64 `json:"max"`
+}
+
+// Tail of a distribution in milliseconds.
+type Tail struct {
+	P99 *float64 `json:"p99"`
+	Max *float64 `json:"max"`
+}
+
+// HitRatio per tier, 0..1.
+type HitRatio struct {
+	L1 *float64 `json:"l1"`
+	L2 *float64 `json:"l2"`
+}
+
+// SourceQPS are loads that arrived at the source, per second.
+type SourceQPS struct {
+	Mean *float64 `json:"mean"`
+	Peak *float64 `json:"peak"`
+}
+
+// Reads by the oracle's answer. Total includes reads of keys that it could not judge.
+type Reads struct {
+	Total         int64 `json:"total"`
+	Fresh         int64 `json:"fresh"`
+	Stale         int64 `json:"stale"`
+	Indeterminate int64 `json:"indeterminate"`
+	Unjudged      int64 `json:"unjudged"`
+}
+
+// PhaseSummary is what happened in one phase. Staleness shows proven lower bounds.
+type PhaseSummary struct {
+	Name              string    `json:"name"`
+	StartS            float64   `json:"start_s"`
+	EndS              float64   `json:"end_s"`
+	Requests          int64     `json:"requests"`
+	Errors            int64     `json:"errors"` // operations that did not end ok
+	LatencyMS         *Latency  `json:"latency_ms"`
+	ServiceMS         *Latency  `json:"service_ms"`
+	HitRatio          HitRatio  `json:"hit_ratio"`
+	MissPenaltyMS     *float64  `json:"miss_penalty_ms"`
+	SourceQPS         SourceQPS `json:"source_qps"`
+	StampedeMax       *int64    `json:"stampede_max"`
+	RedundantLoads    *int64    `json:"redundant_loads"`
+	Reads             Reads     `json:"reads"`
+	StalenessMS       Tail      `json:"staleness_ms"`
+	InvalidationLagMS Tail      `json:"invalidation_lag_ms"`
+	// LatencyClipped counts operations slower than the histograms reach (2 minutes).
+	LatencyClipped int64 `json:"latency_clipped,omitempty"`
+}
+
+// BreakdownRow counts steady, fault and recovery together for one set of labels.
+type BreakdownRow struct {
+	Labels    Labels   `json:"labels"`
+	Requests  int64    `json:"requests"`
+	LatencyMS *Latency `json:"latency_ms"`
+	Stale     *float64 `json:"stale"` // proven stale of judged reads, 0..1
+	HitRatio  *float64 `json:"hit_ratio"`
+}
+
+// FaultSummary is one fault of the timeline. Without evidence nothing proves that it bit.
+type FaultSummary struct {
+	Name      string   `json:"name"`
+	InjectedS *float64 `json:"injected_s"` // null: never injected
+	HealedS   *float64 `json:"healed_s"`   // null: never seen healed
+	Evidence  string   `json:"evidence"`
+	Problem   string   `json:"problem,omitempty"`
+}
+
+// SLO is one objective and what came of it.
+type SLO struct {
+	Expr     string  `json:"expr"`
+	Phase    Group   `json:"phase"` // the group it was written in
+	Outcome  Outcome `json:"outcome"`
+	Observed string  `json:"observed,omitempty"` // for people; empty when nothing was observed
+	Limit    string  `json:"limit"`              // the comparison and its right side: "<= 2"
+	Where    string  `json:"where,omitempty"`    // the region that the evidence is about
+	Evidence string  `json:"evidence,omitempty"` // one line: which key, when, where
+	Why      string  `json:"why,omitempty"`      // why it is unknown
+	Safety   bool    `json:"safety,omitempty"`
+	Implicit bool    `json:"implicit,omitempty"` // nobody wrote it; it holds always
+}
+
+// OracleSummary is what the oracle concluded about the whole drill.
+type OracleSummary struct {
+	Writes            int64            `json:"writes"`
+	Acknowledged      int64            `json:"acknowledged"`
+	UnknownWrites     int64            `json:"unknown_writes"`
+	LostWrites        int64            `json:"lost_writes"`
+	Rollbacks         int64            `json:"rollbacks"`
+	Leaks             int64            `json:"leaks"`
+	Corruptions       int64            `json:"corruptions"`
+	DirtyReads        int64            `json:"dirty_reads"`
+	FalseRejections   int64            `json:"false_rejections"`
+	SessionViolations int64            `json:"session_violations"`
+	StaleIncidents    int64            `json:"stale_incidents"`
+	Unjudged          int64            `json:"unjudged"`
+	Opportunities     map[string]int64 `json:"opportunities"`
+	Violations        map[string]int64 `json:"violations"`
+}
+
+// GeneratorResult says how well the load was generated. Lateness is how long after its due time an
+// operation was sent.
+type GeneratorResult struct {
+	Rate       float64  `json:"rate"` // planned operations per second
+	LatenessMS Lateness `json:"lateness_ms"`
+	Saturated  bool     `json:"saturated"`
+	Why        string   `json:"why,omitempty"` // why it is saturated
+}
+
+// Lateness in milliseconds.
+type Lateness struct {
+	P50 float64 `json:"p50"`
+	P99 float64 `json:"p99"`
+	Max float64 `json:"max"`
+}

@@ -1,0 +1,136 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// TextOptions of [Text].
+type TextOptions struct {
+	Color  bool   // whether the terminal takes colours; NO_COLOR is the caller's to honour
+	Repeat string // the command line that repeats the run; empty leaves the line out
+}
+
+const (
+	green  = "\x1b[32m"
+	red    = "\x1b[31m"
+	yellow = "\x1b[33m"
+	reset  = "\x1b[0m"
+)
+
+// Text writes the report for people: a line per drill, below it the objectives that it missed or could
+// not judge, each with its evidence, and the sum at the end.
+func Text(w io.Writer, r Report, o TextOptions) error {
+	var b strings.Builder
+	width := 0
+	for _, s := range r.Scenarios {
+		width = max(width, len(oneLine(s.Name)))
+	}
+	for _, s := range r.Scenarios {
+		textScenario(&b, s, width, o.Color)
+	}
+	if len(r.Scenarios) > 0 {
+		b.WriteByte('\n')
+	}
+	fmt.Fprintf(&b, "%s  %s   exit %d\n", badge(r.Outcome, o.Color), tallyLine(r.Scenarios), r.Outcome.ExitCode())
+	if o.Repeat != "" {
+		fmt.Fprintf(&b, "repeat: %s\n", o.Repeat)
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("writing the summary: %w", err)
+	}
+	return nil
+}
+
+func textScenario(b *strings.Builder, s Scenario, width int, color bool) {
+	line := fmt.Sprintf("%s  %-*s", badge(s.Outcome, color), width, oneLine(s.Name))
+	if s.RecoveryS != nil && s.Outcome == Pass {
+		line += fmt.Sprintf("   recovered %ss", trimmed(*s.RecoveryS, 1))
+	}
+	if s.Attempts > 1 {
+		line += fmt.Sprintf("   attempt %d", s.Attempts)
+	}
+	b.WriteString(strings.TrimRight(line, " ") + "\n")
+	shown := map[string]bool{}
+	for _, r := range s.SLOs {
+		switch {
+		case r.Outcome == Fail:
+			textMiss(b, r)
+		case r.Outcome == Unknown && strings.HasSuffix(r.Why, notJudged):
+			// One reason took the outcome of many objectives: say it once.
+			if !shown[r.Why] {
+				fmt.Fprintf(b, "      %s\n", oneLine(r.Why))
+			}
+			shown[r.Why] = true
+		case r.Outcome == Unknown:
+			fmt.Fprintf(b, "      %s   unknown   %s\n        %s\n", oneLine(r.Expr), place(r), oneLine(r.Why))
+		}
+	}
+	if s.Outcome != Pass && len(shown) == 0 && s.Outcome != decidedBy(s.SLOs) && s.Why != "" {
+		fmt.Fprintf(b, "      %s\n", oneLine(s.Why))
+	}
+}
+
+// decidedBy is what a drill's rows alone come to.
+func decidedBy(rows []SLO) Outcome {
+	vs := make([]Verdict, len(rows))
+	for i, r := range rows {
+		vs[i] = Verdict{r.Outcome, r.Safety}
+	}
+	if len(vs) == 0 {
+		return Pass // so that the drill's own reason is shown
+	}
+	return DrillOutcome(false, vs)
+}
+
+func textMiss(b *strings.Builder, r SLO) {
+	fmt.Fprintf(b, "      %s   observed %s   %s\n", oneLine(r.Expr), oneLine(r.Observed), place(r))
+	if r.Evidence != "" {
+		fmt.Fprintf(b, "        %s\n", oneLine(r.Evidence))
+	}
+}
+
+// place says when and where: "fault, eu".
+func place(r SLO) string {
+	if r.Where == "" {
+		return string(r.Phase)
+	}
+	return string(r.Phase) + ", " + oneLine(r.Where)
+}
+
+func badge(o Outcome, color bool) string {
+	text, tint := "UNKN", yellow
+	switch o {
+	case Pass:
+		text, tint = "PASS", green
+	case Fail:
+		text, tint = "FAIL", red
+	}
+	if color {
+		return tint + text + reset
+	}
+	return text
+}
+
+func tallyLine(ss []Scenario) string {
+	var n [3]int
+	for _, s := range ss {
+		n[s.Outcome%3]++
+	}
+	return fmt.Sprintf("%d passed, %d failed, %d unknown", n[Pass], n[Fail], n[Unknown])
+}
+
+// oneLine makes text of a target or a key safe for a line on a terminal: control characters, which
+// could move the cursor or change colours, show as "?".
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t' || r == '\r':
+			return ' '
+		case r < 0x20 || r >= 0x7f && r < 0xa0:
+			return '?'
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,40 @@
+package scenarios
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cachedrill/cachedrill/load"
+	"github.com/cachedrill/cachedrill/report"
+)
+
+// conclude puts what was seen into a verdict.
+func (d *drill) conclude(sent load.Sent, end time.Duration) Result {
+	d.recorder.Finish(d.judge.Finish(), end)
+	s := report.Evaluate(d.recorder, report.Drill{
+		Name: d.sc.Name, Description: d.sc.Why, Target: d.describeTarget(), Policy: d.opt.Policy.Name,
+		Operations: report.Operations{Planned: int64(sent.Planned), Sent: int64(sent.Sent), Digest: sent.Digest},
+		Generator: report.GeneratorResult{
+			Rate: d.sc.Workload.Rate(),
+			LatenessMS: report.Lateness{
+				P50: millis(sent.Lateness.P50), P99: millis(sent.Lateness.P99), Max: millis(sent.Lateness.Max),
+			},
+			Saturated: sent.Saturated, Why: sent.Why,
+		},
+		Faults:       d.runs,
+		LoadsCounted: true,
+	})
+	return Result{Scenario: s, Intervals: d.recorder.Intervals(d.sc.Name, d.started)}
+}
+
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
+
+// describeTarget says what was drilled, for the report: "reference: eu 2, us 2 workers".
+func (d *drill) describeTarget() string {
+	var parts []string
+	for _, r := range d.sc.Target.Regions {
+		parts = append(parts, fmt.Sprintf("%s %d", r.Name, r.Workers))
+	}
+	return "reference: workers " + strings.Join(parts, ", ")
+}

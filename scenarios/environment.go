@@ -1,0 +1,198 @@
+package scenarios
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/reference/invalidation"
+	"github.com/cachedrill/cachedrill/targets/redis"
+	"github.com/cachedrill/cachedrill/targets/service"
+)
+
+// environment is a target with everything around it: a Redis per region, proxies on every link.
+type environment struct {
+	nodes   map[string]redis.Node
+	proxies map[string]*faults.Proxies // by fault domain: one child process per region
+	service *service.Service
+	site    faults.Site
+}
+
+// build starts the environment of a drill. On an error nothing is left running.
+func build(ctx context.Context, sc Scenario, opt Options) (env *environment, err error) {
+	env = &environment{nodes: map[string]redis.Node{}, proxies: map[string]*faults.Proxies{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, env.close())
+		}
+	}()
+	addrs := map[string]string{}
+	for _, r := range sc.Target.Regions {
+		node, err := redis.New(opt.Backend, "redis@"+r.Name)
+		if err != nil {
+			return env, fmt.Errorf("making the Redis of %s: %w", r.Name, err)
+		}
+		env.nodes[r.Name] = node
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	for name, node := range env.nodes {
+		g.Go(func() error {
+			if err := node.Start(gctx); err != nil {
+				return fmt.Errorf("starting the Redis of %s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return env, err
+	}
+	for name, node := range env.nodes {
+		addrs[name] = node.Addr()
+	}
+	env.service, err = service.New(service.Config{Spec: sc.Target, Policy: opt.Policy, Seed: opt.Seed, Redis: addrs})
+	if err != nil {
+		return env, err
+	}
+	listen, err := env.interpose(ctx)
+	if err != nil {
+		return env, err
+	}
+	if err := env.service.Start(ctx, func(edge string) string { return listen[edge] }); err != nil {
+		return env, fmt.Errorf("starting the service: %w", err)
+	}
+	env.site = env.makeSite()
+	return env, nil
+}
+
+// interpose puts a proxy on every link and gives the address of each.
+func (e *environment) interpose(ctx context.Context) (listen map[string]string, err error) {
+	byDomain := map[string][]faults.EdgeSpec{}
+	for _, edge := range e.service.Edges() {
+		d := domain(edge.Name)
+		byDomain[d] = append(byDomain[d], faults.EdgeSpec{Name: edge.Name, Upstream: edge.Upstream})
+	}
+	listen = map[string]string{}
+	for d, specs := range byDomain {
+		p, err := faults.StartProxies(ctx, d, specs)
+		if err != nil {
+			return nil, fmt.Errorf("starting the proxies of %s: %w", d, err)
+		}
+		e.proxies[d] = p
+		for _, s := range specs {
+			listen[s.Name] = p.Proxy(s.Name).Listen()
+		}
+	}
+	return listen, nil
+}
+
+// domain is the region whose clients an edge serves: "worker@eu -> redis@eu" is in eu.
+func domain(edge string) string {
+	from, _, _ := strings.Cut(edge, " -> ")
+	_, region, _ := strings.Cut(from, "@")
+	return region
+}
+
+func (e *environment) makeSite() faults.Site {
+	s := faults.Site{
+		Nodes:   map[string]faults.Node{},
+		Relays:  map[string]faults.Relay{},
+		Edges:   map[string]faults.Edge{},
+		Pattern: e.service.Pattern,
+	}
+	for name, n := range e.nodes {
+		s.Nodes[name] = node{n}
+		s.Relays[name] = relay{e.service.Relay(name)}
+	}
+	for _, edge := range e.service.Edges() {
+		probe := probeRedis
+		if strings.Contains(edge.Name, "-> relay@") {
+			probe = probeHTTP
+		}
+		s.Edges[edge.Name] = faults.Edge{
+			Name: edge.Name, Proxy: e.proxies[domain(edge.Name)].Proxy(edge.Name), Upstream: edge.Upstream, Probe: probe,
+		}
+	}
+	return s
+}
+
+func (e *environment) close() error {
+	var errs []error
+	if e.service != nil {
+		errs = append(errs, e.service.Close())
+	}
+	for _, p := range e.proxies {
+		p.Close()
+	}
+	for name, n := range e.nodes {
+		if err := n.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("ending the Redis of %s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// node lets faults handle a Redis.
+type node struct{ redis.Node }
+
+func (n node) Identity(ctx context.Context) (faults.Identity, error) {
+	id, err := n.Node.Identity(ctx)
+	return faults.Identity(id), err
+}
+
+// relay lets faults handle an invalidation relay.
+type relay struct{ *invalidation.Relay }
+
+func (r relay) Delivered() faults.Delivery {
+	s := r.Stats()
+	return faults.Delivery{Events: s.Delivered, Held: s.Held, Delayed: s.Delayed, MaxLag: s.MaxLag}
+}
+
+// probeRedis sees whether a Redis answers at addr.
+func probeRedis(ctx context.Context, addr string) error {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		_ = conn.SetDeadline(deadline)
+	}
+	if _, err := conn.Write([]byte("PING\r\n")); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(line, "+PONG") {
+		return fmt.Errorf("redis answered %q", strings.TrimSpace(line))
+	}
+	return nil
+}
+
+// probeHTTP sees whether a relay answers at addr.
+func probeHTTP(ctx context.Context, addr string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/healthz", nil)
+	if err != nil {
+		return err
+	}
+	transport := &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: 2 * time.Second}
+	res, err := transport.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("the relay answered %s", res.Status)
+	}
+	return nil
+}

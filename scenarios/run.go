@@ -1,0 +1,248 @@
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/load"
+	"github.com/cachedrill/cachedrill/oracle"
+	"github.com/cachedrill/cachedrill/reference/policy"
+	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/targets"
+	"github.com/cachedrill/cachedrill/targets/redis"
+)
+
+// Options say how to run a scenario.
+type Options struct {
+	Policy   policy.Policy
+	Backend  redis.Backend
+	Seed     uint64
+	Sham     bool           // put the sham of every fault in its place
+	Progress func(Progress) // told about twice a second; may be nil
+}
+
+// Result is a drill that came to an end.
+type Result struct {
+	Scenario  report.Scenario
+	Intervals report.Intervals // latency second by second
+}
+
+// Run drills the scenario's target once. An error means that the harness could not do its work, or
+// that ctx ended, in which case it wraps ctx's error; a missed objective is data. Either way nothing
+// stays injected or running.
+func Run(ctx context.Context, sc Scenario, opt Options) (res Result, err error) {
+	env, err := build(ctx, sc, opt)
+	if err != nil {
+		return res, fmt.Errorf("%s: %w", sc.Name, err)
+	}
+	defer func() { err = errors.Join(err, env.close()) }()
+	d, err := prepare(ctx, sc, opt, env)
+	if err != nil {
+		return res, fmt.Errorf("%s: %w", sc.Name, err)
+	}
+	if res, err = d.run(ctx); err != nil {
+		return res, fmt.Errorf("%s: %w", sc.Name, err)
+	}
+	return res, nil
+}
+
+// drill is one run of a scenario, and the sink of its operations.
+type drill struct {
+	sc        Scenario
+	opt       Options
+	env       *environment
+	generator *load.Generator
+	schedule  load.Schedule
+	judge     *oracle.Judge
+	recorder  *report.Recorder
+	live      *live
+	written   writtenKeys
+	epoch     time.Time
+	started   time.Time // wall clock of the epoch
+	sealed    atomic.Int64
+	planned   uint64
+
+	mu   sync.Mutex
+	runs []report.FaultRun
+}
+
+// prepare fills source and caches, and sets up what watches the drill.
+func prepare(ctx context.Context, sc Scenario, opt Options, env *environment) (*drill, error) {
+	d := &drill{sc: sc, opt: opt, env: env, written: writtenKeys{keys: map[targets.Key]bool{}}}
+	run := fmt.Sprintf("%08x", rand.Uint32())
+	var err error
+	d.generator, err = load.NewGenerator(load.Workload{
+		Seed: opt.Seed, Run: run, Mixes: sc.Workload.Mixes, Regions: sc.Target.RegionNames(), Sessions: sc.Workload.Sessions,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the workload: %w", err)
+	}
+	if d.schedule, err = load.NewSchedule(sc.Workload.Steps, sc.Phases.Total()); err != nil {
+		return nil, fmt.Errorf("making the schedule: %w", err)
+	}
+	d.planned = d.schedule.Count()
+	classes := map[string]string{}
+	families := map[string]oracle.Family{}
+	siblings := map[string]bool{}
+	for _, f := range sc.Target.Families {
+		classes[f.Name] = f.Contract.Class.String()
+		class := oracle.Bounded
+		if f.Contract.Class == policy.Strong {
+			class = oracle.Strong
+		}
+		families[f.Name] = oracle.Family{Class: class, Within: f.Contract.Within, Horizon: f.Contract.TTL}
+	}
+	for _, m := range sc.Workload.Mixes {
+		keys := d.generator.Keys(m.Family)
+		if err := env.service.Seed(keys, run); err != nil {
+			return nil, fmt.Errorf("seeding the source: %w", err)
+		}
+		if err := env.service.Prewarm(ctx, keys); err != nil {
+			return nil, fmt.Errorf("prewarming: %w", err)
+		}
+		siblings[m.Family] = m.Keys > 1 && max(len(m.Tenants), len(m.Locales), len(m.Currencies)) > 1
+	}
+	d.recorder = report.NewRecorder(report.RecorderConfig{Objectives: sc.Objectives, Classes: classes})
+	d.live = newLive(sc.Name, sc.Phases, opt.Progress)
+	d.judge = oracle.New(oracle.Config{
+		Run: run, Families: families, Historian: true,
+		Siblings: func(k targets.Key) bool { return siblings[k.Family] },
+		Judged: func(j oracle.Judgement) {
+			d.recorder.Judged(j)
+			d.live.judge(j)
+		},
+	})
+	return d, nil
+}
+
+// Begin and End take in the operations of the workload.
+func (d *drill) Begin(op targets.Operation) {
+	if op.Kind == targets.Write {
+		d.written.add(op.Key)
+	}
+	d.judge.Begin(op)
+}
+
+// End implements [load.Sink].
+func (d *drill) End(op targets.Operation) {
+	d.judge.End(op)
+	d.recorder.Observe(op)
+	d.live.observe(op)
+}
+
+// auditSink takes in the audit's reads, which are judged but are no part of the workload.
+type auditSink struct{ judge *oracle.Judge }
+
+func (s auditSink) Begin(op targets.Operation) { s.judge.Begin(op) }
+func (s auditSink) End(op targets.Operation)   { s.judge.End(op) }
+
+// lead is the time between the end of the preparations and the first operation.
+const lead = 50 * time.Millisecond
+
+func (d *drill) run(ctx context.Context) (Result, error) {
+	d.epoch = time.Now().Add(lead)
+	d.started = d.epoch
+	d.env.service.SetEpoch(d.epoch)
+	d.env.service.OnLoad(func(l targets.Load) {
+		d.recorder.Load(l)
+		if !l.Audit {
+			d.live.load(l)
+		}
+	})
+
+	done := make(chan struct{})
+	var watchers sync.WaitGroup
+	hctx, endHistory := context.WithCancel(context.WithoutCancel(ctx))
+	watchers.Go(func() { d.follow(hctx) })
+	if d.opt.Progress != nil {
+		watchers.Go(func() { d.live.run(d.epoch, done) })
+	}
+	defer func() {
+		close(done)
+		endHistory()
+		watchers.Wait()
+	}()
+
+	sent, err := d.drive(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	end := time.Since(d.epoch)
+	d.mark(report.Audit, end)
+	if err := audit(ctx, d.env.service, d.written.keys, auditSink{d.judge}, d.epoch, d.planned, d.sc.Workload.Timeout); err != nil {
+		return Result{}, err
+	}
+	if err := d.awaitSeal(ctx, time.Since(d.epoch)); err != nil {
+		return Result{}, err
+	}
+	return d.conclude(sent, time.Since(d.epoch)), nil
+}
+
+// drive sends the load and runs the faults beside it, until both have ended.
+func (d *drill) drive(ctx context.Context) (load.Sent, error) {
+	attackCtx, stopAttack := context.WithCancel(ctx)
+	defer stopAttack()
+	var faultsDone sync.WaitGroup
+	d.env.site.Now = func() time.Duration { return time.Since(d.epoch) }
+	line := &timeline{phases: d.sc.Phases, faults: d.faults(), site: d.env.site, epoch: d.epoch,
+		mark: d.mark, note: d.live.note, record: d.recordFault}
+	faultsDone.Go(func() { line.run(ctx) })
+	sent, err := load.Attack{
+		Target: d.env.service, Generator: d.generator, Schedule: d.schedule, Start: d.epoch,
+		Timeout: d.sc.Workload.Timeout, JudgeFrom: d.sc.Phases.Warmup, Sink: d,
+	}.Run(attackCtx)
+	faultsDone.Wait()
+	return sent, err
+}
+
+func (d *drill) faults() []faults.Planned {
+	if !d.opt.Sham {
+		return d.sc.Faults
+	}
+	var out []faults.Planned
+	for _, p := range d.sc.Faults {
+		p.Fault = faults.Sham(p.Fault)
+		out = append(out, p)
+	}
+	return out
+}
+
+func (d *drill) mark(p report.Phase, at time.Duration) {
+	d.live.mark(p, d.recorder.Mark(p, at))
+}
+
+func (d *drill) recordFault(r report.FaultRun) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.runs = append(d.runs, r)
+}
+
+// follow hands the source's history to the judge.
+func (d *drill) follow(ctx context.Context) {
+	for c := range d.env.service.Commits(ctx) {
+		d.judge.Commit(c)
+		if c.Version == 0 {
+			d.sealed.Store(int64(c.At))
+		}
+	}
+}
+
+// awaitSeal waits until the judge knows the history up to at.
+func (d *drill) awaitSeal(ctx context.Context, at time.Duration) error {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for time.Duration(d.sealed.Load()) < at {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}

@@ -1,0 +1,138 @@
+package scenarios
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/targets"
+	"github.com/cachedrill/cachedrill/targets/service"
+)
+
+// common is what the scenarios of a suite share, unless they say otherwise.
+type common struct {
+	target                service.Spec
+	workload, phases, slo strict.Node
+}
+
+var phaseFields = []string{"warmup", "steady", "fault", "recovery"}
+
+// check notes what is wrong with the shared parts themselves, once and not per scenario.
+func (c common) check() {
+	c.workload.Fields("the workload", workloadFields...)
+	c.phases.Fields("phases", phaseFields...)
+	c.slo.Fields("slo", groupNames()...)
+}
+
+func (c common) scenario(e strict.Entry) Scenario {
+	f := e.Value.Fields("scenario "+e.Name, "why", "workload", "phases", "faults", "slo")
+	sc := Scenario{Name: e.Name, Why: f["why"].String("why"), Target: c.target}
+	sc.Workload = decodeWorkload(overlay{
+		own:   f["workload"].Fields("the workload", workloadFields...),
+		suite: c.workload.Fields("the workload", workloadFields...),
+	}, c.target)
+	sc.Phases = decodePhases(overlay{
+		own:   f["phases"].Fields("phases", phaseFields...),
+		suite: c.phases.Fields("phases", phaseFields...),
+	})
+	sc.Objectives = c.objectives(f["slo"])
+	scope := faults.Scope{Regions: c.target.RegionNames(), Families: c.target.FamilyNames()}
+	for _, n := range f["faults"].List("faults") {
+		if p, ok := faults.Decode(n, scope); ok {
+			checkTimeline(n, p, sc.Phases)
+			sc.Faults = append(sc.Faults, p)
+		}
+	}
+	if len(f["faults"].List("faults")) == 0 {
+		e.Key.Fail(e.Name, "the scenario has no faults", "faults: [{sham: {for: 3s}}] is a drill without one")
+	}
+	return sc
+}
+
+func decodePhases(f overlay) Phases {
+	return Phases{
+		Warmup:   f.get("warmup").Duration("warmup", 3*time.Second),
+		Steady:   f.get("steady").Duration("steady", 3*time.Second),
+		Fault:    f.get("fault").Duration("fault", 3*time.Second),
+		Recovery: f.get("recovery").Duration("recovery", 4*time.Second),
+	}
+}
+
+// checkTimeline refuses a fault that can't be over when its phase is.
+func checkTimeline(n strict.Node, p faults.Planned, ph Phases) {
+	lasts := faults.Lasts(p.Fault)
+	end := p.At + max(lasts, p.Observe)
+	if end <= ph.Fault {
+		return
+	}
+	n.Fail(p.Fault.String(), fmt.Sprintf("ends %v after the start of the fault phase, which lasts %v", end, ph.Fault),
+		fmt.Sprintf("shorten it, or write phases: {fault: %v}", end))
+}
+
+func groupNames() []string {
+	var names []string
+	for _, g := range report.Groups() {
+		names = append(names, string(g))
+	}
+	return names
+}
+
+// objectives reads the suite's objectives and the scenario's own. One of the scenario's replaces the
+// suite's with the same metric and labels in the same group.
+func (c common) objectives(own strict.Node) []report.Grouped {
+	objectives := c.group(c.slo)
+	for _, o := range c.group(own) {
+		objectives = slices.DeleteFunc(objectives, func(old report.Grouped) bool {
+			return old.Group == o.Group && old.Objective.Same(o.Objective)
+		})
+		objectives = append(objectives, o)
+	}
+	slices.SortStableFunc(objectives, func(a, b report.Grouped) int {
+		return slices.Index(report.Groups(), a.Group) - slices.Index(report.Groups(), b.Group)
+	})
+	return objectives
+}
+
+func (c common) group(n strict.Node) []report.Grouped {
+	var out []report.Grouped
+	f := n.Fields("slo", groupNames()...)
+	for _, g := range report.Groups() {
+		for _, item := range f[string(g)].List("objectives") {
+			if o, ok := c.objective(item, g); ok {
+				out = append(out, report.Grouped{Group: g, Objective: o})
+			}
+		}
+	}
+	return out
+}
+
+func (c common) objective(n strict.Node, g report.Group) (report.Objective, bool) {
+	text := n.String("an objective")
+	o, err := report.ParseObjective(text)
+	if err == nil {
+		err = o.CheckGroup(g)
+	}
+	if err != nil {
+		n.FailAt(err.Offset, err.Text, err.Msg, err.Hint)
+		return o, false
+	}
+	bad := o.CheckValues(c.labelValues())
+	for _, e := range bad {
+		n.FailAt(e.Offset, e.Text, e.Msg, e.Hint)
+	}
+	return o, len(bad) == 0
+}
+
+// labelValues are the values that labels can have in this suite. Tenants and endpoints differ between
+// scenarios and are left to the report, where an objective without samples is unknown.
+func (c common) labelValues() map[string][]string {
+	return map[string][]string{
+		"family": c.target.FamilyNames(),
+		"region": c.target.RegionNames(),
+		"class":  {"bounded", "strong"},
+		"kind":   {targets.Read.String(), targets.Write.String()},
+	}
+}

@@ -1,0 +1,152 @@
+// Package scenarios says what happens when: it reads suites of drills, checks them, and runs each
+// drill through its phases against its target.
+package scenarios
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/reference/policy"
+	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/targets/service"
+)
+
+// Suite is a file of scenarios against one target.
+type Suite struct {
+	File      string
+	Policies  map[string]policy.Policy
+	Scenarios []Scenario
+}
+
+// Scenario is load, a timeline of faults, and objectives, against one target.
+type Scenario struct {
+	Name       string
+	Why        string // what the drill is for, in a sentence or two
+	Target     service.Spec
+	Workload   Workload
+	Phases     Phases
+	Faults     []faults.Planned
+	Objectives []report.Grouped
+}
+
+// Phases are the planned lengths. The fault phase ends when the last fault has been seen healed; what
+// is left of its length then belongs to recovery, so that the whole stays as long as planned.
+type Phases struct {
+	Warmup, Steady, Fault, Recovery time.Duration
+}
+
+// Total is the time for which load is sent.
+func (p Phases) Total() time.Duration { return p.Warmup + p.Steady + p.Fault + p.Recovery }
+
+// Error is a file that can't be used, with everything that is wrong with it.
+type Error struct {
+	File     string
+	Problems []strict.Problem
+}
+
+// Error lists the problems, a line each, as file:line:column: text: what is wrong; what would be right.
+func (e *Error) Error() string {
+	lines := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		lines[i] = e.File + ":" + p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Load reads and checks a suite from a file. What is wrong with its content comes as an [*Error].
+func Load(file string) (Suite, error) {
+	src, err := os.ReadFile(file)
+	if err != nil {
+		return Suite{}, fmt.Errorf("reading the suite: %w", err)
+	}
+	return Parse(file, src)
+}
+
+// Parse reads and checks a suite; file is used in messages only.
+func Parse(file string, src []byte) (Suite, error) {
+	root, problems := strict.Parse(src)
+	suite := Suite{File: file}
+	if root.Present() {
+		suite = decodeSuite(file, root)
+	}
+	if len(problems.List) > 0 {
+		return Suite{}, &Error{File: file, Problems: problems.Sorted()}
+	}
+	return suite, nil
+}
+
+// Scenario finds one by name.
+func (s Suite) Scenario(name string) (Scenario, error) {
+	for _, sc := range s.Scenarios {
+		if sc.Name == name {
+			return sc, nil
+		}
+	}
+	return Scenario{}, fmt.Errorf("%s has no scenario %q; %s", s.File, name, strict.Suggest(name, s.Names()))
+}
+
+// Names lists the scenarios, in the order of the file.
+func (s Suite) Names() []string {
+	var names []string
+	for _, sc := range s.Scenarios {
+		names = append(names, sc.Name)
+	}
+	return names
+}
+
+// Policy finds one by name.
+func (s Suite) Policy(name string) (policy.Policy, error) {
+	if p, ok := s.Policies[name]; ok {
+		return p, nil
+	}
+	return policy.Policy{}, fmt.Errorf("%s has no policy %q; %s", s.File, name, strict.Suggest(name, s.PolicyNames()))
+}
+
+// PolicyNames lists the policies, sorted.
+func (s Suite) PolicyNames() []string { return slices.Sorted(maps.Keys(s.Policies)) }
+
+func decodeSuite(file string, root strict.Node) Suite {
+	f := root.Fields("the suite", "version", "policies", "target", "workload", "phases", "slo", "scenarios")
+	suite := Suite{File: file, Policies: map[string]policy.Policy{}}
+	if !f["version"].Present() {
+		f["version"].Fail("version", "the version of the file's format is missing", "version: 1")
+	} else if f["version"].Int("version", 1, 1) != 1 {
+		f["version"].Fail("", "this program reads version 1", "version: 1")
+	}
+	for name, preset := range policy.Presets {
+		suite.Policies[name] = preset()
+	}
+	for _, e := range f["policies"].Entries("policies") {
+		suite.Policies[e.Name] = service.DecodePolicy(e)
+	}
+	target := decodeTarget(f["target"])
+	common := common{target: target, workload: f["workload"], phases: f["phases"], slo: f["slo"]}
+	common.check()
+	entries := f["scenarios"].Entries("scenarios")
+	if len(entries) == 0 {
+		f["scenarios"].Fail("", "the suite has no scenarios", "scenarios: {name: {why: ..., faults: [...]}}")
+	}
+	for _, e := range entries {
+		suite.Scenarios = append(suite.Scenarios, common.scenario(e))
+	}
+	return suite
+}
+
+func decodeTarget(n strict.Node) service.Spec {
+	if !n.Present() {
+		n.Fail("target", "the suite needs a target", "target: {reference: {regions: ..., families: ...}}")
+		return service.Spec{}
+	}
+	f := n.Fields("the target", "reference")
+	if !f["reference"].Present() {
+		n.Fail("", "the target needs to be one of: reference", "target: {reference: {...}}")
+		return service.Spec{}
+	}
+	return service.DecodeSpec(f["reference"])
+}

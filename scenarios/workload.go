@@ -1,0 +1,147 @@
+package scenarios
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/load"
+	"github.com/cachedrill/cachedrill/reference/key"
+	"github.com/cachedrill/cachedrill/targets/service"
+)
+
+// Workload is who asks, for what, and how often.
+type Workload struct {
+	Steps    []load.Step
+	Sessions int
+	Timeout  time.Duration // a client's patience
+	Mixes    []load.Mix
+}
+
+// Rate is the highest rate of the schedule, operations per second.
+func (w Workload) Rate() float64 {
+	rate := 0.0
+	for _, s := range w.Steps {
+		rate = max(rate, s.Rate)
+	}
+	return rate
+}
+
+// overlay reads a field from the scenario's own mapping, or else from the suite's.
+type overlay struct{ own, suite map[string]strict.Node }
+
+func (o overlay) get(name string) strict.Node {
+	if n := o.own[name]; n.Present() {
+		return n
+	}
+	return o.suite[name]
+}
+
+var workloadFields = []string{"rate", "tenants", "locales", "currencies", "sessions", "timeout", "mix"}
+
+func decodeWorkload(f overlay, spec service.Spec) Workload {
+	w := Workload{
+		Steps:    decodeRate(f.get("rate")),
+		Sessions: f.get("sessions").Int("sessions", 200, 0),
+		Timeout:  f.get("timeout").Duration("timeout", 2*time.Second),
+	}
+	values := map[key.Dimension][]string{
+		key.Locale:   words(f.get("locales"), "locales"),
+		key.Currency: words(f.get("currencies"), "currencies"),
+	}
+	for i := range f.get("tenants").Int("tenants", 1, 1) {
+		values[key.Tenant] = append(values[key.Tenant], fmt.Sprintf("t%d", i+1))
+	}
+	mix := f.get("mix")
+	if !mix.Present() {
+		mix.Fail("mix", "the workload needs a mix of families", "mix: {product: {share: 100%, keys: 2000, zipf: 1.0, writes: 1%}}")
+	}
+	total := 0.0
+	for _, e := range mix.Entries("mix") {
+		m := decodeMix(e)
+		total += m.Share
+		fam, ok := spec.Family(e.Name)
+		if !ok {
+			e.Key.Fail(e.Name, "the target has no such family", strict.Suggest(e.Name, spec.FamilyNames()))
+			continue
+		}
+		for _, d := range fam.Vary {
+			if len(values[d]) == 0 {
+				e.Key.Fail(e.Name, fmt.Sprintf("the family varies by %s, but the workload names none", d),
+					map[key.Dimension]string{key.Locale: "workload: {locales: [de, en]}", key.Currency: "workload: {currencies: [EUR, USD]}"}[d])
+			}
+			switch d {
+			case key.Tenant:
+				m.Tenants = values[d]
+			case key.Locale:
+				m.Locales = values[d]
+			case key.Currency:
+				m.Currencies = values[d]
+			}
+		}
+		w.Mixes = append(w.Mixes, m)
+	}
+	if mix.Present() && math.Abs(total-1) > 1e-9 {
+		mix.Fail("", fmt.Sprintf("the shares add up to %g%%, not 100%%", math.Round(total*1e4)/100), "")
+	}
+	return w
+}
+
+func decodeMix(e strict.Entry) load.Mix {
+	f := e.Value.Fields("the mix of "+e.Name, "share", "keys", "zipf", "writes")
+	if !f["share"].Present() {
+		e.Key.Fail(e.Name, "the family's share of the operations is missing", "share: 100%")
+	}
+	return load.Mix{
+		Family: e.Name,
+		Share:  f["share"].Percent("share", 0),
+		Keys:   f["keys"].Int("keys", 1000, 1),
+		Zipf:   f["zipf"].Float("zipf", 1),
+		Writes: f["writes"].Percent("writes", 0.01),
+	}
+}
+
+// decodeRate reads 1500/s, or steps [{at: 0s, rate: 1000/s}, {at: 5s, rate: 2000/s}].
+func decodeRate(n strict.Node) []load.Step {
+	if !n.Present() {
+		n.Fail("rate", "the workload needs a rate", "rate: 1500/s")
+		return nil
+	}
+	if !n.IsList() {
+		return []load.Step{{Rate: n.Rate("rate", 0)}}
+	}
+	var steps []load.Step
+	for i, s := range n.List("steps") {
+		f := s.Fields("a step of the rate", "at", "rate")
+		step := load.Step{At: f["at"].Duration("at", 0), Rate: f["rate"].Rate("rate", 0)}
+		switch {
+		case !f["rate"].Present():
+			s.Fail("", "the step needs a rate", "{at: 5s, rate: 2000/s}")
+		case i == 0 && step.At != 0:
+			f["at"].Fail("", "the first step begins at 0s", "")
+		case i > 0 && step.At <= steps[i-1].At:
+			f["at"].Fail("", "steps must follow each other in time", "")
+		}
+		steps = append(steps, step)
+	}
+	if len(steps) == 0 {
+		n.Fail("", "the rate has no steps", "rate: 1500/s")
+	}
+	return steps
+}
+
+func words(n strict.Node, what string) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, v := range n.List(what) {
+		s := v.String(what)
+		if s == "" || seen[s] {
+			v.Fail(s, "empty or twice in "+what, "")
+			continue
+		}
+		seen[s] = true
+		out = append(out, s)
+	}
+	return out
+}

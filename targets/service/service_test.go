@@ -1,0 +1,183 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/cachedrill/cachedrill/internal/child"
+	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/reference/policy"
+	"github.com/cachedrill/cachedrill/targets"
+	"github.com/cachedrill/cachedrill/targets/redis"
+)
+
+func TestMain(m *testing.M) {
+	child.Main(redis.Roles)
+	goleak.VerifyTestMain(m)
+}
+
+const specYAML = `
+regions: {eu: 2, us: 2}
+source: {servers: 40, service_time: 2ms, write_time: 1ms}
+families:
+  product: {class: bounded, within: 2s, ttl: 2s, vary: [tenant, locale]}
+  price: {class: strong, ttl: 60s, vary: [tenant]}
+`
+
+func start(t *testing.T, p policy.Policy) *Service {
+	n, problems := strict.Parse([]byte(specYAML))
+	spec := DecodeSpec(n)
+	require.Empty(t, problems.Sorted())
+	addrs := map[string]string{}
+	for _, r := range spec.Regions {
+		node, err := redis.New(redis.Embedded, "redis@"+r.Name)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, node.Close()) })
+		require.NoError(t, node.Start(t.Context()))
+		addrs[r.Name] = node.Addr()
+	}
+	s, err := New(Config{Spec: spec, Policy: p, Redis: addrs})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	at := map[string]string{}
+	for _, e := range s.Edges() {
+		at[e.Name] = e.Upstream
+	}
+	require.NoError(t, s.Start(t.Context(), func(edge string) string { require.Contains(t, at, edge); return at[edge] }))
+	s.SetEpoch(time.Now())
+	return s
+}
+
+var (
+	page = targets.Key{Family: "product", ID: "a b/c", Tenant: "t1", Locale: "de"}
+	tag  = targets.Key{Family: "price", ID: "9", Tenant: "t1"}
+)
+
+func (s *Service) ask(t *testing.T, r targets.Request) targets.Reply {
+	t.Helper()
+	reply, err := s.Do(t.Context(), r)
+	require.NoError(t, err)
+	return reply
+}
+
+func TestReadsAndWritesOverHTTP(t *testing.T) {
+	s := start(t, policy.Recommended())
+	require.NoError(t, s.Seed([]targets.Key{page, tag}, "run"))
+	seed := targets.NewToken("run", targets.SeedSeq, page)
+
+	first := s.ask(t, targets.Request{Key: page, Region: "eu"})
+	require.Equal(t, targets.TierSource, first.Tier)
+	require.Equal(t, seed, first.Token)
+	require.Equal(t, page, first.Owner)
+	require.EqualValues(t, 1, first.Version)
+	require.Contains(t, []string{"eu-1", "eu-2"}, first.Worker)
+	require.Equal(t, targets.TierBypass, s.ask(t, targets.Request{Key: tag, Region: "us"}).Tier)
+
+	token := targets.NewToken("run", 5, page)
+	w := s.ask(t, targets.Request{Seq: 5, Kind: targets.Write, Key: page, Token: token, Region: "us"})
+	require.EqualValues(t, 2, w.Version)
+	require.NoError(t, s.Settle(t.Context()))
+	for _, door := range s.Doors() {
+		require.Eventually(t, func() bool {
+			r := s.ask(t, targets.Request{Key: page, Door: door})
+			return r.Version == 2 && r.Token == token && (door == targets.SourceDoor || r.Worker == door)
+		}, 5*time.Second, time.Millisecond, door)
+	}
+
+	absent := s.ask(t, targets.Request{Key: targets.Key{Family: "product", ID: "none", Tenant: "t1", Locale: "de"}, Region: "eu"})
+	require.True(t, absent.Absent)
+}
+
+func TestRefusals(t *testing.T) {
+	s := start(t, policy.Recommended())
+	_, err := s.Do(t.Context(), targets.Request{Key: targets.Key{Family: "product", ID: "1", Tenant: "t1"}, Region: "eu"})
+	require.ErrorContains(t, err, "locale is missing")
+	_, err = s.Do(t.Context(), targets.Request{Kind: targets.Write, Key: targets.Key{Family: "nope", ID: "1"}, Region: "eu"})
+	require.ErrorIs(t, err, targets.ErrNotApplied)
+	_, err = s.Do(t.Context(), targets.Request{Key: page, Region: "mars"})
+	require.ErrorContains(t, err, `no region is named "mars"`)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = s.Do(ctx, targets.Request{Kind: targets.Write, Key: page, Region: "eu"})
+	require.Error(t, err)
+	require.False(t, errors.Is(err, targets.ErrNotApplied), "nobody can tell what became of it")
+}
+
+func TestHistoryIsOrderedAndSealed(t *testing.T) {
+	s := start(t, policy.Recommended())
+	require.NoError(t, s.Seed([]targets.Key{page}, "run"))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	history := s.Commits(ctx)
+	s.ask(t, targets.Request{Kind: targets.Write, Key: page, Token: "x", Region: "eu"})
+	acked := time.Since(s.began) + s.shift
+	last := time.Duration(-1 << 62)
+	var versions []uint64
+	for c := range history {
+		require.GreaterOrEqual(t, c.At, last)
+		last = c.At
+		if c.Version > 0 {
+			versions = append(versions, c.Version)
+		} else if c.At > acked {
+			break
+		}
+	}
+	require.Equal(t, []uint64{1, 2}, versions)
+	cancel()
+	for range history {
+	}
+}
+
+func TestLoadsAreCountedAtTheSource(t *testing.T) {
+	s := start(t, policy.Recommended())
+	loads := make(chan targets.Load, 10)
+	s.OnLoad(func(l targets.Load) { loads <- l })
+	require.NoError(t, s.Seed([]targets.Key{page}, "run"))
+	s.ask(t, targets.Request{Key: page, Region: "us"})
+	s.ask(t, targets.Request{Key: page, Door: targets.SourceDoor})
+	s.ask(t, targets.Request{Key: page, Region: "us"})
+	l := <-loads
+	require.Equal(t, targets.Load{Key: page, Region: "us", Arrived: l.Arrived, Done: l.Done, Version: 1, Width: 1}, l)
+	require.Greater(t, l.Done, l.Arrived)
+	require.Empty(t, loads, "audits and cache hits are no loads")
+}
+
+func TestDecodeProblems(t *testing.T) {
+	for _, c := range []struct{ yaml, says string }{
+		{"regions: {eu: 0}\nfamilies: {p: {class: strong, ttl: 1s}}", "must be at least 1"},
+		{"regions: {eu: 1}\nfamilies: {p: {class: bounded, within: 1s, ttl: 2s}}", "above the family's bound (1s)"},
+		{"regions: {eu: 1}\nfamilies: {p: {class: eventual, ttl: 2s}}", "unknown class"},
+		{"regions: {eu: 1}\nfamilies: {p: {class: bounded, ttl: 2s}}", "needs within"},
+		{"regions: {eu: 1}\nfamilies: {p: {class: strong, within: 2s, ttl: 2s}}", "no bound"},
+		{"regions: {eu: 1}\nfamilies: {p: {ttl: 2s}}", "needs a class"},
+		{"regions: {eu: 1}\nfamilies: {p: {class: strong, ttl: 2s, vary: [tenat]}}", `did you mean "tenant"?`},
+		{"regions: {eu: 1}\nfamilies: {P: {class: strong, ttl: 2s}}", "bad name of a family"},
+		{"region: {eu: 1}\nfamilies: {p: {class: strong, ttl: 2s}}", `did you mean "regions"?`},
+	} {
+		n, problems := strict.Parse([]byte(c.yaml))
+		DecodeSpec(n)
+		require.NotEmpty(t, problems.List, c.yaml)
+		all := ""
+		for _, p := range problems.Sorted() {
+			all += p.String() + "\n"
+		}
+		require.Contains(t, all, c.says)
+	}
+	n, problems := strict.Parse([]byte("x: {preset: recomended}\ny: {without: [jiter]}\nz: {without: [jitter]}"))
+	for _, e := range n.Entries("policies") {
+		p := DecodePolicy(e)
+		require.Equal(t, e.Name, p.Name)
+		if e.Name == "z" {
+			require.False(t, p.Controls.Has(policy.Jitter))
+			require.True(t, p.Controls.Has(policy.Lease))
+		}
+	}
+	require.Len(t, problems.List, 2)
+	require.Equal(t, `1:13: "recomended": unknown preset; did you mean "recommended"?`, problems.List[0].String())
+	require.Equal(t, `2:15: "jiter": unknown control; did you mean "jitter"?`, problems.List[1].String())
+}
