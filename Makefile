@@ -21,8 +21,8 @@ lint:
 	$(GO) run $(STATICCHECK) ./...
 
 # The long proofs: every policy's verdict, over many seeds, on both kinds of Redis.
-soak: setup build
-	scripts/soak $(SEEDS)
+soak: setup
+	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run TestSoak -timeout 6h ./cmd/cachedrill
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./load ./oracle ./report

@@ -15,7 +15,7 @@ import (
 type digest struct{ a, b uint64 }
 
 func (d *digest) add(h uint64) {
-	d.a = d.a*3 + h
+	d.a += h
 	d.b += mix64(h ^ gamma)
 }
 

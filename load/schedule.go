@@ -94,6 +94,7 @@ func (s Schedule) Due(n uint64) time.Duration {
 	i := sort.Search(len(s.steps), func(i int) bool { return at < s.steps[i].after })
 	step := s.steps[i]
 	into := max(0, (at-step.before)/step.rate)
+	// The bounds hold anyway, but for rounding.
 	return min(step.at+time.Duration(into*float64(time.Second)), step.end-1)
 }
 

@@ -22,10 +22,7 @@ func (j *Judge) audit(k *keyState, v uint64, op *targets.Operation) {
 	for i := len(k.open) - 1; i >= 0; i-- { // nothing is there: neither is any write whose version nobody told
 		if w := k.open[i]; w.state == unplaced && w.returned < op.Sent {
 			k.settle(i)
-			if j.ledger.count(kindLost, w.returned, 0) {
-				j.ledger.keep(kindLost, 0, k.accusation(w.returned, w.operation(k.key),
-					textLost(k.key, w.seq, 0, w.returned, textAudit(v, op))))
-			}
+			j.lost(k, w, "; "+textAudit(v, op))
 		}
 	}
 }
@@ -50,15 +47,18 @@ func (j *Judge) lostOrRolledBack(k *keyState, at int, when time.Duration, how st
 	}
 	v.gone = true
 	if v.ackedAt != never {
-		if j.ledger.count(kindLost, v.ackedAt, 0) {
-			seq := writeSeq(v.token)
-			w := write{seq: seq, token: v.token, sent: v.sent, returned: v.ackedAt}
-			j.ledger.keep(kindLost, 0, k.accusation(v.ackedAt, w.operation(k.key), textLost(k.key, seq, v.n, v.ackedAt, how)))
-		}
+		j.lost(k, write{seq: writeSeq(v.token), token: v.token, sent: v.sent, returned: v.ackedAt, claimed: v.n}, "; "+how)
 		return
 	}
 	if j.ledger.count(kindRollback, when, 0) {
 		j.ledger.keep(kindRollback, 0, k.accusation(when, targets.Operation{}, textRollback(k.key, v, how)))
+	}
+}
+
+// lost counts a lost write. how continues the text that says when it was acknowledged.
+func (j *Judge) lost(k *keyState, w write, how string) {
+	if j.ledger.count(kindLost, w.returned, 0) {
+		j.ledger.keep(kindLost, 0, k.accusation(w.returned, w.operation(k.key), textLost(k.key, &w, how)))
 	}
 }
 

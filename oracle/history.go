@@ -39,6 +39,7 @@ type version struct {
 
 	ownProof, highProof proof
 	deleted             bool
+	initial             bool // the first version, and not written by an operation of this run
 	gone                bool // the source no longer has it, and that was counted
 	contested           bool // two writes were acknowledged as this version, and that was counted
 	disordered          bool // seen before its write was sent, and that was counted

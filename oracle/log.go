@@ -25,6 +25,10 @@ func (j *Judge) commit(k *keyState, c targets.Commit) {
 	}
 	h.notBefore(at, c.At)
 	v.since = before
+	if c.Version == 1 {
+		t, ok := targets.ParseToken(c.Token)
+		v.initial = !ok || t.Run != j.cfg.Run || t.Seq == targets.SeedSeq
+	}
 	h.by(at, c.At, committed)
 	if i, ok := k.openByToken(c.Token); ok && c.Token != "" {
 		if w := &k.open[i]; w.state == inFlight {

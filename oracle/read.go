@@ -180,6 +180,13 @@ func (j *Judge) judge(s *shard, w *waiter, f finding) verdict {
 	v := w.answered()
 	d.Version = v
 	j.compare(k, v, op, &d.Judgement)
+	if op.Reply.Absent && j.cfg.Historian && time.Duration(j.sealed.Load()) <= op.Returned {
+		// The drill is over and the log ended before the read did: a deletion that explains it may be missing.
+		if d.Answer == Stale {
+			d.Answer, d.Low, d.Next, d.NextAt, d.NextHow = Indeterminate, 0, 0, 0, ""
+		}
+		return d
+	}
 	if op.Door == targets.SourceDoor { // evidence about the source; the class binds what caches answer
 		j.audit(k, v, op)
 		return d

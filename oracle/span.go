@@ -92,8 +92,9 @@ func (j *Judge) opportunity(s *shard, k *keyState, op *targets.Operation, d *Jud
 	}
 }
 
-// superseded says whether a version of this run is proven to have been committed in [t-within, t) and superseded another.
+// superseded says whether the latest version proven to have been committed before t was committed in [t-within, t) and
+// superseded what a cache could hold: not so an initial value.
 func (h *history) superseded(t, within time.Duration) bool {
 	i := h.supersededBy(t)
-	return i >= 0 && h.versions[i].low >= t-within && h.versions[i].low != before
+	return i >= 0 && h.versions[i].low >= t-within && h.versions[i].low != before && !h.versions[i].initial
 }

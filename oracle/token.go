@@ -8,17 +8,17 @@ import (
 type finding uint8
 
 const (
-	sound       finding = iota
-	blank               // no token where a value was answered
-	owned               // the answer says that it belongs to another key
-	mixed               // the token was written for another key
-	malformed           // the token did not arrive whole
-	conflicting         // another value is known to be this version
-	uncommitted         // the source had not committed it
-	unwritten           // no write of this run stored it
-	alien               // another run wrote it
-	contradicting       // as conflicting, from the source itself: the write is accused, not the read
-	ordered             // its place in the key's history is not known: no accusation
+	sound         finding = iota
+	blank                 // no token where a value was answered
+	owned                 // the answer says that it belongs to another key
+	mixed                 // the token was written for another key
+	malformed             // the token did not arrive whole
+	conflicting           // another value is known to be this version
+	uncommitted           // the source had not committed it
+	unwritten             // no write of this run stored it
+	alien                 // another run wrote it
+	contradicting         // as conflicting, from the source itself: the write is accused, not the read
+	ordered               // its place in the key's history is not known: no accusation
 )
 
 // classify checks a token that is not the one known for the version answered. own is its parsed form when

@@ -17,6 +17,7 @@ type write struct {
 	token    string
 	sent     time.Duration
 	returned time.Duration // of its acknowledgement
+	claimed  uint64        // as which version it was acknowledged, while the log has not shown it
 	version  uint64        // under which a read or the log showed it while it was in flight; 0: none did
 	state    fate
 }
@@ -153,7 +154,7 @@ func (j *Judge) acknowledge(k *keyState, i int, op *targets.Operation) {
 
 // keepForLog keeps an acknowledged write until the log shows it, or does not.
 func (k *keyState) keepForLog(i int, op *targets.Operation) {
-	k.open[i].state, k.open[i].returned, k.open[i].version = unplaced, op.Returned, 0
+	k.open[i].state, k.open[i].returned, k.open[i].claimed = unplaced, op.Returned, op.Reply.Version
 	k.unplaced++
 }
 
@@ -168,7 +169,8 @@ func (j *Judge) placeAcknowledged(k *keyState, w write, op *targets.Operation) {
 	case v.ackedAt != never: // two writes were acknowledged as one version: the source has at most one of them
 		if !v.contested {
 			v.contested = true
-			j.lost(k, at, op.Seq, op.Returned, "another write was acknowledged as the same version")
+			j.lost(k, write{seq: op.Seq, token: op.Token, sent: op.Sent, returned: op.Returned, claimed: v.n},
+				"; another write was acknowledged as the same version")
 		}
 		return
 	default: // a read had answered this version with another value

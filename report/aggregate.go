@@ -17,6 +17,7 @@ type aggregate struct {
 	versions  versionLog
 	found     findings
 
+	at       Labels // of what is being counted: kept here so that pointers to it cost no allocation
 	classes  map[string]string
 	families map[string]familyLabels
 }
@@ -67,7 +68,7 @@ func (a *aggregate) labels(op *targets.Operation) Labels {
 }
 
 // each calls do for the cells of a phase whose selection contains what happened at the given labels.
-func (a *aggregate) each(p Phase, at Labels, do func(*cell, *selection)) {
+func (a *aggregate) each(p Phase, at *Labels, do func(*cell, *selection)) {
 	for i := range a.wanted {
 		s := &a.wanted[i]
 		if !s.labels.selects(at) {
@@ -82,30 +83,30 @@ func (a *aggregate) each(p Phase, at Labels, do func(*cell, *selection)) {
 
 func (a *aggregate) observe(op *targets.Operation) {
 	p := a.times.attribute(op.Due)
-	at := a.labels(op)
-	a.each(p, at, func(c *cell, s *selection) { c.observe(op, s) })
-	a.recovered.observe(op, at, p, a.times.start[p])
+	a.at = a.labels(op)
+	a.each(p, &a.at, func(c *cell, s *selection) { c.observe(op, s) })
+	a.recovered.observe(op, &a.at, p, a.times.start[p])
 	a.seconds.record(op.Returned, op.Latency())
 	if judgesPerformance(p) {
-		a.rows.observe(op, at)
+		a.rows.observe(op, &a.at)
 	}
 }
 
 func (a *aggregate) judged(v *verdict) {
 	p := a.times.attribute(v.op.Due)
-	at := a.labels(&v.op)
-	a.each(p, at, func(c *cell, s *selection) { c.reads.judged(v, s.staleness) })
+	a.at = a.labels(&v.op)
+	a.each(p, &a.at, func(c *cell, s *selection) { c.reads.judged(v, s.staleness) })
 	if judgesPerformance(p) {
-		a.rows.judged(v, at)
+		a.rows.judged(v, &a.at)
 	}
 }
 
 func (a *aggregate) load(l *targets.Load) {
 	p := a.times.attribute(l.Arrived)
 	redundant := a.versions.redundant(l)
-	at := Labels{Family: l.Key.Family, Class: a.classes[l.Key.Family], Tenant: l.Key.Tenant, Region: l.Region}
+	a.at = Labels{Family: l.Key.Family, Class: a.classes[l.Key.Family], Tenant: l.Key.Tenant, Region: l.Region}
 	start := a.times.start[p]
-	a.each(p, at, func(c *cell, _ *selection) { c.loads.add(l, start, redundant) })
+	a.each(p, &a.at, func(c *cell, _ *selection) { c.loads.add(l, start, redundant) })
 }
 
 func judgesPerformance(p Phase) bool { return p == Steady || p == Fault || p == Recovery }

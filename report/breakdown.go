@@ -17,12 +17,14 @@ type breakdown struct {
 }
 
 type dimension struct {
-	of      func(Labels) (Labels, bool)
-	rows    map[Labels]*row
+	value   func(*Labels) string // "" is no value
+	labels  func(*Labels) Labels // that a row of this dimension shows
+	rows    map[string]*row
 	dropped bool // some value found no room
 }
 
 type row struct {
+	labels          Labels
 	ended           int64
 	latency         *hist
 	stale, judged   int64
@@ -31,38 +33,39 @@ type row struct {
 
 func newBreakdown() breakdown {
 	var b breakdown
-	for i, of := range [...]func(Labels) (Labels, bool){
-		func(l Labels) (Labels, bool) { return Labels{Family: l.Family, Kind: l.Kind}, true },
-		func(l Labels) (Labels, bool) { return Labels{Region: l.Region}, l.Region != "" },
-		func(l Labels) (Labels, bool) { return Labels{Tier: l.Tier}, l.Tier != "" },
-		func(l Labels) (Labels, bool) { return Labels{Tenant: l.Tenant}, l.Tenant != "" },
+	for i, d := range [...]dimension{
+		{value: func(l *Labels) string { return l.Endpoint }, labels: func(l *Labels) Labels { return Labels{Family: l.Family, Kind: l.Kind} }},
+		{value: func(l *Labels) string { return l.Region }, labels: func(l *Labels) Labels { return Labels{Region: l.Region} }},
+		{value: func(l *Labels) string { return l.Tier }, labels: func(l *Labels) Labels { return Labels{Tier: l.Tier} }},
+		{value: func(l *Labels) string { return l.Tenant }, labels: func(l *Labels) Labels { return Labels{Tenant: l.Tenant} }},
 	} {
-		b.dimensions[i] = dimension{of: of, rows: map[Labels]*row{}}
+		d.rows = map[string]*row{}
+		b.dimensions[i] = d
 	}
 	return b
 }
 
-func (b *breakdown) each(at Labels, do func(*row)) {
+func (b *breakdown) each(at *Labels, do func(*row)) {
 	for i := range b.dimensions {
 		d := &b.dimensions[i]
-		l, ok := d.of(at)
-		if !ok {
+		value := d.value(at)
+		if value == "" {
 			continue
 		}
-		r := d.rows[l]
+		r := d.rows[value]
 		if r == nil {
 			if len(d.rows) >= maxRows {
 				d.dropped = true
 				continue
 			}
-			r = &row{latency: newHist(coarse)}
-			d.rows[l] = r
+			r = &row{labels: d.labels(at), latency: newHist(coarse)}
+			d.rows[value] = r
 		}
 		do(r)
 	}
 }
 
-func (b *breakdown) observe(op *targets.Operation, at Labels) {
+func (b *breakdown) observe(op *targets.Operation, at *Labels) {
 	b.each(at, func(r *row) {
 		r.ended++
 		r.latency.record(op.Latency())
@@ -80,7 +83,7 @@ func (b *breakdown) observe(op *targets.Operation, at Labels) {
 	})
 }
 
-func (b *breakdown) judged(v *verdict, at Labels) {
+func (b *breakdown) judged(v *verdict, at *Labels) {
 	b.each(at, func(r *row) {
 		r.judged++
 		if v.answer == stale {
@@ -97,8 +100,8 @@ func (b *breakdown) table() (out []BreakdownRow, complete bool) {
 		d := &b.dimensions[i]
 		complete = complete && !d.dropped
 		var rows []BreakdownRow
-		for l, r := range d.rows {
-			rows = append(rows, r.report(l))
+		for _, r := range d.rows {
+			rows = append(rows, r.report())
 		}
 		slices.SortFunc(rows, func(a, b BreakdownRow) int {
 			return cmp.Or(cmp.Compare(b.Requests, a.Requests),
@@ -113,8 +116,8 @@ func (b *breakdown) table() (out []BreakdownRow, complete bool) {
 	return out, complete
 }
 
-func (r *row) report(l Labels) BreakdownRow {
-	out := BreakdownRow{Labels: l, Requests: r.ended, LatencyMS: latencyOf(r.latency)}
+func (r *row) report() BreakdownRow {
+	out := BreakdownRow{Labels: r.labels, Requests: r.ended, LatencyMS: latencyOf(r.latency)}
 	if r.judged > 0 {
 		out.Stale = rounded(float64(r.stale)/float64(r.judged), 6)
 	}

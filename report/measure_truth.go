@@ -21,7 +21,8 @@ func (s *scope) noReads() measurement {
 // accusedOf gives evidence for reads of the scope: the oracle's own words, else the worst note kept.
 func (s *scope) accusedOf(note staleNote, kinds ...string) (text, region string) {
 	text, region = s.agg.found.accused(func(a *accusation) bool {
-		return s.contains(a.op.Due) && s.labels.selects(s.agg.labels(&a.op))
+		at := s.agg.labels(&a.op)
+		return s.contains(a.op.Due) && s.labels.selects(&at)
 	}, kinds...)
 	if text == "" && note.set {
 		n := note.op
@@ -79,7 +80,7 @@ func (s *scope) lag(p float64) measurement {
 	var lags []lag
 	for _, l := range s.agg.found.lags {
 		at := Labels{Family: l.family, Class: s.agg.classes[l.family]}
-		if s.contains(l.committed) && s.labels.selects(at) {
+		if s.contains(l.committed) && s.labels.selects(&at) {
 			lags = append(lags, l)
 		}
 	}
@@ -155,7 +156,8 @@ func (s *scope) finding(metric string) measurement {
 	case "lost_writes":
 		n, kind, blind = f.lostWrites, "lost write", "no acknowledged write was checked at the source"
 	case "rollbacks":
-		n, kind, blind = f.rollbacks, "rollback", "no acknowledged write was checked at the source"
+		n, kind, blind = f.rollbacks, "rollback", "no write was checked at the source"
+		// The same look at the source's history finds both kinds missing.
 		chances = max(chances, f.opportunities["lost_writes"])
 	case "leaks":
 		n, kind, blind = f.leaks, "leak", "no answer told whose value it is, or no other key could be mixed up with it"

@@ -101,7 +101,7 @@ var metrics = []metric{
 	perf("invalidation_lag.max", UnitDuration, perWrite, "longest time from a superseding commit of the phase until the last stale read", 0),
 	inGroups(onlyRecovery, perf("recovery_time", UnitDuration, nil, "from the observed heal to the first moment after which errors and latency stay within the steady objectives", 0)),
 	safety("lost_writes", nil, onlyAlways, "acknowledged writes that are missing from the source's history at the end"),
-	safety("rollbacks", nil, onlyAlways, "writes that were acknowledged, or committed and seen, and are gone"),
+	safety("rollbacks", nil, onlyAlways, "writes that were seen, or in the source's history, without having been acknowledged, and are gone (acknowledged ones are lost writes)"),
 	safety("leaks", nil, onlyAlways, "reads answered with another tenant's, locale's, currency's or variant's value"),
 	safety("corruptions", nil, onlyAlways, "reads whose value fails its own certificate, or that could not exist yet"),
 	missing("redis_memory.max", UnitCount, "peak memory of a Redis", "no part of cachedrill samples the memory of a Redis yet"),

@@ -87,7 +87,7 @@ func labelsOf(m map[string]string) Labels {
 }
 
 // selects says whether something at the given coordinates is part of the selection l.
-func (l Labels) selects(at Labels) bool {
+func (l *Labels) selects(at *Labels) bool {
 	return (l.Endpoint == "" || l.Endpoint == at.Endpoint) &&
 		(l.Family == "" || l.Family == at.Family) &&
 		(l.Class == "" || l.Class == at.Class) &&

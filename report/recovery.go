@@ -71,7 +71,7 @@ func newRecovery(objectives []Grouped) *recovery {
 	return r
 }
 
-func (r *recovery) observe(op *targets.Operation, at Labels, p Phase, start time.Duration) {
+func (r *recovery) observe(op *targets.Operation, at *Labels, p Phase, start time.Duration) {
 	var by []tally
 	switch p {
 	case Steady:

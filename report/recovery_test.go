@@ -143,10 +143,10 @@ func TestRecoveryRarelyAccusesAServiceThatIsWell(t *testing.T) {
 			return o
 		}
 		for i := range 6000 {
-			r.observe(op(time.Duration(i)*ms/2), Labels{}, Steady, 0)
+			r.observe(op(time.Duration(i)*ms/2), &Labels{}, Steady, 0)
 		}
 		for i := range 10000 {
-			r.observe(op(time.Duration(i)*ms/2), Labels{}, Recovery, 0)
+			r.observe(op(time.Duration(i)*ms/2), &Labels{}, Recovery, 0)
 		}
 		if known, _, _ := r.assess(5 * time.Second); known != Exactly(0) {
 			late++
@@ -159,7 +159,7 @@ func TestRecoveryMemoryIsPerTimeNotPerOperation(t *testing.T) {
 	r := newRecovery(nil)
 	for i := range 100_000 {
 		due := time.Duration(i) * 10 * time.Microsecond
-		r.observe(&targets.Operation{Due: due, Returned: due}, Labels{}, Recovery, 0)
+		r.observe(&targets.Operation{Due: due, Returned: due}, &Labels{}, Recovery, 0)
 	}
 	require.Len(t, r.slices, 10)
 	require.Len(t, r.buckets(time.Second), 10, "100,000/s: a bucket is one grain")

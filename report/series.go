@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"time"
 
 	"github.com/cachedrill/cachedrill/targets"
@@ -172,13 +173,14 @@ func (c *cell) hitRatio(tier string) (hits, tries int64) {
 	return c.l1 + c.l2, c.l1 + c.l2 + c.source
 }
 
-// merged gives a new cell with the counts of all; nil cells count nothing.
+// merged gives a cell with the counts of all, to be read only; nil cells count nothing.
 func merged(cells ...*cell) *cell {
+	cells = slices.DeleteFunc(cells, func(c *cell) bool { return c == nil })
+	if len(cells) == 1 {
+		return cells[0]
+	}
 	out := &cell{}
 	for _, c := range cells {
-		if c == nil {
-			continue
-		}
 		out.ended += c.ended
 		out.ok += c.ok
 		out.failed += c.failed

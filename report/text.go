@@ -53,10 +53,12 @@ func textScenario(b *strings.Builder, s Scenario, width int, color bool) {
 	}
 	b.WriteString(strings.TrimRight(line, " ") + "\n")
 	shown := map[string]bool{}
+	exprs, values := columns(s.SLOs)
 	for _, r := range s.SLOs {
 		switch {
 		case r.Outcome == Fail:
-			textMiss(b, r)
+			textRow(b, r, exprs, values)
+			textEvidence(b, r.Evidence)
 		case r.Outcome == Unknown && strings.HasSuffix(r.Why, notJudged):
 			// One reason took the outcome of many objectives: say it once.
 			if !shown[r.Why] {
@@ -64,7 +66,8 @@ func textScenario(b *strings.Builder, s Scenario, width int, color bool) {
 			}
 			shown[r.Why] = true
 		case r.Outcome == Unknown:
-			fmt.Fprintf(b, "      %s   unknown   %s\n        %s\n", oneLine(r.Expr), place(r), oneLine(r.Why))
+			textRow(b, r, exprs, values)
+			textEvidence(b, r.Why)
 		}
 	}
 	if s.Outcome != Pass && len(shown) == 0 && s.Outcome != decidedBy(s.SLOs) && s.Why != "" {
@@ -84,11 +87,34 @@ func decidedBy(rows []SLO) Outcome {
 	return DrillOutcome(false, vs)
 }
 
-func textMiss(b *strings.Builder, r SLO) {
-	fmt.Fprintf(b, "      %s   observed %s   %s\n", oneLine(r.Expr), oneLine(r.Observed), place(r))
-	if r.Evidence != "" {
-		fmt.Fprintf(b, "        %s\n", oneLine(r.Evidence))
+func textRow(b *strings.Builder, r SLO, exprs, values int) {
+	fmt.Fprintf(b, "      %-*s   %-*s   %s\n", exprs, oneLine(r.Expr), values, textValue(r), place(r))
+}
+
+func textEvidence(b *strings.Builder, line string) {
+	if line != "" {
+		fmt.Fprintf(b, "        %s\n", oneLine(line))
 	}
+}
+
+// columns gives the widths of the objectives that a drill shows, and of what was observed.
+func columns(rows []SLO) (exprs, values int) {
+	for _, r := range rows {
+		if r.Outcome == Fail || r.Outcome == Unknown && !strings.HasSuffix(r.Why, notJudged) {
+			exprs, values = max(exprs, len(oneLine(r.Expr))), max(values, len(textValue(r)))
+		}
+	}
+	return exprs, values
+}
+
+func textValue(r SLO) string {
+	switch {
+	case r.Outcome == Fail:
+		return "observed " + oneLine(r.Observed)
+	case r.Observed != "":
+		return "unknown " + oneLine(r.Observed)
+	}
+	return "unknown"
 }
 
 // place says when and where: "fault, eu".

@@ -214,7 +214,8 @@ func (d *drill) faults() []faults.Planned {
 }
 
 func (d *drill) mark(p report.Phase, at time.Duration) {
-	d.live.mark(p, d.recorder.Mark(p, at))
+	d.recorder.Mark(p, at)
+	d.live.mark(p, at)
 }
 
 func (d *drill) recordFault(r report.FaultRun) {

@@ -343,6 +343,6 @@ func testCloseWhileStarting(t *testing.T, b Backend) {
 	go func() { result <- n.Start(ctx) }()
 	require.Eventually(t, func() bool { return len(n.ops) == 1 }, 20*time.Second, time.Millisecond)
 	require.NoError(t, n.Close())
-	require.Error(t, <-result)
+	require.ErrorIs(t, <-result, context.Canceled)
 	require.NoError(t, n.Close())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"testing"
 	"time"
 
@@ -39,14 +40,16 @@ func TestStopOfAnEmbeddedServerThatIsBusyHonoursItsDeadlineAndCanBeRepeated(t *t
 	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer cancel()
 	served := e.srv.TotalCommands()
-	pinged := make(chan struct{})
-	go func() { defer close(pinged); n.Client().Ping(ctx) }()
+	c, err := net.Dial("tcp", n.Addr())
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = c.Write([]byte("*1\r\n$4\r\nPING\r\n"))
+	require.NoError(t, err)
 	require.Eventually(t, func() bool { return e.srv.TotalCommands() > served }, 20*time.Second, time.Millisecond)
 	require.ErrorIs(t, n.Stop(short), context.DeadlineExceeded)
 	refused(t, n.Addr())
 	e.mini.Unlock()
 	require.NoError(t, n.Stop(ctx))
-	<-pinged
 	require.NoError(t, n.Start(ctx))
 }
 

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -16,6 +19,7 @@ const (
 	rebindEvery   = 50 * time.Millisecond // between tries to get an occupied port back
 	probeEvery    = 5 * time.Millisecond  // between questions whether a new server answers
 	probePatience = 500 * time.Millisecond
+	refuseWithin  = time.Second     // after the end of a server
 	patience      = 2 * time.Second // of the administrative client, for each step
 	portTries     = 10              // of the first Start
 )
@@ -150,7 +154,7 @@ func (n *node) startAgain(ctx context.Context, port int) error {
 		select {
 		case <-time.After(rebindEvery):
 		case <-ctx.Done():
-			return err
+			return fmt.Errorf("%w: %w", ctx.Err(), err)
 		}
 	}
 }
@@ -212,8 +216,26 @@ func (n *node) finish(ctx context.Context, doing string, how func(server, contex
 			return err
 		}
 		n.set(nil, port)
-		return died
+		return errors.Join(died, awaitRefused(loopback(port)))
 	})
+}
+
+// awaitRefused makes sure that nothing listens any more. A server that was killed together with its
+// guard is nobody's child: nobody is told when it has ended.
+func awaitRefused(addr string) error {
+	for deadline := time.Now().Add(refuseWithin); ; {
+		c, err := net.DialTimeout("tcp4", addr, refuseWithin)
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return nil
+		}
+		if err == nil {
+			_ = c.Close()
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("it was ended, but %s still does not refuse connections (%v)", addr, err)
+		}
+		<-time.After(probeEvery)
+	}
 }
 
 // Pause is [Node.Pause].
@@ -275,13 +297,19 @@ func (n *node) Identity(ctx context.Context) (Identity, error) {
 		err = end
 	case err == nil && !cur.is(id):
 		err = fmt.Errorf("another server answers at %s: %s", n.Addr(), id)
-	case err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()):
-		err = fmt.Errorf("%w: %w", ctx.Err(), err) // the client turns deadlines into those of its connection
+	case errors.Is(err, os.ErrDeadlineExceeded) && passed(ctx):
+		// The client gave its connection the deadline of ctx, which may be a moment behind it.
+		err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
 	}
 	if err != nil {
 		return Identity{}, fmt.Errorf("identifying %s: %w", n.name, err)
 	}
 	return id, nil
+}
+
+func passed(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && !time.Now().Before(deadline)
 }
 
 // Close is [Node.Close].

@@ -142,10 +142,7 @@ func TestStopWhoseContextEndsKillsTheServer(t *testing.T) {
 }
 
 func TestFirstStartTriesAnotherPort(t *testing.T) {
-	squatter, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer squatter.Close()
-	taken := squatter.Addr().(*net.TCPAddr).Port
+	_, taken := started(t, Embedded).current() // it answers, too
 	for _, b := range []Backend{Embedded, Process} {
 		t.Run(string(b), func(t *testing.T) {
 			if b == Process {
@@ -240,12 +237,17 @@ func TestServerThatNeverAnswersIsGivenUp(t *testing.T) {
 }
 
 func TestGuardKillsAServerThatIgnoresSIGTERM(t *testing.T) {
-	p := fakeServer(t, "trap '' TERM\nwhile :; do sleep 0.1; done\n")
+	p := fakeServer(t, "trap '' TERM\ntouch trapped\nwhile :; do sleep 0.1; done\n")
 	s, err := p.launch(soon(t), 1, 1)
 	require.NoError(t, err)
 	stubborn := s.(*process)
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(filepath.Join(stubborn.dir, "trapped"))
+		return err == nil
+	}, 20*time.Second, time.Millisecond)
 	require.NoError(t, stubborn.stop(soon(t)))
 	requireGone(t, []int{stubborn.pid, stubborn.guard.PID()}, stubborn.dir)
+	require.NotContains(t, stubborn.ended().Error(), "killed", "the guard itself did not have to be")
 }
 
 func TestFlagsKeepTheServerInMemoryAndOnLoopback(t *testing.T) {

@@ -1,0 +1,91 @@
+package oracle
+
+import (
+	"time"
+
+	"github.com/cachedrill/cachedrill/targets"
+)
+
+// Accusation is one proven fault, with what a person needs to believe it.
+type Accusation struct {
+	Kind   string // see [Kinds]
+	Key    targets.Key
+	At     time.Duration // when the accused read began; of writes, see the texts
+	Family string
+	Class  string            // of the family; empty when it has none
+	Text   string            // one line a person understands
+	Op     targets.Operation // the accused operation as far as it is remembered; of a key's history, zero
+	Low    time.Duration     // of a stale read: the proven staleness
+	High   time.Duration     // of a stale read: the largest possible staleness; -1 when nothing bounds it
+}
+
+// Lag is one superseded version, as the harness saw it die.
+type Lag struct {
+	Family    string
+	Region    string        // of the client that last read it stale; empty when nobody did
+	Committed time.Duration // the earliest proof that it was superseded; with a historian, when
+	Lag       time.Duration // from then until its last proven-stale read began; 0 when nobody read it stale
+}
+
+// Findings is what a drill proved. A number counts everything; of accusations some are kept.
+type Findings struct {
+	Writes        int // that began
+	Acknowledged  int
+	UnknownWrites int // that ended without a definite answer, or never
+
+	LostWrites        int // acknowledged, and gone from the source
+	Rollbacks         int // not acknowledged but seen, or in the source's history, and gone from the source
+	Leaks             int // reads answered with another key's value
+	Corruptions       int // damaged values, values under the wrong version, versions out of order
+	DirtyReads        int // reads of values that were not committed
+	FalseRejections   int // writes that failed with a promise of no effect, and took effect
+	SessionViolations int // reads older than what their session had seen or written; an accusation in no class
+	Unjudged          int // reads without an answer, other than those that were accused instead
+
+	// Violations is the number of reads proven to break their class, by class.
+	Violations map[string]int
+
+	// Opportunities is how many chances there were to prove each kind of fault. Reads that could have exposed it:
+	// "stale", "violations", "leaks", "corruptions", "dirty_reads", "sessions"; writes that were looked for at the end:
+	// "lost_writes" (acknowledged ones), "rollbacks" (others that were seen).
+	Opportunities map[string]int
+
+	// StaleIncidents is the number of maximal intervals in which one key was served proven-stale.
+	StaleIncidents int
+
+	Lags []Lag // one for each version that was superseded
+
+	// Accusations has the earliest accusations of each kind and the worst one (of stale reads, the stalest),
+	// ordered by At.
+	Accusations []Accusation
+}
+
+// Kinds gives the kinds of accusation, in the order of their gravity.
+func Kinds() []string {
+	names := make([]string, 0, kinds)
+	for k := kind(0); k < kinds; k++ {
+		names = append(names, k.String())
+	}
+	return names
+}
+
+type kind uint8
+
+const (
+	kindLost kind = iota
+	kindRollback
+	kindLeak
+	kindCorruption
+	kindDirty
+	kindFalseRejection
+	kindViolation
+	kindStale
+	kinds
+)
+
+// String gives the kind as [Accusation.Kind] shows it.
+func (k kind) String() string {
+	return [...]string{
+		"lost write", "rollback", "leak", "corruption", "dirty read", "false rejection", "violation", "stale",
+	}[k]
+}

@@ -1,0 +1,65 @@
+package oracle
+
+import "github.com/cachedrill/cachedrill/targets"
+
+// pronounce tells a verdict: to the ledger, and to whoever wants every judgement. No shard is locked.
+func (j *Judge) pronounce(d *verdict) {
+	switch d.finding {
+	case sound, alien, ordered, contradicting:
+	case blank:
+		f := j.family(d.Op.Key.Family)
+		if f.blanks.count(d.Op.Sent, 0) {
+			f.blanks.keep(0, about(&d.Judgement, textValue(&d.Op, "carried no value")))
+		}
+	case owned:
+		j.accuseRead(kindLeak, d, textLeak(&d.Op, d.Op.Reply.Owner))
+	case mixed:
+		switch owner, ok := j.mixups.owner(j, d.Op.Key, d.Op.Reply.Token); {
+		case ok && owner.Family == d.Op.Key.Family:
+			j.accuseRead(kindLeak, d, textLeak(&d.Op, owner))
+		case ok:
+			j.accuseRead(kindCorruption, d, textLeak(&d.Op, owner))
+		default:
+			j.accuseRead(kindCorruption, d, textValue(&d.Op, "was the value of a key unknown to this drill"))
+		}
+	case malformed:
+		j.accuseRead(kindCorruption, d, textDamaged(&d.Op))
+	case conflicting:
+		j.accuseRead(kindCorruption, d, textConflict(&d.Op, d.known))
+	case uncommitted:
+		j.accuseRead(kindDirty, d, textValue(&d.Op, "was not in the source's history by then"))
+	case unwritten:
+		j.accuseRead(kindDirty, d, textValue(&d.Op, "was stored by no write of this drill"))
+	}
+	if d.Answer == Stale && d.Op.Door != targets.SourceDoor {
+		j.accuseStale(kindStale, &d.Judgement)
+		if d.Violation {
+			j.ledger.violations[j.family(d.Op.Key.Family).Class].Add(1)
+			j.accuseStale(kindViolation, &d.Judgement)
+		}
+	}
+	if j.cfg.Judged != nil {
+		j.cfg.Judged(d.Judgement)
+	}
+}
+
+func (j *Judge) accuseRead(k kind, d *verdict, text string) {
+	d.Accused = k.String()
+	if j.ledger.count(k, d.Op.Sent, 0) {
+		j.ledger.keep(k, 0, about(&d.Judgement, text))
+	}
+}
+
+func (j *Judge) accuseStale(k kind, d *Judgement) {
+	if j.ledger.count(k, d.Op.Sent, d.Low) {
+		j.ledger.keep(k, d.Low, about(d, d.Text()))
+	}
+}
+
+// about is an accusation of the judged read.
+func about(d *Judgement, text string) Accusation {
+	return Accusation{
+		Key: d.Op.Key, At: d.Op.Sent, Family: d.Op.Key.Family, Class: d.Class, Text: text,
+		Op: d.Op, Low: d.Low, High: d.High,
+	}
+}

@@ -1,0 +1,276 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"flag"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func num(v float64) *float64 { return &v }
+
+// sample is a report made by hand: a drill of each outcome, and text that needs escaping.
+func sample() Report {
+	widest, again := int64(6), int64(40)
+	return Report{
+		Version: "1.2.3", Seed: 7, Started: time.Date(2026, 3, 1, 12, 30, 0, 0, time.UTC),
+		Environment: Environment{Redis: "process 7.2.5", CPUs: 2, Go: "go1.26"},
+		Scenarios: []Scenario{
+			{
+				Name: "redis-restart", Description: "Redis returns empty, at peak.", Target: "reference", Policy: "naive", Outcome: Pass, RecoveryS: num(0.8),
+				Operations: Operations{Planned: 3000, Sent: 3000, Digest: "ab12"},
+				Phases: []PhaseSummary{{
+					Name: "fault", StartS: 3, EndS: 6.25, Requests: 3000, Errors: 3,
+					LatencyMS: &Latency{0.2, 20, 310, 312.5, 313}, ServiceMS: &Latency{0.1, 19, 300, 302.5, 303},
+					HitRatio: HitRatio{L1: num(0.91)}, MissPenaltyMS: num(51.25), SourceQPS: SourceQPS{num(120.5), num(702)},
+					StampedeMax: &widest, RedundantLoads: &again, Reads: Reads{2900, 2890, 5, 4, 1},
+					StalenessMS: Tail{num(0), num(900)},
+				}, {Name: "recovery", StartS: 6.25, EndS: 10}},
+				Breakdown: []BreakdownRow{{Labels: Labels{Family: "product", Kind: "read"}, Requests: 2400, LatencyMS: &Latency{0.2, 20, 310, 312.5, 313}, Stale: num(0.001), HitRatio: num(0.9)}},
+				Faults:    []FaultSummary{{Name: "redis.restart eu", InjectedS: num(3.0004), HealedS: num(3.6), Evidence: "run_id changed"}},
+				SLOs: []SLO{
+					{Expr: "p99{family=product, kind=read} < 120ms", Phase: GroupSteady, Outcome: Pass, Observed: "52ms", Limit: "< 120ms", Evidence: "worst: 61ms read of product:4 from source at us-1, due 1.400s"},
+					{Expr: "lost_writes == 0", Phase: GroupAlways, Outcome: Pass, Observed: "0", Limit: "== 0", Safety: true, Implicit: true},
+				},
+				Oracle:    OracleSummary{Writes: 30, Acknowledged: 30, Opportunities: map[string]int64{"stale": 4}, Violations: map[string]int64{"strong": 0}},
+				Generator: GeneratorResult{Rate: 1000, LatenessMS: Lateness{0.02, 0.1, 1.5}},
+			},
+			{
+				Name: "mass-expiry", Target: "reference", Policy: "naive", Outcome: Fail, Attempts: 2, Why: "stampede.max <= 2: observed 6 in fault",
+				Faults: []FaultSummary{{Name: "keys.expire", Problem: "not injected: timeout"}},
+				SLOs: []SLO{
+					{Expr: "stampede.max <= 2", Phase: GroupFault, Outcome: Fail, Observed: "6", Limit: "<= 2", Where: "eu", Evidence: "6 loads of product:17 (tenant <t|3>) under way at once in eu at 19.412s: nothing collapses concurrent misses"},
+					{Expr: "stale{family=price} < 0.1%", Phase: GroupFault, Outcome: Fail, Observed: "3.6% (33 of 912 reads)", Limit: "< 0.1%", Where: "eu", Evidence: "price:\x1b[31m9 read \x00v3 at 33.10s"},
+					{Expr: "errors < 1%", Phase: GroupFault, Outcome: Unknown, Limit: "< 1%", Why: "no operation of these labels ended in this phase"},
+				},
+			},
+			{
+				Name: "region-split", Target: "reference", Policy: "naive", Outcome: Unknown, Why: "steady p99 < 120ms missed (188ms): not judged",
+				SLOs: []SLO{
+					{Expr: "p99 < 120ms", Phase: GroupSteady, Outcome: Unknown, Observed: "188ms", Limit: "< 120ms", Why: "steady p99 < 120ms missed (188ms): not judged"},
+					{Expr: "errors < 1%", Phase: GroupFault, Outcome: Unknown, Observed: "0% (0 of 900 operations)", Limit: "< 1%", Why: "steady p99 < 120ms missed (188ms): not judged"},
+				},
+			},
+			{Name: "empty", Outcome: Unknown, Why: "no objective could be judged"},
+			{
+				Name: "void", Outcome: Unknown, Why: "fault sham left no evidence: not judged",
+				SLOs: []SLO{{Expr: "violations == 0", Phase: GroupAlways, Outcome: Pass, Observed: "0", Limit: "== 0", Safety: true}},
+			},
+		},
+	}.Conclude()
+}
+
+func TestGolden(t *testing.T) {
+	for name, write := range map[string]func(io.Writer, Report) error{
+		"report.txt":       func(w io.Writer, r Report) error { return Text(w, r, TextOptions{Repeat: "cachedrill run --policy naive --seed 7"}) },
+		"report.color.txt": func(w io.Writer, r Report) error { return Text(w, r, TextOptions{Color: true}) },
+		"report.json":      JSON,
+		"junit.xml":        JUnit,
+		"summary.md":       Markdown,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got bytes.Buffer
+			require.NoError(t, write(&got, sample()))
+			path := filepath.Join("testdata", name)
+			if *update {
+				require.NoError(t, os.WriteFile(path, got.Bytes(), 0o644))
+			}
+			want, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.Equal(t, string(want), got.String())
+		})
+	}
+}
+
+// The names that other tools build on, as the design lists them.
+func TestJSONKeepsItsFieldNames(t *testing.T) {
+	var buf bytes.Buffer
+	require.NoError(t, JSON(&buf, sample()))
+	var r map[string]any
+	require.NoError(t, json.Unmarshal(buf.Bytes(), &r))
+	require.Equal(t, "cachedrill.report/1", r["schema"])
+	has(t, r, "schema", "version", "seed", "started", "outcome", "environment", "scenarios")
+	has(t, r["environment"], "redis", "cpus", "go")
+	s := r["scenarios"].([]any)[0].(map[string]any)
+	has(t, s, "name", "target", "policy", "outcome", "recovery_s", "operations", "phases", "breakdown", "faults", "slos", "oracle", "generator")
+	require.Contains(t, r["scenarios"].([]any)[1], "why")
+	has(t, s["operations"], "planned", "sent", "digest")
+	p := s["phases"].([]any)[0].(map[string]any)
+	has(t, p, "name", "start_s", "end_s", "requests", "errors", "latency_ms", "service_ms", "hit_ratio", "miss_penalty_ms", "source_qps",
+		"stampede_max", "redundant_loads", "reads", "staleness_ms", "invalidation_lag_ms")
+	has(t, p["latency_ms"], "p50", "p95", "p99", "p999", "max")
+	has(t, p["hit_ratio"], "l1", "l2")
+	has(t, p["source_qps"], "mean", "peak")
+	has(t, p["reads"], "total", "fresh", "stale", "indeterminate")
+	has(t, p["staleness_ms"], "p99", "max")
+	has(t, p["invalidation_lag_ms"], "p99", "max")
+	has(t, s["breakdown"].([]any)[0], "labels", "requests", "latency_ms", "stale", "hit_ratio")
+	has(t, s["faults"].([]any)[0], "name", "injected_s", "healed_s", "evidence")
+	has(t, s["slos"].([]any)[0], "expr", "phase", "outcome", "observed", "evidence")
+	has(t, s["oracle"], "writes", "lost_writes", "rollbacks", "leaks", "corruptions", "session_violations", "unjudged", "opportunities", "violations")
+	has(t, s["generator"], "rate", "lateness_ms", "saturated")
+	has(t, s["generator"].(map[string]any)["lateness_ms"], "p50", "p99", "max")
+
+	var back Report
+	require.NoError(t, json.Unmarshal(buf.Bytes(), &back))
+	require.Equal(t, sample(), back, "a report survives its JSON")
+}
+
+func has(t *testing.T, object any, names ...string) {
+	t.Helper()
+	for _, n := range names {
+		require.Contains(t, object, n)
+	}
+}
+
+// A drill in which nothing happened has no numbers, and none that is not one.
+func TestAnEmptyDrillIsValidJSON(t *testing.T) {
+	f := newFeed(t, "fault: p99 < 1s")
+	f.Mark(Audit, time.Second)
+	f.finish(findings{}, time.Second)
+	s := Evaluate(f.Recorder, Drill{LoadsCounted: true})
+	var buf bytes.Buffer
+	require.NoError(t, JSON(&buf, Report{Scenarios: []Scenario{s}}.Conclude()))
+	require.NotContains(t, buf.String(), "NaN")
+	require.Nil(t, s.Phases[0].LatencyMS)
+	require.Nil(t, s.RecoveryS)
+	require.Nil(t, rounded(math.NaN(), 3))
+	require.Nil(t, rounded(math.Inf(1), 3))
+	require.Contains(t, buf.String(), `"faults": []`)
+}
+
+func TestJUnitIsValidXMLWithACaseForEveryDrill(t *testing.T) {
+	r := sample()
+	r.Scenarios[1].Name = "\"<&>\x01\ufffe"
+	var buf bytes.Buffer
+	require.NoError(t, JUnit(&buf, r))
+	var got struct {
+		Tests    int `xml:"tests,attr"`
+		Failures int `xml:"failures,attr"`
+		Errors   int `xml:"errors,attr"`
+		Suites   []struct {
+			Name  string `xml:"name,attr"`
+			Cases []struct {
+				Name    string    `xml:"name,attr"`
+				Failure *struct{} `xml:"failure"`
+				Error   *struct {
+					Message string `xml:"message,attr"`
+				} `xml:"error"`
+			} `xml:"testcase"`
+		} `xml:"testsuite"`
+	}
+	require.NoError(t, xml.Unmarshal(buf.Bytes(), &got))
+	require.Len(t, got.Suites, 5)
+	require.Equal(t, []int{9, 2, 5}, []int{got.Tests, got.Failures, got.Errors})
+	for i, s := range got.Suites {
+		bad := false
+		for _, c := range s.Cases {
+			bad = bad || c.Failure != nil || c.Error != nil
+		}
+		require.NotEmpty(t, s.Cases)
+		require.Equal(t, r.Scenarios[i].Outcome != Pass, bad, "a drill that did not pass shows it: %s", s.Name)
+	}
+	require.Equal(t, "[fault] stampede.max <= 2", got.Suites[1].Cases[0].Name)
+	require.Equal(t, "steady p99 < 120ms missed (188ms): not judged", got.Suites[2].Cases[1].Error.Message)
+	require.Equal(t, "drill", got.Suites[3].Cases[0].Name)
+	require.False(t, strings.ContainsAny(buf.String(), "\x00\x01\x1b\ufffe"))
+}
+
+func TestWriteDir(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "out")
+	var l intervalLog
+	for i := range 5000 {
+		l.record(time.Duration(i)*ms, time.Duration(i)*time.Microsecond)
+	}
+	start := time.Date(2026, 3, 1, 12, 30, 0, 0, time.UTC)
+	first := Intervals{Tag: "mass expiry, eu", Started: start, list: l.finish()}
+	second := Intervals{Tag: "other", Started: start.Add(time.Minute), list: first.list}
+	for range 2 { // a second run replaces the first
+		require.NoError(t, WriteDir(dir, sample(), first, second))
+	}
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	require.Equal(t, []string{"junit.xml", "latency.hlog", "report.json", "summary.md"}, names, "no temporary file stays")
+
+	log, err := os.Open(filepath.Join(dir, "latency.hlog"))
+	require.NoError(t, err)
+	defer log.Close()
+	reader := hdrhistogram.NewHistogramLogReader(log)
+	var tags []string
+	var total, last int64
+	for {
+		h, err := reader.NextIntervalHistogram()
+		if errors.Is(err, io.EOF) || h == nil {
+			break
+		}
+		require.NoError(t, err)
+		total += h.TotalCount()
+		require.GreaterOrEqual(t, h.StartTimeMs(), last)
+		last = h.StartTimeMs()
+		if !slices.Contains(tags, h.Tag()) {
+			tags = append(tags, h.Tag())
+		}
+	}
+	require.EqualValues(t, 10_000, total)
+	require.Equal(t, []string{"mass_expiry__eu", "other"}, tags)
+	require.Equal(t, start.Add(time.Minute+4*time.Second).UnixMilli(), last)
+}
+
+// What fails to be written leaves the older file alone, and nothing else behind.
+func TestWritingIsAllOrNothing(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "report.json")
+	require.NoError(t, os.WriteFile(path, []byte("old"), 0o644))
+	broken := errors.New("disk full")
+	err := writeAtomically(path, func(w io.Writer) error {
+		_, err := io.WriteString(w, "half of a new one")
+		return errors.Join(err, broken)
+	})
+	require.ErrorIs(t, err, broken)
+	old, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "old", string(old))
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+
+	require.Error(t, WriteDir(filepath.Join(path, "below a file"), sample()))
+}
+
+func TestFormats(t *testing.T) {
+	for want, got := range map[string]string{
+		"0": count(0), "999": count(999), "1,962": count(1962), "-1,234,567": count(-1234567), "-999": count(-999),
+		"100%": percent(1), "3.6%": percent(0.036), "33.3%": percent(1.0 / 3), "0%": percent(0), "0.12%": percent(0.00123), "0.0031%": percent(0.000031),
+		"702/s": perSecond(702.4), "1.5/s": perSecond(1.5), "12,000/s": perSecond(12000), "0/s": perSecond(0),
+		"900us": length(0.0009), "1.25ms": length(0.00125), "52.5ms": length(0.0525), "188ms": length(0.188), "2.1s": length(2.1), "0s": length(0),
+		"-40ms": length(-0.04), "unbounded": length(inf), "1s": length(0.9999), "1ms": length(0.0009999),
+		"19.412s": moment(19412 * ms), "0.8s": seconds(800 * ms),
+	} {
+		require.Equal(t, want, got)
+	}
+}
+
+func decoded(t *testing.T, i interval) *hdrhistogram.Histogram {
+	t.Helper()
+	h, err := hdrhistogram.Decode(i.encoded)
+	require.NoError(t, err)
+	return h
+}
