@@ -90,7 +90,7 @@ func kinds() []kind {
 				{Name: "for", Type: "duration", Required: true, Doc: "how long the fault lasts"},
 			},
 			Evidence: "a probe through the proxies gets no answer while the same probe past them does",
-			Undo:     "the links pass again and must answer a probe; what was sent meanwhile is lost",
+			Undo:     "the links pass again and must answer a probe; bytes that were sent meanwhile are lost, and their connections are closed",
 			Example:  "- region.split: {between: [eu, us], for: 3s}",
 		}, decodeSplit},
 		{Entry{

@@ -60,15 +60,18 @@ func (f Delay) heal(ctx context.Context, site Site, regions []string, before map
 	lasted := time.Since(began)
 	var held, events int64
 	var worst time.Duration
+	let := make(map[string]int64, len(regions)) // how many events a relay must have delivered to hold none that was delayed
 	for _, r := range regions {
 		// Delay may start the relay's largest lag anew: what was seen under the fault is read first.
 		worst = max(worst, site.Relays[r].Delivered().MaxLag)
 		if !f.sham {
 			site.Relays[r].Delay(0)
 		}
+		d := site.Relays[r].Delivered()
+		let[r] = d.Events + d.Held
 	}
 	for _, r := range regions {
-		d, err := drained(ctx, site.Relays[r])
+		d, err := drained(ctx, site.Relays[r], let[r])
 		if err != nil {
 			return "", fmt.Errorf("%s: relay@%s still holds %s events: %w", f, r, grouped(d.Held), err)
 		}
@@ -85,15 +88,16 @@ func (f Delay) heal(ctx context.Context, site Site, regions []string, before map
 	case held <= 0, worst < min(f.By, lasted)/2:
 		return "", nil
 	}
-	return fmt.Sprintf("%s events held by the relays of %s, the slowest delivered %s after its commit; none held any more",
+	return fmt.Sprintf("%s events held by the relays of %s, the slowest delivered %s after its commit; all delivered by the heal",
 		grouped(held), names, worst.Round(time.Millisecond)), nil
 }
 
-// drained waits until the relay holds nothing back.
-func drained(ctx context.Context, r Relay) (Delivery, error) {
+// drained waits until the relay has delivered so many events, or holds none. On a busy relay the next
+// event waits already when the last one is delivered.
+func drained(ctx context.Context, r Relay, events int64) (Delivery, error) {
 	for {
 		d := r.Delivered()
-		if d.Held == 0 {
+		if d.Held == 0 || d.Events >= events {
 			return d, nil
 		}
 		if err := wait(ctx, time.Now().Add(drainPoll)); err != nil {

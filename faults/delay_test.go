@@ -74,13 +74,13 @@ func TestDelay(t *testing.T) {
 	}{
 		"held and delivered before the heal": {
 			Delay{By: 2 * time.Second, For: 3 * time.Second}, []time.Duration{100 * time.Millisecond}, false,
-			"1 events held by the relays of eu, us, the slowest delivered 2s after its commit; none held any more"},
+			"1 events held by the relays of eu, us, the slowest delivered 2s after its commit; all delivered by the heal"},
 		"held until the heal": {
 			Delay{By: 10 * time.Second, For: 3 * time.Second}, []time.Duration{time.Second, 2 * time.Second}, false,
-			"2 events held by the relays of eu, us, the slowest delivered 2s after its commit; none held any more"},
+			"2 events held by the relays of eu, us, the slowest delivered 2s after its commit; all delivered by the heal"},
 		"only the named region": {
 			Delay{By: 2 * time.Second, For: 3 * time.Second, Regions: []string{"eu"}}, []time.Duration{0}, false,
-			"1 events held by the relays of eu, the slowest delivered 2s after its commit; none held any more"},
+			"1 events held by the relays of eu, the slowest delivered 2s after its commit; all delivered by the heal"},
 		"no event":                       {Delay{By: 2 * time.Second, For: 3 * time.Second}, nil, false, ""},
 		"an event that was hardly late":  {Delay{By: 2 * time.Second, For: 3 * time.Second}, []time.Duration{2900 * time.Millisecond}, false, ""},
 		"a relay that delays nothing":    {Delay{By: 2 * time.Second, For: 3 * time.Second}, []time.Duration{0, time.Second}, true, ""},
@@ -118,6 +118,46 @@ func TestDelay(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An event that is late because its cache was away was not held by the delay.
+func TestDelayIsNotProvenByAnotherCause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &fakeRelay{}
+		in, err := Delay{By: time.Second, For: time.Second}.Inject(t.Context(), Site{Relays: map[string]Relay{"eu": r}})
+		require.NoError(t, err)
+		committed := time.Now()
+		time.Sleep(time.Second)
+		r.mu.Lock()
+		r.deliver(committed)
+		r.mu.Unlock()
+		evidence, err := in.Heal(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, evidence)
+	})
+}
+
+// busyRelay always has another event waiting.
+type busyRelay struct{ fakeRelay }
+
+func (r *busyRelay) Delivered() Delivery {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.by == 0 {
+		r.d.Events++
+	}
+	d := r.d
+	d.Held = 1
+	return d
+}
+
+func TestDelayHealsOnABusyRelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in, err := Delay{By: time.Second, For: time.Second}.Inject(t.Context(), Site{Relays: map[string]Relay{"eu": &busyRelay{}}})
+		require.NoError(t, err)
+		_, err = in.Heal(t.Context())
+		require.NoError(t, err)
+	})
 }
 
 func TestDelayHealReportsARelayThatDoesNotLetGo(t *testing.T) {

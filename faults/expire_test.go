@@ -74,6 +74,9 @@ func TestExpireWithoutEvidence(t *testing.T) {
 				for _, c := range cmds {
 					c.(*goredis.Cmd).SetVal(int64(1))
 				}
+				for i := range 5 { // a few are deleted by the cache, which proves nothing either
+					n.m.Del(fmt.Sprintf("product:%d", i))
+				}
 				return nil
 			}))
 			in, err := Expire{Family: "product"}.Inject(within(t), site(n))
@@ -81,7 +84,7 @@ func TestExpireWithoutEvidence(t *testing.T) {
 			evidence, err := in.Heal(within(t))
 			require.NoError(t, err)
 			require.Empty(t, evidence)
-			require.Equal(t, 100, count(t, n.client, "product:[0-9]*"))
+			require.Equal(t, 95, count(t, n.client, "product:[0-9]*"))
 		})
 	}
 }

@@ -66,6 +66,8 @@ type Node interface {
 	Start(ctx context.Context) error
 	// Stop ends it: its address refuses connections afterwards, and its data is lost.
 	Stop(ctx context.Context) error
+	// Addr is where it listens, host:port, also while it is stopped.
+	Addr() string
 	// Client is connected directly, through no proxy, and is owned by the node.
 	Client() *goredis.Client
 	// Identity asks the server itself.

@@ -100,6 +100,7 @@ func (n *mini) Start(context.Context) error {
 }
 func (n *mini) Stop(context.Context) error { n.m.Close(); return nil }
 func (n *mini) Client() *goredis.Client    { return n.client }
+func (n *mini) Addr() string               { return n.client.Options().Addr }
 func (n *mini) Identity(ctx context.Context) (Identity, error) {
 	keys, err := n.client.DBSize(ctx).Result()
 	return Identity{Backend: "embedded", RunID: fmt.Sprintf("embedded-%d", n.incarnation), Keys: keys}, err
@@ -149,6 +150,7 @@ func (n *server) kill() {
 
 func (n *server) Stop(context.Context) error { n.kill(); return nil }
 func (n *server) Client() *goredis.Client    { return n.client }
+func (n *server) Addr() string               { return n.client.Options().Addr }
 func (n *server) Identity(ctx context.Context) (Identity, error) {
 	id := Identity{Backend: "process"}
 	for try := 0; ; try++ { // the first connection of the pool may be a dead one

@@ -78,7 +78,7 @@ type downtime struct {
 	probed  bool // after is known
 }
 
-func (d *downtime) addr() string { return d.node.Client().Options().Addr }
+func (d *downtime) addr() string { return d.node.Addr() }
 
 func (d *downtime) stop(ctx context.Context) error {
 	var err error
@@ -184,13 +184,13 @@ func ping(ctx context.Context, n Node) error {
 	ctx, cancel := context.WithTimeout(ctx, dialLimit)
 	defer cancel()
 	// go-redis logs what it can't dial, and here that is expected.
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", o.Addr)
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", n.Addr())
 	if err != nil {
 		return err
 	}
 	_ = conn.Close()
 	fresh := goredis.NewClient(&goredis.Options{
-		Network: o.Network, Addr: o.Addr, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
+		Addr: n.Addr(), Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
 		Protocol: o.Protocol, DisableIdentity: o.DisableIdentity,
 		// As many failed dials as the pool is large make a client dial on in the background.
 		PoolSize: 10, MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true,

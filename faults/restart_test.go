@@ -156,6 +156,12 @@ func TestRestartUndoesAHalfWayInjection(t *testing.T) {
 		cancel()
 		return broken
 	}
+	u.start = func(ctx context.Context) error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return u.mini.Start(ctx)
+	}
 	_, err := Restart{Region: "eu", Down: time.Second}.Inject(ctx, site(u))
 	require.ErrorIs(t, err, broken)
 	require.NoError(t, ping(within(t), u), "it was started again although the drill was cancelled")

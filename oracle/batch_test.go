@@ -14,6 +14,7 @@ import (
 type slot struct {
 	n        uint64
 	from, to time.Duration
+	must     bool // it was committed, under whichever version
 }
 
 // bruteForce answers a read by enumeration, from what was told by operations sent by its return.
@@ -53,11 +54,9 @@ func (w *world) bruteForce(read targets.Operation) (Answer, time.Duration, time.
 	}
 	for _, a := range w.acts {
 		o := a.op
-		if r, ok := silent[o.Token]; ok && o.Kind == targets.Read && o.Sent <= read.Returned && !o.Reply.Absent {
+		if r, ok := silent[o.Reply.Token]; ok && o.Kind == targets.Read && o.Sent <= read.Returned && !o.Reply.Absent {
 			s := version(o.Reply.Version, o.Reply.Token)
 			s.to = min(s.to, r)
-			delete(silent, o.Token)
-			silent[o.Token] = r
 		}
 	}
 	slots := []slot{}
@@ -69,7 +68,11 @@ func (w *world) bruteForce(read targets.Operation) (Answer, time.Duration, time.
 	for _, a := range w.acts {
 		o := a.op
 		if o.Kind == targets.Write && o.Outcome != targets.Failed && o.Sent <= read.Sent && !tokens[o.Token] {
-			loose = append(loose, slot{from: o.Sent, to: never})
+			to := never
+			if r, ok := silent[o.Token]; ok {
+				to = r
+			}
+			loose = append(loose, slot{from: o.Sent, to: to, must: to != never})
 		}
 	}
 	e := &enumeration{v: read.Reply.Version, end: end + 1, earliest: never, latest: before}
@@ -104,7 +107,9 @@ type enumeration struct {
 
 // orders tries every way to place the loose writes: nowhere, or in any gap of the numbering, in any order.
 func (e *enumeration) orders(fixed, loose []slot) {
-	e.times(fixed, 0, before, never)
+	if !slices.ContainsFunc(loose, func(s slot) bool { return s.must }) {
+		e.times(fixed, 0, before, never)
+	}
 	for which, s := range loose {
 		rest := slices.Delete(slices.Clone(loose), which, which+1)
 		for i := 0; i <= len(fixed); i++ {

@@ -60,7 +60,8 @@ func (j *Judge) reckon(s *shard, k *keyState) {
 		case w.state == inFlight:
 			s.counts.unknown++
 		case w.state == unplaced && j.cfg.Historian && w.returned < sealed:
-			if !k.foreign && !k.rewritten {
+			_, ok := k.history.byToken(w.token, never)
+			if !ok && !k.foreign && !k.rewritten {
 				s.counts.lostChecked++
 				j.lost(k, w, " and is not in the source's history")
 			}

@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"math"
+	"slices"
 	"sort"
 	"time"
 )
@@ -54,7 +55,7 @@ type history struct {
 	versions []version
 	shown    time.Duration // no version was first told of by an operation that was sent later than this and than its own write
 	tombs    []uint64      // the versions that are absences, ascending
-	late     []uint64      // versions of writes that had ended before their version was known
+	late     []uint64      // versions of writes that ended before or without telling their version, ascending
 }
 
 // after gives the index of the first known version greater than n, or the number of versions.
@@ -126,13 +127,13 @@ func (h *history) by(i int, t time.Duration, how proof) {
 	if t < v.own || t == v.own && how > v.ownProof {
 		v.own, v.ownProof = t, how
 	}
-	via := v.n
+	e := evidence{t, v.n, how}
 	for ; i >= 0; i-- {
 		u := &h.versions[i]
-		if t > u.high || t == u.high && (u.via != via || how <= u.highProof) {
+		if !e.betters(evidence{u.high, u.via, u.highProof}) {
 			return
 		}
-		u.high, u.via, u.highProof = t, via, how
+		u.high, u.via, u.highProof = e.at, e.via, e.how
 	}
 }
 
@@ -152,10 +153,18 @@ func (h *history) bury(i int) {
 		return
 	}
 	v.deleted = true
-	at := sort.Search(len(h.tombs), func(i int) bool { return h.tombs[i] >= v.n })
-	h.tombs = append(h.tombs, 0)
-	copy(h.tombs[at+1:], h.tombs[at:])
-	h.tombs[at] = v.n
+	h.tombs = insert(h.tombs, v.n)
+}
+
+// postpone notes that version n is of a write that ended before or without telling it.
+func (h *history) postpone(n uint64) { h.late = insert(h.late, n) }
+
+// insert keeps a list of versions ascending and free of repetitions.
+func insert(list []uint64, n uint64) []uint64 {
+	if i, found := slices.BinarySearch(list, n); !found {
+		return slices.Insert(list, i, n)
+	}
+	return list
 }
 
 // absentAt gives the latest absence that can have been committed by t: the one most favourable to a
@@ -187,6 +196,17 @@ type evidence struct {
 	how proof
 }
 
+// betters says whether e is the better proof: the earlier, of two at one time the stronger kind, then the smaller version.
+func (e evidence) betters(o evidence) bool {
+	switch {
+	case e.at != o.at:
+		return e.at < o.at
+	case e.how != o.how:
+		return e.how > o.how
+	}
+	return e.via < o.via
+}
+
 // around gives what operations sent by t told about the versions before index pos and from it on: the largest
 // Sent among those before, the earliest evidence of those from it on, and the index of the first of those.
 func (h *history) around(pos int, t time.Duration) (low time.Duration, high evidence, next int) {
@@ -212,8 +232,9 @@ func (h *history) around(pos int, t time.Duration) (low time.Duration, high evid
 		}
 	}
 	for i := next; i < len(h.versions); i++ {
-		if v := &h.versions[i]; v.since <= t && v.own < high.at {
-			high = evidence{v.own, v.n, v.ownProof}
+		v := &h.versions[i]
+		if e := (evidence{v.own, v.n, v.ownProof}); v.since <= t && e.betters(high) {
+			high = e
 		}
 	}
 	return low, high, next

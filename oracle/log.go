@@ -1,7 +1,6 @@
 package oracle
 
 import (
-	"math"
 	"time"
 
 	"github.com/cachedrill/cachedrill/targets"
@@ -75,17 +74,17 @@ func (j *Judge) seal(t time.Duration) {
 	}
 }
 
-// settled says whether the log can't say more about a read. Commits at the very time of a seal may not
-// have been sent yet: at that time only a read whose version is in the log is settled.
+// settled says whether the log can't say more about a read. Commits at the very time of a seal may not have been sent
+// yet: at that time only a read that began earlier and whose version is in the log is settled.
 func (j *Judge) settled(w *waiter) bool {
-	sealed := time.Duration(j.sealed.Load())
-	if sealed != w.op.Returned || sealed == math.MinInt64 {
-		return sealed > w.op.Returned
+	sealed, op := time.Duration(j.sealed.Load()), &w.op
+	if sealed != op.Returned {
+		return sealed > op.Returned
 	}
-	if w.op.Reply.Absent {
+	if op.Reply.Absent || op.Sent == sealed {
 		return false
 	}
-	_, ok := w.k.logged(&w.op)
+	_, ok := w.k.logged(op)
 	return ok
 }
 

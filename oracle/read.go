@@ -192,7 +192,7 @@ func (j *Judge) judge(s *shard, w *waiter, f finding) verdict {
 		return d
 	}
 	if d.Answer == Stale {
-		k.staleRead(v, op)
+		k.staleRead(&d.Judgement)
 		d.Violation = k.family.classed && d.Low > k.family.bound()
 	}
 	j.opportunity(s, k, op, &d.Judgement)
@@ -227,12 +227,20 @@ func (j *Judge) compare(k *keyState, v uint64, op *targets.Operation, d *Judgeme
 
 	// first is the earliest time at which a write whose version is not known could have superseded v.
 	first := never
-	switch sealed := time.Duration(j.sealed.Load()); {
-	case next < len(h.versions) && h.versions[next].n == v+1: // no version lies between
-	case !j.cfg.Historian:
-		first = max(k.unresolved(op), low)
-	case sealed < i: // the drill is over and the log did not get here
+	if !j.cfg.Historian {
+		known := high.at // v was committed by then
+		if pos > 0 {
+			known = min(known, h.versions[pos-1].own)
+		}
+		var acked time.Duration
+		if first, acked = k.unresolved(op, v, low, known); acked < high.at {
+			high = evidence{at: acked, how: acknowledged}
+		}
+	} else if sealed := time.Duration(j.sealed.Load()); sealed <= i { // the drill is over, and the log did not get here
 		first = max(sealed, low)
+	}
+	if next < len(h.versions) && h.versions[next].n == v+1 { // no version lies between
+		first = never
 	}
 
 	switch {
@@ -251,6 +259,9 @@ func (j *Judge) compare(k *keyState, v uint64, op *targets.Operation, d *Judgeme
 	if v == 0 && !j.cfg.Historian && !h.createdAt(next) {
 		return
 	}
+	if k.pruned && !(next < len(h.versions) && h.versions[next].n == v+1) {
+		first = low
+	}
 	if next < len(h.versions) {
 		first = min(first, max(low, h.versions[next].sent))
 	}
@@ -259,25 +270,42 @@ func (j *Judge) compare(k *keyState, v uint64, op *targets.Operation, d *Judgeme
 	}
 }
 
-// unresolved gives the Sent of the oldest write that was sent by the time at which the read began and whose version
-// was not told by any operation sent by the read's return; [never] when there is none.
-func (k *keyState) unresolved(op *targets.Operation) time.Duration {
-	first := never
+// unresolved looks at the writes that were sent by the time at which the read began and whose acknowledgement, if any, did
+// not tell their version. The read answered version v, which was committed in [low, known].
+//
+// first is the earliest time at which one whose version was not told by any operation sent by the read's return can have
+// superseded v; not one that was acknowledged before low, for it precedes v. acked is the earliest acknowledgement of one that
+// was sent after known: it follows v, whichever its version is. Each is [never] when there is none.
+func (k *keyState) unresolved(op *targets.Operation, v uint64, low, known time.Duration) (first, acked time.Duration) {
+	first, acked = never, never
+	consider := func(sent, returned time.Duration, told bool) {
+		if sent > op.Sent || returned < low {
+			return
+		}
+		if !told {
+			first = min(first, max(sent, low))
+		}
+		if sent > known {
+			acked = min(acked, returned)
+		}
+	}
+	h := &k.history
 	for i := range k.open {
-		if w := &k.open[i]; w.sent <= op.Sent && !(w.version != 0 && k.history.visible(w.version, op.Returned)) {
-			first = min(first, w.sent)
+		switch w := &k.open[i]; w.state {
+		case unplaced:
+			consider(w.sent, w.returned, false)
+		default:
+			consider(w.sent, never, w.version != 0 && h.visible(w.version, op.Returned))
 		}
 	}
-	late := k.history.late
-	if op.Returned >= k.history.shown {
-		late = nil
-	}
-	for i := len(late) - 1; i >= 0; i-- {
-		if at, ok := k.history.find(late[i]); ok {
-			if v := &k.history.versions[at]; v.since > op.Returned && v.sent <= op.Sent {
-				first = min(first, v.sent)
-			}
+	for i := len(h.late) - 1; i >= 0; i-- {
+		if op.Returned >= h.shown && h.late[i] <= v {
+			break // all are told, and none of the rest follows v
+		}
+		if at, ok := h.find(h.late[i]); ok {
+			w := &h.versions[at]
+			consider(w.sent, w.ackedAt, w.since <= op.Returned)
 		}
 	}
-	return first
+	return first, acked
 }

@@ -84,7 +84,8 @@ type keyState struct {
 	sessions sessions
 	spans    []span // versions that were read proven-stale, by version
 
-	unplaced int // writes in open that have ended
+	unplaced int  // writes in open that have ended
+	pruned   bool // some were forgotten: in gaps of the history they can have superseded anything
 	// foreign: another run wrote here. crowded: too many unresolved writes. rewritten: the source
 	// contradicted its own history. Each makes the key's reads unjudged from then on.
 	foreign, crowded, rewritten bool

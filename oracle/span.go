@@ -1,6 +1,8 @@
 package oracle
 
 import (
+	"cmp"
+	"slices"
 	"sort"
 	"time"
 
@@ -10,31 +12,32 @@ import (
 // span is a version that was read proven-stale, and its last such read.
 type span struct {
 	v      uint64
+	from   time.Duration // the earliest proof that v was superseded
 	last   time.Duration // Sent of the last proven-stale read of v
-	region string
+	region string        // of that read
 }
 
-// staleRead notes a proven-stale read of version v.
-func (k *keyState) staleRead(v uint64, op *targets.Operation) {
-	at := sort.Search(len(k.spans), func(i int) bool { return k.spans[i].v >= v })
-	if at == len(k.spans) || k.spans[at].v != v {
-		k.spans = append(k.spans, span{})
-		copy(k.spans[at+1:], k.spans[at:])
-		k.spans[at] = span{v: v, last: op.Sent, region: op.Region}
+// staleRead notes a proven-stale read.
+func (k *keyState) staleRead(d *Judgement) {
+	at := sort.Search(len(k.spans), func(i int) bool { return k.spans[i].v >= d.Version })
+	if at == len(k.spans) || k.spans[at].v != d.Version {
+		k.spans = slices.Insert(k.spans, at, span{v: d.Version, from: d.NextAt, last: d.Op.Sent, region: d.Op.Region})
 		return
 	}
-	if s := &k.spans[at]; op.Sent > s.last || op.Sent == s.last && op.Region < s.region {
-		s.last, s.region = op.Sent, op.Region
+	s := &k.spans[at]
+	s.from = min(s.from, d.NextAt)
+	if d.Op.Sent > s.last || d.Op.Sent == s.last && d.Op.Region < s.region {
+		s.last, s.region = d.Op.Sent, d.Op.Region
 	}
 }
 
 // incidents counts the maximal intervals in which the key was served proven-stale. One superseded version's interval
 // lasts from the proof that it was superseded until its last stale read began; those that touch are one.
 func (k *keyState) incidents() int {
+	all := slices.SortedFunc(slices.Values(k.spans), func(a, b span) int { return cmp.Compare(a.from, b.from) })
 	n, end := 0, before
-	for _, s := range k.spans { // ascending versions: the starts do not fall
-		start := k.history.versions[k.history.after(s.v)].high
-		if n == 0 || start > end {
+	for _, s := range all {
+		if n == 0 || s.from > end {
 			n++
 		}
 		end = max(end, s.last)
@@ -46,23 +49,21 @@ func (k *keyState) incidents() int {
 // first version counts only if it was read stale.
 func (k *keyState) lags(to []Lag) []Lag {
 	versions, spans := k.history.versions, k.spans
-	if len(spans) > 0 && spans[0].v == 0 {
-		to = append(to, k.lag(versions[0].high, spans[0]))
-		spans = spans[1:]
-	}
-	for i := 0; i+1 < len(versions); i++ {
-		lag := Lag{Family: k.key.Family, Committed: versions[i+1].high}
-		if len(spans) > 0 && spans[0].v == versions[i].n {
-			lag = k.lag(versions[i+1].high, spans[0])
-			spans = spans[1:]
+	for i := -1; i < len(versions); i++ {
+		n := uint64(0)
+		if i >= 0 {
+			n = versions[i].n
 		}
-		to = append(to, lag)
+		switch {
+		case len(spans) > 0 && spans[0].v == n:
+			s := spans[0]
+			spans = spans[1:]
+			to = append(to, Lag{Family: k.key.Family, Region: s.region, Committed: s.from, Lag: s.last - s.from})
+		case i >= 0 && i+1 < len(versions):
+			to = append(to, Lag{Family: k.key.Family, Committed: versions[i+1].high})
+		}
 	}
 	return to
-}
-
-func (k *keyState) lag(superseded time.Duration, s span) Lag {
-	return Lag{Family: k.key.Family, Region: s.region, Committed: superseded, Lag: s.last - superseded}
 }
 
 // opportunity says whether the read could have exposed staleness, or a violation.

@@ -17,6 +17,9 @@ func (d Judgement) Text() string {
 	what += " at " + clock(d.Op.Sent) + whence(&d.Op)
 	switch d.Answer {
 	case Stale:
+		if d.Next == 0 {
+			return fmt.Sprintf("%s; a later write was %s at %s, %s before the read began", what, d.NextHow, clock(d.NextAt), length(d.Low))
+		}
 		return fmt.Sprintf("%s; v%d was %s at %s, %s before the read began", what, d.Next, d.NextHow, clock(d.NextAt), length(d.Low))
 	case Fresh:
 		return what + ", which was current when the read began"

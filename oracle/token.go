@@ -145,12 +145,11 @@ func (j *Judge) placeToken(k *keyState, t targets.Token, op *targets.Operation) 
 		w.version = v
 		switch w.state {
 		case unplaced:
-			h.versions[at].ackedAt = w.returned
-			h.by(at, w.returned, acknowledged)
+			h.versions[at].ackedAt = w.returned // no evidence of v: this may be a later duplicate of what was acknowledged
 			fallthrough
 		case unknown:
 			k.settle(i)
-			h.late = append(h.late, v)
+			h.postpone(v)
 		}
 	}
 	j.saw(k, at, op)

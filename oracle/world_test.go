@@ -196,8 +196,10 @@ func (w *world) calls(rng *rand.Rand, historian bool) []call {
 // interleaveLog puts commits and seals among the calls, in their own order and not before they happened, and ends with
 // a seal past everything.
 func (w *world) interleaveLog(rng *rand.Rand, all []call) []call {
-	now := func(t time.Duration) int { // the first position at which time t has come
-		return slices.IndexFunc(append(all[:len(all):len(all)], call{at: 1 << 40}), func(c call) bool { return c.at >= t })
+	now := func(t time.Duration) int { // the first position at which time t has come, and what was sent by then has begun
+		return slices.IndexFunc(append(all[:len(all):len(all)], call{at: 1 << 40}), func(c call) bool {
+			return c.at > t || c.at == t && c.end
+		})
 	}
 	pos := 0
 	var log []call

@@ -69,8 +69,31 @@ func (k *keyState) settle(i int) {
 func (k *keyState) keep(i int, state fate, returned time.Duration) {
 	k.open[i].state, k.open[i].returned = state, returned
 	if k.unplaced++; k.unplaced > maxUnplaced {
+		k.prune()
+	}
+	if k.unplaced > maxUnplaced {
 		k.crowded = true
 		k.settle(i)
+	}
+}
+
+// prune forgets acknowledged writes that no read to come can have missed: those that precede a version which all
+// reads that are not judged yet either answered, or are stale by, or follow.
+func (k *keyState) prune() {
+	versions := k.history.versions
+	oldest := k.flight.oldest()
+	for i := k.waiting.head; i < len(k.waiting.reads); i++ {
+		oldest = min(oldest, k.waiting.reads[i].op.Sent)
+	}
+	last := k.history.supersededBy(oldest)
+	if last < 0 {
+		return
+	}
+	for i := len(k.open) - 1; i >= 0; i-- {
+		if w := &k.open[i]; w.state == unplaced && w.returned < versions[last].low {
+			k.settle(i)
+			k.pruned = true
+		}
 	}
 }
 
@@ -118,7 +141,7 @@ func (j *Judge) endWrite(s *shard, k *keyState, op *targets.Operation) {
 		switch {
 		case w.version != 0:
 			k.settle(i)
-			k.history.late = append(k.history.late, w.version)
+			k.history.postpone(w.version)
 		case j.cfg.Historian:
 			k.settle(i) // the log will tell, if there is anything to tell
 		default:
@@ -144,9 +167,7 @@ func (j *Judge) acknowledge(k *keyState, i int, op *targets.Operation) {
 		k.settle(i)
 		at, _ := k.history.find(w.version)
 		k.history.versions[at].ackedAt = op.Returned
-		k.history.by(at, op.Returned, acknowledged)
-		k.history.late = append(k.history.late, w.version)
-		j.checkOrder(k, at)
+		k.history.postpone(w.version)
 	default:
 		k.keep(i, unplaced, op.Returned)
 	}

@@ -55,7 +55,7 @@ func TestNeededSamples(t *testing.T) {
 // the distribution. (Equality is possible for one-sided bounds, hence the slack of four standard errors.)
 func TestQuantileBoundsHoldInSimulation(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	const runs = 1000
+	const runs = 400
 	for name, d := range map[string]struct {
 		draw  func() float64 // seconds
 		truth func(p float64) float64
@@ -104,7 +104,7 @@ func TestQuantileBoundsHoldInSimulation(t *testing.T) {
 // The histogram loses resolution, never correctness: its bounds contain the order statistics.
 func TestHistogramBoundsContainTheOrderStatistics(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	for range 50 {
+	for range 20 {
 		n := 1 + rng.IntN(2000)
 		h := newHist(fine)
 		all := make([]time.Duration, n)

@@ -129,7 +129,7 @@ func TestRecoveryHonoursLabels(t *testing.T) {
 func TestRecoveryRarelyAccusesAServiceThatIsWell(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 9))
 	late := 0
-	const runs = 200
+	const runs = 60
 	for range runs {
 		r := newRecovery(grouped(t, "steady: p99 < 120ms", "steady: errors < 1%"))
 		op := func(due time.Duration) *targets.Operation {

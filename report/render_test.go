@@ -55,7 +55,6 @@ func sample() Report {
 				SLOs: []SLO{
 					{Expr: "stampede.max <= 2", Phase: GroupFault, Outcome: Fail, Observed: "6", Limit: "<= 2", Where: "eu", Evidence: "6 loads of product:17 (tenant <t|3>) under way at once in eu at 19.412s: nothing collapses concurrent misses"},
 					{Expr: "stale{family=price} < 0.1%", Phase: GroupFault, Outcome: Fail, Observed: "3.6% (33 of 912 reads)", Limit: "< 0.1%", Where: "eu", Evidence: "price:\x1b[31m9 read \x00v3 at 33.10s"},
-					{Expr: "errors < 1%", Phase: GroupFault, Outcome: Unknown, Limit: "< 1%", Why: "no operation of these labels ended in this phase"},
 				},
 			},
 			{
@@ -63,6 +62,14 @@ func sample() Report {
 				SLOs: []SLO{
 					{Expr: "p99 < 120ms", Phase: GroupSteady, Outcome: Unknown, Observed: "188ms", Limit: "< 120ms", Why: "steady p99 < 120ms missed (188ms): not judged"},
 					{Expr: "errors < 1%", Phase: GroupFault, Outcome: Unknown, Observed: "0% (0 of 900 operations)", Limit: "< 1%", Why: "steady p99 < 120ms missed (188ms): not judged"},
+				},
+			},
+			{
+				Name: "no-data", Outcome: Unknown, Why: "errors < 1% (fault): no operation of these labels ended in this phase",
+				SLOs: []SLO{
+					{Expr: "errors < 1%", Phase: GroupFault, Outcome: Unknown, Limit: "< 1%", Why: "no operation of these labels ended in this phase"},
+					{Expr: "p99 < 1s", Phase: GroupFault, Outcome: Unknown, Observed: "188ms", Limit: "< 1s", Where: "us", Why: "120 samples are too few: an upper bound on this percentile needs 299"},
+					{Expr: "p50 < 1ms", Phase: GroupFault, Outcome: Fail, Observed: "2ms", Limit: "< 1ms"},
 				},
 			},
 			{Name: "empty", Outcome: Unknown, Why: "no objective could be judged"},
@@ -76,7 +83,9 @@ func sample() Report {
 
 func TestGolden(t *testing.T) {
 	for name, write := range map[string]func(io.Writer, Report) error{
-		"report.txt":       func(w io.Writer, r Report) error { return Text(w, r, TextOptions{Repeat: "cachedrill run --policy naive --seed 7"}) },
+		"report.txt": func(w io.Writer, r Report) error {
+			return Text(w, r, TextOptions{Repeat: "cachedrill run --policy naive --seed 7"})
+		},
 		"report.color.txt": func(w io.Writer, r Report) error { return Text(w, r, TextOptions{Color: true}) },
 		"report.json":      JSON,
 		"junit.xml":        JUnit,
@@ -174,8 +183,8 @@ func TestJUnitIsValidXMLWithACaseForEveryDrill(t *testing.T) {
 		} `xml:"testsuite"`
 	}
 	require.NoError(t, xml.Unmarshal(buf.Bytes(), &got))
-	require.Len(t, got.Suites, 5)
-	require.Equal(t, []int{9, 2, 5}, []int{got.Tests, got.Failures, got.Errors})
+	require.Len(t, got.Suites, 6)
+	require.Equal(t, []int{12, 3, 6}, []int{got.Tests, got.Failures, got.Errors})
 	for i, s := range got.Suites {
 		bad := false
 		for _, c := range s.Cases {
@@ -186,7 +195,7 @@ func TestJUnitIsValidXMLWithACaseForEveryDrill(t *testing.T) {
 	}
 	require.Equal(t, "[fault] stampede.max <= 2", got.Suites[1].Cases[0].Name)
 	require.Equal(t, "steady p99 < 120ms missed (188ms): not judged", got.Suites[2].Cases[1].Error.Message)
-	require.Equal(t, "drill", got.Suites[3].Cases[0].Name)
+	require.Equal(t, "drill", got.Suites[4].Cases[0].Name)
 	require.False(t, strings.ContainsAny(buf.String(), "\x00\x01\x1b\ufffe"))
 }
 

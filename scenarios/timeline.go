@@ -2,7 +2,7 @@ package scenarios
 
 import (
 	"context"
-	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,7 +20,7 @@ type timeline struct {
 	site   faults.Site
 	epoch  time.Time
 	mark   func(report.Phase, time.Duration)
-	note   func(string)        // what a person watching should read
+	note   func(string)          // what a person watching should read
 	record func(report.FaultRun) // one fault, when it is over
 }
 
@@ -58,7 +58,7 @@ func (t *timeline) one(ctx context.Context, p faults.Planned, begin time.Duratio
 	injected, err := p.Fault.Inject(ctx, t.site)
 	run.Injected = t.now()
 	if err != nil {
-		run.Problem = fmt.Sprintf("not injected: %v", err)
+		run.Problem = "not injected: " + strings.TrimPrefix(err.Error(), run.Name+": ")
 		t.note(run.Name + ": " + run.Problem)
 		return run
 	}
@@ -73,7 +73,7 @@ func (t *timeline) one(ctx context.Context, p faults.Planned, begin time.Duratio
 		run.Healed = t.now()
 		run.Evidence = evidence
 		if err != nil {
-			run.Problem = fmt.Sprintf("not healed: %v", err)
+			run.Problem = "not healed: " + strings.TrimPrefix(err.Error(), run.Name+": ")
 			t.note(run.Name + ": " + run.Problem)
 			return
 		}

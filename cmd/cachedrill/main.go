@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"github.com/cachedrill/cachedrill/faults"
@@ -31,11 +32,17 @@ const (
 
 func main() {
 	child.Main(roles())
+	// That a Redis can't be dialled is what drills are about; the client would log every attempt.
+	goredis.SetLogger(silent{})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 // roles are what this program does in processes of its own.
 func roles() map[string]child.Role {

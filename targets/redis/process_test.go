@@ -142,7 +142,7 @@ func TestStopWhoseContextEndsKillsTheServer(t *testing.T) {
 }
 
 func TestFirstStartTriesAnotherPort(t *testing.T) {
-	_, taken := started(t, Embedded).current() // it answers, too
+	_, taken := started(t, Embedded).current()
 	for _, b := range []Backend{Embedded, Process} {
 		t.Run(string(b), func(t *testing.T) {
 			if b == Process {
@@ -166,27 +166,25 @@ func TestFirstStartTriesAnotherPort(t *testing.T) {
 
 func TestAnotherServerAtTheAddressIsNoticed(t *testing.T) {
 	other := started(t, Embedded)
+	_, theirs := other.current()
 	for _, b := range []Backend{Embedded, Process} {
 		t.Run(string(b), func(t *testing.T) {
 			if b == Process {
 				needServer(t)
 			}
 			n, ctx := started(t, b), soon(t)
-			_, mine := n.current()
-			cur, theirs := other.current()
-			require.NotNil(t, cur)
-			if b == Embedded { // of one run_id with the other: the second incarnation isn't
+			require.ErrorIs(t, newTestNode(t, b).startOn(ctx, theirs), errPortTaken)
+
+			if b == Embedded { // first incarnations of two nodes have the same run_id
 				require.NoError(t, n.Stop(ctx))
 				require.NoError(t, n.Start(ctx))
 			}
-			cur, _ = n.current()
+			require.NoError(t, n.client.Close()) // it is still connected to the right one
+			n.client = newClient(n.name, n.Addr, patience)
+			cur, mine := n.current()
 			n.set(cur, theirs)
-			defer n.set(cur, mine)
-			for range 2 { // whatever is still connected to the right one
-				_ = n.client.Close()
-				n.client = newClient(n.name, n.Addr, patience)
-			}
 			_, err := n.Identity(ctx)
+			n.set(cur, mine)
 			require.ErrorContains(t, err, "another server answers at "+other.Addr())
 		})
 	}

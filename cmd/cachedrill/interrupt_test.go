@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Each suite has a fault that lasts longer than anybody waits.
+const interruptSuite = `
+version: 1
+target: {reference: {regions: {eu: 1, us: 1}, source: {service_time: 5ms}, families: {p: {class: bounded, within: 2s, ttl: 2s}}}}
+workload: {rate: 200/s, mix: {p: {share: 100%, keys: 50, writes: 5%}}}
+phases: {warmup: 300ms, steady: 300ms, fault: 60s, recovery: 2s}
+slo: {fault: ["errors < 50%"]}
+scenarios:
+  restart: {faults: [{redis.restart: {region: eu, down: 60s}}]}
+  split: {faults: [{region.split: {between: [eu, us], for: 60s}}]}
+  delay: {faults: [{invalidation.delay: {by: 30s, for: 60s}}]}
+`
+
+// Ctrl-C in a terminal signals the whole foreground process group at once.
+func TestCtrlCInTheMiddleOfAFault(t *testing.T) {
+	needRedisServer(t)
+	binary := build(t)
+	for scenario, bites := range map[string]string{
+		"restart": "refused connections",
+		"split":   "no answer through the proxies",
+		"delay":   "FAULT",
+	} {
+		t.Run(scenario, func(t *testing.T) {
+			tmp := t.TempDir()
+			suite := filepath.Join(t.TempDir(), "suite.yaml")
+			require.NoError(t, os.WriteFile(suite, []byte(interruptSuite), 0o644))
+			cmd := exec.Command(binary, "run", scenario, "-f", suite, "--redis", "process")
+			cmd.Env = append(os.Environ(), "TMPDIR="+tmp) // inherited by every child: how we find them
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			stderr, err := cmd.StderrPipe()
+			require.NoError(t, err)
+			require.NoError(t, cmd.Start())
+			defer func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }()
+
+			var said strings.Builder
+			lines := bufio.NewScanner(stderr)
+			for lines.Scan() {
+				said.WriteString(lines.Text() + "\n")
+				if strings.Contains(lines.Text(), bites) {
+					break
+				}
+			}
+			require.Contains(t, said.String(), bites)
+			require.GreaterOrEqual(t, len(withEnvironment("TMPDIR="+tmp)), 4, "two proxies and two guards at least, besides the program")
+			require.NoError(t, syscall.Kill(-cmd.Process.Pid, syscall.SIGINT))
+			for lines.Scan() {
+				said.WriteString(lines.Text() + "\n")
+			}
+			exited := make(chan error, 1)
+			go func() { exited <- cmd.Wait() }()
+			select {
+			case <-exited:
+			case <-time.After(60 * time.Second):
+				t.Fatal("still running a minute after Ctrl-C:\n" + said.String())
+			}
+			require.Equal(t, exitInterrupted, cmd.ProcessState.ExitCode(), said.String())
+			require.Contains(t, said.String(), "healed and stopped")
+			require.NotContains(t, said.String(), "not healed")
+			require.Empty(t, withEnvironment("TMPDIR="+tmp), "processes are left")
+			left, err := os.ReadDir(tmp)
+			require.NoError(t, err)
+			require.Empty(t, left, "files are left")
+		})
+	}
+}
+
+// needRedisServer skips where there is none; in CI that is a failure.
+func needRedisServer(t *testing.T) {
+	t.Helper()
+	for _, name := range []string{"redis-server", "valkey-server"} {
+		if _, err := exec.LookPath(name); err == nil {
+			return
+		}
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("no redis-server on PATH: scripts/setup installs it")
+	}
+	t.Skip("no redis-server on PATH: make test installs it where it can")
+}
+
+// withEnvironment lists the processes that were started with an environment variable.
+func withEnvironment(variable string) []string {
+	var found []string
+	files, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			continue
+		}
+		for kv := range strings.SplitSeq(string(b), "\x00") {
+			if kv == variable {
+				found = append(found, filepath.Base(filepath.Dir(f)))
+			}
+		}
+	}
+	return found
+}
