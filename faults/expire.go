@@ -72,7 +72,8 @@ func (f Expire) keys() string {
 
 // Inject arms the keys and returns just before the moment at which they expire. It takes a quarter of a
 // second, and several times what scanning the keys takes; 60 s at most. An Inject that ends earlier gives
-// the keys that are still as it left them their old expiry back.
+// the keys that are still as it left them their old expiry back. Heal undoes nothing; it fails only when
+// the keys could not be looked at.
 func (f Expire) Inject(ctx context.Context, site Site) (Injected, error) {
 	glob := f.Pattern
 	if f.Family != "" && site.Pattern != nil {

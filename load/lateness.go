@@ -10,7 +10,7 @@ import (
 // more, and the attack was saturated. It is well above what a busy machine's scheduler does (a Go
 // process gets its turn within 10 ms even when all CPUs are taken), and well below latencies that
 // objectives are about.
-const MaxLateness = 20 * time.Millisecond
+const MaxLateness = 50 * time.Millisecond
 
 // leastSent is the part of the planned operations that an attack that nobody cancelled sends at least.
 const leastSent = 0.99

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/cachedrill/cachedrill/targets"
 )
@@ -93,12 +96,14 @@ func BenchmarkReads(b *testing.B) {
 				t.onlyReads()
 			}
 			b.ReportAllocs()
+			was := cpu(b)
 			b.ResetTimer()
 			for lap := range b.N {
 				t.play(j, lap+1, c.historian)
 			}
 			b.StopTimer()
 			b.ReportMetric(float64(b.N)*n/b.Elapsed().Seconds(), "ops/s")
+			b.ReportMetric(float64(b.N)*n/(cpu(b)-was).Seconds(), "ops/cpu-s") // what a busy machine does not change
 			f := j.Finish()
 			if f.Corruptions+f.DirtyReads+f.Leaks+f.Unjudged > 0 {
 				b.Fatal(f.Accusations, f.Unjudged)
@@ -106,6 +111,13 @@ func BenchmarkReads(b *testing.B) {
 			b.ReportMetric(float64(answers[Fresh])/float64(answers[Fresh]+answers[Stale]+answers[Indeterminate]), "fresh")
 		})
 	}
+}
+
+// cpu is the processor time that this process has used.
+func cpu(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // onlyReads makes the writes into reads of what they wrote last, so that laps can repeat.

@@ -9,27 +9,21 @@ import (
 // called once, after every other call has returned.
 func (j *Judge) Finish() Findings {
 	var done []verdict
-	pronounce := func() {
-		for i := range done {
-			j.pronounce(&done[i])
-		}
-		done = done[:0]
-	}
 	for i := range j.shards {
 		s := &j.shards[i]
 		s.mu.Lock()
-		for !s.waiting.empty() {
+		for s.waiting.first != nil {
 			done = j.judgeFirst(s, &s.waiting, done)
 		}
 		s.mu.Unlock()
-		pronounce()
+		done = j.pronounceAll(done)
 	}
 	j.each(func(s *shard, k *keyState) {
-		for !k.waiting.empty() {
+		for k.waiting.first != nil {
 			done = j.judgeFirst(s, &k.waiting, done)
 		}
 	})
-	pronounce()
+	j.pronounceAll(done)
 
 	var f Findings
 	var c counts

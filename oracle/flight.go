@@ -3,8 +3,6 @@ package oracle
 import (
 	"sort"
 	"time"
-
-	"github.com/cachedrill/cachedrill/targets"
 )
 
 // flight is the operations in flight on one key, by Sent. They begin in about the order of Sent and end
@@ -73,54 +71,4 @@ func (f *flight) oldest() time.Duration {
 		return never
 	}
 	return f.ops[f.head].sent
-}
-
-// waiter is a read that ended OK and can't be judged yet.
-type waiter struct {
-	k    *keyState
-	op   targets.Operation
-	v    uint64 // the version that it answered, unless it is absent or the log will tell
-	base uint64 // the latest version that its session is known to have seen before
-}
-
-// answered is the version that the read answered.
-func (w *waiter) answered() uint64 {
-	if w.op.Reply.Absent {
-		return w.k.history.absentAt(w.op.Returned)
-	}
-	return w.v
-}
-
-// queue is reads that wait, by Returned.
-type queue struct {
-	reads []waiter
-	head  int
-}
-
-func (q *queue) push(w waiter) {
-	q.reads = append(q.reads, w)
-	for i := len(q.reads) - 1; i > q.head && q.reads[i-1].op.Returned > w.op.Returned; i-- {
-		q.reads[i-1], q.reads[i] = q.reads[i], q.reads[i-1]
-	}
-}
-
-func (q *queue) empty() bool { return q.head == len(q.reads) }
-
-// first is the read that returned first. It is valid until the next push or pop.
-func (q *queue) first() *waiter { return &q.reads[q.head] }
-
-func (q *queue) pop() {
-	q.reads[q.head] = waiter{} // let go of its strings
-	q.head++
-	switch live := len(q.reads) - q.head; {
-	case live == 0:
-		q.reads, q.head = q.reads[:0], 0
-		if cap(q.reads) > 4096 {
-			q.reads = nil
-		}
-	case q.head > 64 && q.head > 2*live:
-		n := copy(q.reads, q.reads[q.head:])
-		clear(q.reads[n:])
-		q.reads, q.head = q.reads[:n], 0
-	}
 }

@@ -137,8 +137,8 @@ func (j *Judge) Begin(op targets.Operation) {
 // End tells of an operation that returned. Returned, Outcome and Reply are set.
 func (j *Judge) End(op targets.Operation) {
 	s, hash := j.shardOf(op.Key)
-	var few [1]verdict
-	done := few[:0]
+	buffer := verdicts.Get().(*[]verdict)
+	done := (*buffer)[:0]
 	s.mu.Lock()
 	k := j.state(s, hash, op.Key)
 	switch {
@@ -154,9 +154,8 @@ func (j *Judge) End(op targets.Operation) {
 		done = j.release(s, k, done)
 	}
 	s.mu.Unlock()
-	for i := range done {
-		j.pronounce(&done[i])
-	}
+	*buffer = j.pronounceAll(done)
+	verdicts.Put(buffer)
 }
 
 // Commit tells of one entry of the source's history, or, with version 0, that every commit before At

@@ -59,32 +59,30 @@ func (j *Judge) seal(t time.Duration) {
 			break
 		}
 	}
-	var done []verdict
+	buffer := verdicts.Get().(*[]verdict)
 	for i := range j.shards {
-		s := &j.shards[i]
+		s, done := &j.shards[i], (*buffer)[:0]
 		s.mu.Lock()
-		for !s.waiting.empty() && j.settled(s.waiting.first()) {
+		for w := s.waiting.first; w != nil && j.settled(w.k, &w.op); w = s.waiting.first {
 			done = j.judgeFirst(s, &s.waiting, done)
 		}
 		s.mu.Unlock()
-		for i := range done {
-			j.pronounce(&done[i])
-		}
-		done = done[:0]
+		*buffer = j.pronounceAll(done)
 	}
+	verdicts.Put(buffer)
 }
 
 // settled says whether the log can't say more about a read. Commits at the very time of a seal may not have been sent
 // yet: at that time only a read that began earlier and whose version is in the log is settled.
-func (j *Judge) settled(w *waiter) bool {
-	sealed, op := time.Duration(j.sealed.Load()), &w.op
+func (j *Judge) settled(k *keyState, op *targets.Operation) bool {
+	sealed := time.Duration(j.sealed.Load())
 	if sealed != op.Returned {
 		return sealed > op.Returned
 	}
 	if op.Reply.Absent || op.Sent == sealed {
 		return false
 	}
-	_, ok := w.k.logged(op)
+	_, ok := k.logged(op)
 	return ok
 }
 

@@ -1,6 +1,27 @@
 package oracle
 
-import "github.com/cachedrill/cachedrill/targets"
+import (
+	"sync"
+
+	"github.com/cachedrill/cachedrill/targets"
+)
+
+// verdicts is buffers for verdicts that are to be told.
+var verdicts = sync.Pool{New: func() any { return new([]verdict) }}
+
+// maxBuffered is how many verdicts a buffer may hold to be used again.
+const maxBuffered = 4096
+
+// pronounceAll tells verdicts and gives their buffer back, empty. No shard is locked.
+func (j *Judge) pronounceAll(done []verdict) []verdict {
+	for i := range done {
+		j.pronounce(&done[i])
+	}
+	if cap(done) > maxBuffered {
+		return nil
+	}
+	return done[:0]
+}
 
 // pronounce tells a verdict: to the ledger, and to whoever wants every judgement. No shard is locked.
 func (j *Judge) pronounce(d *verdict) {

@@ -75,75 +75,82 @@ func (j *Judge) endRead(s *shard, k *keyState, op *targets.Operation, done []ver
 	if f != sound && f != blank || f == blank && v == 0 {
 		return append(done, k.setAside(s, op, f, known))
 	}
-	w := waiter{k: k, op: *op, v: v, base: k.sessions.before(op)}
+	base := k.sessions.before(op)
 	if !op.Reply.Absent {
 		k.sessions.saw(op, v)
 	}
 	k.flight.remove(op.Sent, op.Seq)
-	if k.flight.oldest() > op.Returned {
-		return append(j.release(s, k, done), j.judge(s, &w, f))
+	switch {
+	case k.flight.oldest() > op.Returned:
+		done = j.release(s, k, done)
+		return append(done, j.judge(s, k, op, v, base, f))
+	case !j.wait(s, &k.waiting, k, op, v, base):
+		done = append(done, k.setAside(s, op, ordered, ""))
 	}
-	if j.waiting.Add(1) > maxWaiting {
-		j.waiting.Add(-1)
-		return append(j.release(s, k, done), k.setAside(s, op, ordered, ""))
-	}
-	k.waiting.push(w)
 	return j.release(s, k, done)
 }
 
 // endReadLogged judges a read if the log is complete up to its return, and lets it wait for that otherwise.
 func (j *Judge) endReadLogged(s *shard, k *keyState, op *targets.Operation, done []verdict) []verdict {
-	w := waiter{k: k, op: *op}
-	if j.settled(&w) {
-		return append(done, j.judgeLogged(s, &w))
-	}
-	if j.waiting.Add(1) > maxWaiting {
-		j.waiting.Add(-1)
+	switch {
+	case j.settled(k, op):
+		return append(done, j.judgeLogged(s, k, op))
+	case !j.wait(s, &s.waiting, k, op, 0, 0):
 		return append(done, k.setAside(s, op, ordered, ""))
 	}
-	s.waiting.push(w)
 	return done
+}
+
+// wait lets a read wait, unless too many do.
+func (j *Judge) wait(s *shard, q *queue, k *keyState, op *targets.Operation, v, base uint64) bool {
+	if j.waiting.Add(1) > maxWaiting {
+		j.waiting.Add(-1)
+		return false
+	}
+	w := s.spare.take()
+	w.k, w.op, w.v, w.base = k, *op, v, base
+	q.push(w)
+	return true
 }
 
 // release judges the key's reads that returned before the oldest operation in flight was sent.
 func (j *Judge) release(s *shard, k *keyState, done []verdict) []verdict {
-	for !k.waiting.empty() && k.waiting.first().op.Returned < k.flight.oldest() {
+	for k.waiting.first != nil && k.waiting.first.op.Returned < k.flight.oldest() {
 		done = j.judgeFirst(s, &k.waiting, done)
 	}
 	return done
 }
 
 func (j *Judge) judgeFirst(s *shard, q *queue, done []verdict) []verdict {
-	w := q.first()
+	w := q.pop()
+	j.waiting.Add(-1)
 	if j.cfg.Historian {
-		done = append(done, j.judgeLogged(s, w))
+		done = append(done, j.judgeLogged(s, w.k, &w.op))
 	} else {
 		f := sound
 		if w.op.Reply.Token == "" && !w.op.Reply.Absent {
 			f = blank
 		}
-		done = append(done, j.judge(s, w, f))
+		base := max(w.base, w.k.sessions.before(&w.op)) // what ended meanwhile
+		done = append(done, j.judge(s, w.k, &w.op, w.v, base, f))
 	}
-	q.pop()
-	j.waiting.Add(-1)
+	s.spare.give(w)
 	return done
 }
 
-func (j *Judge) judgeLogged(s *shard, w *waiter) verdict {
-	k := w.k
-	v, f, known := j.placeLogged(s, k, &w.op)
+func (j *Judge) judgeLogged(s *shard, k *keyState, op *targets.Operation) verdict {
+	v, f, known := j.placeLogged(s, k, op)
 	switch {
 	case f == sound, f == blank && v != 0:
-		w.v = v
-		w.base = k.sessions.before(&w.op)
-		if !w.op.Reply.Absent {
-			k.sessions.saw(&w.op, v)
+		base := k.sessions.before(op)
+		if !op.Reply.Absent {
+			k.sessions.saw(op, v)
 		}
-		return j.judge(s, w, f)
-	case f == conflicting && w.op.Door == targets.SourceDoor:
-		f = j.contradicted(k, v, &w.op)
+		return j.judge(s, k, op, v, base, f)
+	case f == conflicting && op.Door == targets.SourceDoor:
+		f = j.contradicted(k, v, op)
 	}
-	return k.setAside(s, &w.op, f, known)
+	return k.setAside(s, op, f, known)
 }
 
 // setAside answers a read that has no known place in the key's history.
@@ -165,19 +172,21 @@ func (k *keyState) setAside(s *shard, op *targets.Operation, f finding, known st
 	return d
 }
 
-// judge answers a read whose version is known.
-func (j *Judge) judge(s *shard, w *waiter, f finding) verdict {
-	op, k := &w.op, w.k
+// judge answers a read of version v, unless it is absent: then of the absence most favourable to the cache. base is what
+// its session is known to have seen before.
+func (j *Judge) judge(s *shard, k *keyState, op *targets.Operation, v, base uint64, f finding) verdict {
+	if op.Reply.Absent {
+		v = k.history.absentAt(op.Returned)
+	}
 	d := verdict{Judgement: Judgement{Op: *op, Class: k.family.class()}, finding: f}
 	if k.unjudged() {
 		if op.Door == targets.SourceDoor && k.crowded && !k.foreign && !k.rewritten {
-			j.audit(k, w.answered(), op) // survival needs no answer to every read
+			j.audit(k, v, op) // survival needs no answer to every read
 		}
 		s.counts.unjudged++
 		d.Version, d.Excusing = op.Reply.Version, k.excuse()
 		return d
 	}
-	v := w.answered()
 	d.Version = v
 	j.compare(k, v, op, &d.Judgement)
 	if op.Reply.Absent && j.cfg.Historian && time.Duration(j.sealed.Load()) <= op.Returned {
@@ -196,7 +205,7 @@ func (j *Judge) judge(s *shard, w *waiter, f finding) verdict {
 		d.Violation = k.family.classed && d.Low > k.family.bound()
 	}
 	j.opportunity(s, k, op, &d.Judgement)
-	if base := max(w.base, k.sessions.before(op)); base != 0 {
+	if base != 0 {
 		s.counts.sessionsChecked++
 		if v < base {
 			s.counts.sessions++
@@ -213,99 +222,4 @@ func (k *keyState) excuse() string {
 		return "the source contradicted its own history"
 	}
 	return "too many writes of unknown outcome"
-}
-
-// compare decides between fresh, stale and indeterminate, and bounds the staleness, of a read of version v.
-//
-// It uses exactly what was told by operations that were sent by the read's return: all of them have ended, so the
-// answer does not depend on the order in which ends were told. A version that only later ones told of is hidden.
-func (j *Judge) compare(k *keyState, v uint64, op *targets.Operation, d *Judgement) {
-	h, i := &k.history, op.Sent
-	pos := h.after(v)
-	low, high, next := h.around(pos, op.Returned)
-	d.High = -1
-
-	// first is the earliest time at which a write whose version is not known could have superseded v.
-	first := never
-	if !j.cfg.Historian {
-		known := high.at // v was committed by then
-		if pos > 0 {
-			known = min(known, h.versions[pos-1].own)
-		}
-		var acked time.Duration
-		if first, acked = k.unresolved(op, v, low, known); acked < high.at {
-			high = evidence{at: acked, how: acknowledged}
-		}
-	} else if sealed := time.Duration(j.sealed.Load()); sealed <= i { // the drill is over, and the log did not get here
-		first = max(sealed, low)
-	}
-	if next < len(h.versions) && h.versions[next].n == v+1 { // no version lies between
-		first = never
-	}
-
-	switch {
-	case high.at < i:
-		d.Answer, d.Low = Stale, i-high.at
-		d.Next, d.NextAt, d.NextHow = high.via, high.at, high.how.String()
-	case first <= i && first != never, next < len(h.versions) && max(low, h.versions[next].sent) <= i:
-		d.Answer = Indeterminate
-	case v == 0 && !j.cfg.Historian && !h.createdAt(next):
-		d.Answer = Indeterminate // nobody said that the key did not exist
-		return
-	default:
-		d.Answer, d.High = Fresh, 0
-		return
-	}
-	if v == 0 && !j.cfg.Historian && !h.createdAt(next) {
-		return
-	}
-	if k.pruned && !(next < len(h.versions) && h.versions[next].n == v+1) {
-		first = low
-	}
-	if next < len(h.versions) {
-		first = min(first, max(low, h.versions[next].sent))
-	}
-	if first != before && first != never {
-		d.High = max(0, i-first)
-	}
-}
-
-// unresolved looks at the writes that were sent by the time at which the read began and whose acknowledgement, if any, did
-// not tell their version. The read answered version v, which was committed in [low, known].
-//
-// first is the earliest time at which one whose version was not told by any operation sent by the read's return can have
-// superseded v; not one that was acknowledged before low, for it precedes v. acked is the earliest acknowledgement of one that
-// was sent after known: it follows v, whichever its version is. Each is [never] when there is none.
-func (k *keyState) unresolved(op *targets.Operation, v uint64, low, known time.Duration) (first, acked time.Duration) {
-	first, acked = never, never
-	consider := func(sent, returned time.Duration, told bool) {
-		if sent > op.Sent || returned < low {
-			return
-		}
-		if !told {
-			first = min(first, max(sent, low))
-		}
-		if sent > known {
-			acked = min(acked, returned)
-		}
-	}
-	h := &k.history
-	for i := range k.open {
-		switch w := &k.open[i]; w.state {
-		case unplaced:
-			consider(w.sent, w.returned, false)
-		default:
-			consider(w.sent, never, w.version != 0 && h.visible(w.version, op.Returned))
-		}
-	}
-	for i := len(h.late) - 1; i >= 0; i-- {
-		if op.Returned >= h.shown && h.late[i] <= v {
-			break // all are told, and none of the rest follows v
-		}
-		if at, ok := h.find(h.late[i]); ok {
-			w := &h.versions[at]
-			consider(w.sent, w.ackedAt, w.since <= op.Returned)
-		}
-	}
-	return first, acked
 }

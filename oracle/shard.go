@@ -16,6 +16,7 @@ type shard struct {
 	mu      sync.Mutex
 	keys    map[uint64]*keyState // by hash; keys with the same hash are chained
 	waiting queue                // with a historian: reads that wait for a seal
+	spare   spare
 	counts  counts
 	_       [64]byte // keep neighbours' locks on other cache lines
 }

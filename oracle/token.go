@@ -37,17 +37,20 @@ func (j *Judge) classify(key targets.Key, token string) (own targets.Token, f fi
 }
 
 // claims counts what an answer's value could have exposed, and notes whether its family tells tokens.
-func (j *Judge) claims(s *shard, k *keyState, r *targets.Reply) {
+func (j *Judge) claims(s *shard, k *keyState, op *targets.Operation) {
+	r := &op.Reply
 	if r.Absent {
 		return
 	}
 	if r.Token != "" {
-		s.counts.corruptions++
+		if op.Door != targets.SourceDoor {
+			s.counts.corruptions++
+		}
 		if !k.family.told.Load() {
 			k.family.told.Store(true)
 		}
 	}
-	if k.siblings && (r.Token != "" || r.Owner != targets.Key{}) {
+	if k.siblings && op.Door != targets.SourceDoor && (r.Token != "" || r.Owner != targets.Key{}) {
 		s.counts.leaks++
 	}
 }
@@ -56,7 +59,7 @@ func (j *Judge) claims(s *shard, k *keyState, r *targets.Reply) {
 // An absent answer's version is found when it is judged.
 func (j *Judge) place(s *shard, k *keyState, op *targets.Operation) (v uint64, f finding, known string) {
 	r := &op.Reply
-	j.claims(s, k, r)
+	j.claims(s, k, op)
 	if (r.Owner != targets.Key{}) && r.Owner != k.key {
 		return 0, owned, ""
 	}
@@ -170,7 +173,7 @@ func (j *Judge) saw(k *keyState, at int, op *targets.Operation) {
 // placeLogged checks a read's answer against the log, which is complete up to its return unless the drill is over.
 func (j *Judge) placeLogged(s *shard, k *keyState, op *targets.Operation) (v uint64, f finding, known string) {
 	r := &op.Reply
-	j.claims(s, k, r)
+	j.claims(s, k, op)
 	if (r.Owner != targets.Key{}) && r.Owner != k.key {
 		return 0, owned, ""
 	}

@@ -82,8 +82,8 @@ func (k *keyState) keep(i int, state fate, returned time.Duration) {
 func (k *keyState) prune() {
 	versions := k.history.versions
 	oldest := k.flight.oldest()
-	for i := k.waiting.head; i < len(k.waiting.reads); i++ {
-		oldest = min(oldest, k.waiting.reads[i].op.Sent)
+	for w := k.waiting.first; w != nil; w = w.next {
+		oldest = min(oldest, w.op.Sent)
 	}
 	last := k.history.supersededBy(oldest)
 	if last < 0 {

@@ -295,3 +295,16 @@ func BenchmarkObserve(b *testing.B) {
 		rec.Observe(op)
 	}
 }
+
+// At low rates a batch is handed on when it is old, not only when it is full.
+func TestBatchesDoNotWaitForCompany(t *testing.T) {
+	var b buffers[int]
+	require.Nil(t, b.add(0, 1, 0))
+	require.Nil(t, b.add(0, 2, batchAge-1))
+	require.Nil(t, b.add(1, 9, batchAge), "a shard of its own")
+	require.Equal(t, []int{1, 2, 3}, b.add(0, 3, batchAge))
+	require.Nil(t, b.add(0, 4, batchAge))
+	var rest []int
+	b.drain(func(items []int) { rest = append(rest, items...) })
+	require.Equal(t, []int{4, 9}, rest)
+}

@@ -2,7 +2,6 @@ package scenarios
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -41,11 +40,8 @@ func (w *writtenKeys) add(k targets.Key) {
 func audit(ctx context.Context, target targets.Target, keys map[targets.Key]bool, sink load.Sink, epoch time.Time, first uint64, patience time.Duration) error {
 	if s, ok := target.(settler); ok {
 		sctx, cancel := context.WithTimeout(ctx, settleLimit)
-		err := s.Settle(sctx)
+		_ = s.Settle(sctx) // a target that does not settle is audited as it is: its promises hold at all times
 		cancel()
-		if err != nil && ctx.Err() == nil {
-			return fmt.Errorf("settling before the audit: %w", err)
-		}
 	}
 	doors := []string{""}
 	if d, ok := target.(targets.Doored); ok {

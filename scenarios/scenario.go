@@ -38,7 +38,7 @@ func (c common) scenario(e strict.Entry) Scenario {
 		own:   f["phases"].Fields("phases", phaseFields...),
 		suite: c.phases.Fields("phases", phaseFields...),
 	})
-	sc.Objectives = c.objectives(f["slo"])
+	sc.Objectives = c.objectives(f["slo"], sc.Phases)
 	scope := faults.Scope{Regions: c.target.RegionNames(), Families: c.target.FamilyNames()}
 	for _, n := range f["faults"].List("faults") {
 		if p, ok := faults.Decode(n, scope); ok {
@@ -82,9 +82,9 @@ func groupNames() []string {
 
 // objectives reads the suite's objectives and the scenario's own. One of the scenario's replaces the
 // suite's with the same metric and labels in the same group.
-func (c common) objectives(own strict.Node) []report.Grouped {
-	objectives := c.group(c.slo)
-	for _, o := range c.group(own) {
+func (c common) objectives(own strict.Node, ph Phases) []report.Grouped {
+	objectives := c.group(c.slo, ph)
+	for _, o := range c.group(own, ph) {
 		objectives = slices.DeleteFunc(objectives, func(old report.Grouped) bool {
 			return old.Group == o.Group && old.Objective.Same(o.Objective)
 		})
@@ -96,17 +96,33 @@ func (c common) objectives(own strict.Node) []report.Grouped {
 	return objectives
 }
 
-func (c common) group(n strict.Node) []report.Grouped {
+func (c common) group(n strict.Node, ph Phases) []report.Grouped {
 	var out []report.Grouped
 	f := n.Fields("slo", groupNames()...)
 	for _, g := range report.Groups() {
 		for _, item := range f[string(g)].List("objectives") {
 			if o, ok := c.objective(item, g); ok {
+				checkRecovery(item, o, ph)
 				out = append(out, report.Grouped{Group: g, Objective: o})
 			}
 		}
 	}
 	return out
+}
+
+// recoveryHold is how long a drill must see that a recovery lasts.
+const recoveryHold = time.Second
+
+// checkRecovery refuses an objective on recovery that the phase is too short to show.
+func checkRecovery(n strict.Node, o report.Objective, ph Phases) {
+	if o.Metric != "recovery_time" {
+		return
+	}
+	needs := time.Duration(o.Limit.Value*float64(time.Second)) + recoveryHold
+	if ph.Recovery < needs {
+		n.Fail("", fmt.Sprintf("the recovery phase of %v is too short to show it", ph.Recovery),
+			fmt.Sprintf("write phases: {recovery: %v} or more: the limit, and %v to see that it lasts", needs, recoveryHold))
+	}
 }
 
 func (c common) objective(n strict.Node, g report.Group) (report.Objective, bool) {

@@ -113,14 +113,11 @@ func (s Suite) PolicyNames() []string { return slices.Sorted(maps.Keys(s.Policie
 
 func decodeSuite(file string, root strict.Node) Suite {
 	f := root.Fields("the suite", "version", "policies", "target", "workload", "phases", "slo", "scenarios")
-	suite := Suite{File: file, Policies: map[string]policy.Policy{}}
+	suite := Suite{File: file, Policies: presets()}
 	if !f["version"].Present() {
 		f["version"].Fail("version", "the version of the file's format is missing", "version: 1")
 	} else if f["version"].Int("version", 1, 1) != 1 {
 		f["version"].Fail("", "this program reads version 1", "version: 1")
-	}
-	for name, preset := range policy.Presets {
-		suite.Policies[name] = preset()
 	}
 	for _, e := range f["policies"].Entries("policies") {
 		suite.Policies[e.Name] = service.DecodePolicy(e)
@@ -136,6 +133,15 @@ func decodeSuite(file string, root strict.Node) Suite {
 		suite.Scenarios = append(suite.Scenarios, common.scenario(e))
 	}
 	return suite
+}
+
+// presets are the policies that every suite has.
+func presets() map[string]policy.Policy {
+	all := map[string]policy.Policy{}
+	for name, preset := range policy.Presets {
+		all[name] = preset()
+	}
+	return all
 }
 
 func decodeTarget(n strict.Node) service.Spec {

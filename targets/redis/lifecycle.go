@@ -29,8 +29,8 @@ var (
 	errClosed    = errors.New("the node is closed")
 )
 
-// server is one incarnation of a running server. stop and kill return nil once nothing listens any more
-// and nothing is left of it, and may be repeated after an error.
+// server is one incarnation of a running server. stop and kill return nil once it is ended for good and
+// its files are gone (its port may be closed a moment later), and may be repeated after an error.
 type server interface {
 	stop(ctx context.Context) error
 	kill(ctx context.Context) error

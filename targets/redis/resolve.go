@@ -60,7 +60,7 @@ type program struct {
 
 // String gives it as the report shows it.
 func (p program) String() string {
-	return fmt.Sprintf("%s %s at %s", filepath.Base(p.path), p.version, p.path)
+	return fmt.Sprintf("%s-server %s at %s", p.product, p.version, p.path)
 }
 
 // debugGated says whether DEBUG is refused unless a flag allows it, which is so, and the flag known,
