@@ -15,7 +15,7 @@
 //	rec.Judged(judgement)                       // oracle.Config.Judged
 //	rec.Mark(report.Fault, injected)            // when it happens
 //	rec.Mark(report.Recovery, healed)           // when the heal was observed
-//	rec.Mark(report.Audit, end)                 // ahead or at the end of the load
+//	rec.Mark(report.Audit, end)                 // the end of the load; ahead only after Recovery is marked
 //	// when everything has ended:
 //	rec.Finish(judge.Finish(), now)
 //	scenario := report.Evaluate(rec, report.Drill{Name: "mass-expiry"})
