@@ -1,0 +1,201 @@
+package report
+
+import (
+	"testing"
+	"time"
+
+	"github.com/cachedrill/cachedrill/targets"
+	"github.com/stretchr/testify/require"
+)
+
+// Each case breaks one thing and says which objective shows it.
+func TestAMissIsSeenByItsObjective(t *testing.T) {
+	in := func(p Phase, do func(int, *targets.Operation)) func(Phase, int, *targets.Operation) {
+		return func(q Phase, i int, op *targets.Operation) {
+			if p == q {
+				do(i, op)
+			}
+		}
+	}
+	staleRead := func(p Phase, i int, v *verdict) {
+		if p == Fault && i%5 == 0 {
+			v.answer, v.low, v.high = stale, 2*time.Second, 2100*ms
+		}
+	}
+	for _, c := range []struct {
+		name     string
+		edit     func(*made)
+		expr     string
+		observed string
+		evidence string
+		where    string
+	}{
+		{"slow", func(m *made) { m.op = in(Fault, taking(700*ms)) }, "p99 < 500ms", "700ms", "worst: 700ms read of product:1 (tenant t1)", "eu"},
+		{"far too slow", func(m *made) { m.op = in(Recovery, taking(2*time.Second)) }, "max < 1s", "2s", "at eu-0, due 6.000s", "eu"},
+		{"failing", func(m *made) { m.op = in(Fault, failing) }, "errors < 1%", "100% (3,000 of 3,000 operations)", "due 3.000s: connection refused", "eu"},
+		{"no goodput", func(m *made) { m.op = in(Fault, failing) }, "goodput > 900/s", "0/s", "0 of 3,000 operations ended ok in 3s", ""},
+		{"stale", func(m *made) { m.verdict = staleRead }, "stale < 10%", "20% (600 of 3,000 reads)", "was superseded at least 2s before the read began", "eu"},
+		{"too stale", func(m *made) { m.verdict = staleRead }, "staleness.max < 1s", "at least 2s", "product:1", "eu"},
+		{"stale, in the oracle's words", func(m *made) {
+			m.verdict = staleRead
+			read := targets.Operation{Request: targets.Request{Key: targets.Key{Family: "product"}, Region: "us"}, Due: 4 * time.Second}
+			before := read
+			before.Due = 2 * time.Second
+			m.findings.accusations = []accusation{
+				{kind: "stale", text: "in steady", op: before, low: 9 * time.Second},
+				{kind: "stale", text: "product:1 read v3 at 4.000s", op: read, low: time.Second},
+				{kind: "leak", text: "something else", op: read, low: time.Minute},
+			}
+		}, "stale < 10%", "20%", "product:1 read v3 at 4.000s", "us"},
+		{"stampede", func(m *made) {
+			m.load = func(p Phase, i int, l *targets.Load) {
+				if p == Fault && i == 1000 {
+					l.Width = 6
+				}
+			}
+		}, "stampede.max <= 2", "6", "6 loads of product:1 (tenant t1) under way at once in eu at 4.000s: nothing collapses concurrent misses", "eu"},
+		{"peak", func(m *made) {
+			m.load = func(p Phase, i int, l *targets.Load) {
+				if p == Fault {
+					l.Arrived = 4*time.Second + time.Duration(i)*time.Microsecond
+				}
+			}
+		}, "source_qps.peak < 100/s", "150/s", "150 loads arrived in the second from 4.000s", ""},
+		{"misses", func(m *made) {
+			m.op = in(Fault, func(i int, op *targets.Operation) {
+				if i%2 == 0 {
+					op.Reply.Tier = targets.TierL2
+				}
+			})
+		}, "hit_ratio{tier=l1} > 80%", "50% (1,500 of 3,000 reads)", "l1 1,500, l2 1,350, source 150", ""},
+		{"redundant", func(m *made) { m.load = func(_ Phase, _ int, l *targets.Load) { l.Version = 7 } }, "redundant_loads <= 100", "150 of 150 loads", "v7 in eu at 3.000s was loaded there before", "eu"},
+		{"lag", func(m *made) { m.findings.lags[0].lag = 3 * time.Second }, "invalidation_lag.max < 1s", "3s", "a product committed at 4.000s was still read stale in eu 3s later", "eu"},
+		{"no recovery", func(m *made) { m.op = in(Recovery, failing) }, "recovery_time < 3s", "", "", ""},
+		{"rolled back", func(m *made) {
+			m.findings.rollbacks = 2
+			m.findings.accusations = []accusation{{kind: "rollback", text: "v5 of price:9 is gone"}}
+		}, "rollbacks == 0", "2", "v5 of price:9 is gone", ""},
+		{"incidents", func(m *made) { m.findings.incidents = 11 }, "stale_incidents <= 10", "11", "", ""},
+		{"violation", func(m *made) {
+			m.verdict = func(p Phase, i int, v *verdict) {
+				if p == Warmup && i == 3 {
+					v.answer, v.violation, v.low = stale, true, 12*time.Second
+				}
+			}
+		}, "violations == 0", "1", "superseded at least 12s", "eu"},
+		{"lost write, implicitly", func(m *made) { m.findings.lostWrites = 1 }, "lost_writes == 0", "1", "", ""},
+		{"leak, implicitly", func(m *made) { m.findings.leaks = 1 }, "leaks == 0", "1", "", ""},
+		{"corruption, implicitly", func(m *made) { m.findings.corruptions = 1 }, "corruptions == 0", "1", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := healthy()
+			c.edit(m)
+			s := m.run(t, usual...)
+			row := rowOf(t, s, c.expr)
+			if c.name == "no recovery" { // bad to the end of a window that is as long as the limit
+				require.Equal(t, Unknown, row.Outcome)
+				require.Contains(t, row.Evidence, "missed errors as in steady")
+				require.Equal(t, Unknown, s.Outcome)
+				return
+			}
+			require.Equal(t, Fail, row.Outcome, "%+v", row)
+			require.Contains(t, row.Observed, c.observed)
+			require.Contains(t, row.Evidence, c.evidence)
+			require.Equal(t, c.where, row.Where)
+			if row.Safety {
+				require.Equal(t, Fail, s.Outcome)
+				require.Contains(t, s.Why, c.expr)
+			}
+		})
+	}
+}
+
+// What nobody could have seen is unknown, with the reason.
+func TestNoDataAndNoOpportunityAreUnknown(t *testing.T) {
+	never := func(Phase, int, *verdict) {}
+	for _, c := range []struct {
+		name string
+		edit func(*made)
+		more string
+		why  string
+	}{
+		{"no sample of these labels", nil, "fault: p99{region=mars} < 1s", "no operation of these labels ended in this phase"},
+		{"no error of these labels", nil, "fault: errors{region=mars} < 1%", "no operation of these labels"},
+		{"no goodput of these labels", nil, "fault: goodput{region=mars} > 1/s", "no operation of these labels"},
+		{"no maximum of these labels", nil, "always: max{region=mars} < 1s", "no operation of these labels ended in this drill"},
+		{"no read of these labels", nil, "fault: stale{region=mars} < 1%", "no read of these labels was judged"},
+		{"no staleness of these labels", nil, "fault: staleness.p99{region=mars} < 1s", "no read of these labels was judged"},
+		{"no load of these labels", nil, "fault: stampede.max{region=mars} <= 2", "no load reached the source in this phase"},
+		{"no lag of these labels", nil, "fault: invalidation_lag.p99{family=price} < 1s", "no commit of these labels"},
+		{"no violation of these labels", nil, "fault: violations{region=mars} == 0", "no read could have exposed a violation"},
+		{"too few samples", func(m *made) { m.rate = 90 }, "fault: p99{kind=read} < 1s", "271 samples are too few: an upper bound on this percentile needs 299"},
+		{"no tier known", nil, "fault: hit_ratio{region=mars} > 1%", "no read told which tier answered it"},
+		{"few misses", func(m *made) { m.rate = 150 }, "fault: miss_penalty < 1s", "it needs 30 of each"},
+		{"no stale opportunity", func(m *made) {
+			m.verdict = func(p Phase, _ int, v *verdict) { v.canStale = p != Steady }
+		}, "steady: stale{family=product} < 1%", "no read could have exposed staleness in this phase"},
+		{"nothing could be stale", func(m *made) {
+			m.verdict = func(_ Phase, _ int, v *verdict) { v.canStale = false }
+		}, "fault: stale.proven < 1%", "no read could have exposed staleness in this phase"},
+		{"nothing could lag", func(m *made) {
+			m.verdict = func(_ Phase, _ int, v *verdict) { v.canStale = false }
+		}, "fault: invalidation_lag.max{family=product} < 1s", "no read could have exposed staleness in this phase"},
+		{"leaks can't show", func(m *made) { delete(m.findings.opportunities, "leaks") }, "always: leaks == 0", "no answer told whose value it is"},
+		{"losses can't show", func(m *made) { delete(m.findings.opportunities, "lost_writes") }, "always: lost_writes == 0", "no acknowledged write was checked"},
+		{"loads are not counted", func(m *made) { m.drill.LoadsCounted = false }, "fault: source_qps.peak{family=product} < 5/s", "does not count loads"},
+		{"steady has too few loads", func(m *made) { m.rate = 200 }, "fault: source_qps.peak < 3x", "steady had only 20 loads"},
+		{"three times is chance", func(m *made) { m.rate = 310 }, "fault: source_qps.peak < 1.5x", "is missed by chance"},
+		{"unbounded staleness", func(m *made) {
+			m.verdict = func(p Phase, i int, v *verdict) { v.unbounded = i == 7; v.answer = answer(i % 2 * 2) }
+		}, "fault: staleness.max{tier=l1} < 1s", "of 1 reads nothing limits how stale"},
+		{"indeterminate", func(m *made) {
+			m.verdict = func(p Phase, i int, v *verdict) {
+				if i%2 == 0 {
+					v.answer = indeterminate
+				}
+			}
+		}, "fault: stale{region=eu} < 20%", "1,500 of 3,000 reads may be stale or not"},
+		{"unjudged", func(m *made) {
+			m.verdict = func(p Phase, i int, v *verdict) {
+				if i%2 == 0 {
+					v.answer = unjudged
+				}
+			}
+		}, "fault: stale{region=eu} < 20%", "1,500 of 3,000 reads may be stale or not"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := healthy()
+			m.verdict = never
+			if c.edit != nil {
+				c.edit(m)
+			}
+			s := m.run(t, c.more)
+			row := s.SLOs[0]
+			require.Equal(t, Unknown, row.Outcome, "%+v", row)
+			require.Contains(t, row.Why, c.why)
+			require.Equal(t, Unknown, s.Outcome)
+			require.Contains(t, s.Why, row.Why)
+		})
+	}
+}
+
+func TestTimesSteady(t *testing.T) {
+	m := healthy() // 50 loads a second throughout
+	s := m.run(t, "fault: source_qps.peak < 3x", "fault: source_qps.mean <= 0.5x", "fault: source_qps.mean > 0.5x")
+	require.Equal(t, Pass, s.SLOs[0].Outcome)
+	require.Equal(t, "< 3x = 150/s", s.SLOs[0].Limit)
+	require.Equal(t, Unknown, s.SLOs[1].Outcome, "steady state itself is above half of itself")
+	require.Equal(t, Pass, s.SLOs[2].Outcome)
+}
+
+func TestMissPenalty(t *testing.T) {
+	m := healthy()
+	m.op = func(_ Phase, i int, op *targets.Operation) {
+		if i%20 == 0 {
+			op.Returned = op.Due + 40*ms + time.Duration(i%7)*ms
+		}
+	}
+	s := m.run(t, "fault: miss_penalty < 50ms", "fault: miss_penalty < 30ms", "fault: miss_penalty < 42ms")
+	require.Equal(t, []Outcome{Pass, Fail, Unknown}, []Outcome{s.SLOs[0].Outcome, s.SLOs[1].Outcome, s.SLOs[2].Outcome})
+	require.InDelta(t, 42, *s.Phases[Fault].MissPenaltyMS, 0.1)
+}
