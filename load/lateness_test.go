@@ -154,7 +154,7 @@ func TestOversleepingGeneratorIsSaturated(t *testing.T) {
 	for _, c := range []struct {
 		oversleeps time.Duration
 		saturated  bool
-	}{{0, false}, {15 * ms, false}, {25 * ms, true}, {300 * ms, true}} {
+	}{{0, false}, {40 * ms, false}, {60 * ms, true}, {300 * ms, true}} {
 		for _, workers := range []uint64{0, 10} {
 			t.Run(fmt.Sprintf("by %v, workers=%d", c.oversleeps, workers), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -189,7 +189,7 @@ func TestRateBeyondTheMachineIsSaturation(t *testing.T) {
 			require.NoError(t, err)
 			require.EqualValues(t, 30_000, sent.Sent)
 			require.True(t, sent.Saturated)
-			require.Contains(t, sent.Why, "of 30000 judged operations were more than 20ms late while workers were free")
+			require.Contains(t, sent.Why, "of 30000 judged operations were more than "+MaxLateness.String()+" late while workers were free")
 			require.Greater(t, sent.Late, uint64(500))
 		})
 	}

@@ -31,7 +31,7 @@ func (j *Judge) audit(k *keyState, v uint64, op *targets.Operation) {
 func (j *Judge) contradicted(k *keyState, v uint64, op *targets.Operation) finding {
 	k.audited = max(k.audited, op.Sent)
 	at, _ := k.history.find(v)
-	if k.unjudged() || k.history.versions[at].own >= op.Sent {
+	if !k.trusted() || k.history.versions[at].own >= op.Sent {
 		return ordered
 	}
 	j.lostOrRolledBack(k, at, op.Sent, "the source answered its version with another value")
@@ -50,22 +50,22 @@ func (j *Judge) lostOrRolledBack(k *keyState, at int, when time.Duration, how st
 		j.lost(k, write{seq: writeSeq(v.token), token: v.token, sent: v.sent, returned: v.ackedAt, claimed: v.n}, "; "+how)
 		return
 	}
-	if j.ledger.count(kindRollback, when, 0) {
-		j.ledger.keep(kindRollback, 0, k.accusation(when, targets.Operation{}, textRollback(k.key, v, how)))
+	if j.ledger.count(kindRollback, when) {
+		j.ledger.keep(kindRollback, k.accusation(when, targets.Operation{}, textRollback(k.key, v, how)))
 	}
 }
 
 // lost counts a lost write. how continues the text that says when it was acknowledged.
 func (j *Judge) lost(k *keyState, w write, how string) {
-	if j.ledger.count(kindLost, w.returned, 0) {
-		j.ledger.keep(kindLost, 0, k.accusation(w.returned, w.operation(k.key), textLost(k.key, &w, how)))
+	if j.ledger.count(kindLost, w.returned) {
+		j.ledger.keep(kindLost, k.accusation(w.returned, w.operation(k.key), textLost(k.key, &w, how)))
 	}
 }
 
 // falseRejection counts a write that the target promised to be without effect and that took effect.
 func (j *Judge) falseRejection(k *keyState, seq, version uint64, at time.Duration) {
-	if j.ledger.count(kindFalseRejection, at, 0) {
-		j.ledger.keep(kindFalseRejection, 0, k.accusation(at, targets.Operation{}, textFalseRejection(k.key, seq, version, at)))
+	if j.ledger.count(kindFalseRejection, at) {
+		j.ledger.keep(kindFalseRejection, k.accusation(at, targets.Operation{}, textFalseRejection(k.key, seq, version, at)))
 	}
 }
 

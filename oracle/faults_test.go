@@ -96,6 +96,28 @@ func TestFaultsAreFound(t *testing.T) {
 			d.write(1, 1, 2, 5)
 			d.write(2, 10, 12, 4)
 		}, map[string]string{"corruption": "the value of write 2 became v4 of " + price9 + "; it was sent at 0.010s, but v5 had been acknowledged already at 0.002s"}},
+		{"a value under the version of another write, before that was acknowledged", false, func(d *drill) {
+			first, second := op(targets.Write, 1, 1, 20), op(targets.Write, 2, 2, 3)
+			d.j.Begin(first)
+			second.Reply.Version = 6
+			d.do(second)
+			d.read(3, 5, 6, 5, 2)
+			first.Reply.Version = 5
+			d.j.End(first)
+			d.read(4, 30, 31, 4, 0, past) // accused, but no more: what was seen can't be believed
+		}, map[string]string{
+			"corruption": "v5 of " + price9 + " had been answered with the value of write 2; the value of write 1 was acknowledged as v5 at 0.020s",
+			"dirty read": price9 + ": the value of write 0 as v4, answered at 0.030s past the caches at eu-1, was stored by no write of this drill",
+		}},
+		{"a version that the source answers with another value than was seen", false, func(d *drill) {
+			for seq := range uint64(2) {
+				o := op(targets.Write, seq+1, 1, 2)
+				o.Outcome = targets.Unknown
+				d.do(o)
+			}
+			d.read(3, 5, 6, 5, 1)
+			d.read(4, 20, 21, 5, 2, past)
+		}, map[string]string{"rollback": "v5 of " + price9 + " was seen at 0.006s and is gone; the source answered its version with another value"}},
 		{"a value that nobody wrote", false, func(d *drill) {
 			d.read(3, 5, 6, 1, 55)
 		}, map[string]string{"dirty read": price9 + ": the value of write 55 as v1, answered at 0.005s from l2 at eu-1, was stored by no write of this drill"}},
@@ -123,6 +145,13 @@ func TestFaultsAreFound(t *testing.T) {
 			d.read(3, 5, 6, 1, 1)
 			d.read(4, 7, 8, 1, 1)
 		}, map[string]string{"false rejection": "write 1 of " + price9 + " was rejected as not applied, and was there as v1 at 0.005s"}},
+		{"a rejected write that is read without a version", false, func(d *drill) {
+			o := op(targets.Write, 1, 1, 2)
+			o.Outcome, o.Err = targets.Failed, targets.ErrNotApplied
+			d.do(o)
+			d.read(3, 5, 6, 0, 1)
+			d.read(4, 7, 8, 0, 1)
+		}, map[string]string{"false rejection": "write 1 of " + price9 + " was rejected as not applied, and was there at 0.005s"}},
 		{"a rejected write that was read before it was rejected", false, func(d *drill) {
 			o := op(targets.Write, 1, 1, 9)
 			d.j.Begin(o)

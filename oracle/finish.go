@@ -55,7 +55,7 @@ func (j *Judge) reckon(s *shard, k *keyState) {
 			s.counts.unknown++
 		case w.state == unplaced && j.cfg.Historian && w.returned < sealed:
 			_, ok := k.history.byToken(w.token, never)
-			if !ok && !k.foreign && !k.rewritten {
+			if !ok && k.trusted() {
 				s.counts.lostChecked++
 				j.lost(k, w, " and is not in the source's history")
 			}
@@ -82,8 +82,8 @@ func (j *Judge) report(f *Findings) {
 	for _, fam := range j.families {
 		if fam.told.Load() { // an empty answer among tokens is a damaged one
 			f.Corruptions += int(fam.blanks.n.Load())
-			for _, a := range fam.blanks.kept() {
-				j.ledger.keep(kindCorruption, 0, a)
+			for _, a := range fam.blanks.kept("") {
+				j.ledger.keep(kindCorruption, a)
 			}
 		}
 	}
@@ -98,7 +98,7 @@ func (j *Judge) report(f *Findings) {
 		}
 	}
 	for i := range j.ledger.trays {
-		f.Accusations = append(f.Accusations, j.ledger.trays[i].kept()...)
+		f.Accusations = append(f.Accusations, j.ledger.trays[i].kept(kind(i).String())...)
 	}
 	slices.SortStableFunc(f.Accusations, chronological)
 }

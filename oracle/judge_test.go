@@ -111,6 +111,37 @@ func TestReadsWaitForWhatOverlapsThem(t *testing.T) {
 	require.Equal(t, [2]time.Duration{ms(2), ms(7)}, [2]time.Duration{d.judged[2].Low, d.judged[2].High})
 }
 
+// A read is judged by what operations sent by its return told, even if later ones have told more by the time it is judged:
+// else its answer would depend on the scheduler.
+func TestLaterReadsDoNotBearOnEarlierOnes(t *testing.T) {
+	for _, laterFirst := range []bool{true, false} {
+		d := newDrill(t, Config{})
+		d.write(1, 5, 6, 2)
+		next := op(targets.Write, 2, 6, 30)
+		d.j.Begin(next)
+		lost := op(targets.Write, 3, 15, 18)
+		lost.Outcome = targets.Unknown
+		d.do(lost)
+		d.read(4, 10, 20, 2, 1)
+		later := func() { d.read(5, 21, 22, 1, 3) } // proves that v2 was committed after 15: the other read would be fresh
+		if laterFirst {
+			later()
+		}
+		next.Reply.Version = 3
+		d.j.End(next)
+		if !laterFirst {
+			later()
+		}
+		for _, j := range d.judged {
+			if j.Op.Seq == 4 {
+				require.Equal(t, Indeterminate, j.Answer)
+				require.Equal(t, ms(4), j.High)
+			}
+		}
+		require.Len(t, d.judged, 2)
+	}
+}
+
 func TestFinishJudgesWhatNeverEnded(t *testing.T) {
 	d := newDrill(t, Config{})
 	d.write(1, 1, 2, 1)
@@ -308,4 +339,49 @@ func TestSilentAcknowledgementsDoNotCrowd(t *testing.T) {
 func (j *Judge) onlyKey() (only *keyState) {
 	j.each(func(_ *shard, k *keyState) { only = k })
 	return only
+}
+
+// After answers that contradict each other, or a log that does, nothing more is concluded from them.
+func TestContradictionsMakeAKeyUnjudged(t *testing.T) {
+	d := newDrill(t, Config{})
+	for seq := range uint64(2) {
+		o := op(targets.Write, seq+1, 1, 2)
+		o.Outcome = targets.Unknown
+		d.do(o)
+	}
+	d.read(3, 5, 6, 5, 1)
+	d.read(4, 7, 8, 5, 2)
+	d.read(5, 9, 10, 5, 1)
+	require.Equal(t, []string{"", "corruption", ""}, []string{d.judged[0].Accused, d.judged[1].Accused, d.judged[2].Accused})
+	require.Equal(t, "the target's answers contradict each other", d.judged[2].Why)
+	require.Equal(t, 1, d.j.Finish().Unjudged)
+
+	d = newDrill(t, Config{Historian: true})
+	d.commit(1, 1, 2)
+	d.commit(1, 2, 8)
+	d.read(3, 9, 10, 1, 1)
+	d.seal(20)
+	require.Equal(t, "the source contradicted its own history", d.judged[0].Why)
+}
+
+func TestWords(t *testing.T) {
+	require.Equal(t, []string{"lost write", "rollback", "leak", "corruption", "dirty read", "false rejection", "violation", "stale"}, Kinds())
+	require.Equal(t, "bounded strong invalid", fmt.Sprint(Bounded, Strong, Class(9)))
+	require.Equal(t, "unjudged fresh stale indeterminate invalid", fmt.Sprint(Unjudged, Fresh, Stale, Indeterminate, Answer(9)))
+	d := newDrill(t, Config{})
+	d.write(1, 1, 2, 1)
+	d.read(2, 3, 4, 1, 1)
+	d.j.Begin(op(targets.Write, 3, 5, 0))
+	d.read(4, 6, 7, 1, 1)
+	d.read(5, 6, 7, 0, 0, token(targets.NewToken("r0", 1, key9)))
+	d.j.Finish()
+	got := []string{}
+	for _, j := range d.judged {
+		got = append(got, j.Text())
+	}
+	require.Equal(t, []string{
+		price9 + " read v1 at 0.003s from l2 at eu-1, which was current when the read began",
+		price9 + " read v0 at 0.006s from l2 at eu-1; not judged: another run wrote this value",
+		price9 + " read v1 at 0.006s from l2 at eu-1; not judged: another run wrote to this key",
+	}, got)
 }

@@ -14,35 +14,29 @@ import (
 // keepFirst is how many accusations of a kind are kept, besides the worst.
 const keepFirst = 20
 
-// tray counts accusations of one kind and keeps the earliest and the worst: which are kept does not depend on
-// the order in which they arrive, apart from ties in time.
+// tray counts accusations of one kind and keeps the earliest and the stalest: which are kept does not depend on
+// the order in which they arrive, apart from ties.
 type tray struct {
 	n      atomic.Int64
 	latest atomic.Int64 // At of the last one of a full first; above any time until then
-	top    atomic.Int64 // badness of the worst; 0 when none was bad
+	top    atomic.Int64 // Low of the stalest; 0 when none is stale
 
-	mu    sync.Mutex
-	first []Accusation // by At
-	worst Accusation
+	mu      sync.Mutex
+	first   []Accusation // by At
+	stalest Judgement
 }
 
-func (t *tray) init() {
-	t.latest.Store(math.MaxInt64)
-}
+func (t *tray) init() { t.latest.Store(math.MaxInt64) }
 
-// count counts one accusation and says whether it is worth being put into words for keep.
-func (t *tray) count(at, badness time.Duration) bool {
+// count counts one accusation and says whether it is early enough to be put into words for keep.
+func (t *tray) count(at time.Duration) bool {
 	t.n.Add(1)
-	return int64(at) < t.latest.Load() || int64(badness) > t.top.Load()
+	return int64(at) < t.latest.Load()
 }
 
-func (t *tray) keep(badness time.Duration, a Accusation) {
+func (t *tray) keep(a Accusation) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if int64(badness) > t.top.Load() {
-		t.worst = a
-		t.top.Store(int64(badness))
-	}
 	i, _ := slices.BinarySearchFunc(t.first, a, chronological)
 	t.first = slices.Insert(t.first, i, a)
 	if len(t.first) > keepFirst {
@@ -53,13 +47,33 @@ func (t *tray) keep(badness time.Duration, a Accusation) {
 	}
 }
 
+// weigh keeps a stale read if it is the stalest so far. It is put into words at the end: in an outage that goes on,
+// every read is.
+func (t *tray) weigh(d *Judgement) {
+	if int64(d.Low) <= t.top.Load() {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if int64(d.Low) > t.top.Load() {
+		t.stalest = *d
+		t.top.Store(int64(d.Low))
+	}
+}
+
 // kept is the accusations that were kept, each once.
-func (t *tray) kept() []Accusation {
+func (t *tray) kept(k string) []Accusation {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	all := slices.Clone(t.first)
-	if t.top.Load() > 0 && !slices.ContainsFunc(all, func(a Accusation) bool { return chronological(a, t.worst) == 0 }) {
-		all = append(all, t.worst)
+	if t.top.Load() > 0 {
+		a := about(&t.stalest, t.stalest.Text())
+		if !slices.ContainsFunc(all, func(b Accusation) bool { return chronological(a, b) == 0 }) {
+			all = append(all, a)
+		}
+	}
+	for i := range all {
+		all[i].Kind = k
 	}
 	return all
 }
@@ -81,12 +95,9 @@ func (l *ledger) init() {
 }
 
 // count counts an accusation. If it says true, keep should be called with the accusation in words.
-func (l *ledger) count(k kind, at, badness time.Duration) bool { return l.trays[k].count(at, badness) }
+func (l *ledger) count(k kind, at time.Duration) bool { return l.trays[k].count(at) }
 
-func (l *ledger) keep(k kind, badness time.Duration, a Accusation) {
-	a.Kind = k.String()
-	l.trays[k].keep(badness, a)
-}
+func (l *ledger) keep(k kind, a Accusation) { l.trays[k].keep(a) }
 
 func (l *ledger) total(k kind) int { return int(l.trays[k].n.Load()) }
 

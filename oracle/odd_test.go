@@ -73,6 +73,19 @@ func TestOddButAllowed(t *testing.T) {
 			d.read(3, 7, 8, 1, 1)
 			d.read(4, 7, 8, 0, 0, absent)
 		}, 1},
+		{"a log that ends early may lack the deletion", true, func(d *drill) {
+			d.commit(1, 1, 1)
+			d.seal(2)
+			d.read(4, 7, 8, 0, 0, absent)
+			d.read(5, 7, 8, 0, 0, absent, past)
+		}, 0},
+		{"a deletion at the time of the seal", true, func(d *drill) {
+			d.commit(1, 1, 1)
+			d.read(4, 5, 6, 0, 0, absent)
+			d.seal(6)
+			d.j.Commit(targets.Commit{Key: key9, Version: 2, Deleted: true, At: ms(6)})
+			d.seal(7)
+		}, 0},
 		{"the log is told twice", true, func(d *drill) {
 			d.commit(1, 1, 2)
 			d.commit(1, 1, 2)

@@ -28,9 +28,9 @@ func (j *Judge) pronounce(d *verdict) {
 	switch d.finding {
 	case sound, alien, ordered, contradicting:
 	case blank:
-		f := j.family(d.Op.Key.Family)
-		if f.blanks.count(d.Op.Sent, 0) {
-			f.blanks.keep(0, about(&d.Judgement, textValue(&d.Op, "carried no value")))
+		f := d.family
+		if f.blanks.count(d.Op.Sent) {
+			f.blanks.keep(about(&d.Judgement, textValue(&d.Op, "carried no value")))
 		}
 	case owned:
 		j.accuseRead(kindLeak, d, textLeak(&d.Op, d.Op.Reply.Owner))
@@ -55,7 +55,7 @@ func (j *Judge) pronounce(d *verdict) {
 	if d.Answer == Stale && d.Op.Door != targets.SourceDoor {
 		j.accuseStale(kindStale, &d.Judgement)
 		if d.Violation {
-			j.ledger.violations[j.family(d.Op.Key.Family).Class].Add(1)
+			j.ledger.violations[d.family.Class].Add(1)
 			j.accuseStale(kindViolation, &d.Judgement)
 		}
 	}
@@ -66,15 +66,16 @@ func (j *Judge) pronounce(d *verdict) {
 
 func (j *Judge) accuseRead(k kind, d *verdict, text string) {
 	d.Accused = k.String()
-	if j.ledger.count(k, d.Op.Sent, 0) {
-		j.ledger.keep(k, 0, about(&d.Judgement, text))
+	if j.ledger.count(k, d.Op.Sent) {
+		j.ledger.keep(k, about(&d.Judgement, text))
 	}
 }
 
 func (j *Judge) accuseStale(k kind, d *Judgement) {
-	if j.ledger.count(k, d.Op.Sent, d.Low) {
-		j.ledger.keep(k, d.Low, about(d, d.Text()))
+	if j.ledger.count(k, d.Op.Sent) {
+		j.ledger.keep(k, about(d, d.Text()))
 	}
+	j.ledger.trays[k].weigh(d)
 }
 
 // about is an accusation of the judged read.

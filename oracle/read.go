@@ -51,17 +51,18 @@ type Judgement struct {
 	// a cache could plausibly still hold would have been proven stale, or in violation, had it been answered.
 	CanBeStale, CanViolate bool
 
-	Class    string        // of the family; empty when it has none
-	Version  uint64        // the version that was answered; 0 is the absence before the first
-	Next     uint64        // of a stale read: a later version
-	NextAt   time.Duration // of a stale read: the earliest proof that Next had been committed
-	NextHow  string        // of a stale read: "committed", "acknowledged" or "seen" at NextAt
-	Excusing string        // of an unjudged read: why, in words
+	Class   string        // of the family; empty when it has none
+	Version uint64        // the version that was answered; 0 is the absence before the first
+	Next    uint64        // of a stale read: a later version
+	NextAt  time.Duration // of a stale read: the earliest proof that Next had been committed
+	NextHow string        // of a stale read: "committed", "acknowledged" or "seen" at NextAt
+	Why     string        // of an unjudged read: why it is, in words
 }
 
 // verdict is a judgement that was reached and must still be told, without a lock.
 type verdict struct {
 	Judgement
+	family  *family
 	finding finding
 	known   string // of a conflicting answer: the value that the version is known to have
 }
@@ -155,18 +156,18 @@ func (j *Judge) judgeLogged(s *shard, k *keyState, op *targets.Operation) verdic
 
 // setAside answers a read that has no known place in the key's history.
 func (k *keyState) setAside(s *shard, op *targets.Operation, f finding, known string) verdict {
-	d := verdict{Judgement: Judgement{Op: *op, Class: k.family.class(), Version: op.Reply.Version}, finding: f, known: known}
+	d := verdict{Judgement: Judgement{Op: *op, Class: k.family.class(), Version: op.Reply.Version}, family: k.family, finding: f, known: known}
 	switch f {
 	case alien:
-		d.Excusing = "another run wrote this value"
+		d.Why = "another run wrote this value"
 	case blank:
-		d.Excusing = "the target told neither version nor token"
+		d.Why = "the target told neither version nor token"
 	case contradicting:
-		d.Excusing = "the source contradicted its own history"
+		d.Why = "the source contradicted its own history"
 	case ordered:
-		d.Excusing = "the value's place in the key's history is not known"
+		d.Why = "the value's place in the key's history is not known"
 	}
-	if d.Excusing != "" {
+	if d.Why != "" {
 		s.counts.unjudged++
 	}
 	return d
@@ -178,13 +179,13 @@ func (j *Judge) judge(s *shard, k *keyState, op *targets.Operation, v, base uint
 	if op.Reply.Absent {
 		v = k.history.absentAt(op.Returned)
 	}
-	d := verdict{Judgement: Judgement{Op: *op, Class: k.family.class()}, finding: f}
-	if k.unjudged() {
-		if op.Door == targets.SourceDoor && k.crowded && !k.foreign && !k.rewritten {
+	d := verdict{Judgement: Judgement{Op: *op, Class: k.family.class()}, family: k.family, finding: f}
+	if !k.trusted() || k.crowded {
+		if op.Door == targets.SourceDoor && k.crowded && k.trusted() {
 			j.audit(k, v, op) // survival needs no answer to every read
 		}
 		s.counts.unjudged++
-		d.Version, d.Excusing = op.Reply.Version, k.excuse()
+		d.Version, d.Why = op.Reply.Version, k.why()
 		return d
 	}
 	d.Version = v
@@ -214,10 +215,12 @@ func (j *Judge) judge(s *shard, k *keyState, op *targets.Operation, v, base uint
 	return d
 }
 
-func (k *keyState) excuse() string {
+func (k *keyState) why() string {
 	switch {
 	case k.foreign:
 		return "another run wrote to this key"
+	case k.tainted:
+		return "the target's answers contradict each other"
 	case k.rewritten:
 		return "the source contradicted its own history"
 	}

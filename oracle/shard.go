@@ -87,13 +87,16 @@ type keyState struct {
 
 	unplaced int  // writes in open that have ended
 	pruned   bool // some were forgotten: in gaps of the history they can have superseded anything
-	// foreign: another run wrote here. crowded: too many unresolved writes. rewritten: the source
-	// contradicted its own history. Each makes the key's reads unjudged from then on.
-	foreign, crowded, rewritten bool
-	audited                     time.Duration // when the last read past the caches began; [before] at first
+	// foreign: another run wrote here. rewritten: the source contradicted its own history. tainted: what is known
+	// of a version came from a read that another answer contradicts. crowded: too many unresolved writes.
+	// Each makes the key's reads unjudged from then on.
+	foreign, rewritten, tainted, crowded bool
+
+	audited time.Duration // when the last read past the caches began; [before] at first
 }
 
-func (k *keyState) unjudged() bool { return k.foreign || k.crowded || k.rewritten }
+// trusted says whether what is known of the key's versions can be believed.
+func (k *keyState) trusted() bool { return !k.foreign && !k.rewritten && !k.tainted }
 
 // shardOf gives the key's shard and hash.
 func (j *Judge) shardOf(key targets.Key) (*shard, uint64) {

@@ -26,10 +26,10 @@ func (d Judgement) Text() string {
 	case Indeterminate:
 		return what + ", which may have been superseded before the read began"
 	}
-	if d.Excusing == "" {
+	if d.Why == "" {
 		return what
 	}
-	return what + "; not judged: " + d.Excusing
+	return what + "; not judged: " + d.Why
 }
 
 func whence(op *targets.Operation) string {

@@ -1,6 +1,8 @@
 package oracle
 
 import (
+	"strings"
+
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -100,6 +102,9 @@ func (j *Judge) place(s *shard, k *keyState, op *targets.Operation) (v uint64, f
 	case f != sound:
 		return 0, f, ""
 	case ok && h.versions[at].token != "":
+		if h.versions[at].ackedAt == never && op.Door != targets.SourceDoor { // of two reads, nobody knows which one is right
+			k.tainted = true
+		}
 		return r.Version, conflicting, h.versions[at].token
 	}
 	return j.placeToken(k, t, op)
@@ -110,7 +115,10 @@ func (j *Judge) placeToken(k *keyState, t targets.Token, op *targets.Operation) 
 	h, r := &k.history, &op.Reply
 	sent, v := before, r.Version
 	i, open := k.openByToken(r.Token)
-	earlier, known := h.byToken(r.Token, never)
+	earlier, known := 0, false
+	if !open || k.open[i].version != 0 { // else nobody has seen it
+		earlier, known = h.byToken(r.Token, never)
+	}
 	switch {
 	case v == 0 && known:
 		v = h.versions[earlier].n
@@ -141,7 +149,7 @@ func (j *Judge) placeToken(k *keyState, t targets.Token, op *targets.Operation) 
 		return 0, ordered, ""
 	}
 	at, _ := h.put(v)
-	h.versions[at].token = r.Token
+	h.versions[at].token = strings.Clone(r.Token) // not the whole answer
 	h.notBefore(at, sent)
 	if open && h.versions[at].ackedAt == never {
 		w := &k.open[i]

@@ -195,10 +195,11 @@ func (j *Judge) placeAcknowledged(k *keyState, w write, op *targets.Operation) {
 		}
 		return
 	default: // a read had answered this version with another value
-		if j.ledger.count(kindCorruption, op.Returned, 0) {
-			j.ledger.keep(kindCorruption, 0, k.accusation(op.Returned, *op, textMisread(k.key, v, op)))
+		if j.ledger.count(kindCorruption, op.Returned) {
+			j.ledger.keep(kindCorruption, k.accusation(op.Returned, *op, textMisread(k.key, v, op)))
 		}
-		v.token = w.token
+		k.tainted = true
+		return
 	}
 	v.ackedAt = min(v.ackedAt, op.Returned)
 	h.notBefore(at, w.sent)
@@ -213,7 +214,7 @@ func (j *Judge) placeAcknowledged(k *keyState, w write, op *targets.Operation) {
 // ends the walk; if it was the write's Sent, it bears on at alone.
 func (j *Judge) checkOrder(k *keyState, at int) {
 	versions := k.history.versions
-	if k.foreign {
+	if !k.trusted() {
 		return
 	}
 	for i := at; i >= 0 && versions[i].low > versions[at].high; i-- {
@@ -222,8 +223,8 @@ func (j *Judge) checkOrder(k *keyState, at int) {
 			continue
 		}
 		v.disordered = true
-		if j.ledger.count(kindCorruption, v.sent, 0) {
-			j.ledger.keep(kindCorruption, 0, k.accusation(v.sent, targets.Operation{}, textDisorder(k.key, v)))
+		if j.ledger.count(kindCorruption, v.sent) {
+			j.ledger.keep(kindCorruption, k.accusation(v.sent, targets.Operation{}, textDisorder(k.key, v)))
 		}
 	}
 }

@@ -35,7 +35,8 @@ type FaultRun struct {
 //
 // A proven safety violation stands whatever happened. Everything else is not judged, and so unknown,
 // when the drill was interrupted, the generator saturated, the machine starved, a steady objective
-// missed, or (outside steady) a fault left no evidence.
+// missed, or (outside steady) a fault left no evidence. On a machine that was merely disturbed a miss of
+// an objective about time is unknown, since the machine may have caused it; a pass is one all the more.
 func Evaluate(r *Recorder, d Drill) Scenario {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -46,12 +47,15 @@ func Evaluate(r *Recorder, d Drill) Scenario {
 		rows = append(rows, judge(a, &d, g.Group, g.Objective))
 	}
 	void := voidReason(&d)
-	unsteady := unsteadyReason(rows)
+	unsteady := unsteadyReason(rows) // also when the machine may have caused it: it was not steady
 	unproven := unprovenReason(d.Faults)
 	for i := range rows {
 		row := &rows[i]
 		if row.Safety {
 			continue
+		}
+		if d.Disturbed != "" && row.Outcome == Fail && r.objectives[i].Objective.metric().timed() {
+			row.withhold("the machine was disturbed, " + d.Disturbed + notJudged)
 		}
 		switch {
 		case void != "":

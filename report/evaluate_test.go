@@ -237,3 +237,43 @@ func TestAMissedSteadySafetyObjectiveFailsTheDrill(t *testing.T) {
 	require.Equal(t, Fail, s.Outcome)
 	require.Equal(t, Pass, rowOf(t, s, "p99 < 500ms").Outcome, "safety is no question of steadiness")
 }
+
+// A slow machine makes everything slower: it can't excuse what is not about time, nor spoil a pass.
+func TestADisturbedMachineProvesNoMissAboutTime(t *testing.T) {
+	const late = "operations were sent up to 24ms late"
+	outcome := func(s Scenario, expr string) Outcome {
+		for _, r := range s.SLOs {
+			if r.Expr == expr {
+				return r.Outcome
+			}
+		}
+		t.Fatalf("no row %q", expr)
+		return Unknown
+	}
+	m := healthy()
+	m.drill.Disturbed = late
+	require.Equal(t, Pass, m.run(t, usual...).Outcome)
+
+	m.op = func(p Phase, i int, op *targets.Operation) {
+		if p == Fault && i%10 == 0 {
+			op.Returned = op.Due + 800*ms
+		}
+	}
+	s := m.run(t, usual...)
+	require.Equal(t, Unknown, s.Outcome)
+	require.Equal(t, Unknown, outcome(s, "p99 < 500ms"))
+	require.Contains(t, s.Why, late)
+	m.drill.Disturbed = ""
+	require.Equal(t, Fail, outcome(m.run(t, usual...), "p99 < 500ms"))
+
+	m = healthy()
+	m.drill.Disturbed = late
+	m.load = func(p Phase, i int, l *targets.Load) {
+		if p == Fault {
+			l.Width = 9
+		}
+	}
+	s = m.run(t, usual...)
+	require.Equal(t, Fail, s.Outcome)
+	require.Equal(t, Fail, outcome(s, "stampede.max <= 2"))
+}

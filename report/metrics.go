@@ -63,6 +63,15 @@ type metric struct {
 	quantile float64 // of percentiles, 0..1
 }
 
+// timed says that a slow machine makes the metric worse, whatever the target does.
+func (m metric) timed() bool {
+	switch m.Name {
+	case "max", "errors", "goodput", "miss_penalty", "recovery_time":
+		return true
+	}
+	return m.quantile > 0 && !isStaleness(m.Name) && !isLag(m.Name)
+}
+
 var (
 	perOperation = []string{"endpoint", "family", "class", "tenant", "region", "kind"}
 	perAnswer    = []string{"endpoint", "family", "class", "tenant", "region", "tier", "kind"}

@@ -22,10 +22,22 @@ func (d *drill) conclude(sent load.Sent, end time.Duration) Result {
 			},
 			Saturated: sent.Saturated, Why: sent.Why,
 		},
+		Disturbed:    disturbed(sent),
 		Faults:       d.runs,
 		LoadsCounted: true,
 	})
 	return Result{Scenario: s, Intervals: d.recorder.Intervals(d.sc.Name, d.started)}
+}
+
+// disturbance is the generator's own lateness from which on the machine may have slowed the target down
+// as well: nothing that shares it runs more on time than the pacer, which waits in the kernel.
+const disturbance = 10 * time.Millisecond
+
+func disturbed(sent load.Sent) string {
+	if sent.Lateness.P99 <= disturbance {
+		return ""
+	}
+	return fmt.Sprintf("operations were sent up to %v late (p99) while workers were free", sent.Lateness.P99.Round(time.Millisecond))
 }
 
 func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }

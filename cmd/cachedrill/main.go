@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -34,6 +35,9 @@ func main() {
 	child.Main(roles())
 	// That a Redis can't be dialled is what drills are about; the client would log every attempt.
 	goredis.SetLogger(silent{})
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // generator and target share this process: memory is cheaper here than pauses
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
