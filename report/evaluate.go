@@ -18,6 +18,7 @@ type Drill struct {
 	Faults            []FaultRun // every fault planned, injected or not
 	LoadsCounted      bool       // the target counts loads at its source
 	Starved           string     // why the machine was too busy to tell; empty when it was not
+	Disturbed         string     // why the machine may have made things slower than they are; empty when it did not
 	Interrupted       string     // why the drill stopped early; empty when it did not
 }
 

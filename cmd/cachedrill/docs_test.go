@@ -1,0 +1,119 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/reference/policy"
+	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/scenarios"
+)
+
+// The catalogues in docs come from the code. UPDATE_DOCS=1 go test ./cmd/cachedrill writes them.
+func TestGeneratedDocs(t *testing.T) {
+	for file, content := range map[string]string{
+		"../../docs/faults.md":   faultsPage(),
+		"../../docs/metrics.md":  metricsPage(),
+		"../../docs/policies.md": policiesPage(),
+	} {
+		if os.Getenv("UPDATE_DOCS") != "" {
+			require.NoError(t, os.WriteFile(file, []byte(content), 0o644))
+		}
+		have, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.Equal(t, content, string(have), "%s is not what the code says: UPDATE_DOCS=1 go test ./cmd/cachedrill", file)
+	}
+}
+
+// Every suite that the documentation shows is a valid one.
+func TestDocumentedSuitesAreValid(t *testing.T) {
+	found := 0
+	for _, file := range []string{"../../README.md", "../../docs/scenarios.md", "../../docs/ci.md", "../../docs/game-days.md"} {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for i, block := range strings.Split(string(text), "```yaml\n")[1:] {
+			block, _, ok := strings.Cut(block, "```")
+			require.True(t, ok, file)
+			if !strings.HasPrefix(block, "version:") {
+				continue
+			}
+			found++
+			_, err := scenarios.Parse(fmt.Sprintf("%s, suite %d", file, i+1), []byte(block))
+			require.NoError(t, err)
+		}
+	}
+	require.Positive(t, found)
+}
+
+const generated = "<!-- Generated from the code: UPDATE_DOCS=1 go test ./cmd/cachedrill -->\n\n"
+
+func faultsPage() string {
+	var b strings.Builder
+	b.WriteString("# Fault catalogue\n\n" + generated)
+	b.WriteString("`cachedrill faults NAME` shows the same. Every fault is proven through another channel than its own word, and\n" +
+		"healed on every way out: at its end, on an error, on Ctrl-C. A fault without evidence makes its drill *unknown*.\n")
+	for _, e := range faults.Catalogue() {
+		fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n```yaml\n%s\n```\n\n", e.Name, upper(e.Summary), e.Example)
+		b.WriteString("| parameter | type | default | |\n| --- | --- | --- | --- |\n")
+		for _, p := range append(e.Params, faults.Timing()...) {
+			def := p.Default
+			if p.Required {
+				def = "required"
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", p.Name, p.Type, def, p.Doc)
+		}
+		fmt.Fprintf(&b, "\n*Evidence:* %s.\n\n*Heal:* %s.\n", e.Evidence, e.Undo)
+	}
+	return b.String()
+}
+
+func metricsPage() string {
+	var b strings.Builder
+	b.WriteString("# Metrics of objectives\n\n" + generated)
+	b.WriteString("An objective is `metric{label=value, ...} < limit`, with `<`, `<=`, `>`, `>=` or `==`.\n\n" +
+		"| metric | unit | labels | groups | what it is |\n| --- | --- | --- | --- | --- |\n")
+	for _, m := range report.Metrics() {
+		if m.Unavailable != "" {
+			continue
+		}
+		groups := make([]string, len(m.Groups))
+		for i, g := range m.Groups {
+			groups[i] = string(g)
+		}
+		doc := m.Doc
+		if m.Safety {
+			doc += " **(safety: a proven miss fails the drill, whatever else happened)**"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", m.Name, m.Unit, strings.Join(m.Labels, ", "), strings.Join(groups, ", "), doc)
+	}
+	b.WriteString("\nNot measurable yet, and refused with the reason:\n\n")
+	for _, m := range report.Metrics() {
+		if m.Unavailable != "" {
+			fmt.Fprintf(&b, "- `%s`: %s\n", m.Name, m.Unavailable)
+		}
+	}
+	return b.String()
+}
+
+func policiesPage() string {
+	var b strings.Builder
+	b.WriteString("# Policies and controls of the reference cache\n\n" + generated)
+	b.WriteString("A policy is a preset, `recommended` (every control) or `naive` (plain TTL cache-aside in Redis with messages to the\n" +
+		"other region), without some controls: `mine: {preset: recommended, without: [jitter, lease]}`.\n\n" +
+		"| control | protects | what backs it up | what shows without both |\n| --- | --- | --- | --- |\n")
+	for _, c := range policy.Table {
+		backup := c.Backup
+		if backup == "" {
+			backup = "nothing"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", c.Name, c.Protects, backup, c.Shows)
+	}
+	return b.String()
+}
+
+func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
