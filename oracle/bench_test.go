@@ -84,7 +84,7 @@ func BenchmarkReads(b *testing.B) {
 		writes    float64
 		historian bool
 	}{
-		{"blackbox", 0, false}, {"historian", 0, true}, {"blackbox-2%-writes", 0.02, false}, {"historian-2%-writes", 0.02, true},
+		{"blackbox", 0, false}, {"historian", 0, true}, {"blackbox-after-writes", 0.02, false}, {"historian-after-writes", 0.02, true},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			const n = 200_000

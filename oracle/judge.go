@@ -159,7 +159,7 @@ func (j *Judge) End(op targets.Operation) {
 }
 
 // Commit tells of one entry of the source's history, or, with version 0, that every commit before At
-// has been told. An entry that is told twice counts once.
+// has been told. An entry that is told twice counts once. It is for judges with [Config.Historian] only.
 func (j *Judge) Commit(c targets.Commit) {
 	if c.Version == 0 {
 		j.seal(c.At)

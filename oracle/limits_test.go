@@ -108,3 +108,28 @@ func TestWords(t *testing.T) {
 		price9 + " read v1 at 0.006s from l2 at eu-1; not judged: another run wrote to this key",
 	}, got)
 }
+
+// When too many reads wait, those that would have to wait are unjudged, and what they prove still counts.
+func TestTooManyReadsWait(t *testing.T) {
+	for _, log := range []bool{false, true} {
+		d := newDrill(t, Config{Historian: log})
+		d.j.Begin(op(targets.Write, 1, 1, 0))
+		d.j.waiting.Store(maxWaiting)
+		d.read(2, 3, 4, 1, 1)
+		require.Len(t, d.judged, 1)
+		require.Equal(t, Unjudged, d.judged[0].Answer)
+		d.j.waiting.Store(0)
+		if log {
+			d.commit(1, 1, 2)
+		}
+		d.read(3, 5, 6, 1, 1)
+		if log {
+			d.seal(7)
+		}
+		f := d.j.Finish()
+		require.Len(t, d.judged, 2)
+		require.Equal(t, Fresh, d.judged[1].Answer)
+		require.Equal(t, 1, f.Unjudged)
+		require.Empty(t, f.Accusations)
+	}
+}
