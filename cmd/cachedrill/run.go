@@ -23,6 +23,7 @@ type runFlags struct {
 	file, policy, redis, out string
 	seed                     uint64
 	seeded                   bool
+	retry                    int
 	sham, dry, quiet, json   bool
 }
 
@@ -50,6 +51,7 @@ repeats the run.`,
 	c.Flags().StringVar(&f.redis, "redis", "auto", "where Redis comes from: embedded, process (redis-server on PATH), or auto")
 	c.Flags().StringVar(&f.out, "out", "", "write report.json, junit.xml, summary.md and latency.hlog into this directory")
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "of the operations (default random)")
+	c.Flags().IntVar(&f.retry, "retry-unknown", 0, "repeat a drill that ended unknown up to this often; the report says how often it was tried")
 	c.Flags().BoolVar(&f.sham, "sham", false, "replace each fault by its sham, which breaks nothing: what still fails isn't the fault's doing")
 	c.Flags().BoolVar(&f.dry, "dry-run", false, "print what would be done, and do nothing")
 	c.Flags().BoolVar(&f.quiet, "quiet", false, "no progress, only the verdict")
@@ -84,6 +86,9 @@ func makePlan(f runFlags, names []string) (plan, string, error) {
 	}
 	if p.options.Policy, err = suite.Policy(f.policy); err != nil {
 		return plan{}, "", exit{exitUsage, err}
+	}
+	if f.retry < 0 {
+		return plan{}, "", exit{exitUsage, fmt.Errorf("--retry-unknown %d: how often can't be negative", f.retry)}
 	}
 	if p.options.Backend, p.redis, err = redis.Resolve(f.redis); err != nil {
 		return plan{}, "", exit{exitUsage, err}
@@ -134,6 +139,9 @@ func (p plan) repeat(names []string) string {
 	if p.flags.sham {
 		words = append(words, "--sham")
 	}
+	if p.flags.retry > 0 {
+		words = append(words, fmt.Sprintf("--retry-unknown %d", p.flags.retry))
+	}
 	return strings.Join(append(words, fmt.Sprintf("--seed %d", p.options.Seed)), " ")
 }
 
@@ -159,11 +167,8 @@ func runDrills(c *cobra.Command, f runFlags, names []string) error {
 	}
 	var latency []report.Intervals
 	for i, sc := range p.scenarios {
-		screen := newScreen(stderr, f.quiet, fmt.Sprintf("[%d/%d] %s", i+1, len(p.scenarios), sc.Name))
-		opt := p.options
-		opt.Progress = screen.show
-		res, err := scenarios.Run(c.Context(), sc, opt)
-		screen.clear()
+		title := fmt.Sprintf("[%d/%d] %s", i+1, len(p.scenarios), sc.Name)
+		res, err := p.drill(c.Context(), sc, func() *screen { return newScreen(stderr, f.quiet, title) })
 		if c.Context().Err() != nil {
 			return interrupted(err)
 		}
@@ -181,6 +186,24 @@ func runDrills(c *cobra.Command, f runFlags, names []string) error {
 		return exit{code: code}
 	}
 	return nil
+}
+
+// drill runs one scenario, again while it ends unknown and may be repeated.
+func (p plan) drill(ctx context.Context, sc scenarios.Scenario, screen func() *screen) (scenarios.Result, error) {
+	for try := 1; ; try++ {
+		s := screen()
+		opt := p.options
+		opt.Progress = s.show
+		res, err := scenarios.Run(ctx, sc, opt)
+		s.clear()
+		if err != nil || res.Scenario.Outcome != report.Unknown || try > p.flags.retry {
+			if try > 1 {
+				res.Scenario.Attempts = try
+			}
+			return res, err
+		}
+		s.say(fmt.Sprintf("unknown, trying again: %s", res.Scenario.Why))
+	}
 }
 
 // interrupted says what is left after Ctrl-C: nothing, or what could not be healed.

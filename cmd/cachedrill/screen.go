@@ -54,6 +54,13 @@ func (s *screen) show(p scenarios.Progress) {
 	}
 }
 
+// say writes a line that stays.
+func (s *screen) say(line string) {
+	if !s.quiet {
+		fmt.Fprintf(s.w, "%s   %s\n", s.title, line)
+	}
+}
+
 // clear takes the lines off a terminal.
 func (s *screen) clear() {
 	if s.lines > 0 {
