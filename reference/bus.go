@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -30,11 +31,15 @@ func parseBusMessage(s string) (family string, version uint64, k string, ok bool
 	return parts[0], version, parts[2], true
 }
 
+// listenTimeout bounds the subscription to the bus.
+const listenTimeout = 2 * time.Second
+
 // listen drops the worker's copies as the bus tells of newer versions. Messages are lost while the
 // connection is: what a bounded family needs then is the age clamp.
 func (c *Cache) listen(ctx context.Context) error {
 	sub := c.cfg.Redis.Subscribe(c.life, busChannel)
-	if _, err := sub.Receive(ctx); err != nil {
+	// A cancelled context does not wake a read without a deadline.
+	if _, err := sub.ReceiveTimeout(ctx, listenTimeout); err != nil {
 		sub.Close()
 		return fmt.Errorf("listening to the invalidation bus: %w", err)
 	}

@@ -54,6 +54,7 @@ type Cache struct {
 
 	life    context.Context
 	end     context.CancelFunc
+	closing sync.RWMutex // held for reading while something joins running
 	running sync.WaitGroup
 	refresh chan struct{} // a place each for the background refreshes
 }
@@ -64,6 +65,8 @@ type Answer struct {
 	Version uint64
 	Tier    Tier
 	Absent  bool
+
+	t0 int64 // source clock inside the read that made the value; 0 of a value that is absent
 }
 
 // Tier says where an answer came from.
@@ -76,6 +79,8 @@ const (
 	TierSource Tier = "source" // no tier had it
 	TierBypass Tier = "bypass" // no tier was asked
 )
+
+var errClosed = errors.New("the cache is closed")
 
 // ErrFamily marks a name of a family that the cache has no contract for.
 var ErrFamily = errors.New("unknown family")
@@ -119,9 +124,22 @@ func New(ctx context.Context, cfg Config) (*Cache, error) {
 
 // Close ends the background work and waits for it.
 func (c *Cache) Close() {
+	c.closing.Lock()
 	c.end()
+	c.closing.Unlock()
 	c.running.Wait()
 	c.l1.close()
+}
+
+// begin counts one piece of background work, unless the cache is closed.
+func (c *Cache) begin() bool {
+	c.closing.RLock()
+	defer c.closing.RUnlock()
+	if c.life.Err() != nil {
+		return false
+	}
+	c.running.Add(1)
+	return true
 }
 
 // Get reads a name. For a bounded family the answer is at most Within old; for a strong one it is
@@ -134,8 +152,9 @@ func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
 	if !c.policy.Cached(f.Contract) {
 		return c.GetPast(ctx, n, false)
 	}
+	began := c.clock.now()
 	if held, ok := c.l1.get(k); ok {
-		now := c.clock.now()
+		now := began
 		switch c.policy.Lookup(f.Contract, held.meta, now) {
 		case policy.Serve:
 			return answer(held.entry, TierL1), nil
@@ -149,13 +168,23 @@ func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
 	if !c.policy.Controls.Has(policy.SingleFlight) {
 		return c.fetch(ctx, k, n, f)
 	}
-	return c.joined(ctx, k, func(ctx context.Context) (Answer, error) { return c.fetch(ctx, k, n, f) })
+	for {
+		a, err := c.joined(ctx, k, func(ctx context.Context) (Answer, error) { return c.fetch(ctx, k, n, f) })
+		// A load that was under way when this reader came may have read too long before.
+		if err != nil || a.Absent || !c.policy.TooOld(f.Contract, a.t0, began) {
+			return a, err
+		}
+	}
 }
 
 // joined runs fn once for all callers with the same name that come while it runs. It goes on when
 // its first caller gives up, since others may wait for it, but not beyond missTimeout.
 func (c *Cache) joined(ctx context.Context, name string, fn func(context.Context) (Answer, error)) (Answer, error) {
 	ch := c.flights.DoChan(name, func() (any, error) {
+		if !c.begin() {
+			return Answer{}, errClosed
+		}
+		defer c.running.Done()
 		own, cancel := context.WithTimeout(c.life, missTimeout)
 		defer cancel()
 		return fn(own)
@@ -228,19 +257,20 @@ func (c *Cache) background(k string, n key.Name, f Family) {
 	default:
 		return
 	}
-	if c.life.Err() != nil {
+	if !c.begin() {
 		<-c.refresh
 		return
 	}
-	c.running.Go(func() {
+	go func() {
+		defer c.running.Done()
 		defer func() { <-c.refresh }()
 		// A failed refresh is tried again by a later reader; until then the copy ages towards its bound.
 		_, _ = c.joined(c.life, "refresh "+k, func(ctx context.Context) (Answer, error) { return c.renew(ctx, k, n, f) })
-	})
+	}()
 }
 
 func answer(e entry, t Tier) Answer {
-	return Answer{Value: e.value, Version: e.meta.Version, Tier: t}
+	return Answer{Value: e.value, Version: e.meta.Version, Tier: t, t0: e.meta.T0}
 }
 
 func absent(r source.Record) bool { return r.Version == 0 || r.Deleted }

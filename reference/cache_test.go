@@ -17,7 +17,14 @@ import (
 	"github.com/cachedrill/cachedrill/reference/source"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
+func TestMain(m *testing.M) {
+	redis.SetLogger(silent{}) // that Redis is away is what some tests are about
+	goleak.VerifyTestMain(m)
+}
 
 var (
 	product = Family{
@@ -40,12 +47,15 @@ type gate struct {
 	wait  chan struct{} // nil: loads pass
 	read  chan source.Record
 	loads int
+	aged  time.Duration // the first load pretends to have read this long ago
 }
 
 func (g *gate) Load(ctx context.Context, n key.Name, by source.Caller) (source.Record, error) {
 	r, err := g.Model.Load(ctx, n, by)
 	g.mu.Lock()
 	g.loads++
+	r.T0 -= int64(g.aged)
+	g.aged = 0
 	wait := g.wait
 	g.mu.Unlock()
 	if wait != nil {
@@ -211,6 +221,37 @@ func TestAgeClampHoldsWithoutMessages(t *testing.T) {
 		cache.l1.cache.Set(hotKey, &copied{entry: aged})
 		r.redis.FlushAll()
 		require.Equal(t, c.tier, r.get(0, hot).Tier)
+	}
+}
+
+// A reader that joins a load which read longer ago than the bound must not get its value.
+func TestJoiningALoadThatReadTooLongAgo(t *testing.T) {
+	for _, c := range []struct {
+		policy policy.Policy
+		loads  int
+	}{{policy.Recommended(), 2}, {without(t, "age-clamp"), 1}} {
+		r := newRegion(t, c.policy, 1)
+		r.source.aged = product.Contract.Within + time.Second
+		r.get(0, hot)
+		require.Equal(t, c.loads, r.source.count())
+	}
+}
+
+// What somebody else put under our key, or an older format of ours, must not make the key unreadable.
+func TestForeignEntryIsReplaced(t *testing.T) {
+	for _, garbage := range []string{"x", "somebody else's value, zzzzzzzzzzzzzzzzzzzzz, longer than a header of ours is, really"} {
+		r := newRegion(t, policy.Recommended(), 2)
+		require.NoError(t, r.redis.Set(hotKey, garbage))
+		require.Equal(t, TierSource, r.get(0, hot).Tier)
+		require.Equal(t, TierL2, r.get(1, hot).Tier, "the fill took its place")
+		require.NoError(t, r.redis.Set(hotKey, garbage))
+		w, err := r.caches[0].Put(t.Context(), hot, []byte("v2"), "w")
+		require.NoError(t, err)
+		raw, err := r.redis.Get(hotKey)
+		require.NoError(t, err)
+		floor, err := decode([]byte(raw))
+		require.NoError(t, err, "the floor took its place")
+		require.Equal(t, w.Version, floor.meta.Version)
 	}
 }
 

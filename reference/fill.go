@@ -31,6 +31,7 @@ func (c *Cache) fetch(ctx context.Context, k string, n key.Name, f Family) (Answ
 		token, e, err := c.l2.lease(ctx, k, leaseTTL, renew)
 		switch {
 		case err != nil:
+			c.orphan(k, token)
 			return c.fill(ctx, k, n, f, noStore)
 		case token != "":
 			return c.fill(ctx, k, n, f, token)
@@ -71,6 +72,7 @@ func (c *Cache) renew(ctx context.Context, k string, n key.Name, f Family) (Answ
 	if c.policy.Controls.Has(policy.Lease) {
 		token, _, err = c.l2.lease(ctx, k, leaseTTL, true)
 		if err != nil {
+			c.orphan(k, token)
 			return c.fill(ctx, k, n, f, noStore)
 		}
 		if token == "" {
@@ -100,7 +102,9 @@ func (c *Cache) fill(ctx context.Context, k string, n key.Name, f Family, token 
 	e := c.admit(f, r)
 	if token != noStore {
 		// An answer in hand is given whether or not Redis takes the copy.
-		_ = c.l2.store(ctx, k, e, c.clock.now(), token)
+		if settled, _ := c.l2.store(ctx, k, e, c.clock.now(), token); leased && !settled {
+			c.giveBack(k, token)
+		}
 	}
 	c.l1.put(k, e)
 	return answer(e, TierSource), nil
@@ -111,6 +115,17 @@ func (c *Cache) giveBack(k, token string) {
 	ctx, cancel := context.WithTimeout(c.life, redisTimeout)
 	defer cancel()
 	_ = c.l2.release(ctx, k, token) // else it ends by its TTL
+}
+
+// orphan gives back, without anybody waiting, a lease whose grant may have been lost on the way here.
+func (c *Cache) orphan(k, token string) {
+	if token == "" || !c.begin() {
+		return
+	}
+	go func() {
+		defer c.running.Done()
+		c.giveBack(k, token)
+	}()
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -25,7 +25,7 @@ if ARGV[3] ~= '' then
   redis.call('DEL', KEYS[2])
 end
 local head = redis.call('GETRANGE', KEYS[1], 0, 34)
-if #head == 35 then
+if #head == 35 and string.sub(head, 1, 2) == 'c1' then
   local have, new = string.sub(head, 4, 19), string.sub(ARGV[1], 4, 19)
   if have > new then return 0 end
   if have == new and string.sub(head, 3, 3) ~= 'F' and string.sub(head, 20, 35) > string.sub(ARGV[1], 20, 35) then return 0 end
@@ -46,7 +46,7 @@ return {'W'}`)
 	invalidateScript = redis.NewScript(`
 redis.call('DEL', KEYS[2])
 local head = redis.call('GETRANGE', KEYS[1], 0, 18)
-if #head == 19 and string.sub(head, 4, 19) >= string.sub(ARGV[1], 4, 19) then return 0 end
+if #head == 19 and string.sub(head, 1, 2) == 'c1' and string.sub(head, 4, 19) >= string.sub(ARGV[1], 4, 19) then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1`)
 
@@ -85,7 +85,8 @@ func newToken() string {
 	return hex.EncodeToString(b[:])
 }
 
-// get reads an entry; ok is false when there is none.
+// get reads an entry; ok is false when there is none. What is there and no entry of ours reads as an entry that
+// is good for nothing.
 func (s l2) get(ctx context.Context, k string) (e entry, ok bool, err error) {
 	raw, err := s.client.Get(ctx, k).Bytes()
 	if errors.Is(err, redis.Nil) {
@@ -96,13 +97,14 @@ func (s l2) get(ctx context.Context, k string) (e entry, ok bool, err error) {
 	}
 	e, err = decode(raw)
 	if err != nil {
-		return entry{}, false, nil // somebody else's or damaged: as good as none, and overwritten by the next fill
+		return entry{}, true, nil // somebody else's or damaged: there, but can't be served, so that it is renewed
 	}
 	return e, true, nil
 }
 
 // lease asks for the right to load k. It answers with a token, or an entry that is there by now, or
-// neither: somebody else is loading. renew asks although an entry is there, to replace it.
+// neither: somebody else is loading. renew asks although an entry is there, to replace it. With an error
+// the token may have been granted all the same, and must be released.
 func (s l2) lease(ctx context.Context, k string, ttl time.Duration, renew bool) (token string, e entry, err error) {
 	token = newToken()
 	flag := ""
@@ -111,7 +113,7 @@ func (s l2) lease(ctx context.Context, k string, ttl time.Duration, renew bool) 
 	}
 	res, err := leaseScript.Run(ctx, s.client, []string{k, leaseKey(k)}, token, ttl.Milliseconds(), flag).Slice()
 	if err != nil {
-		return "", entry{}, fmt.Errorf("leasing %s: %w", k, err)
+		return token, entry{}, fmt.Errorf("leasing %s: %w", k, err)
 	}
 	if len(res) == 0 {
 		return "", entry{}, fmt.Errorf("leasing %s: empty answer", k)
@@ -133,20 +135,20 @@ func (s l2) release(ctx context.Context, k, token string) error {
 	return releaseScript.Run(ctx, s.client, []string{leaseKey(k)}, token).Err()
 }
 
-// store puts an entry for the rest of its life, at source time now.
-func (s l2) store(ctx context.Context, k string, e entry, now int64, token string) error {
+// store puts an entry for the rest of its life, at source time now. settled says that the lease has ended with it.
+func (s l2) store(ctx context.Context, k string, e entry, now int64, token string) (settled bool, err error) {
 	ttl := time.Duration(e.meta.DropAt - now).Milliseconds()
 	if ttl <= 0 {
-		return nil
+		return false, nil
 	}
-	var err error
 	if s.policy.Controls.Has(policy.VersionedStore) {
 		err = storeScript.Run(ctx, s.client, []string{k, leaseKey(k)}, encode(e), ttl, token).Err()
+		settled = err == nil
 	} else {
 		err = s.client.Set(ctx, k, encode(e), time.Duration(ttl)*time.Millisecond).Err()
 	}
 	if err != nil {
-		return fmt.Errorf("storing %s in redis: %w", k, err)
+		return false, fmt.Errorf("storing %s in redis: %w", k, err)
 	}
-	return nil
+	return settled, nil
 }

@@ -43,8 +43,8 @@ var ErrTTL = errors.New("ttl exceeds the bound")
 
 // Validate refuses a contract that no cache could keep.
 func (f Family) Validate() error {
-	if f.TTL <= 0 {
-		return errors.New("ttl must be above 0")
+	if f.TTL < time.Millisecond {
+		return errors.New("ttl must be at least 1ms: Redis counts in milliseconds")
 	}
 	if f.Class == Bounded && f.Within <= 0 {
 		return errors.New("a bounded family needs within above 0")
@@ -90,7 +90,7 @@ func (p Policy) Lookup(f Family, m Meta, now int64) Action {
 	if m.Version == 0 || m.Floor || now >= m.DropAt {
 		return Miss
 	}
-	if p.Controls.Has(AgeClamp) && f.Class == Bounded && now-m.T0 >= int64(f.Within) {
+	if p.TooOld(f, m.T0, now) {
 		return Miss
 	}
 	if now < m.FreshUntil {
@@ -100,6 +100,12 @@ func (p Policy) Lookup(f Family, m Meta, now int64) Action {
 		return Refresh
 	}
 	return Miss
+}
+
+// TooOld says whether a value that was read at source time t0 may be older than its family allows, for
+// a reader that began at source time began.
+func (p Policy) TooOld(f Family, t0, began int64) bool {
+	return p.Controls.Has(AgeClamp) && f.Class == Bounded && began-t0 >= int64(f.Within)
 }
 
 // Share of its life for which a copy counts as fresh when stale-while-revalidate is on: what remains

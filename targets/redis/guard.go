@@ -41,6 +41,9 @@ func guard(ctx context.Context, args []string, stdout io.Writer) error {
 
 	cmd := exec.Command(args[0], append(args[1:], "--dir", dir, "--logfile", log.Name())...)
 	cmd.Dir = dir
+	// Redis's Lua compares strings by the collation of the locale that it was started in. Scripts compare
+	// hexadecimal text, which must mean the same on every machine: bytes.
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	cmd.Stdout, cmd.Stderr = log, log // what comes before it has opened its log
 	cmd.SysProcAttr = &syscall.SysProcAttr{}
 	// The kernel sends the parent-death signal when the thread that forked ends, not the process.

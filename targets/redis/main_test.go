@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	roles[ownerRole] = owner
 	child.Main(roles)
 	goredis.SetLogger(quiet{})
-	_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // or every guard built with -race takes a second to end
+	_ = os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // or every guard built with -race takes a second to end
 	goleak.VerifyTestMain(m)
 }
 

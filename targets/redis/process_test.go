@@ -58,6 +58,18 @@ func TestServerHasNoPartInOurProcessGroup(t *testing.T) {
 	require.NotEqual(t, syscall.Getpgrp(), group)
 }
 
+func TestServerComparesTextByBytesInAnyLocale(t *testing.T) {
+	t.Setenv("LC_ALL", "C.UTF-8")
+	// In the place of a server, which overwrites the environment that it shows to others.
+	g, err := child.Start(guardRole, "/bin/sh", "-c", `echo "the locale is <$LC_ALL>"; exit 1`)
+	require.NoError(t, err)
+	defer g.Kill()
+	_, err = g.Line(soon(t))
+	require.NoError(t, err, "the process id and the directory")
+	_, err = g.Line(soon(t))
+	require.ErrorContains(t, err, "the locale is <C>")
+}
+
 func TestServerThatEndsByItselfIsToldUntilAcknowledged(t *testing.T) {
 	needServer(t)
 	for _, acknowledge := range []string{"stop", "kill"} {

@@ -139,8 +139,8 @@ func decodeFamily(e strict.Entry, src Source) Family {
 	case !strong && fam.Contract.TTL > fam.Contract.Within:
 		f["ttl"].Fail("", "the ttl is above the family's bound ("+fam.Contract.Within.String()+")",
 			"a copy must not outlive the staleness it may have: lower ttl or raise within")
-	case fam.Contract.TTL <= 0 && f["class"].Present():
-		e.Key.Fail(e.Name, "the family needs a ttl, above 0", "ttl: 10s")
+	case fam.Contract.TTL < time.Millisecond && f["class"].Present():
+		e.Key.Fail(e.Name, "the family needs a ttl of at least 1ms", "ttl: 10s")
 	}
 	return fam
 }
