@@ -152,9 +152,9 @@ func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
 	if !c.policy.Cached(f.Contract) {
 		return c.GetPast(ctx, n, false)
 	}
-	began := c.clock.now()
+	began := time.Now()
 	if held, ok := c.l1.get(k); ok {
-		now := began
+		now := c.clock.at(began)
 		switch c.policy.Lookup(f.Contract, held.meta, now) {
 		case policy.Serve:
 			return answer(held.entry, TierL1), nil
@@ -171,7 +171,7 @@ func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
 	for {
 		a, err := c.joined(ctx, k, func(ctx context.Context) (Answer, error) { return c.fetch(ctx, k, n, f) })
 		// A load that was under way when this reader came may have read too long before.
-		if err != nil || a.Absent || !c.policy.TooOld(f.Contract, a.t0, began) {
+		if err != nil || a.Absent || !c.policy.TooOld(f.Contract, a.t0, c.clock.at(began)) {
 			return a, err
 		}
 	}

@@ -35,6 +35,11 @@ var (
 		Schema:   key.Schema{Family: "price", Version: 1},
 		Contract: policy.Family{Class: policy.Strong, TTL: time.Minute},
 	}
+	quick = Family{
+		Schema:   key.Schema{Family: "quick", Version: 1},
+		Contract: policy.Family{Class: policy.Bounded, Within: 100 * time.Millisecond, TTL: 100 * time.Millisecond},
+	}
+	brief   = key.Name{Family: "quick", ID: "1"}
 	hot     = key.Name{Family: "product", ID: "17"}
 	hotKey  = "product:17:v1"
 	ninePro = key.Name{Family: "price", ID: "9"}
@@ -47,15 +52,12 @@ type gate struct {
 	wait  chan struct{} // nil: loads pass
 	read  chan source.Record
 	loads int
-	aged  time.Duration // the first load pretends to have read this long ago
 }
 
 func (g *gate) Load(ctx context.Context, n key.Name, by source.Caller) (source.Record, error) {
 	r, err := g.Model.Load(ctx, n, by)
 	g.mu.Lock()
 	g.loads++
-	r.T0 -= int64(g.aged)
-	g.aged = 0
 	wait := g.wait
 	g.mu.Unlock()
 	if wait != nil {
@@ -97,12 +99,13 @@ func newRegion(t *testing.T, p policy.Policy, workers int) *region {
 	r.client = NewClient(mr.Addr(), p)
 	t.Cleanup(func() { r.client.Close() })
 	for range workers {
-		c, err := New(t.Context(), Config{Region: "eu", Policy: p, Families: []Family{product, price}, Source: r.source, Redis: r.client})
+		c, err := New(t.Context(), Config{Region: "eu", Policy: p, Families: []Family{product, price, quick}, Source: r.source, Redis: r.client})
 		require.NoError(t, err)
 		t.Cleanup(c.Close)
 		r.caches = append(r.caches, c)
 	}
 	m.Seed(hot, []byte("v1"), "s")
+	m.Seed(brief, []byte("v1"), "s")
 	m.Seed(ninePro, []byte("v1"), "s")
 	return r
 }
@@ -224,17 +227,31 @@ func TestAgeClampHoldsWithoutMessages(t *testing.T) {
 	}
 }
 
-// A reader that joins a load which read longer ago than the bound must not get its value.
+// joinLateLoad has a reader come to a load that read longer ago than the bound, and counts the loads.
+func joinLateLoad(t *testing.T, p policy.Policy) int {
+	r := newRegion(t, p, 1)
+	open := r.source.shut()
+	var wg sync.WaitGroup
+	read := func() { r.get(0, brief) }
+	wg.Go(read)
+	first := <-r.source.read
+	require.Eventually(t, func() bool {
+		return r.caches[0].clock.now()-first.T0 > int64(quick.Contract.Within)
+	}, 5*time.Second, time.Millisecond)
+	wg.Go(read)
+	open()
+	wg.Wait()
+	return r.source.count()
+}
+
+// A reader that joins a load must not get a value that was read too long before it came.
 func TestJoiningALoadThatReadTooLongAgo(t *testing.T) {
-	for _, c := range []struct {
-		policy policy.Policy
-		loads  int
-	}{{policy.Recommended(), 2}, {without(t, "age-clamp"), 1}} {
-		r := newRegion(t, c.policy, 1)
-		r.source.aged = product.Contract.Within + time.Second
-		r.get(0, hot)
-		require.Equal(t, c.loads, r.source.count())
+	require.Equal(t, 2, joinLateLoad(t, policy.Recommended()))
+	joined := false
+	for range 20 { // whether the second reader joins in time is a race
+		joined = joined || joinLateLoad(t, without(t, "age-clamp")) == 1
 	}
+	require.True(t, joined, "without its control the old value is served")
 }
 
 // What somebody else put under our key, or an older format of ours, must not make the key unreadable.

@@ -28,10 +28,14 @@ func (c *upperClock) heard(said int64, asked time.Time) {
 }
 
 // now is the bound at this moment.
-func (c *upperClock) now() int64 {
+func (c *upperClock) now() int64 { return c.at(time.Now()) }
+
+// at is the bound at a local instant, by what is known now. Later knowledge may lower it: instants that
+// are compared must be bounded by the same knowledge, or by ever newer one.
+func (c *upperClock) at(instant time.Time) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return bound(c.said, c.asked, time.Now())
+	return bound(c.said, c.asked, instant)
 }
 
 func bound(said int64, asked, now time.Time) int64 {
