@@ -26,6 +26,8 @@ type arming struct {
 	// armed are the keys that were armed and would have outlived the moment by so much that their end
 	// proves something; ending are the others.
 	armed, ending map[string]bool
+	// late are keys that a pass found and had no time left to look at.
+	late map[string]bool
 
 	gone, rewritten, survived int64
 }
@@ -73,13 +75,17 @@ func (a *arming) readClock(ctx context.Context) error {
 // arm lets the found keys expire at the moment, except those that expire before it anyway.
 func (a *arming) arm(ctx context.Context, moment time.Time) error {
 	at := moment.Add(a.ahead).UnixMilli()
-	for keys := range slices.Chunk(a.found, batch) {
+	for first := 0; first < len(a.found); first += batch {
+		keys := a.found[first:min(first+batch, len(a.found))]
 		ttls, err := a.ttls(ctx, keys)
 		if err != nil {
 			return err
 		}
 		now := time.Now()
 		if moment.Sub(now) < expireLast {
+			for _, k := range a.found[first:] {
+				a.late[k] = true
+			}
 			return nil
 		}
 		var lasting, ending []string
@@ -137,6 +143,23 @@ func (a *arming) set(ctx context.Context, keys []string, at int64, note map[stri
 		}
 	}
 	return nil
+}
+
+// live is how many keys were found that, as far as a pass could tell, would have lived until the moment.
+func (a *arming) live() int {
+	n := len(a.own)
+	for k := range a.late {
+		if _, looked := a.own[k]; !looked {
+			n++
+		}
+	}
+	return n
+}
+
+// bit says whether the fault is proven here: most of the armed keys that could prove something are
+// gone, and at least half of the live keys expired with the others, rather than a few that were reached.
+func (a *arming) bit() bool {
+	return a.gone > 0 && a.gone > a.survived && 2*(len(a.armed)+len(a.ending)) >= a.live()
 }
 
 func (a *arming) ttls(ctx context.Context, keys []string) ([]*goredis.DurationCmd, error) {

@@ -9,9 +9,10 @@ import (
 
 // Delay makes the relays of some regions hold every invalidation event for a while.
 //
-// Evidence: events were held, and the slowest of them came at least half as late as the delay could make
-// it (which is By, or the time until the heal when that is shorter). Less than that is what a relay does
-// on a bad day, and a delay that no event met did not happen.
+// Evidence: events were held, and the slowest of a relay that held some came at least half as late as the
+// delay could make it (which is By, or the time until the heal when that is shorter). Less than that is
+// what a relay does on a bad day, and a delay that no event met did not happen. It names the relays that
+// held events, and no others: where nothing is written, there is nothing to hold.
 type Delay struct {
 	By      time.Duration // above 0; how long each event is held
 	For     time.Duration // above 0; how long the fault lasts; what is held then is delivered at once
@@ -59,11 +60,13 @@ func (f Delay) Inject(ctx context.Context, site Site) (Injected, error) {
 func (f Delay) heal(ctx context.Context, site Site, regions []string, before map[string]Delivery, began time.Time) (string, error) {
 	lasted := time.Since(began)
 	var held, events int64
-	var worst time.Duration
+	var worst time.Duration // of the relays that held events
+	var holders []string
+	lag := make(map[string]time.Duration, len(regions))
 	let := make(map[string]int64, len(regions)) // how many events a relay must have delivered to hold none that was delayed
 	for _, r := range regions {
 		// Delay may start the relay's largest lag anew: what was seen under the fault is read first.
-		worst = max(worst, site.Relays[r].Delivered().MaxLag)
+		lag[r] = site.Relays[r].Delivered().MaxLag
 		if !f.sham {
 			site.Relays[r].Delay(0)
 		}
@@ -75,17 +78,20 @@ func (f Delay) heal(ctx context.Context, site Site, regions []string, before map
 		if err != nil {
 			return "", fmt.Errorf("%s: relay@%s still holds %s events: %w", f, r, grouped(d.Held), err)
 		}
-		held += d.Delayed - before[r].Delayed
 		events += d.Events - before[r].Events
-		worst = max(worst, d.MaxLag)
+		if n := d.Delayed - before[r].Delayed; n > 0 {
+			held += n
+			holders = append(holders, r)
+			worst = max(worst, lag[r], d.MaxLag)
+		}
 	}
-	names := strings.Join(regions, ", ")
+	names := strings.Join(holders, ", ")
 	switch {
 	case f.sham && held != 0:
 		return "", fmt.Errorf("%s: the relays of %s held %s events, though nobody told them to", f, names, grouped(held))
 	case f.sham:
-		return fmt.Sprintf("%s: %s events through the relays of %s, none held", shamOf(f), grouped(events), names), nil
-	case held <= 0, worst < min(f.By, lasted)/2:
+		return fmt.Sprintf("%s: %s events through the relays of %s, none held", shamOf(f), grouped(events), strings.Join(regions, ", ")), nil
+	case held == 0, worst < min(f.By, lasted)/2:
 		return "", nil
 	}
 	return fmt.Sprintf("%s events held by the relays of %s, the slowest delivered %s after its commit; all delivered by the heal",

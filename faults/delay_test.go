@@ -74,10 +74,10 @@ func TestDelay(t *testing.T) {
 	}{
 		"held and delivered before the heal": {
 			Delay{By: 2 * time.Second, For: 3 * time.Second}, []time.Duration{100 * time.Millisecond}, false,
-			"1 events held by the relays of eu, us, the slowest delivered 2s after its commit; all delivered by the heal"},
+			"1 events held by the relays of eu, the slowest delivered 2s after its commit; all delivered by the heal"},
 		"held until the heal": {
 			Delay{By: 10 * time.Second, For: 3 * time.Second}, []time.Duration{time.Second, 2 * time.Second}, false,
-			"2 events held by the relays of eu, us, the slowest delivered 2s after its commit; all delivered by the heal"},
+			"2 events held by the relays of eu, the slowest delivered 2s after its commit; all delivered by the heal"},
 		"only the named region": {
 			Delay{By: 2 * time.Second, For: 3 * time.Second, Regions: []string{"eu"}}, []time.Duration{0}, false,
 			"1 events held by the relays of eu, the slowest delivered 2s after its commit; all delivered by the heal"},
@@ -135,6 +135,35 @@ func TestDelayIsNotProvenByAnotherCause(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, evidence)
 	})
+}
+
+// A relay that held nothing is not named, and how late it was proves nothing.
+func TestDelayNamesTheRelaysThatHeldEvents(t *testing.T) {
+	for name, c := range map[string]struct {
+		euAt     time.Duration // when eu has an event
+		evidence string
+	}{
+		"held long":   {0, "1 events held by the relays of eu, the slowest delivered 2s after its commit; all delivered by the heal"},
+		"hardly held": {1900 * time.Millisecond, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				eu, us := &fakeRelay{}, &fakeRelay{}
+				in, err := Delay{By: 2 * time.Second, For: 2 * time.Second}.Inject(t.Context(), Site{Relays: map[string]Relay{"eu": eu, "us": us}})
+				require.NoError(t, err)
+				committed := time.Now()
+				time.Sleep(c.euAt)
+				eu.event()
+				time.Sleep(2*time.Second - c.euAt)
+				us.mu.Lock()
+				us.deliver(committed) // late for a reason of its own
+				us.mu.Unlock()
+				evidence, err := in.Heal(t.Context())
+				require.NoError(t, err)
+				require.Equal(t, c.evidence, evidence)
+			})
+		})
+	}
 }
 
 // busyRelay always has another event waiting.

@@ -19,7 +19,9 @@ import (
 //
 // Evidence: of the keys that were armed, and that would have lived on by themselves, how many were gone
 // right after the moment. Keys that were written again meanwhile, also after they had expired, are told
-// from keys that survived by when they expire now; the fault has bitten when more are gone than survived.
+// from keys that survived by when they expire now. The fault has bitten when, in every region that had
+// such keys, some are gone, more are gone than survived, and at least half of the keys that were found
+// alive could be armed in time. A region that had no key to expire is not in the evidence.
 //
 // It needs Redis 7 or Valkey (PEXPIREAT with LT: arming must never lengthen a key's life).
 type Expire struct {
@@ -36,6 +38,7 @@ const (
 	expireVerifyLimit = 5 * time.Second
 	expireLead        = 250 * time.Millisecond // from arming to the moment, plus what scanning took, several times
 	expireSettle      = 400 * time.Millisecond // after the moment, by which a Redis must have expired a key
+	expireSeen        = time.Second            // after the moment, that the fault phase must last to show an effect
 	// expireNotice is how long before the moment Inject returns: longer than a Redis whose TTLs age in
 	// steps may be early, so that no effect is felt before the fault phase.
 	expireNotice = 20 * time.Millisecond
@@ -92,7 +95,7 @@ func (f Expire) Inject(ctx context.Context, site Site) (Injected, error) {
 	for _, r := range regions {
 		m.arms = append(m.arms, &arming{
 			region: r, rdb: site.Nodes[r].Client(), glob: glob, picks: f.picks, sham: f.sham,
-			own: map[string]time.Time{}, armed: map[string]bool{}, ending: map[string]bool{},
+			own: map[string]time.Time{}, armed: map[string]bool{}, ending: map[string]bool{}, late: map[string]bool{},
 		})
 	}
 	if err := m.arm(inject); err != nil {
@@ -189,12 +192,19 @@ func (m *massExpiry) verify(ctx context.Context) error {
 
 func (m *massExpiry) evidence() string {
 	var armed, ending, gone, rewritten, survived int64
+	var regions []string // that had keys
+	bit := true
 	for _, a := range m.arms {
+		if a.live() == 0 {
+			continue
+		}
+		regions = append(regions, a.region)
+		bit = bit && a.bit()
 		armed += int64(len(a.armed))
 		ending += int64(len(a.ending))
 		gone, rewritten, survived = gone+a.gone, rewritten+a.rewritten, survived+a.survived
 	}
-	names := strings.Join(m.regions, ", ")
+	names := strings.Join(regions, ", ")
 	if m.fault.sham {
 		if armed == 0 {
 			return ""
@@ -202,7 +212,7 @@ func (m *massExpiry) evidence() string {
 		return fmt.Sprintf("%s: %s %s found in %s and not touched; %s of them still there%s",
 			shamOf(m.fault), grouped(armed), m.fault.keys(), names, grouped(survived+rewritten), m.at)
 	}
-	if gone == 0 || gone <= survived {
+	if len(regions) == 0 || !bit {
 		return ""
 	}
 	var also []string

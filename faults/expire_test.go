@@ -257,6 +257,88 @@ func TestExpireInSomeRegions(t *testing.T) {
 	require.Equal(t, 10, count(t, asia.client, "*"))
 }
 
+// claims makes a Redis say that it armed keys, and arm none.
+func claims(cmds []goredis.Cmder, send func() error) error {
+	if !arms(cmds) {
+		return send()
+	}
+	for _, c := range cmds {
+		c.(*goredis.Cmd).SetVal(int64(1))
+	}
+	return nil
+}
+
+// refuses makes a Redis arm the first of every ten keys, and not find the others.
+func refuses(cmds []goredis.Cmder, send func() error) error {
+	err := send()
+	if arms(cmds) {
+		for i, c := range cmds {
+			if i%10 > 0 {
+				c.(*goredis.Cmd).SetVal(int64(0))
+			}
+		}
+	}
+	return err
+}
+
+func TestExpireMustBiteInEveryRegion(t *testing.T) {
+	tests := map[string]struct {
+		eu, us         int // product keys
+		usTTL          time.Duration
+		inEU, inUS     onEachPipeline
+		evidencePrefix string
+	}{
+		"both":                          {eu: 10, us: 5, evidencePrefix: "15 of 15 product keys gone from eu, us at "},
+		"one has no such key":           {eu: 10, evidencePrefix: "10 of 10 product keys gone from eu at "},
+		"one arms nothing":              {eu: 100, us: 5, inUS: claims},
+		"one has keys near their end":   {eu: 100, us: 5, usTTL: 2 * expireLead},
+		"one arms a tenth of its keys":  {eu: 100, us: 50, inUS: refuses},
+		"both arm a tenth of their own": {eu: 50, us: 50, inEU: refuses, inUS: refuses},
+	}
+	for name, c := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eu, us := newMini(t), newMini(t)
+			s := site(eu)
+			s.Nodes["us"] = us
+			fill(t, eu.client, "product:", c.eu, time.Minute)
+			fill(t, us.client, "product:", c.us, c.usTTL)
+			fill(t, us.client, "price:", 3, 0)
+			for n, hook := range map[*mini]onEachPipeline{eu: c.inEU, us: c.inUS} {
+				if hook != nil {
+					n.client.AddHook(hook)
+				}
+			}
+			in, err := Expire{Family: "product"}.Inject(within(t), s)
+			require.NoError(t, err)
+			evidence, err := in.Heal(within(t))
+			require.NoError(t, err)
+			if c.evidencePrefix == "" {
+				require.Empty(t, evidence)
+				return
+			}
+			require.Contains(t, evidence, c.evidencePrefix)
+		})
+	}
+}
+
+// A pass that runs out of time says so: what it left counts as alive and not reached.
+func TestExpireCountsKeysThatItHadNoTimeFor(t *testing.T) {
+	n := newMini(t)
+	fill(t, n.client, "product:", 10, time.Minute)
+	a := &arming{
+		rdb: n.client, glob: "product:*", picks: func(string) bool { return true },
+		own: map[string]time.Time{}, armed: map[string]bool{}, ending: map[string]bool{}, late: map[string]bool{},
+	}
+	require.NoError(t, a.scan(within(t)))
+	require.NoError(t, a.arm(within(t), time.Now()))
+	require.Equal(t, 10, a.live())
+	require.Empty(t, a.armed)
+	require.NoError(t, a.arm(within(t), time.Now().Add(10*time.Second)), "another pass reaches them")
+	require.Len(t, a.own, 10)
+	require.Equal(t, 10, a.live(), "each is counted once")
+}
+
 func TestExpireShamTouchesNothing(t *testing.T) {
 	onEachRedis(t, func(t *testing.T, start func(*testing.T) Node) {
 		n := start(t)

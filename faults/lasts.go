@@ -2,12 +2,15 @@ package faults
 
 import "time"
 
-// Lasts is how long a fault will stay injected, by its own parameters: what [Injected.Hold] will be. 0
-// of an instantaneous one.
+// Lasts is how long the fault phase must go on after the fault was asked for, by the fault's own
+// parameters. Of a fault that stays injected that is what [Injected.Hold] will be. An instantaneous one
+// must be seen for at least a second, after the quarter of a second that preparing it takes at least.
 func Lasts(f Fault) time.Duration {
 	switch f := f.(type) {
 	case Restart:
 		return f.Down
+	case Expire:
+		return expireLead + expireSeen
 	case Delay:
 		return f.For
 	case Split:

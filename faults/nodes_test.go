@@ -22,6 +22,7 @@ import (
 
 func TestMain(m *testing.M) {
 	child.Main(Roles)
+	_ = os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // or every proxy built with -race takes a second to end
 	goleak.VerifyTestMain(m)
 }
 

@@ -47,7 +47,8 @@ type Findings struct {
 
 	// Opportunities is how many chances there were to prove each kind of fault. Reads that could have exposed it:
 	// "stale", "violations", "leaks", "corruptions", "dirty_reads", "sessions"; writes that were looked for at the end:
-	// "lost_writes" (acknowledged ones), "rollbacks" (others that were seen).
+	// "lost_writes" (acknowledged ones), "rollbacks" (others that were seen). "false_rejections": writes that failed
+	// with a promise of no effect.
 	Opportunities map[string]int
 
 	// StaleIncidents is the number of maximal intervals in which one key was served proven-stale.

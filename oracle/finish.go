@@ -39,7 +39,7 @@ func (j *Judge) Finish() Findings {
 	f.SessionViolations, f.Unjudged = c.sessions, c.unjudged
 	f.Opportunities = map[string]int{
 		"stale": c.canStale, "violations": c.canViolate, "leaks": c.leaks, "corruptions": c.corruptions,
-		"dirty_reads": c.corruptions, "sessions": c.sessionsChecked,
+		"dirty_reads": c.corruptions, "sessions": c.sessionsChecked, "false_rejections": c.rejected,
 		"lost_writes": c.lostChecked, "rollbacks": c.rollbacksChecked,
 	}
 	j.report(&f)

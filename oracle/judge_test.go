@@ -295,3 +295,14 @@ func TestAccusationsAreCapped(t *testing.T) {
 	}
 	require.Contains(t, stale[20], "read v1 at 0.119s")
 }
+
+// Every write that failed with a promise of no effect is a chance to see the promise broken.
+func TestFalseRejectionOpportunities(t *testing.T) {
+	for _, outcome := range []targets.Outcome{targets.OK, targets.Failed, targets.Unknown} {
+		d := newDrill(t, Config{})
+		o := op(targets.Write, 1, 2, 3)
+		o.Outcome = outcome
+		d.do(o)
+		require.Equal(t, map[targets.Outcome]int{targets.Failed: 1}[outcome], d.j.Finish().Opportunities["false_rejections"])
+	}
+}

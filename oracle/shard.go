@@ -24,6 +24,7 @@ type shard struct {
 // counts are the counters that ordinary operations move; accusations are counted in the ledger.
 type counts struct {
 	writes, acknowledged, unknown       int
+	rejected                            int // writes that the target promised to be without effect
 	unjudged, sessions                  int
 	canStale, canViolate                int
 	leaks, corruptions, sessionsChecked int
@@ -34,6 +35,7 @@ func (c *counts) add(o *counts) {
 	c.writes += o.writes
 	c.acknowledged += o.acknowledged
 	c.unknown += o.unknown
+	c.rejected += o.rejected
 	c.unjudged += o.unjudged
 	c.sessions += o.sessions
 	c.canStale += o.canStale

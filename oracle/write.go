@@ -130,6 +130,7 @@ func (j *Judge) endWrite(s *shard, k *keyState, op *targets.Operation) {
 		k.sessions.saw(op, op.Reply.Version)
 		j.acknowledge(k, i, op)
 	case targets.Failed:
+		s.counts.rejected++
 		k.settle(i)
 		if w.version != 0 {
 			j.falseRejection(k, w.seq, w.version, op.Returned)

@@ -17,9 +17,16 @@ type Drill struct {
 	Generator         GeneratorResult
 	Faults            []FaultRun // every fault planned, injected or not
 	LoadsCounted      bool       // the target counts loads at its source
-	Starved           string     // why the machine was too busy to tell; empty when it was not
-	Disturbed         string     // why the machine may have made things slower than they are; empty when it did not
-	Interrupted       string     // why the drill stopped early; empty when it did not
+	// UnlimitedWorkers says that no operation ever waited for a free worker: then what lies between its due
+	// time and its sending is the generator's own lateness, which proves nothing against the target. At a
+	// limit of workers it may be waiting for a stalled target, which is the target's latency; operations
+	// carry no stamp that tells the two apart.
+	UnlimitedWorkers bool
+	Broken           string // what of the harness broke by itself during the drill; empty when nothing did
+	AuditBlind       string // why the audit saw too little: "only 3 of 40 written keys were read"; empty when it saw all
+	Starved          string // why the machine was too busy to tell; empty when it was not
+	Disturbed        string // why the machine may have made things slower than they are; empty when it did not
+	Interrupted      string // why the drill stopped early; empty when it did not
 }
 
 // FaultRun is what became of one planned fault. Offsets of 0 mean never.
@@ -35,9 +42,10 @@ type FaultRun struct {
 // [Recorder.Finish].
 //
 // A proven safety violation stands whatever happened. Everything else is not judged, and so unknown,
-// when the drill was interrupted, the generator saturated, the machine starved, a steady objective
-// missed, or (outside steady) a fault left no evidence. On a machine that was merely disturbed a miss of
-// an objective about time is unknown, since the machine may have caused it; a pass is one all the more.
+// when the drill was interrupted, the harness broke, the generator saturated, the machine starved, a
+// steady objective missed, or (outside steady) a fault left no evidence. On a machine that was merely
+// disturbed a miss of an objective about time is unknown, since the machine may have caused it; a pass is
+// one all the more. After an audit that saw too little no safety objective passes.
 func Evaluate(r *Recorder, d Drill) Scenario {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -53,6 +61,7 @@ func Evaluate(r *Recorder, d Drill) Scenario {
 	for i := range rows {
 		row := &rows[i]
 		if row.Safety {
+			row.admitBlindAudit(&d)
 			continue
 		}
 		if d.Disturbed != "" && row.Outcome == Fail && r.objectives[i].Objective.metric().timed() {
@@ -70,9 +79,12 @@ func Evaluate(r *Recorder, d Drill) Scenario {
 	for _, o := range implicitMissing(r.objectives) {
 		row := judge(a, &d, GroupAlways, o)
 		row.Implicit = true
-		if row.Outcome != Unknown {
-			rows = append(rows, row)
+		// Without an opportunity the row is left out: unless the opportunity was the audit's to make.
+		if row.Outcome == Unknown && (o.Metric != "lost_writes" || d.AuditBlind == "" || a.found.acknowledged == 0) {
+			continue
 		}
+		row.admitBlindAudit(&d)
+		rows = append(rows, row)
 	}
 
 	whole := firstOf(void, unsteady, unproven)
@@ -121,12 +133,21 @@ func judge(a *aggregate, d *Drill, g Group, o Objective) SLO {
 // withhold takes an outcome back: what was observed stays visible, and decides nothing.
 func (s *SLO) withhold(why string) { s.Outcome, s.Why = Unknown, why }
 
+// admitBlindAudit takes back that nothing was wrong, when the audit that had to see it saw too little.
+func (s *SLO) admitBlindAudit(d *Drill) {
+	if d.AuditBlind != "" && s.Outcome == Pass {
+		s.withhold(d.AuditBlind + notJudged)
+	}
+}
+
 const notJudged = ": not judged"
 
 func voidReason(d *Drill) string {
 	switch {
 	case d.Interrupted != "":
 		return "interrupted, " + d.Interrupted + notJudged
+	case d.Broken != "":
+		return "the harness broke, " + d.Broken + notJudged
 	case d.Generator.Saturated:
 		return "the load generator was saturated" + detail(d.Generator.Why) + notJudged
 	case d.Starved != "":

@@ -154,6 +154,7 @@ func TestVoidDrillsJudgeSafetyOnly(t *testing.T) {
 		}, "steady p99{family=product, kind=read} < 120ms missed (188ms): not judged", false},
 		{"saturated", func(m *made) { m.drill.Generator = GeneratorResult{Saturated: true, Why: "8% late"} }, "the load generator was saturated (8% late): not judged", false},
 		{"starved", func(m *made) { m.drill.Starved = "no CPU for 3s" }, "the machine was starved, no CPU for 3s: not judged", false},
+		{"broken", func(m *made) { m.drill.Broken = "worker eu-1 exited by itself" }, "the harness broke, worker eu-1 exited by itself: not judged", false},
 		{"interrupted", func(m *made) { m.drill.Interrupted = "Ctrl-C"; m.last = Fault }, "interrupted, Ctrl-C: not judged", false},
 		{"no evidence", func(m *made) { m.drill.Faults[0].Evidence = "" }, "fault keys.expire left no evidence: not judged", true},
 		{"never injected", func(m *made) { m.drill.Faults[0].Injected = 0 }, "fault keys.expire was never injected: not judged", true},
@@ -188,11 +189,12 @@ func TestVoidDrillsJudgeSafetyOnly(t *testing.T) {
 			}
 
 			for kind, violate := range map[string]func(*made){
-				"violations == 0":  func(m *made) { m.findings.violations["bounded"] = 1 },
-				"lost_writes == 0": func(m *made) { m.findings.lostWrites = 1 },
-				"rollbacks == 0":   func(m *made) { m.findings.rollbacks = 1 },
-				"leaks == 0":       func(m *made) { m.findings.leaks = 1 },
-				"corruptions == 0": func(m *made) { m.findings.corruptions = 1 },
+				"violations == 0":       func(m *made) { m.findings.violations["bounded"] = 1 },
+				"lost_writes == 0":      func(m *made) { m.findings.lostWrites = 1 },
+				"rollbacks == 0":        func(m *made) { m.findings.rollbacks = 1 },
+				"leaks == 0":            func(m *made) { m.findings.leaks = 1 },
+				"corruptions == 0":      func(m *made) { m.findings.corruptions = 1 },
+				"false_rejections == 0": func(m *made) { m.findings.falseRejections = 1 },
 			} {
 				m := healthy()
 				c.edit(m)
@@ -276,4 +278,71 @@ func TestADisturbedMachineProvesNoMissAboutTime(t *testing.T) {
 	s = m.run(t, usual...)
 	require.Equal(t, Fail, s.Outcome)
 	require.Equal(t, Fail, outcome(s, "stampede.max <= 2"))
+}
+
+// An audit that saw too little can't clear anybody: no safety objective passes, and a proven miss stands.
+func TestABlindAuditClearsNobody(t *testing.T) {
+	const blind = "only 3 of 40 written keys were read"
+	m := healthy()
+	m.findings.opportunities["false_rejections"] = 1
+	m.findings.leaks = 1
+	m.drill.AuditBlind = blind
+	s := m.run(t, "fault: p99 < 500ms", "always: rollbacks == 0", "fault: violations == 0")
+	require.Equal(t, Fail, s.Outcome)
+	safety := 0
+	for _, r := range s.SLOs {
+		switch {
+		case r.Expr == "leaks == 0":
+			require.Equal(t, Fail, r.Outcome)
+		case r.Safety:
+			safety++
+			require.Equal(t, Unknown, r.Outcome, "%+v", r)
+			require.Equal(t, blind+": not judged", r.Why)
+		default:
+			require.Equal(t, Pass, r.Outcome, "performance is no question of the audit: %+v", r)
+		}
+	}
+	require.Equal(t, 6, safety, "lost_writes, rollbacks, corruptions, false_rejections, and violations twice")
+
+	m.findings.leaks = 0
+	s = m.run(t, "fault: p99 < 500ms")
+	require.Equal(t, Unknown, s.Outcome)
+	require.Contains(t, s.Why, blind)
+}
+
+// An audit that saw nothing at all leaves no opportunity to find a lost write, and still no pass.
+func TestAnAuditThatSawNothingIsListed(t *testing.T) {
+	m := healthy()
+	delete(m.findings.opportunities, "lost_writes")
+	require.Equal(t, Pass, m.run(t, "fault: p99 < 500ms").Outcome)
+	m.drill.AuditBlind = "no key was read"
+	s := m.run(t, "fault: p99 < 500ms")
+	row := rowOf(t, s, "lost_writes == 0")
+	require.Equal(t, Unknown, row.Outcome)
+	require.True(t, row.Implicit)
+	require.Equal(t, Unknown, s.Outcome)
+}
+
+func TestFalseRejectionsHoldImplicitlyWhereAWriteWasRejected(t *testing.T) {
+	m := healthy()
+	m.findings.opportunities["false_rejections"] = 2
+	row := rowOf(t, m.run(t, usual...), "false_rejections == 0")
+	require.Equal(t, Pass, row.Outcome)
+	require.True(t, row.Safety)
+	require.True(t, row.Implicit)
+}
+
+// Faults are reported as they were given, and what never happened has no time.
+func TestFaultsKeepTheirOrderAndGaps(t *testing.T) {
+	m := healthy()
+	m.drill.Faults = []FaultRun{
+		{Name: "z", Injected: 4 * time.Second, Evidence: "seen"},
+		{Name: "a", Injected: 3500 * ms, Healed: 5 * time.Second, Evidence: "seen"},
+		{Name: "m", Problem: "not injected: timeout"},
+	}
+	require.Equal(t, []FaultSummary{
+		{Name: "z", InjectedS: num(4), Evidence: "seen"},
+		{Name: "a", InjectedS: num(3.5), HealedS: num(5), Evidence: "seen"},
+		{Name: "m", Problem: "not injected: timeout"},
+	}, m.run(t).Faults)
 }

@@ -69,9 +69,9 @@ func measure(a *aggregate, d *Drill, g Group, o Objective) measurement {
 	m := o.metric()
 	switch m.Name {
 	case "p50", "p95", "p99", "p999":
-		return s.percentile(m.quantile)
+		return s.percentile(o, m.quantile)
 	case "max":
-		return s.slowest()
+		return s.slowest(o)
 	case "errors":
 		return s.errors()
 	case "goodput":
@@ -98,19 +98,38 @@ func measure(a *aggregate, d *Drill, g Group, o Objective) measurement {
 	return s.finding(m.Name)
 }
 
-func (s *scope) percentile(p float64) measurement {
+func (s *scope) percentile(o Objective, p float64) measurement {
 	c := s.cell
 	n := c.latency.count()
 	if n == 0 {
 		return nothing("no operation of these labels ended " + s.during())
 	}
-	return measurement{
-		known:    c.latency.quantileRange(p),
+	corrected := c.latency.quantileRange(p)
+	m := measurement{
 		observed: duration(c.latency.quantile(p)),
 		where:    c.slowest.region,
 		evidence: "worst: " + duration(c.slowest.latency) + " " + c.slowest.String(),
-		why:      fewSamples(c.latency.quantileRange(p), n, p),
+		why:      fewSamples(corrected, n, p),
 	}
+	return s.charged(m, o, corrected, c.service.quantileRange(p).Low)
+}
+
+// charged completes a measurement of latency with what is known of the latency that the target is to
+// blame for. Corrected latency, from the due time, bounds it from above: a pass needs it. Where no
+// operation waited for a worker, whatever lies between due and sent is the generator's own lateness:
+// then service time bounds it from below, and a miss needs the target alone to miss. Under a limit of
+// workers waiting for a free one is the target's doing, and corrected latency is both bounds.
+func (s *scope) charged(m measurement, o Objective, corrected Range, service float64) measurement {
+	m.known = corrected
+	if !s.drill.UnlimitedWorkers {
+		return m
+	}
+	m.known.Low = min(corrected.Low, service)
+	limit := o.Limit.Value
+	if m.known.Decide(o.Op, limit) == Unknown && corrected.Decide(o.Op, limit) != Unknown {
+		m.why = "operations were sent late by the generator, and the limit lies between"
+	}
+	return m
 }
 
 // fewSamples explains why a percentile can't be told from a limit.
@@ -121,17 +140,17 @@ func fewSamples(r Range, n int64, p float64) string {
 	return fmt.Sprintf("%s samples bound it to %s..%s with 95%% confidence each way, and the limit lies between", count(n), length(r.Low), length(r.High))
 }
 
-func (s *scope) slowest() measurement {
+func (s *scope) slowest(o Objective) measurement {
 	c := s.cell
 	if c.latency.count() == 0 {
 		return nothing("no operation of these labels ended " + s.during())
 	}
-	return measurement{
-		known:    Exactly(c.latency.max.Seconds()),
+	m := measurement{
 		observed: duration(c.latency.max),
 		where:    c.slowest.region,
 		evidence: c.slowest.String(),
 	}
+	return s.charged(m, o, Exactly(c.latency.max.Seconds()), c.service.max.Seconds())
 }
 
 func (s *scope) errors() measurement {

@@ -42,7 +42,7 @@ func (s *scope) source(metric string) measurement {
 		m := measurement{known: Exactly(float64(w.Width)), observed: count(int64(w.Width)), where: w.Region}
 		switch {
 		case w.Width > 1:
-			m.evidence = fmt.Sprintf("%s loads of %s under way at once%s at %s: nothing collapses concurrent misses",
+			m.evidence = fmt.Sprintf("%s loads of %s under way at once%s at %s, each asking the source for the same key",
 				count(int64(w.Width)), w.Key, inRegion(w.Region), moment(w.Arrived))
 		case w.Width == 0:
 			return nothing("the target does not tell how many loads of a key were under way")

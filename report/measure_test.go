@@ -53,7 +53,7 @@ func TestAMissIsSeenByItsObjective(t *testing.T) {
 					l.Width = 6
 				}
 			}
-		}, "stampede.max <= 2", "6", "6 loads of product:1 (tenant t1) under way at once in eu at 4.000s: nothing collapses concurrent misses", "eu"},
+		}, "stampede.max <= 2", "6", "6 loads of product:1 (tenant t1) under way at once in eu at 4.000s, each asking the source for the same key", "eu"},
 		{"peak", func(m *made) {
 			m.load = func(p Phase, i int, l *targets.Load) {
 				if p == Fault {
@@ -86,6 +86,15 @@ func TestAMissIsSeenByItsObjective(t *testing.T) {
 		{"lost write, implicitly", func(m *made) { m.findings.lostWrites = 1 }, "lost_writes == 0", "1", "", ""},
 		{"leak, implicitly", func(m *made) { m.findings.leaks = 1 }, "leaks == 0", "1", "", ""},
 		{"corruption, implicitly", func(m *made) { m.findings.corruptions = 1 }, "corruptions == 0", "1", "", ""},
+		{"a value that was never committed", func(m *made) {
+			m.findings.dirtyReads = 1
+			m.findings.accusations = []accusation{{kind: "dirty read", text: "price:9 read a value that was not in the source's history by then"}}
+		}, "corruptions == 0", "1", "was not in the source's history", ""},
+		{"damaged values and uncommitted ones", func(m *made) { m.findings.corruptions, m.findings.dirtyReads = 2, 3 }, "corruptions == 0", "5", "", ""},
+		{"a write that took effect against the target's word", func(m *made) {
+			m.findings.falseRejections = 2
+			m.findings.accusations = []accusation{{kind: "false rejection", text: "write 4 of price:9 failed and is v5"}}
+		}, "false_rejections == 0", "2", "write 4 of price:9", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := healthy()
@@ -142,6 +151,8 @@ func TestNoDataAndNoOpportunityAreUnknown(t *testing.T) {
 		}, "fault: invalidation_lag.max{family=product} < 1s", "no read could have exposed staleness in this phase"},
 		{"leaks can't show", func(m *made) { delete(m.findings.opportunities, "leaks") }, "always: leaks == 0", "no answer told whose value it is"},
 		{"losses can't show", func(m *made) { delete(m.findings.opportunities, "lost_writes") }, "always: lost_writes == 0", "no acknowledged write was checked"},
+		{"damage can't show", func(m *made) { delete(m.findings.opportunities, "corruptions") }, "always: corruptions == 0", "no answer carried a value"},
+		{"no write was rejected", nil, "always: false_rejections == 0", "no write failed with a promise of no effect"},
 		{"loads are not counted", func(m *made) { m.drill.LoadsCounted = false }, "fault: source_qps.peak{family=product} < 5/s", "does not count loads"},
 		{"steady has too few loads", func(m *made) { m.rate = 200 }, "fault: source_qps.peak < 3x", "steady had only 20 loads"},
 		{"three times is chance", func(m *made) { m.rate = 310 }, "fault: source_qps.peak < 1.5x", "is missed by chance"},

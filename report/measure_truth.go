@@ -150,19 +150,24 @@ func everything(*accusation) bool { return true }
 func (s *scope) finding(metric string) measurement {
 	f := &s.agg.found
 	var n int64
-	var kind, blind string
+	var kinds []string // of the accusations that are evidence
+	var blind string
 	chances := f.opportunities[metric]
 	switch metric {
 	case "lost_writes":
-		n, kind, blind = f.lostWrites, "lost write", "no acknowledged write was checked at the source"
+		n, kinds, blind = f.lostWrites, []string{"lost write"}, "no acknowledged write was checked at the source"
 	case "rollbacks":
-		n, kind, blind = f.rollbacks, "rollback", "no write was checked at the source"
+		n, kinds, blind = f.rollbacks, []string{"rollback"}, "no write was checked at the source"
 		// The same look at the source's history finds both kinds missing.
 		chances = max(chances, f.opportunities["lost_writes"])
 	case "leaks":
-		n, kind, blind = f.leaks, "leak", "no answer told whose value it is, or no other key could be mixed up with it"
+		n, kinds, blind = f.leaks, []string{"leak"}, "no answer told whose value it is, or no other key could be mixed up with it"
 	case "corruptions":
-		n, kind, blind = f.corruptions, "corruption", "no answer carried a value that certifies itself"
+		// A value that was never committed is as wrong as a damaged one; the report counts them apart as well.
+		n, kinds, blind = f.corruptions+f.dirtyReads, []string{"corruption", "dirty read"}, "no answer carried a value that certifies itself"
+		chances = max(chances, f.opportunities["dirty_reads"])
+	case "false_rejections":
+		n, kinds, blind = f.falseRejections, []string{"false rejection"}, "no write failed with a promise of no effect"
 	default:
 		return nothing("no measurement for " + metric)
 	}
@@ -170,6 +175,6 @@ func (s *scope) finding(metric string) measurement {
 	if chances == 0 {
 		m.blind = blind
 	}
-	m.evidence, m.where = f.accused(everything, kind)
+	m.evidence, m.where = f.accused(everything, kinds...)
 	return m
 }

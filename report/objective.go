@@ -170,7 +170,7 @@ func groupNames(gs []Group) []string {
 }
 
 // implicitSafety holds in every drill, whether or not somebody wrote it.
-var implicitSafety = []string{"lost_writes == 0", "leaks == 0", "violations == 0", "corruptions == 0"}
+var implicitSafety = []string{"lost_writes == 0", "leaks == 0", "violations == 0", "corruptions == 0", "false_rejections == 0"}
 
 // implicitMissing gives the implicit objectives that written does not already contain.
 func implicitMissing(written []Grouped) []Objective {

@@ -42,7 +42,7 @@ func TestFindingsKeepTheirNumbers(t *testing.T) {
 
 // The kinds that evidence is looked up by are the oracle's own.
 func TestAccusationKindsExist(t *testing.T) {
-	require.Subset(t, oracle.Kinds(), []string{"stale", "violation", "lost write", "rollback", "leak", "corruption"})
+	require.Subset(t, oracle.Kinds(), []string{"stale", "violation", "lost write", "rollback", "leak", "corruption", "dirty read", "false rejection"})
 }
 
 // A stale read of a strong family, all the way: the judge's verdict fails the drill, in the judge's words.
@@ -91,6 +91,40 @@ func TestAStaleReadFromOperationToVerdict(t *testing.T) {
 	require.Equal(t, Fail, rowOf(t, s, "violations == 0").Outcome)
 	require.EqualValues(t, 1, s.Phases[Fault].Reads.Stale)
 	require.InDelta(t, 29, *s.Phases[Fault].StalenessMS.Max, 0.001)
+}
+
+// What the oracle proves of uncommitted values and of broken promises fails the drill.
+func TestDirtyReadsAndFalseRejectionsFailTheDrill(t *testing.T) {
+	key := targets.Key{Family: "price", ID: "9", Tenant: "t3"}
+	for expr, play := range map[string]func(*oracle.Judge, string){
+		"corruptions == 0": func(j *oracle.Judge, token string) { // read at 2 ms, committed at 50 ms
+			op := targets.Operation{Request: targets.Request{Seq: 2, Key: key, Region: "us"}, Sent: 2 * ms}
+			j.Begin(op)
+			op.Reply, op.Returned = targets.Reply{Version: 1, Token: token}, 3*ms
+			j.End(op)
+			j.Commit(targets.Commit{Key: key, Version: 1, Token: token, At: 50 * ms})
+		},
+		"false_rejections == 0": func(j *oracle.Judge, token string) {
+			op := targets.Operation{Request: targets.Request{Seq: 1, Kind: targets.Write, Key: key, Token: token}, Sent: ms}
+			j.Begin(op)
+			op.Outcome, op.Returned = targets.Failed, 2*ms
+			j.End(op)
+			j.Commit(targets.Commit{Key: key, Version: 1, Token: token, At: 50 * ms})
+		},
+	} {
+		f := newFeed(t, "steady: p50 < 1s")
+		f.Mark(Steady, 0)
+		f.ops(0, time.Second, 1000, nil)
+		judge := oracle.New(oracle.Config{Run: "r", Historian: true, Judged: f.Judged, Families: map[string]oracle.Family{"price": {}}})
+		play(judge, targets.NewToken("r", 1, key))
+		judge.Commit(targets.Commit{At: time.Second})
+		f.Finish(judge.Finish(), time.Second)
+		s := Evaluate(f.Recorder, Drill{})
+		require.Equal(t, Fail, s.Outcome, s.Why)
+		row := rowOf(t, s, expr)
+		require.Equal(t, "1", row.Observed)
+		require.NotEmpty(t, row.Evidence)
+	}
 }
 
 // Nothing limits the staleness of a read that could not be judged.

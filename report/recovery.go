@@ -24,6 +24,8 @@ type criterion struct {
 	text    string
 }
 
+// bad counts from the due time, whoever was late: lateness of the generator delays recovery, and never
+// makes it look earlier.
 func (c *criterion) bad(o *targets.Operation) bool {
 	return o.Outcome != targets.OK || c.op != "" && !holds(o.Latency().Seconds(), c.op, c.limit)
 }
@@ -98,7 +100,8 @@ func (r *recovery) observe(op *targets.Operation, at *Labels, p Phase, start tim
 	}
 }
 
-// bucket is the unit in which recovery is judged: consecutive slices up to 1,000 operations or 1 s.
+// bucket is the unit in which recovery is judged: consecutive slices up to 1,000 operations or 1 s. What
+// is left at the end, and less than that, is part of the last one.
 type bucket struct {
 	from, to time.Duration // since the heal
 	by       []tally
@@ -115,12 +118,25 @@ func (r *recovery) buckets(length time.Duration) []bucket {
 			cur.by[k].n += s.by[k].n
 			cur.by[k].bad += s.by[k].bad
 		}
-		if ended >= bucketFull || cur.to-cur.from >= bucketSpan || i == len(r.slices)-1 {
+		full := ended >= bucketFull || cur.to-cur.from >= bucketSpan
+		switch last := i == len(r.slices)-1; {
+		case full, last && len(out) == 0:
 			out = append(out, cur)
 			cur, ended = bucket{from: cur.to, by: make([]tally, len(r.criteria))}, 0
+		case last:
+			out[len(out)-1].take(&cur)
 		}
 	}
 	return out
+}
+
+// take adds the bucket that follows.
+func (b *bucket) take(next *bucket) {
+	b.to = next.to
+	for k := range next.by {
+		b.by[k].n += next.by[k].n
+		b.by[k].bad += next.by[k].bad
+	}
 }
 
 // tolerated is the share of bad operations that a bucket may truly have: what the objective allows,
@@ -136,10 +152,13 @@ func (r *recovery) tolerated(i int) float64 {
 }
 
 // assess says when the service had recovered, in seconds since the heal, and by which evidence. length
-// is how long the recovery phase lasted. why is set when the window ended too early to know.
+// is how long the recovery phase lasted. why is set when the window ended too early to know,
+// or had too few operations to tell.
 //
 // The time of recovery lies within the last bad bucket. Without a second of good ones behind it nobody
 // knows when, or whether, it ended: the range is open above, which still fails a limit that lies before it.
+// So it is when a bucket behind it has so few operations of a criterion that it would have been good with
+// all of them bad.
 func (r *recovery) assess(length time.Duration) (known Range, evidence, why string) {
 	buckets := r.buckets(length)
 	if len(buckets) == 0 {
@@ -147,11 +166,19 @@ func (r *recovery) assess(length time.Duration) (known Range, evidence, why stri
 	}
 	known = Exactly(0)
 	goodFrom := time.Duration(0)
+	tooFew := ""
 	for _, b := range buckets {
+		for i, t := range b.by {
+			if !significantlyAbove(t.n, t.n, r.tolerated(i)) && tooFew == "" {
+				tooFew = fmt.Sprintf("too few operations of %s to tell good from bad: %s in %s to %s after the heal",
+					r.criteria[i].text, count(t.n), seconds(b.from), seconds(b.to))
+			}
+		}
 		for i, t := range b.by {
 			if !significantlyAbove(t.bad, t.n, r.tolerated(i)) {
 				continue
 			}
+			tooFew = "" // what happened up to a bad bucket decides nothing
 			known = Range{b.from.Seconds(), b.to.Seconds()}
 			goodFrom = b.to
 			evidence = fmt.Sprintf("last bad: %s to %s after the heal, %s of %s operations missed %s (%s tolerated)",
@@ -159,9 +186,12 @@ func (r *recovery) assess(length time.Duration) (known Range, evidence, why stri
 		}
 	}
 	observedTo := buckets[len(buckets)-1].to
-	if observedTo-goodFrom < holdTime {
+	switch {
+	case observedTo-goodFrom < holdTime:
 		known.High = math.Inf(1)
 		why = fmt.Sprintf("only %s of good operations before the window ended; %s must hold", seconds(observedTo-goodFrom), seconds(holdTime))
+	case tooFew != "":
+		known.High, why = math.Inf(1), tooFew
 	}
 	return known, evidence, why
 }

@@ -125,6 +125,79 @@ func TestRecoveryHonoursLabels(t *testing.T) {
 	require.Contains(t, evidence, "p99{kind=write} < 120ms")
 }
 
+// A bucket in which everything could have been bad unnoticed proves no recovery; a bad bucket behind it
+// says all the same when recovery can't have been.
+func TestRecoveryNeedsOperationsToTell(t *testing.T) {
+	steady := func(r *recovery) {
+		for i := range 3000 {
+			due := time.Duration(i) * ms
+			r.observe(&targets.Operation{Due: due, Returned: due + ms}, &Labels{Family: "product", Kind: "read"}, Steady, 0)
+		}
+	}
+	// play has 1,000 operations a second for 4 s; every rare-th is of family price, from and to given times.
+	play := func(r *recovery, rare int, from, to time.Duration, bad func(time.Duration) bool) {
+		for i := range 4000 {
+			due := time.Duration(i) * ms
+			op := &targets.Operation{Due: due, Returned: due + ms}
+			if bad != nil && bad(due) {
+				op.Outcome = targets.Failed
+			}
+			at := Labels{Family: "product", Kind: "read"}
+			if rare > 0 && i%rare == 0 && due >= from && due < to {
+				at.Family = "price"
+			}
+			r.observe(op, &at, Recovery, 0)
+		}
+	}
+	early := func(at time.Duration) bool { return at < 1500*ms }
+	for _, c := range []struct {
+		name      string
+		objective string
+		play      func(*recovery)
+		want      Range
+		why       string
+	}{
+		{"enough everywhere", "p99{family=product, kind=read} < 120ms", func(r *recovery) { play(r, 3, 0, 4*time.Second, nil) }, Exactly(0), ""},
+		{"labels without operations", "p99{family=price} < 120ms", func(r *recovery) { play(r, 0, 0, 0, nil) }, Range{0, inf},
+			"too few operations of p99{family=price} < 120ms to tell good from bad: 0 in 0s to 1s after the heal"},
+		{"labels without operations in a part", "p99{family=price} < 120ms", func(r *recovery) { play(r, 3, 0, 2*time.Second, nil) }, Range{0, inf},
+			"0 in 2s to 3s after the heal"},
+		{"hardly any of a median", "p50{family=price} < 120ms", func(r *recovery) { play(r, 200, 0, 4*time.Second, nil) }, Range{0, inf}, "5 in 0s to 1s"},
+		{"just enough of a median", "p50{family=price} < 120ms", func(r *recovery) { play(r, 100, 0, 4*time.Second, nil) }, Exactly(0), ""},
+		{"too few up to the last bad bucket only", "p50{family=price} < 120ms", func(r *recovery) { play(r, 10, 2*time.Second, 4*time.Second, early) }, Range{1, 2}, ""},
+		{"bad, and too few behind it", "p50{family=price} < 120ms", func(r *recovery) { play(r, 10, 0, 2*time.Second, early) }, Range{1, inf}, "0 in 2s to 3s"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRecovery(grouped(t, "steady: "+c.objective))
+			steady(r)
+			for i := range 300 { // so that the objective itself is what is tolerated
+				r.observe(&targets.Operation{Due: 1, Returned: 2}, &Labels{Family: "price", Kind: "read"}, Steady, time.Duration(i))
+			}
+			c.play(r)
+			known, _, why := r.assess(4 * time.Second)
+			require.Equal(t, c.want, known)
+			if c.why == "" {
+				require.Empty(t, why)
+			}
+			require.Contains(t, why, c.why)
+		})
+	}
+}
+
+// What is left over at the end of the window is judged together with the bucket before it.
+func TestAShortLastBucketIsNoBucket(t *testing.T) {
+	f := drillWithRecovery(t, 3050*ms, nil, "steady: p99{family=product, kind=read} < 120ms")
+	buckets := f.agg.recovered.buckets(3050 * ms)
+	require.Len(t, buckets, 6)
+	require.Equal(t, 2500*ms, buckets[5].from)
+	require.Equal(t, 3050*ms, buckets[5].to)
+	require.EqualValues(t, 1100, buckets[5].by[0].n)
+	known, _, why := f.agg.recovered.assess(3050 * ms)
+	require.Equal(t, Exactly(0), known)
+	require.Empty(t, why)
+	require.Len(t, drillWithRecovery(t, 50*ms, nil).agg.recovered.buckets(50*ms), 1, "unless there is none before it")
+}
+
 // Of services that are as good after the heal as before, hardly any is told that it relapsed.
 func TestRecoveryRarelyAccusesAServiceThatIsWell(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 9))

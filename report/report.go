@@ -32,7 +32,7 @@ type Scenario struct {
 	Target      string         `json:"target"`
 	Policy      string         `json:"policy"`
 	Outcome     Outcome        `json:"outcome"`
-	Why         string         `json:"why,omitempty"` // the outcome in one line, when it is not pass
+	Why         string         `json:"why"` // the outcome in one line; empty when it is pass
 	Attempts    int            `json:"attempts,omitempty"`
 	RecoveryS   *float64       `json:"recovery_s"`
 	Operations  Operations     `json:"operations"`
@@ -133,11 +133,11 @@ type SLO struct {
 	Expr     string  `json:"expr"`
 	Phase    Group   `json:"phase"` // the group it was written in
 	Outcome  Outcome `json:"outcome"`
-	Observed string  `json:"observed,omitempty"` // for people; empty when nothing was observed
-	Limit    string  `json:"limit"`              // the comparison and its right side: "<= 2"
-	Where    string  `json:"where,omitempty"`    // the region that the evidence is about
-	Evidence string  `json:"evidence,omitempty"` // one line: which key, when, where
-	Why      string  `json:"why,omitempty"`      // why it is unknown
+	Observed string  `json:"observed"`        // for people; empty when nothing was observed
+	Limit    string  `json:"limit"`           // the comparison and its right side: "<= 2"
+	Where    string  `json:"where,omitempty"` // the region that the evidence is about
+	Evidence string  `json:"evidence"`        // one line: which key, when, where; empty when there is none
+	Why      string  `json:"why,omitempty"`   // why it is unknown
 	Safety   bool    `json:"safety,omitempty"`
 	Implicit bool    `json:"implicit,omitempty"` // nobody wrote it; it holds always
 }

@@ -30,7 +30,7 @@ func selectionsOf(objectives []Grouped) []selection {
 		}
 		switch m := g.Objective.metric(); {
 		case m.Name == "max" || m.quantile > 0 && !isStaleness(m.Name) && !isLag(m.Name):
-			out[i].latency = true
+			out[i].latency, out[i].service = true, true
 		case isStaleness(m.Name):
 			out[i].staleness = true
 		}

@@ -2,12 +2,13 @@ package scenarios
 
 import (
 	"context"
+	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/cachedrill/cachedrill/load"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -16,6 +17,8 @@ import (
 const (
 	auditReaders = 32
 	settleLimit  = 5 * time.Second
+
+	auditPatience = 5 * time.Second // at least, of one read
 )
 
 // settler is a target that can say when what was written has reached everybody.
@@ -36,47 +39,55 @@ func (w *writtenKeys) add(k targets.Key) {
 }
 
 // audit reads every written key at every door of the target, when no more writes come and everything
-// has settled. first is the number of the first operation that is not the workload's.
-func audit(ctx context.Context, target targets.Target, keys map[targets.Key]bool, sink load.Sink, epoch time.Time, first uint64, patience time.Duration) error {
+// has settled. unread says in words what got no answer; "" when everything did.
+func (d *drill) audit(ctx context.Context) (unread string, err error) {
+	target := targets.Target(d.env.service)
 	if s, ok := target.(settler); ok {
 		sctx, cancel := context.WithTimeout(ctx, settleLimit)
 		_ = s.Settle(sctx) // a target that does not settle is audited as it is: its promises hold at all times
 		cancel()
 	}
 	doors := []string{""}
-	if d, ok := target.(targets.Doored); ok {
-		doors = d.Doors()
+	if t, ok := target.(targets.Doored); ok {
+		doors = t.Doors()
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(auditReaders)
-	seq := first
-	for k := range keys {
+	seq := d.planned // the first number that is no operation of the workload
+	asked, missed := len(d.written.keys)*len(doors), atomic.Int64{}
+	for k := range d.written.keys {
 		for _, door := range doors {
 			r := targets.Request{Seq: seq, Kind: targets.Read, Key: k, Door: door}
 			seq++
 			g.Go(func() error {
-				if gctx.Err() != nil {
-					return gctx.Err()
+				if gctx.Err() == nil && d.auditRead(gctx, target, r) != nil {
+					missed.Add(1)
 				}
-				auditRead(gctx, target, r, sink, epoch, patience)
-				return nil
+				return gctx.Err()
 			})
 		}
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return "", err
+	}
+	if n := missed.Load(); n > 0 {
+		unread = fmt.Sprintf("%d of %d audit reads got no answer", n, asked)
+	}
+	return unread, nil
 }
 
-func auditRead(ctx context.Context, target targets.Target, r targets.Request, sink load.Sink, epoch time.Time, patience time.Duration) {
+func (d *drill) auditRead(ctx context.Context, target targets.Target, r targets.Request) error {
 	op := targets.Operation{Request: r}
-	op.Sent = time.Since(epoch)
+	op.Sent = time.Since(d.epoch)
 	op.Due = op.Sent
-	sink.Begin(op)
-	own, cancel := context.WithTimeout(ctx, patience)
+	d.judge.Begin(op)
+	own, cancel := context.WithTimeout(ctx, max(auditPatience, d.sc.Workload.Timeout))
 	defer cancel()
 	op.Reply, op.Err = target.Do(own, r)
-	op.Returned = time.Since(epoch)
+	op.Returned = time.Since(d.epoch)
 	if op.Err != nil {
 		op.Outcome = targets.Failed
 	}
-	sink.End(op)
+	d.judge.End(op)
+	return op.Err
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // conclude puts what was seen into a verdict.
-func (d *drill) conclude(sent load.Sent, end time.Duration) Result {
+func (d *drill) conclude(sent load.Sent, unread string, end time.Duration) Result {
 	d.recorder.Finish(d.judge.Finish(), end)
 	s := report.Evaluate(d.recorder, report.Drill{
 		Name: d.sc.Name, Description: d.sc.Why, Target: d.describeTarget(), Policy: d.opt.Policy.Name,
@@ -22,9 +22,12 @@ func (d *drill) conclude(sent load.Sent, end time.Duration) Result {
 			},
 			Saturated: sent.Saturated, Why: sent.Why,
 		},
-		Disturbed:    disturbed(sent),
-		Faults:       d.runs,
-		LoadsCounted: true,
+		Disturbed:        disturbed(sent),
+		Broken:           d.env.broken(),
+		AuditBlind:       unread,
+		UnlimitedWorkers: true, // [drill.drive] sets no bound
+		Faults:           d.runs,
+		LoadsCounted:     true,
 	})
 	return Result{Scenario: s, Intervals: d.recorder.Intervals(d.sc.Name, d.started)}
 }

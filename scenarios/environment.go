@@ -31,7 +31,7 @@ func build(ctx context.Context, sc Scenario, opt Options) (env *environment, err
 	env = &environment{nodes: map[string]redis.Node{}, proxies: map[string]*faults.Proxies{}}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, env.close())
+			err = errors.Join(err, cleanup(env.close()))
 		}
 	}()
 	addrs := map[string]string{}
@@ -121,6 +121,16 @@ func (e *environment) makeSite() faults.Site {
 		}
 	}
 	return s
+}
+
+// broken says which of our own parts broke by themselves; "" when none did.
+func (e *environment) broken() string {
+	for d, p := range e.proxies {
+		if r := p.Restarts(); len(r) > 0 {
+			return fmt.Sprintf("the network proxies of %s were started anew, which cut connections: %s", d, r[0].Why)
+		}
+	}
+	return ""
 }
 
 func (e *environment) close() error {

@@ -33,15 +33,30 @@ type Result struct {
 	Intervals report.Intervals // latency second by second
 }
 
+// CleanupError says what could not be put back or ended: after it, something may be left.
+type CleanupError struct{ Err error }
+
+func (e *CleanupError) Error() string { return "cleaning up: " + e.Err.Error() }
+
+// Unwrap gives what went wrong.
+func (e *CleanupError) Unwrap() error { return e.Err }
+
+func cleanup(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &CleanupError{err}
+}
+
 // Run drills the scenario's target once. An error means that the harness could not do its work, or
 // that ctx ended, in which case it wraps ctx's error; a missed objective is data. Either way nothing
-// stays injected or running.
+// stays injected or running, unless there is a [CleanupError] in it.
 func Run(ctx context.Context, sc Scenario, opt Options) (res Result, err error) {
 	env, err := build(ctx, sc, opt)
 	if err != nil {
 		return res, fmt.Errorf("%s: %w", sc.Name, err)
 	}
-	defer func() { err = errors.Join(err, env.close()) }()
+	defer func() { err = errors.Join(err, cleanup(env.close())) }()
 	d, err := prepare(ctx, sc, opt, env)
 	if err != nil {
 		return res, fmt.Errorf("%s: %w", sc.Name, err)
@@ -67,9 +82,7 @@ type drill struct {
 	started   time.Time // wall clock of the epoch
 	sealed    atomic.Int64
 	planned   uint64
-
-	mu   sync.Mutex
-	runs []report.FaultRun
+	runs      []report.FaultRun // what became of each fault, once the load has ended
 }
 
 // prepare fills source and caches, and sets up what watches the drill.
@@ -136,12 +149,6 @@ func (d *drill) End(op targets.Operation) {
 	d.live.observe(op)
 }
 
-// auditSink takes in the audit's reads, which are judged but are no part of the workload.
-type auditSink struct{ judge *oracle.Judge }
-
-func (s auditSink) Begin(op targets.Operation) { s.judge.Begin(op) }
-func (s auditSink) End(op targets.Operation)   { s.judge.End(op) }
-
 // lead is the time between the end of the preparations and the first operation.
 const lead = 50 * time.Millisecond
 
@@ -157,15 +164,16 @@ func (d *drill) run(ctx context.Context) (Result, error) {
 	})
 
 	done := make(chan struct{})
-	var watchers sync.WaitGroup
+	var watchers, follower sync.WaitGroup
 	hctx, endHistory := context.WithCancel(context.WithoutCancel(ctx))
-	watchers.Go(func() { d.follow(hctx) })
+	follower.Go(func() { d.follow(hctx) })
 	if d.opt.Progress != nil {
 		watchers.Go(func() { d.live.run(d.epoch, done) })
 	}
 	defer func() {
 		close(done)
 		endHistory()
+		follower.Wait()
 		watchers.Wait()
 	}()
 
@@ -173,32 +181,44 @@ func (d *drill) run(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	end := time.Since(d.epoch)
-	d.mark(report.Audit, end)
-	if err := audit(ctx, d.env.service, d.written.keys, auditSink{d.judge}, d.epoch, d.planned, d.sc.Workload.Timeout); err != nil {
+	// The load ended as planned, however long its last operations took; the recorder keeps each
+	// operation in the phase of its due time.
+	d.recorder.Mark(report.Audit, min(time.Since(d.epoch), d.sc.Phases.Total()))
+	d.live.mark(report.Audit, time.Since(d.epoch))
+	unread, err := d.audit(ctx)
+	if err != nil {
 		return Result{}, err
 	}
 	if err := d.awaitSeal(ctx, time.Since(d.epoch)); err != nil {
 		return Result{}, err
 	}
-	return d.conclude(sent, time.Since(d.epoch)), nil
+	endHistory()
+	follower.Wait() // the judge is finished after every other call has returned
+	return d.conclude(sent, unread, time.Since(d.epoch)), nil
 }
 
 // drive sends the load and runs the faults beside it, until both have ended.
 func (d *drill) drive(ctx context.Context) (load.Sent, error) {
 	attackCtx, stopAttack := context.WithCancel(ctx)
 	defer stopAttack()
-	var faultsDone sync.WaitGroup
 	d.env.site.Now = func() time.Duration { return time.Since(d.epoch) }
 	line := &timeline{phases: d.sc.Phases, faults: d.faults(), site: d.env.site, epoch: d.epoch,
-		mark: d.mark, note: d.live.note, record: d.recordFault}
-	faultsDone.Go(func() { line.run(ctx) })
+		mark: d.mark, note: d.live.note}
+	var unhealed error
+	var faulting sync.WaitGroup
+	faulting.Go(func() { d.runs, unhealed = line.run(attackCtx) })
 	sent, err := load.Attack{
 		Target: d.env.service, Generator: d.generator, Schedule: d.schedule, Start: d.epoch,
 		Timeout: d.sc.Workload.Timeout, JudgeFrom: d.sc.Phases.Warmup, Sink: d,
 	}.Run(attackCtx)
-	faultsDone.Wait()
-	return sent, err
+	if err != nil {
+		stopAttack()
+	}
+	faulting.Wait()
+	if err != nil || unhealed != nil {
+		return sent, errors.Join(err, cleanup(unhealed))
+	}
+	return sent, nil
 }
 
 func (d *drill) faults() []faults.Planned {
@@ -216,12 +236,6 @@ func (d *drill) faults() []faults.Planned {
 func (d *drill) mark(p report.Phase, at time.Duration) {
 	d.recorder.Mark(p, at)
 	d.live.mark(p, at)
-}
-
-func (d *drill) recordFault(r report.FaultRun) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.runs = append(d.runs, r)
 }
 
 // follow hands the source's history to the judge.

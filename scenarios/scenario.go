@@ -38,6 +38,7 @@ func (c common) scenario(e strict.Entry) Scenario {
 		own:   f["phases"].Fields("phases", phaseFields...),
 		suite: c.phases.Fields("phases", phaseFields...),
 	})
+	checkLength(e, f, c, sc)
 	sc.Objectives = c.objectives(f["slo"], sc.Phases)
 	scope := faults.Scope{Regions: c.target.RegionNames(), Families: c.target.FamilyNames()}
 	for _, n := range f["faults"].List("faults") {
@@ -58,6 +59,25 @@ func decodePhases(f overlay) Phases {
 		Steady:   f.get("steady").Duration("steady", 3*time.Second),
 		Fault:    f.get("fault").Duration("fault", 3*time.Second),
 		Recovery: f.get("recovery").Duration("recovery", 4*time.Second),
+	}
+}
+
+// checkLength refuses a drill that sends nothing, and steps of the rate that never come.
+func checkLength(e strict.Entry, f map[string]strict.Node, c common, sc Scenario) {
+	total := sc.Phases.Total()
+	if total <= 0 {
+		e.Key.Fail(e.Name, "the phases last 0s together", "phases: {steady: 3s, fault: 3s}")
+		return
+	}
+	for _, s := range sc.Workload.Steps {
+		if s.At >= total {
+			n := f["workload"]
+			if !n.Present() {
+				n = c.workload
+			}
+			n.Fail("rate", fmt.Sprintf("a step begins at %v, and the load ends at %v", s.At, total), "begin it earlier, or lengthen a phase")
+			return
+		}
 	}
 }
 
@@ -83,13 +103,13 @@ func groupNames() []string {
 // objectives reads the suite's objectives and the scenario's own. One of the scenario's replaces the
 // suite's with the same metric and labels in the same group.
 func (c common) objectives(own strict.Node, ph Phases) []report.Grouped {
-	objectives := c.group(c.slo, ph)
-	for _, o := range c.group(own, ph) {
-		objectives = slices.DeleteFunc(objectives, func(old report.Grouped) bool {
+	mine := c.group(own, ph)
+	objectives := slices.DeleteFunc(c.group(c.slo, ph), func(old report.Grouped) bool {
+		return slices.ContainsFunc(mine, func(o report.Grouped) bool {
 			return old.Group == o.Group && old.Objective.Same(o.Objective)
 		})
-		objectives = append(objectives, o)
-	}
+	})
+	objectives = append(objectives, mine...)
 	slices.SortStableFunc(objectives, func(a, b report.Grouped) int {
 		return slices.Index(report.Groups(), a.Group) - slices.Index(report.Groups(), b.Group)
 	})

@@ -2,6 +2,8 @@ package scenarios
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -20,73 +22,90 @@ type timeline struct {
 	site   faults.Site
 	epoch  time.Time
 	mark   func(report.Phase, time.Duration)
-	note   func(string)          // what a person watching should read
-	record func(report.FaultRun) // one fault, when it is over
+	note   func(string) // what a person watching should read
 }
 
 func (t *timeline) now() time.Duration { return time.Since(t.epoch) }
 
-// run returns when the last fault has been healed, or ctx ended; either way nothing stays injected. It
-// marks the phases as they begin.
-func (t *timeline) run(ctx context.Context) {
+// run returns when the last fault has been healed, or ctx ended; either way it has tried to heal each. It
+// marks the phases as they begin, and gives what became of each fault, in the order of the plan. The
+// error says what could not be healed.
+func (t *timeline) run(ctx context.Context) ([]report.FaultRun, error) {
+	runs := make([]report.FaultRun, len(t.faults))
+	for i, p := range t.faults {
+		runs[i] = report.FaultRun{Name: p.Fault.String(), Problem: "not injected: the drill was stopped"}
+	}
 	if t.until(ctx, t.phases.Warmup) != nil {
-		return
+		return runs, nil
 	}
 	t.mark(report.Steady, t.phases.Warmup)
 	begin := t.phases.Warmup + t.phases.Steady
 	if t.until(ctx, begin) != nil {
-		return
+		return runs, nil
 	}
 	t.mark(report.Fault, t.now())
+	errs := make([]error, len(t.faults))
 	var wg sync.WaitGroup
-	for _, p := range t.faults {
-		wg.Go(func() { t.record(t.one(ctx, p, begin)) })
+	for i, p := range t.faults {
+		wg.Go(func() { runs[i], errs[i] = t.one(ctx, p, begin) })
 	}
 	wg.Wait()
 	if ctx.Err() == nil {
 		t.mark(report.Recovery, t.now())
 	}
+	return runs, errors.Join(errs...)
 }
 
-// one injects a fault at its time, keeps it, and heals it on every way out.
-func (t *timeline) one(ctx context.Context, p faults.Planned, begin time.Duration) (run report.FaultRun) {
+// one injects a fault at its time, keeps it for as long as it lasts, heals it on every way out, and
+// watches on for as long as the plan says.
+func (t *timeline) one(ctx context.Context, p faults.Planned, begin time.Duration) (run report.FaultRun, unhealed error) {
 	run = report.FaultRun{Name: p.Fault.String()}
 	if err := t.until(ctx, begin+p.At); err != nil {
 		run.Problem = "not injected: the drill was stopped"
-		return run
+		return run, nil
 	}
 	injected, err := p.Fault.Inject(ctx, t.site)
-	run.Injected = t.now()
 	if err != nil {
 		run.Problem = "not injected: " + strings.TrimPrefix(err.Error(), run.Name+": ")
 		t.note(run.Name + ": " + run.Problem)
-		return run
+		return run, nil
 	}
-	run.Injected = min(run.Injected, injected.Began.Sub(t.epoch))
+	run.Injected = min(t.now(), injected.Began.Sub(t.epoch))
 	if injected.Evidence != "" {
 		t.note(run.Name + ": " + injected.Evidence)
 	}
-	defer func() {
+	healed := false
+	heal := func() {
+		if healed {
+			return
+		}
+		healed = true
 		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), healGrace)
 		defer cancel()
 		evidence, err := injected.Heal(own)
-		run.Healed = t.now()
-		run.Evidence = evidence
 		if err != nil {
 			run.Problem = "not healed: " + strings.TrimPrefix(err.Error(), run.Name+": ")
+			unhealed = fmt.Errorf("%s could not be healed: %w", run.Name, err)
 			t.note(run.Name + ": " + run.Problem)
 			return
 		}
+		run.Healed, run.Evidence = t.now(), evidence
 		t.note(run.Name + ": healed")
-	}()
-	keep := max(injected.Hold, p.Observe)
-	until := run.Injected + keep
-	if keep == 0 { // instantaneous, and nobody said for how long to watch
-		until = begin + t.phases.Fault
 	}
-	_ = t.until(ctx, until)
-	return run
+	defer heal()
+	watch := run.Injected + p.Observe
+	if injected.Hold > 0 {
+		_ = t.until(ctx, run.Injected+injected.Hold)
+		heal()
+	} else if p.Observe == 0 { // over at once, and nobody said for how long to watch
+		watch = max(begin+t.phases.Fault, run.Injected+leastWatch)
+	}
+	_ = t.until(ctx, watch)
+	return run, unhealed
 }
+
+// leastWatch is for how long the effect of a fault that is over at once is watched at least.
+const leastWatch = time.Second
 
 // until waits for an offset on the harness's clock.
 func (t *timeline) until(ctx context.Context, at time.Duration) error {

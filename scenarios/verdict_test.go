@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -19,12 +21,18 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // or each child takes a second to end
+	goredis.SetLogger(silent{})
 	roles := map[string]child.Role{}
 	maps.Copy(roles, redis.Roles)
 	maps.Copy(roles, faults.Roles)
 	child.Main(roles)
 	goleak.VerifyTestMain(m)
 }
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 // small is a drill of two seconds in which naive serves strong reads that are proven stale: the
 // regions are split, and prices change often.

@@ -46,6 +46,9 @@ func decodeWorkload(f overlay, spec service.Spec) Workload {
 		Sessions: f.get("sessions").Int("sessions", 200, 0),
 		Timeout:  f.get("timeout").Duration("timeout", 2*time.Second),
 	}
+	if w.Timeout <= 0 {
+		f.get("timeout").Fail("", "timeout must be above 0", "timeout: 2s")
+	}
 	values := map[key.Dimension][]string{
 		key.Locale:   words(f.get("locales"), "locales"),
 		key.Currency: words(f.get("currencies"), "currencies"),
@@ -88,15 +91,23 @@ func decodeWorkload(f overlay, spec service.Spec) Workload {
 	return w
 }
 
+// mostKeys bounds a family's keys: each has a row at the source and a copy in every Redis.
+const mostKeys = 1_000_000
+
 func decodeMix(e strict.Entry) load.Mix {
 	f := e.Value.Fields("the mix of "+e.Name, "share", "keys", "zipf", "writes")
 	if !f["share"].Present() {
 		e.Key.Fail(e.Name, "the family's share of the operations is missing", "share: 100%")
 	}
+	keys := f["keys"].Int("keys", 1000, 1)
+	if keys > mostKeys {
+		f["keys"].Fail("", fmt.Sprintf("at most %d keys", mostKeys), "")
+		keys = mostKeys
+	}
 	return load.Mix{
 		Family: e.Name,
 		Share:  f["share"].Percent("share", 0),
-		Keys:   f["keys"].Int("keys", 1000, 1),
+		Keys:   keys,
 		Zipf:   f["zipf"].Float("zipf", 1),
 		Writes: f["writes"].Percent("writes", 0.01),
 	}

@@ -126,9 +126,12 @@ func (p plan) header() string {
 
 // repeat is the command line that does the same again.
 func (p plan) repeat(names []string) string {
-	words := append([]string{"cachedrill run"}, names...)
+	words := []string{"cachedrill run"}
+	for _, n := range names {
+		words = append(words, quoted(n))
+	}
 	if p.flags.file != "" {
-		words = append(words, "-f "+p.flags.file)
+		words = append(words, "-f "+quoted(p.flags.file))
 	}
 	if p.options.Policy.Name != "recommended" {
 		words = append(words, "--policy "+p.options.Policy.Name)
@@ -158,6 +161,9 @@ func runDrills(c *cobra.Command, f runFlags, names []string) error {
 		printPlan(c.OutOrStdout(), p)
 		return nil
 	}
+	if err := checkOut(f.out); err != nil {
+		return err
+	}
 	if !f.quiet {
 		fmt.Fprintf(stderr, "%s\nCtrl-C heals and stops.\n\n", p.header())
 	}
@@ -173,16 +179,20 @@ func runDrills(c *cobra.Command, f runFlags, names []string) error {
 			return interrupted(err)
 		}
 		if err != nil {
-			return exit{exitUnknown, fmt.Errorf("the drill could not be run: %w", err)}
+			res.Scenario = couldNotRun(sc, p.options.Policy.Name, err)
 		}
 		rep.Scenarios = append(rep.Scenarios, res.Scenario)
 		latency = append(latency, res.Intervals)
 	}
 	rep = rep.Conclude()
+	code := rep.Outcome.ExitCode()
 	if err := write(c, f, rep, latency, p.repeat(names)); err != nil {
-		return exit{exitUnknown, err}
+		if code == exitPass {
+			code = exitUnknown
+		}
+		return exit{code, err}
 	}
-	if code := rep.Outcome.ExitCode(); code != exitPass {
+	if code != exitPass {
 		return exit{code: code}
 	}
 	return nil
@@ -206,43 +216,66 @@ func (p plan) drill(ctx context.Context, sc scenarios.Scenario, screen func() *s
 	}
 }
 
-// interrupted says what is left after Ctrl-C: nothing, or what could not be healed.
+// interrupted says what is left after Ctrl-C: nothing, or what could not be healed or ended.
 func interrupted(err error) error {
-	if err == nil || onlyCancelled(err) {
-		return exit{exitInterrupted, errors.New("interrupted: healed and stopped, no verdict")}
+	var left *scenarios.CleanupError
+	if errors.As(err, &left) {
+		return exit{exitInterrupted, fmt.Errorf("interrupted, and not everything could be put back: %w", left)}
 	}
-	return exit{exitInterrupted, fmt.Errorf("interrupted: %w", err)}
+	return exit{exitInterrupted, errors.New("interrupted: healed and stopped, no verdict")}
 }
 
-// onlyCancelled says whether nothing but the interruption itself went wrong.
-func onlyCancelled(err error) bool {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, e := range joined.Unwrap() {
-			if !onlyCancelled(e) {
-				return false
-			}
-		}
-		return true
+// couldNotRun is the place of a drill that the harness failed to run: unknown, with the reason.
+func couldNotRun(sc scenarios.Scenario, policy string, err error) report.Scenario {
+	return report.Scenario{
+		Name: sc.Name, Description: sc.Why, Policy: policy, Outcome: report.Unknown, Why: "the drill could not be run: " + err.Error(),
+		Phases: []report.PhaseSummary{}, Breakdown: []report.BreakdownRow{}, Faults: []report.FaultSummary{}, SLOs: []report.SLO{},
 	}
-	return errors.Is(err, context.Canceled)
 }
 
 func write(c *cobra.Command, f runFlags, rep report.Report, latency []report.Intervals, repeat string) error {
-	if f.out != "" {
-		if err := report.WriteDir(f.out, rep, latency...); err != nil {
-			return err
-		}
-	}
+	var shown error
 	if f.json {
-		return report.JSON(c.OutOrStdout(), rep)
+		shown = report.JSON(c.OutOrStdout(), rep)
+	} else {
+		shown = report.Text(c.OutOrStdout(), rep, report.TextOptions{Color: colours(c.OutOrStdout()), Repeat: repeat})
 	}
-	if err := report.Text(c.OutOrStdout(), rep, report.TextOptions{Color: colours(c.OutOrStdout()), Repeat: repeat}); err != nil {
-		return err
+	if f.out == "" {
+		return shown
 	}
-	if f.out != "" && !f.quiet {
+	if err := report.WriteDir(f.out, rep, latency...); err != nil {
+		return errors.Join(shown, err)
+	}
+	if !f.quiet {
 		fmt.Fprintf(c.ErrOrStderr(), "wrote %s: report.json, junit.xml, summary.md, latency.hlog\n", f.out)
 	}
+	return shown
+}
+
+// checkOut finds out before the drills, and not after, that reports can't be written.
+func checkOut(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return exit{exitUsage, fmt.Errorf("--out: %w", err)}
+	}
+	f, err := os.CreateTemp(dir, ".writable-*")
+	if err != nil {
+		return exit{exitUsage, fmt.Errorf("--out: %w", err)}
+	}
+	if err := errors.Join(f.Close(), os.Remove(f.Name())); err != nil {
+		return exit{exitUsage, fmt.Errorf("--out: %w", err)}
+	}
 	return nil
+}
+
+// quoted makes a word safe to paste into a shell.
+func quoted(word string) string {
+	if strings.ContainsAny(word, " \t'\"$&;|<>()*?[]#~`\\!") {
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	return word
 }
 
 // colours says whether to write in colour: on a terminal, unless NO_COLOR is set (no-color.org).

@@ -3,8 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
+
+	"golang.org/x/term"
 
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/scenarios"
@@ -41,7 +44,17 @@ func (s *screen) show(p scenarios.Progress) {
 	}
 	if s.terminal {
 		s.clear()
-		fmt.Fprintf(s.w, "%s   %s   %s\n  %s\n  %s\n", s.title, phaseOf(p), rate(p.Rate), figures(p), s.note)
+		for _, n := range p.Notes {
+			if strings.Contains(n, "not healed") || strings.Contains(n, "not injected") {
+				s.say(n) // must not be lost with the next redraw
+			}
+		}
+		width := s.width()
+		for _, line := range []string{
+			fmt.Sprintf("%s   %s   %s", s.title, phaseOf(p), rate(p.Rate)), "  " + figures(p), "  " + s.note,
+		} {
+			fmt.Fprintln(s.w, cut(line, width))
+		}
 		s.lines = 3
 		return
 	}
@@ -52,6 +65,24 @@ func (s *screen) show(p scenarios.Progress) {
 		fmt.Fprintf(s.w, "%s   %s   %s   %s\n", s.title, phaseOf(p), rate(p.Rate), figures(p))
 		s.phase, s.said = p.Phase, time.Now()
 	}
+}
+
+// width is that of the terminal: a line that wraps would not be cleared.
+func (s *screen) width() int {
+	if f, ok := s.w.(*os.File); ok {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 10 {
+			return w - 1
+		}
+	}
+	return 79
+}
+
+func cut(line string, width int) string {
+	runes := []rune(line)
+	if len(runes) <= width {
+		return line
+	}
+	return string(runes[:width-1]) + "…"
 }
 
 // say writes a line that stays.

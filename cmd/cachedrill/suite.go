@@ -26,7 +26,7 @@ func loadSuite(file string) (s scenarios.Suite, said string, err error) {
 	s, err = scenarios.Load(defaultFile)
 	if errors.Is(err, os.ErrNotExist) {
 		s, err = scenarios.Parse("the default suite", cachedrill.DefaultSuite)
-		return s, "No scenarios.yaml here: running the default suite (cachedrill init writes it).", configuration(err)
+		return s, "No scenarios.yaml here: using the default suite (cachedrill init writes it).", configuration(err)
 	}
 	return s, "", configuration(err)
 }

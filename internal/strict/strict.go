@@ -6,11 +6,14 @@
 package strict
 
 import (
+	"bytes"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -67,7 +70,9 @@ type Node struct {
 // Parse reads a document of one mapping. A syntax error is a [Problem] too; the Node is then absent.
 func Parse(src []byte) (Node, *Problems) {
 	ps := &Problems{}
-	file, err := parser.ParseBytes(src, 0)
+	src = bytes.TrimPrefix(src, []byte("\ufeff")) // some editors' mark of UTF-8
+	// Left to the parser, a name that appears twice would be the end of reading, and the only problem.
+	file, err := parser.ParseBytes(src, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		p := Problem{Line: 1, Column: 1, Msg: err.Error()}
 		if se, ok := err.(yaml.Error); ok {
@@ -94,7 +99,11 @@ func Parse(src []byte) (Node, *Problems) {
 		n := Node{n: docs[1].Body, ps: ps}
 		n.Fail("", "one file holds one document", "remove the --- line")
 	}
-	return Node{n: unwrap(docs[0].Body), ps: ps}, ps
+	root := Node{n: unwrap(docs[0].Body), ps: ps}
+	if !root.Present() {
+		Node{n: docs[0].Body, ps: ps}.Fail("", "the document is empty", "")
+	}
+	return root, ps
 }
 
 func unwrap(n ast.Node) ast.Node {
@@ -139,15 +148,30 @@ func (n Node) Pos() (line, column int) {
 // Fail notes a problem at the node. text is the offending text; empty takes it from a scalar node.
 func (n Node) Fail(text, msg, hint string) { n.fail(0, text, msg, hint) }
 
-// FailAt notes a problem at a byte offset within a scalar's text.
+// FailAt notes a problem at a byte offset within a scalar's text. Where the document spells the text
+// otherwise (with escapes, over several lines), the place is the beginning of the scalar.
 func (n Node) FailAt(offset int, text, msg, hint string) {
-	if t := n.token(); t != nil && (t.Type == token.DoubleQuoteType || t.Type == token.SingleQuoteType) {
-		offset++
-	}
-	n.fail(offset, text, msg, hint)
+	n.fail(n.columns(offset), text, msg, hint)
 }
 
-func (n Node) fail(offset int, text, msg, hint string) {
+// columns is how far to the right of the node's place a byte offset within its text is.
+func (n Node) columns(offset int) int {
+	s, ok := n.scalar()
+	if !ok || offset < 0 || offset > len(s) {
+		return 0
+	}
+	t := n.token()
+	spelt, quote := strings.TrimSpace(t.Origin), 0
+	if (t.Type == token.DoubleQuoteType || t.Type == token.SingleQuoteType) && len(spelt) >= 2 {
+		spelt, quote = spelt[1:len(spelt)-1], 1
+	}
+	if spelt != s {
+		return 0
+	}
+	return quote + utf8.RuneCountInString(s[:offset])
+}
+
+func (n Node) fail(columns int, text, msg, hint string) {
 	if n.ps == nil {
 		return
 	}
@@ -159,7 +183,7 @@ func (n Node) fail(offset int, text, msg, hint string) {
 	if p.Line == 0 {
 		p.Line, p.Column = 1, 1
 	}
-	p.Column += offset
+	p.Column += columns
 	// What several parts share is read by each of them, and its problems noted once.
 	if !slices.Contains(n.ps.List, p) {
 		n.ps.List = append(n.ps.List, p)
@@ -268,17 +292,26 @@ func (n Node) String(what string) string {
 	if n.n == nil {
 		return ""
 	}
-	s, ok := n.scalar()
-	if !ok {
-		n.Fail("", "expected "+what+" as a single value", "")
-	}
+	s, _ := n.text(what)
 	return s
 }
 
-// OneOf reads a scalar that must be one of the allowed words.
+// text reads a scalar that is there; ok is false when it is something else, which has been noted then.
+func (n Node) text(what string) (s string, ok bool) {
+	s, ok = n.scalar()
+	if !ok {
+		n.Fail("", "expected "+what+" as a single value", "")
+	}
+	return s, ok
+}
+
+// OneOf reads a scalar that must be one of the allowed words; absent is "".
 func (n Node) OneOf(what string, allowed ...string) string {
-	s := n.String(what)
-	if s != "" && !slices.Contains(allowed, s) {
+	if n.n == nil {
+		return ""
+	}
+	s, ok := n.text(what)
+	if ok && !slices.Contains(allowed, s) {
 		n.Fail(s, "unknown "+what, Suggest(s, allowed))
 		return ""
 	}
@@ -290,7 +323,10 @@ func (n Node) Int(what string, def, least int) int {
 	if n.n == nil {
 		return def
 	}
-	s := n.String(what)
+	s, ok := n.text(what)
+	if !ok {
+		return def
+	}
 	v, err := strconv.Atoi(strings.ReplaceAll(s, "_", ""))
 	if err != nil {
 		n.Fail(s, "expected "+what+" as a whole number", "")
@@ -308,7 +344,10 @@ func (n Node) Float(what string, def float64) float64 {
 	if n.n == nil {
 		return def
 	}
-	s := n.String(what)
+	s, ok := n.text(what)
+	if !ok {
+		return def
+	}
 	v, err := strconv.ParseFloat(s, 64)
 	if err != nil || v < 0 || v != v || v > 1e18 {
 		n.Fail(s, "expected "+what+" as a number of at least 0", "")
@@ -322,7 +361,10 @@ func (n Node) Duration(what string, def time.Duration) time.Duration {
 	if n.n == nil {
 		return def
 	}
-	s := n.String(what)
+	s, ok := n.text(what)
+	if !ok {
+		return def
+	}
 	d, err := time.ParseDuration(s)
 	if err != nil {
 		n.Fail(s, "bad duration for "+what, "write a number with a unit: 500ms, 3s, 1m30s")
@@ -340,27 +382,40 @@ func (n Node) Percent(what string, def float64) float64 {
 	if n.n == nil {
 		return def
 	}
-	s := n.String(what)
+	s, ok := n.text(what)
+	if !ok {
+		return def
+	}
 	v, err := strconv.ParseFloat(strings.TrimSuffix(s, "%"), 64)
 	if err != nil || !strings.HasSuffix(s, "%") {
 		n.Fail(s, "expected "+what+" as a percentage", "write it as 25%")
 		return def
 	}
-	if v < 0 || v > 100 {
+	if !(v >= 0 && v <= 100) { // NaN is neither
 		n.Fail(s, what+" must be from 0% to 100%", "")
 		return def
 	}
 	return v / 100
 }
 
-// Rate reads "1500/s" as operations per second, above 0; absent is def.
+// thousands is a number with commas between its groups of three digits, and nowhere else.
+var thousands = regexp.MustCompile(`^\d{1,3}(,\d{3})+(\.\d+)?$`)
+
+// Rate reads "1500/s" or "1,500/s" as operations per second, above 0; absent is def.
 func (n Node) Rate(what string, def float64) float64 {
 	if n.n == nil {
 		return def
 	}
-	s := n.String(what)
-	v, err := strconv.ParseFloat(strings.ReplaceAll(strings.TrimSuffix(s, "/s"), ",", ""), 64)
-	if err != nil || !strings.HasSuffix(s, "/s") || !(v > 0) || v > 1e7 {
+	s, ok := n.text(what)
+	if !ok {
+		return def
+	}
+	number := strings.TrimSuffix(s, "/s")
+	if thousands.MatchString(number) {
+		number = strings.ReplaceAll(number, ",", "")
+	}
+	v, err := strconv.ParseFloat(number, 64)
+	if err != nil || number == s || !(v > 0) || v > 1e7 {
 		n.Fail(s, "expected "+what+" as operations per second, above 0", "write it as 1500/s")
 		return def
 	}
