@@ -33,7 +33,11 @@ func TestTokenRoundTrip(t *testing.T) {
 
 // Every byte of a token, replaced by every other byte, left out, or doubled.
 func TestTokenTellsCorruption(t *testing.T) {
-	for _, seq := range []uint64{0, 7, 10203, SeedSeq} {
+	short := uint64(0) // of a token whose checksum begins with a zero, which a number could do without
+	for !strings.Contains(NewToken("r1", short, Key{Family: "price", ID: "17", Tenant: "t3"})[len("r1.0."):], ".0") {
+		short++
+	}
+	for _, seq := range []uint64{0, 7, 10203, short, SeedSeq} {
 		whole := NewToken("r1", seq, Key{Family: "price", ID: "17", Tenant: "t3"})
 		sum := strings.LastIndexByte(whole, '.')
 		for i := range len(whole) {
