@@ -34,8 +34,7 @@ func ParseToken(s string) (t Token, ok bool) {
 	if cut < 0 {
 		return t, false
 	}
-	sum, err := strconv.ParseUint(s[cut+1:], 16, 32)
-	if err != nil || len(s)-cut-1 != 8 || uint32(sum) != crc32.Checksum([]byte(s[:cut]), castagnoli) {
+	if s[cut+1:] != fmt.Sprintf("%08x", crc32.Checksum([]byte(s[:cut]), castagnoli)) {
 		return t, false
 	}
 	parts := strings.Split(s[:cut], ".")

@@ -39,12 +39,10 @@ func TestTokenTellsCorruption(t *testing.T) {
 	}
 	for _, seq := range []uint64{0, 7, 10203, short, SeedSeq} {
 		whole := NewToken("r1", seq, Key{Family: "price", ID: "17", Tenant: "t3"})
-		sum := strings.LastIndexByte(whole, '.')
 		for i := range len(whole) {
 			for b := range 256 {
 				changed := whole[:i] + string([]byte{byte(b)}) + whole[i+1:]
-				// The checksum is a number: the case of its hexadecimal digits says nothing.
-				if changed == whole || i > sum && strings.EqualFold(changed, whole) {
+				if changed == whole {
 					continue
 				}
 				_, ok := ParseToken(changed)
