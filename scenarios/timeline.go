@@ -90,7 +90,11 @@ func (t *timeline) one(ctx context.Context, p faults.Planned, begin time.Duratio
 			return
 		}
 		run.Healed, run.Evidence = t.now(), evidence
-		t.note(run.Name + ": healed")
+		said := "healed"
+		if evidence != injected.Evidence && evidence != "" {
+			said += "; " + evidence
+		}
+		t.note(run.Name + ": " + said)
 	}
 	defer heal()
 	watch := run.Injected + p.Observe
