@@ -21,7 +21,7 @@ type Progress struct {
 	P99      time.Duration // of corrected latency
 	Errors   float64       // 0..1
 	Source   float64       // loads per second
-	Stale    float64       // proven stale of judged reads, 0..1
+	Broken   int           // reads proven older than their class allows, since the drill began
 	Notes    []string      // what happened to faults, since the last Progress
 }
 
@@ -41,8 +41,7 @@ type live struct {
 	ended   int
 	failed  int
 	loads   int
-	judged  int
-	stale   int
+	broken  int
 	notes   []string
 	flushed time.Time
 }
@@ -69,11 +68,11 @@ func (l *live) load(targets.Load) {
 }
 
 func (l *live) judge(j oracle.Judgement) {
-	l.mu.Lock()
-	l.judged++
-	if j.Answer == oracle.Stale {
-		l.stale++
+	if !j.Violation {
+		return
 	}
+	l.mu.Lock()
+	l.broken++
 	l.mu.Unlock()
 }
 
@@ -127,10 +126,10 @@ func (l *live) flush(now time.Duration) {
 		Source: float64(l.loads) / window,
 		P99:    time.Duration(l.hist.ValueAtPercentile(99)) * time.Microsecond,
 		Errors: ratio(l.failed, l.ended),
-		Stale:  ratio(l.stale, l.judged),
+		Broken: l.broken,
 	}
 	l.hist.Reset()
-	l.ended, l.failed, l.loads, l.judged, l.stale, l.notes = 0, 0, 0, 0, 0, nil
+	l.ended, l.failed, l.loads, l.notes = 0, 0, 0, nil
 	l.flushed = time.Now()
 	l.mu.Unlock()
 	l.tell(p)

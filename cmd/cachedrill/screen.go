@@ -111,6 +111,6 @@ func phaseOf(p scenarios.Progress) string {
 func rate(perSecond float64) string { return fmt.Sprintf("%.0f/s", perSecond) }
 
 func figures(p scenarios.Progress) string {
-	return fmt.Sprintf("p99 %s   errors %.1f%%   source %.0f/s   stale %.1f%%",
-		p.P99.Round(100*time.Microsecond), p.Errors*100, p.Source, p.Stale*100)
+	return fmt.Sprintf("p99 %s   errors %.1f%%   source %.0f/s   violations %d",
+		p.P99.Round(100*time.Microsecond), p.Errors*100, p.Source, p.Broken)
 }
