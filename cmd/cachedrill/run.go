@@ -210,6 +210,9 @@ func (p plan) drill(ctx context.Context, sc scenarios.Scenario, screen func() *s
 			if try > 1 {
 				res.Scenario.Attempts = try
 			}
+			if err == nil {
+				s.say(strings.TrimSpace(strings.ToUpper(res.Scenario.Outcome.String()) + "   " + res.Scenario.Why))
+			}
 			return res, err
 		}
 		s.say(fmt.Sprintf("unknown, trying again: %s", res.Scenario.Why))
