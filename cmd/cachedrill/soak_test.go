@@ -71,7 +71,7 @@ func drill(t *testing.T, binary string, args ...string) report.Report {
 	t.Helper()
 	// A machine whose processors are taken away for a moment makes a drill unknown, which says nothing
 	// about the cache: such a drill is repeated. A drill that failed never is.
-	cmd := exec.Command(binary, append([]string{"run", "--quiet", "--json", "--retry-unknown", "5", "-f", "../../scenarios.yaml"}, args...)...)
+	cmd := exec.Command(binary, append([]string{"run", "--quiet", "--json", "--retry-unknown", "8", "-f", "../../scenarios.yaml"}, args...)...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
