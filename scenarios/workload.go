@@ -53,7 +53,12 @@ func decodeWorkload(f overlay, spec service.Spec) Workload {
 		key.Locale:   words(f.get("locales"), "locales"),
 		key.Currency: words(f.get("currencies"), "currencies"),
 	}
-	for i := range f.get("tenants").Int("tenants", 1, 1) {
+	tenants := f.get("tenants").Int("tenants", 1, 1)
+	if tenants > mostTenants {
+		f.get("tenants").Fail("", fmt.Sprintf("at most %d tenants", mostTenants), "")
+		tenants = mostTenants
+	}
+	for i := range tenants {
 		values[key.Tenant] = append(values[key.Tenant], fmt.Sprintf("t%d", i+1))
 	}
 	mix := f.get("mix")
@@ -90,6 +95,9 @@ func decodeWorkload(f overlay, spec service.Spec) Workload {
 	}
 	return w
 }
+
+// mostTenants bounds the tenants of a workload.
+const mostTenants = 10_000
 
 // mostKeys bounds a family's keys: each has a row at the source and a copy in every Redis.
 const mostKeys = 1_000_000

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -73,7 +74,11 @@ func DecodeSpec(n strict.Node) Spec {
 	spec := Spec{Source: decodeSource(f["source"])}
 	for _, e := range f["regions"].Entries("regions") {
 		checkName(e, "region")
-		spec.Regions = append(spec.Regions, Region{Name: e.Name, Workers: e.Value.Int("the number of workers", 2, 1)})
+		workers := e.Value.Int("the number of workers", 2, 1)
+		if workers > mostWorkers {
+			e.Value.Fail("", fmt.Sprintf("at most %d workers in a region", mostWorkers), "")
+		}
+		spec.Regions = append(spec.Regions, Region{Name: e.Name, Workers: workers})
 	}
 	if len(spec.Regions) == 0 {
 		f["regions"].Fail("", "the reference target needs regions", "regions: {eu: 2, us: 2}")
@@ -87,6 +92,9 @@ func DecodeSpec(n strict.Node) Spec {
 	}
 	return spec
 }
+
+// mostWorkers bounds the workers of a region: each has a server and a cache of its own in this process.
+const mostWorkers = 64
 
 func checkName(e strict.Entry, what string) {
 	ok := e.Name != "" && strings.IndexFunc(e.Name, func(r rune) bool {
