@@ -21,7 +21,7 @@ lint:
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
-# The long proofs: every policy's verdict, over many seeds, on both kinds of Redis.
+# The long proofs: the verdict on every policy and on mutants of it, over many seeds, on both kinds of Redis.
 soak: setup
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run TestSoak -timeout 6h ./cmd/cachedrill
 
