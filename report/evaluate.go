@@ -51,6 +51,7 @@ func Evaluate(r *Recorder, d Drill) Scenario {
 	defer r.mu.Unlock()
 	a := &r.agg
 
+	a.recovered.excuse = d.UnlimitedWorkers
 	rows := make([]SLO, 0, len(r.objectives)+len(implicitSafety))
 	for _, g := range r.objectives {
 		rows = append(rows, judge(a, &d, g.Group, g.Objective))

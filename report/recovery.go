@@ -36,6 +36,7 @@ type tally struct{ n, bad int64 }
 // slice is what recovery saw in one grain of time.
 type slice struct {
 	ended int64
+	late  int64   // sent late by the generator itself; see disturbed
 	by    []tally // per criterion
 }
 
@@ -44,6 +45,7 @@ type recovery struct {
 	criteria []criterion
 	steady   []tally
 	slices   []slice // by (due - start of recovery) / grain
+	excuse   bool    // operations waited for nothing but the generator: what was sent late tells of the machine
 }
 
 // newRecovery takes its criteria from the steady objectives about latency (upper limits) and errors.
@@ -84,6 +86,9 @@ func (r *recovery) observe(op *targets.Operation, at *Labels, p Phase, start tim
 			r.slices = append(r.slices, slice{by: make([]tally, len(r.criteria))})
 		}
 		r.slices[i].ended++
+		if sentLate(op) {
+			r.slices[i].late++
+		}
 		by = r.slices[i].by
 	default:
 		return
@@ -104,6 +109,7 @@ func (r *recovery) observe(op *targets.Operation, at *Labels, p Phase, start tim
 // is left at the end, and less than that, is part of the last one.
 type bucket struct {
 	from, to time.Duration // since the heal
+	all      tally         // of which sent late
 	by       []tally
 }
 
@@ -114,6 +120,8 @@ func (r *recovery) buckets(length time.Duration) []bucket {
 	for i, s := range r.slices {
 		cur.to = min(time.Duration(i+1)*grain, length)
 		ended += s.ended
+		cur.all.n += s.ended
+		cur.all.bad += s.late
 		for k := range s.by {
 			cur.by[k].n += s.by[k].n
 			cur.by[k].bad += s.by[k].bad
@@ -133,6 +141,8 @@ func (r *recovery) buckets(length time.Duration) []bucket {
 // take adds the bucket that follows.
 func (b *bucket) take(next *bucket) {
 	b.to = next.to
+	b.all.n += next.all.n
+	b.all.bad += next.all.bad
 	for k := range next.by {
 		b.by[k].n += next.by[k].n
 		b.by[k].bad += next.by[k].bad
@@ -157,7 +167,8 @@ func (r *recovery) tolerated(i int) float64 {
 //
 // The time of recovery lies within the last bad bucket. Without a second of good ones behind it nobody
 // knows when, or whether, it ended: the range is open above, which still fails a limit that lies before it.
-// So it is when a bucket behind it has so few operations of a criterion that it would have been good with
+// A bad bucket in which the machine was disturbed may be the machine's doing: it opens the range as far
+// as its own end, and proves nothing. So it is when a bucket behind it has so few operations of a criterion that it would have been good with
 // all of them bad.
 func (r *recovery) assess(length time.Duration) (known Range, evidence, why string) {
 	buckets := r.buckets(length)
@@ -166,7 +177,8 @@ func (r *recovery) assess(length time.Duration) (known Range, evidence, why stri
 	}
 	known = Exactly(0)
 	goodFrom := time.Duration(0)
-	tooFew := ""
+	tooFew, disturbance := "", ""
+	proven := 0.0
 	for _, b := range buckets {
 		for i, t := range b.by {
 			if !significantlyAbove(t.n, t.n, r.tolerated(i)) && tooFew == "" {
@@ -180,6 +192,13 @@ func (r *recovery) assess(length time.Duration) (known Range, evidence, why stri
 			}
 			tooFew = "" // what happened up to a bad bucket decides nothing
 			known = Range{b.from.Seconds(), b.to.Seconds()}
+			disturbance = ""
+			if r.excuse && disturbed(b.all) {
+				known.Low = proven
+				disturbance = fmt.Sprintf("the machine was disturbed from %s to %s after the heal: %s of %s operations were sent late by the generator itself",
+					seconds(b.from), seconds(b.to), count(b.all.bad), count(b.all.n))
+			}
+			proven = known.Low
 			goodFrom = b.to
 			evidence = fmt.Sprintf("last bad: %s to %s after the heal, %s of %s operations missed %s (%s tolerated)",
 				seconds(b.from), seconds(b.to), count(t.bad), count(t.n), r.criteria[i].text, percent(r.tolerated(i)))
@@ -187,6 +206,10 @@ func (r *recovery) assess(length time.Duration) (known Range, evidence, why stri
 	}
 	observedTo := buckets[len(buckets)-1].to
 	switch {
+	case disturbance != "" && observedTo-goodFrom < holdTime:
+		known.High, why = math.Inf(1), disturbance
+	case disturbance != "":
+		why = disturbance
 	case observedTo-goodFrom < holdTime:
 		known.High = math.Inf(1)
 		why = fmt.Sprintf("only %s of good operations before the window ended; %s must hold", seconds(observedTo-goodFrom), seconds(holdTime))

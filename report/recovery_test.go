@@ -248,3 +248,33 @@ func rowOf(t *testing.T, s Scenario, expr string) SLO {
 	require.Fail(t, "no such objective", expr)
 	return SLO{}
 }
+
+// A burst in which the machine itself was late is no proof against the target, nor for it.
+func TestADisturbedBucketProvesNothing(t *testing.T) {
+	objective := parsed(t, "p99 < 120ms")
+	burst := func(late time.Duration, excuse bool) (Range, string) {
+		r := newRecovery([]Grouped{{GroupSteady, objective}})
+		r.excuse = excuse
+		at := Labels{}
+		for i := range 4000 {
+			due := time.Duration(i) * ms
+			op := targets.Operation{Due: due, Sent: due, Returned: due + 5*ms}
+			if i >= 1500 && i < 1600 {
+				op.Sent += late
+				op.Returned += 200 * ms
+			}
+			r.observe(&op, &at, Steady, 0)
+			r.observe(&op, &at, Recovery, 0)
+		}
+		r.steady[0].bad = 0
+		known, _, why := r.assess(4 * time.Second)
+		return known, why
+	}
+	known, _ := burst(0, true)
+	require.Equal(t, Range{1, 2}, known, "the target's own: proven")
+	known, why := burst(50*ms, true)
+	require.Equal(t, Range{0, 2}, known)
+	require.Contains(t, why, "disturbed from 1s to 2s after the heal")
+	known, _ = burst(50*ms, false)
+	require.Equal(t, Range{1, 2}, known, "waiting for a worker is waiting for the target")
+}
