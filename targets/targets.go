@@ -53,6 +53,7 @@ type Kind uint8
 const (
 	Read Kind = iota
 	Write
+	Delete // a write of absence: it carries no token, and what it makes is a version like any other
 )
 
 // String gives the kind as the label "kind" shows it.
@@ -62,16 +63,21 @@ func (k Kind) String() string {
 		return "read"
 	case Write:
 		return "write"
+	case Delete:
+		return "delete"
 	}
 	return "invalid"
 }
+
+// Changes says whether an operation of the kind makes a new version of its key.
+func (k Kind) Changes() bool { return k == Write || k == Delete }
 
 // Request is one operation as asked of a target.
 type Request struct {
 	Seq     uint64 // the operation's number within the drill; 0 is the first
 	Kind    Kind
 	Key     Key
-	Token   string // of a write: the unique self-certifying value to store (see [NewToken])
+	Token   string // of a [Write]: the unique self-certifying value to store (see [NewToken])
 	Session uint64 // operations of one session come from one client
 	Region  string // where the client is
 	Door    string // "": any worker of the region; else one of the target's [Doored.Doors]
@@ -147,6 +153,23 @@ type Load struct {
 	Version uint64        // what it read; 0 when it failed
 	Width   int           // loads of this key from this region under way at its arrival, itself included
 	Audit   bool          // asked through [SourceDoor]: no part of the workload
+}
+
+// DropTeller is a target that tells when its tiers let go of superseded copies: invalidation seen from inside.
+type DropTeller interface {
+	// OnDrop registers the function that gets each drop. It is called concurrently and must be called before
+	// the first operation.
+	OnDrop(func(Drop))
+}
+
+// Drop says that one place of one tier holds nothing older than Version of the key any more.
+type Drop struct {
+	Key     Key
+	Tier    string // [TierL1] or [TierL2]
+	Region  string
+	Worker  string        // of a tier in a worker's memory; empty otherwise
+	Version uint64        // that superseded what was there
+	At      time.Duration // when it was done
 }
 
 // Outcome of an operation.
