@@ -21,6 +21,7 @@ func (j *Judge) commit(k *keyState, c targets.Commit) {
 	v.token = c.Token
 	if c.Deleted {
 		h.bury(at)
+		k.deletionLogged(at)
 	}
 	h.notBefore(at, c.At)
 	v.since = before

@@ -60,8 +60,13 @@ func (j *Judge) claims(s *shard, k *keyState, op *targets.Operation) {
 // place checks a read's answer without a historian, notes what it proves, and gives the version that it answered.
 // An absent answer's version is found when it is judged.
 func (j *Judge) place(s *shard, k *keyState, op *targets.Operation) (v uint64, f finding, known string) {
-	r := &op.Reply
 	j.claims(s, k, op)
+	return j.placeVersion(k, op)
+}
+
+// placeVersion is place without the counting.
+func (j *Judge) placeVersion(k *keyState, op *targets.Operation) (v uint64, f finding, known string) {
+	r := &op.Reply
 	if (r.Owner != targets.Key{}) && r.Owner != k.key {
 		return 0, owned, ""
 	}
