@@ -20,9 +20,8 @@ type mark struct {
 	deleted bool // it is a deletion
 	gone    bool // the source no longer has it, and that was counted
 
-	// since is the earliest Sent among the reads that answered a write that was promised to be without effect; for all
-	// others it is [before]. Judging a read that returned earlier, such a write does not exist.
-	since time.Duration
+	rejected bool          // it was promised to be without effect, and was read
+	since    time.Duration // the earliest Sent among the reads that answered it: for those that returned earlier, a rejected one does not exist
 
 	reach time.Duration // at least the largest finite by among the writes sent no later
 	next  evidence      // the earliest by among the writes sent no earlier, in the order of register.bySent
@@ -34,7 +33,7 @@ type mark struct {
 
 // register is what is known of a key whose target tells values but no versions.
 type register struct {
-	bySent  []*mark // without the initial value
+	bySent  []*mark // without the initial value; of equal sent, by seq
 	bySeq   []*mark // the same
 	tombs   []*mark // the deletions among them, by sent
 	pending []*mark // those in flight, and those of unknown outcome that nobody has read
@@ -55,7 +54,7 @@ func newRegister() *register {
 
 func newMark(seq uint64, sent time.Duration) mark {
 	return mark{
-		seq: seq, sent: sent, acked: never, by: never, since: before, reach: before, peak: before,
+		seq: seq, sent: sent, acked: never, by: never, since: never, reach: before, peak: before,
 		next: evidence{at: never}, last: aloft{sent: before}, stale: span{last: before},
 	}
 }
@@ -71,12 +70,18 @@ func (r *register) find(seq uint64) (*mark, bool) {
 
 // add adds a write in flight.
 func (r *register) add(seq uint64, sent time.Duration, deleted bool) *mark {
+	i, known := r.search(seq)
+	if known { // the caller began it twice
+		return r.bySeq[i]
+	}
 	n := newMark(seq, sent)
 	m := &n
 	m.deleted = deleted
-	i, _ := r.search(seq)
 	r.bySeq = slices.Insert(r.bySeq, i, m)
 	i = r.after(sent)
+	for i > 0 && r.bySent[i-1].sent == sent && r.bySent[i-1].seq > seq {
+		i--
+	}
 	if i > 0 {
 		m.reach = r.bySent[i-1].reach
 	}
@@ -153,7 +158,7 @@ func (r *register) end(op *targets.Operation) (falselyRejected bool) {
 			r.remove(m)
 			return false
 		}
-		m.state = unknown
+		m.state, m.rejected = unknown, true
 		return true
 	default:
 		m.state = unknown
@@ -239,7 +244,7 @@ func (r *register) superseded(t time.Duration) evidence {
 // first gives the earliest time at which a write can have superseded v, as operations sent by t know it; a deletion does
 // not supersede a deletion.
 func (r *register) first(v *mark, t time.Duration) time.Duration {
-	counts := func(x *mark) bool { return x != v && x.since <= t && !(x.deleted && v.deleted) }
+	counts := func(x *mark) bool { return x != v && !(x.rejected && x.since > t) && !(x.deleted && v.deleted) }
 	for _, x := range r.pending {
 		if x.sent <= v.sent && counts(x) {
 			return v.sent

@@ -81,21 +81,22 @@ func (j *Judge) placeLoose(s *shard, k *keyState, op *targets.Operation) (*mark,
 	default:
 		rejected, failed := k.takeFailed(t.Seq)
 		switch {
+		case failed && rejected.sent > op.Returned: // seen before it was sent
+			k.failed = slices.Insert(k.failed, k.rejection(t.Seq), rejected)
+			return nil, unwritten
 		case failed:
 			j.falseRejection(k, t.Seq, 0, op.Sent)
 			k.open = append(k.open, write{seq: t.Seq, token: reply.Token, sent: rejected.sent})
 			k.keep(len(k.open)-1, unknown, rejected.returned)
 			m = r.add(t.Seq, rejected.sent, false)
-			m.since = op.Sent
+			m.rejected = true
 		case r.crowded:
 			return nil, ordered
 		default:
 			return nil, unwritten
 		}
 	}
-	if m.since != before {
-		m.since = min(m.since, op.Sent)
-	}
+	m.since = min(m.since, op.Sent)
 	r.proven(m, op.Returned, seen)
 	if op.Door != targets.SourceDoor && (op.Sent > m.last.sent || op.Sent == m.last.sent && op.Seq < m.last.seq) {
 		m.last = aloft{sent: op.Sent, seq: op.Seq}

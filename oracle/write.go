@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"slices"
 	"sort"
 	"time"
 
@@ -103,15 +104,17 @@ func (k *keyState) prune() {
 }
 
 func (k *keyState) reject(op *targets.Operation) {
-	at := sort.Search(len(k.failed), func(i int) bool { return k.failed[i].seq >= op.Seq })
-	k.failed = append(k.failed, rejection{})
-	copy(k.failed[at+1:], k.failed[at:])
-	k.failed[at] = rejection{seq: op.Seq, sent: op.Sent, returned: op.Returned}
+	k.failed = slices.Insert(k.failed, k.rejection(op.Seq), rejection{seq: op.Seq, sent: op.Sent, returned: op.Returned})
+}
+
+// rejection gives the index of a rejected write, or where it belongs.
+func (k *keyState) rejection(seq uint64) int {
+	return sort.Search(len(k.failed), func(i int) bool { return k.failed[i].seq >= seq })
 }
 
 // takeFailed gives the rejected write seq and forgets it: it is accused once.
 func (k *keyState) takeFailed(seq uint64) (rejection, bool) {
-	at := sort.Search(len(k.failed), func(i int) bool { return k.failed[i].seq >= seq })
+	at := k.rejection(seq)
 	if at == len(k.failed) || k.failed[at].seq != seq {
 		return rejection{}, false
 	}
