@@ -72,6 +72,9 @@ func (j *Judge) endRead(s *shard, k *keyState, op *targets.Operation, done []ver
 	if op.Reply.Version != 0 {
 		k.tells(op)
 	}
+	if op.Reply.Absent {
+		j.notFound(k, op)
+	}
 	if k.loose(op) {
 		return j.endReadLoose(s, k, op, done)
 	}
@@ -217,6 +220,7 @@ func (j *Judge) judge(s *shard, k *keyState, op *targets.Operation, v, base uint
 		return d
 	}
 	if d.Answer == Stale {
+		k.stale = true
 		k.staleRead(&d.Judgement)
 		d.Violation = j.violates(k.family, &d.Judgement)
 	}

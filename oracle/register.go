@@ -42,8 +42,6 @@ type register struct {
 
 	unresolved int  // ended ones in pending
 	crowded    bool // too many of them
-	stale      bool // a read from a cache was proven stale
-	absent     absences
 }
 
 func newRegister() *register {

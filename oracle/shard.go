@@ -98,6 +98,8 @@ type keyState struct {
 
 	told     time.Duration // the earliest Sent among the operations that told a version; [never] if none did
 	register *register     // while the key may have to be judged without versions
+	absent   *absences     // of strong families without a historian
+	stale    bool          // a read from a cache was proven stale
 	overfull bool          // writes of unknown version were forgotten while it did not matter
 }
 

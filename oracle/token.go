@@ -177,6 +177,9 @@ func (j *Judge) placeToken(k *keyState, t targets.Token, op *targets.Operation) 
 func (j *Judge) saw(k *keyState, at int, op *targets.Operation) {
 	h := &k.history
 	h.told(at, op.Sent)
+	if op.Door != targets.SourceDoor && !op.Reply.Absent {
+		h.versions[at].last = max(h.versions[at].last, op.Sent)
+	}
 	if op.Returned < h.versions[at].high || op.Returned < h.versions[at].own {
 		h.by(at, op.Returned, seen)
 		j.checkOrder(k, at)

@@ -55,9 +55,6 @@ func (j *Judge) placeLoose(s *shard, k *keyState, op *targets.Operation) (*mark,
 	}
 	r := k.unordered(op.Sent)
 	if reply.Absent {
-		if op.Door != targets.SourceDoor && k.family.classed && k.family.Class == Strong {
-			r.absent.add(op.Sent, op.Returned)
-		}
 		return nil, sound
 	}
 	t, f := j.classify(k.key, reply.Token)
@@ -119,7 +116,7 @@ func (j *Judge) judgeLoose(s *shard, k *keyState, op *targets.Operation, m *mark
 		return d
 	}
 	if d.Answer == Stale {
-		r.stale = true
+		k.stale = true
 		if m == nil {
 			m = &r.nothing
 		}
@@ -215,8 +212,11 @@ func (j *Judge) conclude(s *shard, k *keyState, f *Findings) {
 		f.UnjudgedKeys++
 		return
 	}
-	r := k.register
+	r, strong := k.register, k.family.classed && k.family.Class == Strong
 	if r == nil || k.told != never {
+		if strong && !j.explain(k) {
+			f.UndecidedKeys++
+		}
 		return
 	}
 	for _, m := range r.bySent {
@@ -227,7 +227,7 @@ func (j *Judge) conclude(s *shard, k *keyState, f *Findings) {
 			s.counts.rollbacksChecked++
 		}
 	}
-	if k.family.classed && k.family.Class == Strong && !j.linearize(k) {
+	if strong && !j.linearize(k) {
 		f.UndecidedKeys++
 	}
 }

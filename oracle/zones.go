@@ -74,27 +74,29 @@ func conflicts(all []zone) (pairs [][2]zone) {
 // proven stale. It says whether that could be decided.
 func (j *Judge) linearize(k *keyState) (decided bool) {
 	r := k.register
-	if r.stale {
+	if k.stale {
 		return true
 	}
 	all := r.zones()
 	pairs := conflicts(all)
 	for _, p := range pairs {
-		j.accuseZones(k, p[1].start, textZones(k.key, p[0].m, p[1].m))
+		j.accuseOrder(k, p[1].start, textZones(k.key, p[0].m, p[1].m))
 	}
 	if len(pairs) > 0 {
 		return true
 	}
-	switch explained, decided := r.absent.explained(r, all); {
-	case !decided:
-		return false
-	case !explained:
-		j.accuseZones(k, r.absent.all[0].from, textAbsences(k.key, r.absent.all))
+	if k.absent == nil {
+		return true
 	}
-	return true
+	explained, decided := k.absent.explained(r, all)
+	if decided && !explained {
+		j.accuseOrder(k, k.absent.all[0].from, textAbsences(k.key, k.absent.all))
+	}
+	return decided
 }
 
-func (j *Judge) accuseZones(k *keyState, at time.Duration, text string) {
+// accuseOrder counts a violation that no read by itself shows.
+func (j *Judge) accuseOrder(k *keyState, at time.Duration, text string) {
 	j.ledger.violations[Strong].Add(1)
 	if j.ledger.count(kindViolation, at) {
 		j.ledger.keep(kindViolation, k.accusation(at, targets.Operation{}, text))
