@@ -80,7 +80,7 @@ func (j *Judge) settled(k *keyState, op *targets.Operation) bool {
 	if sealed != op.Returned {
 		return sealed > op.Returned
 	}
-	if op.Reply.Absent || op.Sent == sealed {
+	if op.Reply.Absent || op.Reply.Version == 0 || op.Sent == sealed { // its token may be stored again at this time
 		return false
 	}
 	_, ok := k.logged(op)

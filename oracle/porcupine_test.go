@@ -179,4 +179,6 @@ func TestStrongWithVersionsEqualsPorcupine(t *testing.T) {
 	}
 	t.Logf("%d linearizable, %d not, of which %d by absences alone; %d undecided", good, bad, byAbsence, undecided)
 	require.Greater(t, min(good, bad), histories/2)
+	require.NotZero(t, byAbsence)
+	require.Less(t, undecided, histories/20)
 }

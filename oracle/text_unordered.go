@@ -30,10 +30,10 @@ func (m *mark) story() string {
 		s += ")"
 	}
 	if m.by != never && m.by != m.acked {
-		s += fmt.Sprintf(" was %s at %s", m.byProof, clock(m.by))
+		s += fmt.Sprintf(", %s at %s", m.byProof, clock(m.by))
 	}
 	if m.last.sent != before {
-		s += fmt.Sprintf(" was last read by read %d, sent at %s", m.last.seq, clock(m.last.sent))
+		s += fmt.Sprintf(", last read by read %d, sent at %s", m.last.seq, clock(m.last.sent))
 	}
 	return s
 }

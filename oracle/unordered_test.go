@@ -123,7 +123,7 @@ func TestUnorderedAnswersEqualEnumeration(t *testing.T) {
 			t.Parallel()
 			counted := map[Answer]int{}
 			absent, tight := 0, 0
-			worlds(t, histories/2, r, func(t *testing.T, name named, rng *rand.Rand, w *world) {
+			worlds(t, histories/3, r, func(t *testing.T, name named, rng *rand.Rand, w *world) {
 				judged, _ := w.stream(rng, Config{})
 				again, _ := w.stream(rng, Config{})
 				require.Equal(t, judged, again, "interleaving mattered: %s", name)

@@ -55,6 +55,7 @@ type recipe struct {
 	deletes    bool // some writes are deletions
 	broken     bool // writes that failed may commit; reads may answer any value at all
 	blind      bool // nobody tells versions
+	mute       bool // half of the answers don't
 }
 
 func pick(rng *rand.Rand, lo, hi time.Duration) time.Duration {
@@ -131,7 +132,7 @@ func newWorld(rng *rand.Rand, r recipe) *world {
 	}
 	rng.Shuffle(len(w.acts), func(i, j int) { w.acts[i], w.acts[j] = w.acts[j], w.acts[i] })
 	for i := range w.acts {
-		if r.blind {
+		if r.blind || r.mute && rng.IntN(2) == 0 {
 			w.acts[i].op.Reply.Version = 0
 		}
 	}
