@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"reference/invalidation": {"reference/key", "reference/source"},
 	"reference/policy":       {},
 	"reference/key":          {},
+	"reference/store":        {},
 	"internal/strict":        {},
 	"internal/child":         {},
 }

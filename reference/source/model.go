@@ -95,7 +95,7 @@ func (m *Model) Clock(context.Context) (int64, error) { return m.cfg.Now(), nil 
 
 // Seed commits a value at once, as something that was there before.
 func (m *Model) Seed(n key.Name, value []byte, token string) Record {
-	return m.commit(n, value, token, "")
+	return m.commit(Entry{Name: n, Token: token}, value)
 }
 
 // Peek reads a name at once: no queue, no time, no count.
@@ -153,8 +153,17 @@ func (m *Model) load(ctx context.Context, n key.Name) (Record, error) {
 // Store implements [Source]. The commit happens at the end of the service time; a caller that gave
 // up before then left no effect.
 func (m *Model) Store(ctx context.Context, n key.Name, value []byte, token string, by Caller) (Record, error) {
+	return m.change(ctx, n, "storing", Entry{Name: n, Token: token, Origin: by.Region}, value)
+}
+
+// Delete implements [Source], as Store does.
+func (m *Model) Delete(ctx context.Context, n key.Name, by Caller) (Record, error) {
+	return m.change(ctx, n, "deleting", Entry{Name: n, Deleted: true, Origin: by.Region}, nil)
+}
+
+func (m *Model) change(ctx context.Context, n key.Name, doing string, e Entry, value []byte) (Record, error) {
 	fail := func(err error) (Record, error) {
-		return Record{}, fmt.Errorf("storing %s:%s: %w: %w", n.Family, n.ID, ErrNotApplied, err)
+		return Record{}, fmt.Errorf("%s %s:%s: %w: %w", doing, n.Family, n.ID, ErrNotApplied, err)
 	}
 	if err := m.enter(ctx); err != nil {
 		return fail(err)
@@ -163,17 +172,18 @@ func (m *Model) Store(ctx context.Context, n key.Name, value []byte, token strin
 	if err := pause(ctx, m.draw(m.cfg.WriteTime)); err != nil {
 		return fail(err)
 	}
-	return m.commit(n, value, token, by.Region), nil
+	return m.commit(e, value), nil
 }
 
-func (m *Model) commit(n key.Name, value []byte, token, origin string) Record {
+// commit gives e its version and time and appends it to the log.
+func (m *Model) commit(e Entry, value []byte) Record {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r := row{value: value, version: m.rows[n].version + 1}
-	m.rows[n] = r
-	now := m.cfg.Now()
-	m.log.append(Entry{Name: n, Version: r.version, Token: token, Origin: origin, At: now})
-	return Record{Value: value, Version: r.version, T0: now}
+	r := row{value: value, version: m.rows[e.Name].version + 1, deleted: e.Deleted}
+	m.rows[e.Name] = r
+	e.Version, e.At = r.version, m.cfg.Now()
+	m.log.append(e)
+	return Record{Value: value, Version: r.version, Deleted: r.deleted, T0: e.At}
 }
 
 // enter waits for a free server.

@@ -30,6 +30,8 @@ type Source interface {
 	// Store commits a value under its writer's token. An error that is [ErrNotApplied] guarantees
 	// that there was and will be no effect; after any other error the outcome is unknown.
 	Store(ctx context.Context, n key.Name, value []byte, token string, by Caller) (Record, error)
+	// Delete commits an absence, also where nothing is. Its errors are those of Store.
+	Delete(ctx context.Context, n key.Name, by Caller) (Record, error)
 	// Clock reads the source's clock, nanoseconds; the same clock that stamps Record.T0.
 	Clock(ctx context.Context) (int64, error)
 }

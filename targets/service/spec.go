@@ -38,6 +38,7 @@ type Family struct {
 	Contract    policy.Family
 	ServiceTime time.Duration // mean time of a load at the source
 	Vary        []key.Dimension
+	Empty       float64 // share of the names whose value has an empty text, 0..1
 }
 
 // Family finds a family by name.
@@ -116,7 +117,7 @@ func decodeSource(n strict.Node) Source {
 }
 
 func decodeFamily(e strict.Entry, src Source) Family {
-	f := e.Value.Fields("family "+e.Name, "class", "within", "ttl", "service_time", "vary")
+	f := e.Value.Fields("family "+e.Name, "class", "within", "ttl", "service_time", "vary", "empty")
 	fam := Family{Name: e.Name, ServiceTime: f["service_time"].Duration("service_time", src.ServiceTime)}
 	if f["class"].OneOf("class", "bounded", "strong") == "strong" {
 		fam.Contract.Class = policy.Strong
@@ -124,6 +125,7 @@ func decodeFamily(e strict.Entry, src Source) Family {
 	if !f["class"].Present() {
 		e.Key.Fail(e.Name, "the family needs a class", "class: bounded (no read older than within) or class: strong (linearizable)")
 	}
+	fam.Empty = f["empty"].Percent("empty", 0)
 	fam.Contract.Within = f["within"].Duration("within", 0)
 	fam.Contract.TTL = f["ttl"].Duration("ttl", fam.Contract.Within)
 	for _, v := range f["vary"].List("dimensions") {
