@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,15 +17,19 @@ import (
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/targets"
 	"github.com/cachedrill/cachedrill/targets/redis"
+	"github.com/cachedrill/cachedrill/targets/service"
 )
 
 // Options say how to run a scenario.
 type Options struct {
-	Policy   policy.Policy
-	Backend  redis.Backend
+	Policy   service.Policy
+	Backend  redis.Backend // of the place that is made when Place is nil
 	Seed     uint64
 	Sham     bool           // put the sham of every fault in its place
 	Progress func(Progress) // told about twice a second; may be nil
+
+	// Place makes the place of the drill; nil is a Redis per region, network proxies, and HTTP.
+	Place func(context.Context, Scenario, Options) (*Place, error)
 }
 
 // Result is a drill that came to an end.
@@ -52,11 +57,14 @@ func cleanup(err error) error {
 // that ctx ended, in which case it wraps ctx's error; a missed objective is data. Either way nothing
 // stays injected or running, unless there is a [CleanupError] in it.
 func Run(ctx context.Context, sc Scenario, opt Options) (res Result, err error) {
-	env, err := build(ctx, sc, opt)
+	if opt.Place == nil {
+		opt.Place = network
+	}
+	env, err := opt.Place(ctx, sc, opt)
 	if err != nil {
 		return res, fmt.Errorf("%s: %w", sc.Name, err)
 	}
-	defer func() { err = errors.Join(err, cleanup(env.close())) }()
+	defer func() { err = errors.Join(err, cleanup(env.Close())) }()
 	d, err := prepare(ctx, sc, opt, env)
 	if err != nil {
 		return res, fmt.Errorf("%s: %w", sc.Name, err)
@@ -71,7 +79,7 @@ func Run(ctx context.Context, sc Scenario, opt Options) (res Result, err error) 
 type drill struct {
 	sc        Scenario
 	opt       Options
-	env       *environment
+	env       *Place
 	generator *load.Generator
 	schedule  load.Schedule
 	judge     *oracle.Judge
@@ -86,7 +94,7 @@ type drill struct {
 }
 
 // prepare fills source and caches, and sets up what watches the drill.
-func prepare(ctx context.Context, sc Scenario, opt Options, env *environment) (*drill, error) {
+func prepare(ctx context.Context, sc Scenario, opt Options, env *Place) (*drill, error) {
 	d := &drill{sc: sc, opt: opt, env: env, written: writtenKeys{keys: map[targets.Key]bool{}}}
 	run := fmt.Sprintf("%08x", rand.Uint32())
 	var err error
@@ -113,10 +121,10 @@ func prepare(ctx context.Context, sc Scenario, opt Options, env *environment) (*
 	}
 	for _, m := range sc.Workload.Mixes {
 		keys := d.generator.Keys(m.Family)
-		if err := env.service.Seed(keys, run); err != nil {
+		if err := env.Service.Seed(keys, run); err != nil {
 			return nil, fmt.Errorf("seeding the source: %w", err)
 		}
-		if err := env.service.Prewarm(ctx, keys); err != nil {
+		if err := env.Service.Prewarm(ctx, keys); err != nil {
 			return nil, fmt.Errorf("prewarming: %w", err)
 		}
 		siblings[m.Family] = m.Keys > 1 && max(len(m.Tenants), len(m.Locales), len(m.Currencies)) > 1
@@ -155,8 +163,8 @@ const lead = 50 * time.Millisecond
 func (d *drill) run(ctx context.Context) (Result, error) {
 	d.epoch = time.Now().Add(lead)
 	d.started = d.epoch
-	d.env.service.SetEpoch(d.epoch)
-	d.env.service.OnLoad(func(l targets.Load) {
+	d.env.Service.SetEpoch(d.epoch)
+	d.env.Service.OnLoad(func(l targets.Load) {
 		d.recorder.Load(l)
 		if !l.Audit {
 			d.live.load(l)
@@ -201,14 +209,14 @@ func (d *drill) run(ctx context.Context) (Result, error) {
 func (d *drill) drive(ctx context.Context) (load.Sent, error) {
 	attackCtx, stopAttack := context.WithCancel(ctx)
 	defer stopAttack()
-	d.env.site.Now = func() time.Duration { return time.Since(d.epoch) }
-	line := &timeline{phases: d.sc.Phases, faults: d.faults(), site: d.env.site, epoch: d.epoch,
+	d.env.Site.Now = func() time.Duration { return time.Since(d.epoch) }
+	line := &timeline{phases: d.sc.Phases, faults: d.faults(), site: d.env.Site, epoch: d.epoch,
 		mark: d.mark, note: d.live.note}
 	var unhealed error
 	var faulting sync.WaitGroup
 	faulting.Go(func() { d.runs, unhealed = line.run(attackCtx) })
 	sent, err := load.Attack{
-		Target: d.env.service, Generator: d.generator, Schedule: d.schedule, Start: d.epoch,
+		Target: d.env.Service, Generator: d.generator, Schedule: d.schedule, Start: d.epoch,
 		Timeout: d.sc.Workload.Timeout, JudgeFrom: d.sc.Phases.Warmup, Sink: d,
 	}.Run(attackCtx)
 	if err != nil {
@@ -222,13 +230,14 @@ func (d *drill) drive(ctx context.Context) (load.Sent, error) {
 }
 
 func (d *drill) faults() []faults.Planned {
-	if !d.opt.Sham {
-		return d.sc.Faults
-	}
-	var out []faults.Planned
-	for _, p := range d.sc.Faults {
-		p.Fault = faults.Sham(p.Fault)
-		out = append(out, p)
+	out := slices.Clone(d.sc.Faults)
+	for i := range out {
+		if d.opt.Sham {
+			out[i].Fault = faults.Sham(out[i].Fault)
+		}
+		if d.env.Local != nil {
+			out[i].Fault = d.env.Local(out[i].Fault)
+		}
 	}
 	return out
 }
@@ -240,7 +249,7 @@ func (d *drill) mark(p report.Phase, at time.Duration) {
 
 // follow hands the source's history to the judge.
 func (d *drill) follow(ctx context.Context) {
-	for c := range d.env.service.Commits(ctx) {
+	for c := range d.env.Service.Commits(ctx) {
 		d.judge.Commit(c)
 		if c.Version == 0 {
 			d.sealed.Store(int64(c.At))

@@ -12,7 +12,6 @@ import (
 
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/internal/strict"
-	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/targets/service"
 )
@@ -20,7 +19,7 @@ import (
 // Suite is a file of scenarios against one target.
 type Suite struct {
 	File      string
-	Policies  map[string]policy.Policy
+	Policies  map[string]service.Policy
 	Scenarios []Scenario
 }
 
@@ -101,11 +100,11 @@ func (s Suite) Names() []string {
 }
 
 // Policy finds one by name.
-func (s Suite) Policy(name string) (policy.Policy, error) {
+func (s Suite) Policy(name string) (service.Policy, error) {
 	if p, ok := s.Policies[name]; ok {
 		return p, nil
 	}
-	return policy.Policy{}, fmt.Errorf("%s has no policy %q; %s", s.File, name, strict.Suggest(name, s.PolicyNames()))
+	return service.Policy{}, fmt.Errorf("%s has no policy %q; %s", s.File, name, strict.Suggest(name, s.PolicyNames()))
 }
 
 // PolicyNames lists the policies, sorted.
@@ -113,14 +112,15 @@ func (s Suite) PolicyNames() []string { return slices.Sorted(maps.Keys(s.Policie
 
 func decodeSuite(file string, root strict.Node) Suite {
 	f := root.Fields("the suite", "version", "policies", "target", "workload", "phases", "slo", "scenarios")
-	suite := Suite{File: file, Policies: presets()}
+	suite := Suite{File: file, Policies: service.Presets()}
 	if !f["version"].Present() {
 		f["version"].Fail("version", "the version of the file's format is missing", "version: 1")
 	} else if f["version"].Int("version", 1, 1) != 1 {
 		f["version"].Fail("", "this program reads version 1", "version: 1")
 	}
+	presets := service.Presets()
 	for _, e := range f["policies"].Entries("policies") {
-		suite.Policies[e.Name] = service.DecodePolicy(e)
+		suite.Policies[e.Name] = service.DecodePolicy(e, presets)
 	}
 	target := decodeTarget(f["target"])
 	common := common{target: target, workload: f["workload"], phases: f["phases"], slo: f["slo"]}
@@ -133,15 +133,6 @@ func decodeSuite(file string, root strict.Node) Suite {
 		suite.Scenarios = append(suite.Scenarios, common.scenario(e))
 	}
 	return suite
-}
-
-// presets are the policies that every suite has.
-func presets() map[string]policy.Policy {
-	all := map[string]policy.Policy{}
-	for name, preset := range policy.Presets {
-		all[name] = preset()
-	}
-	return all
 }
 
 func decodeTarget(n strict.Node) service.Spec {

@@ -18,6 +18,7 @@ import (
 	"github.com/cachedrill/cachedrill/internal/child"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/targets/redis"
+	"github.com/cachedrill/cachedrill/targets/service"
 )
 
 func TestMain(m *testing.M) {
@@ -96,7 +97,7 @@ func run(t *testing.T, sc Scenario, policyName string) report.Scenario {
 
 func runWith(t *testing.T, sc Scenario, policyName string, progress func(Progress)) report.Scenario {
 	t.Helper()
-	suite := Suite{Policies: presets()}
+	suite := Suite{Policies: service.Presets()}
 	p, err := suite.Policy(policyName)
 	require.NoError(t, err)
 	res, err := Run(t.Context(), sc, Options{Policy: p, Backend: redis.Embedded, Seed: 11, Progress: progress})

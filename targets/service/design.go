@@ -37,6 +37,21 @@ type Design struct {
 	Invalidator func(p policy.Policy, families []reference.Family, shared store.Store) Invalidator
 }
 
+// Policy is how the service's caches behave: their controls, and their design.
+type Policy struct {
+	policy.Policy
+	Design Design // the zero value is the reference cache
+}
+
+// Presets are the policies that every suite can build upon by name.
+func Presets() map[string]Policy {
+	all := map[string]Policy{}
+	for name, preset := range policy.Presets {
+		all[name] = Policy{Policy: preset()}
+	}
+	return all
+}
+
 func (d Design) make(ctx context.Context, cfg reference.Config) (Cache, error) {
 	if d.Cache != nil {
 		return d.Cache(ctx, cfg)

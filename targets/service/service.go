@@ -18,7 +18,6 @@ import (
 	"github.com/cachedrill/cachedrill/reference"
 	"github.com/cachedrill/cachedrill/reference/invalidation"
 	"github.com/cachedrill/cachedrill/reference/key"
-	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
 	"github.com/cachedrill/cachedrill/reference/store"
 	"github.com/cachedrill/cachedrill/targets"
@@ -27,8 +26,7 @@ import (
 // Config describes a [Service].
 type Config struct {
 	Spec   Spec
-	Policy policy.Policy
-	Design Design            // of the caches; the zero value is the reference cache
+	Policy Policy
 	Seed   uint64            // of the source's service times
 	Redis  map[string]string // address of each region's Redis
 	Inside *Inside           // nil: workers and relays are reached over HTTP, and each Redis over TCP
@@ -173,8 +171,8 @@ func (s *Service) Start(ctx context.Context, dial func(edge string) string) erro
 		shared := s.shared(workerRedis(r.name), dial)
 		for n := range s.cfg.Spec.Regions[i].Workers {
 			name := fmt.Sprintf("%s-%d", r.name, n+1)
-			cache, err := s.cfg.Design.make(ctx, reference.Config{
-				Region: r.name, Policy: s.cfg.Policy, Families: s.families, Source: s.source, Shared: shared, L1Size: s.cfg.Inside.l1Size(),
+			cache, err := s.cfg.Policy.Design.make(ctx, reference.Config{
+				Region: r.name, Policy: s.cfg.Policy.Policy, Families: s.families, Source: s.source, Shared: shared, L1Size: s.cfg.Inside.l1Size(),
 				OnDrop: func(d reference.Drop) { s.dropped(d, targets.TierL1, r.name, name) },
 			})
 			if err != nil {
@@ -206,7 +204,7 @@ func (s *Service) Start(ctx context.Context, dial func(edge string) string) erro
 
 // newRelay makes the region's relay, which delivers into its caches.
 func (s *Service) newRelay(r *region, shared store.Store) *invalidation.Relay {
-	into := s.cfg.Design.invalidator(s.cfg.Policy, s.families, shared)
+	into := s.cfg.Policy.Design.invalidator(s.cfg.Policy.Policy, s.families, shared)
 	return invalidation.NewRelay(invalidation.Config{
 		Region: r.name, Log: s.source.Log(), Now: s.now,
 		Deliver: func(ctx context.Context, e invalidation.Event) error {
@@ -250,7 +248,7 @@ func (s *Service) shared(edge string, dial func(edge string) string) store.Store
 	if s.cfg.Inside != nil {
 		return s.cfg.Inside.Store(edge)
 	}
-	c := reference.NewClient(dial(edge), s.cfg.Policy)
+	c := reference.NewClient(dial(edge), s.cfg.Policy.Policy)
 	s.clients = append(s.clients, c)
 	return store.NewRedis(c)
 }

@@ -41,7 +41,7 @@ func start(t *testing.T, p policy.Policy) *Service {
 		require.NoError(t, node.Start(t.Context()))
 		addrs[r.Name] = node.Addr()
 	}
-	s, err := New(Config{Spec: spec, Policy: p, Redis: addrs})
+	s, err := New(Config{Spec: spec, Policy: Policy{Policy: p}, Redis: addrs})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	at := map[string]string{}
@@ -170,7 +170,7 @@ func TestDecodeProblems(t *testing.T) {
 	}
 	n, problems := strict.Parse([]byte("x: {preset: recomended}\ny: {without: [jiter]}\nz: {without: [jitter]}"))
 	for _, e := range n.Entries("policies") {
-		p := DecodePolicy(e)
+		p := DecodePolicy(e, Presets())
 		require.Equal(t, e.Name, p.Name)
 		if e.Name == "z" {
 			require.False(t, p.Controls.Has(policy.Jitter))

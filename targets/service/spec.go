@@ -2,6 +2,7 @@ package service
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -156,21 +157,18 @@ func decodeFamily(e strict.Entry, src Source) Family {
 }
 
 // DecodePolicy reads one entry of `policies`: a preset and what to take from it.
-func DecodePolicy(e strict.Entry) policy.Policy {
+func DecodePolicy(e strict.Entry, presets map[string]Policy) Policy {
 	checkName(e, "policy")
 	f := e.Value.Fields("policy "+e.Name, "preset", "without")
 	preset := "recommended"
 	if f["preset"].Present() {
-		preset = f["preset"].OneOf("preset", "recommended", "naive")
+		preset = f["preset"].OneOf("preset", slices.Sorted(maps.Keys(presets))...)
 	}
-	p := policy.Recommended()
-	if make, ok := policy.Presets[preset]; ok {
-		p = make()
-	}
+	p := presets[preset]
 	p.Name = e.Name
 	for _, n := range f["without"].List("controls") {
 		if name := n.OneOf("control", policy.Names()...); name != "" {
-			p, _ = p.Without(name)
+			p.Policy, _ = p.Without(name)
 		}
 	}
 	return p
