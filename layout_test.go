@@ -17,6 +17,7 @@ var allowed = map[string][]string{
 	"":                       {},
 	"cmd/cachedrill":         {"..."},
 	"scenarios":              {"load", "targets/...", "faults", "oracle", "report", "internal/...", "reference/policy", "reference/key", "reference/invalidation"},
+	"scenarios/virtual":      {"scenarios", "faults", "targets/service", "reference/..."},
 	"load":                   {"targets"},
 	"oracle":                 {"targets"},
 	"report":                 {"targets", "oracle", "internal/strict"},

@@ -25,7 +25,7 @@ func TestScriptsInBothLanguages(t *testing.T) {
 	mini := miniredis.RunT(t)
 	rdb := redis.NewClient(&redis.Options{Addr: mini.Addr()})
 	defer rdb.Close()
-	both := []store.Store{store.NewRedis(rdb), store.NewMemory().Client(straight{}, 0)}
+	both := []store.Store{store.NewRedis(rdb), store.NewMemory().Client(straight{}, store.Patience{})}
 	rng := rand.New(rand.NewPCG(7, 7))
 	tokens := []string{"", "t1", "t2"}
 	for i := range 5_000 {

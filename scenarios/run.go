@@ -218,6 +218,7 @@ func (d *drill) drive(ctx context.Context) (load.Sent, error) {
 	sent, err := load.Attack{
 		Target: d.env.Service, Generator: d.generator, Schedule: d.schedule, Start: d.epoch,
 		Timeout: d.sc.Workload.Timeout, JudgeFrom: d.sc.Phases.Warmup, Sink: d,
+		Sleep: d.env.Sleep,
 	}.Run(attackCtx)
 	if err != nil {
 		stopAttack()

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -143,24 +144,33 @@ type Wire interface {
 	Open() bool
 }
 
-// Client gives the store as somebody sees it over a wire. patience bounds each command, 0 not at all.
-func (m *Memory) Client(w Wire, patience time.Duration) Store { return &client{m, w, patience} }
+// Patience is how long a client waits.
+type Patience struct {
+	Command time.Duration // for an answer; 0: for as long as its context lets it
+	Dial    time.Duration // before it gives up on a store that refuses connections
+}
+
+// Client gives the store as somebody sees it over a wire.
+func (m *Memory) Client(w Wire, p Patience) Store { return &client{m, w, p} }
 
 type client struct {
 	m        *Memory
 	wire     Wire
-	patience time.Duration
+	patience Patience
 }
 
 func (c *client) do(ctx context.Context, what string, step func(*Tx)) error {
-	if c.patience > 0 {
+	if c.patience.Command > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.patience)
+		ctx, cancel = context.WithTimeout(ctx, c.patience.Command)
 		defer cancel()
 	}
 	err := c.wire.Carry(ctx)
 	if err == nil {
 		err = c.m.do(step)
+	}
+	if errors.Is(err, ErrRefused) {
+		err = errors.Join(err, pause(ctx, c.patience.Dial))
 	}
 	if err == nil {
 		err = c.wire.Carry(ctx)
@@ -263,4 +273,18 @@ func (l *listener) Close() error {
 		close(l.out)
 	}
 	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

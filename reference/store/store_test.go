@@ -43,7 +43,7 @@ func TestBothStoresAreOne(t *testing.T) {
 	mini := miniredis.RunT(t)
 	rdb := redis.NewClient(&redis.Options{Addr: mini.Addr()})
 	defer rdb.Close()
-	both := []Store{NewRedis(rdb), NewMemory().Client(straight{}, 0)}
+	both := []Store{NewRedis(rdb), NewMemory().Client(straight{}, Patience{})}
 	rng := rand.New(rand.NewPCG(1, 1))
 	for i := range 5000 {
 		k, other := fmt.Sprint("k", rng.IntN(4)), fmt.Sprint("k", rng.IntN(4))
@@ -89,7 +89,7 @@ func TestBothStoresAreOne(t *testing.T) {
 func TestMemoryExpiresStopsAndSteps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewMemory()
-		s := m.Client(straight{}, 0)
+		s := m.Client(straight{}, Patience{})
 		set := func(ttl time.Duration) { require.NoError(t, s.Set(t.Context(), "k", []byte("v"), ttl)) }
 		there := func() bool {
 			_, ok, err := s.Get(t.Context(), "k")
@@ -130,10 +130,10 @@ func TestPatienceAndLostMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewMemory()
 		began := time.Now()
-		_, _, err := m.Client(stuck{}, time.Second).Get(t.Context(), "k")
+		_, _, err := m.Client(stuck{}, Patience{Command: time.Second}).Get(t.Context(), "k")
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.Equal(t, time.Second, time.Since(began))
-		open := m.Client(straight{}, 0)
+		open := m.Client(straight{}, Patience{})
 		sub, err := open.Subscribe(t.Context(), "c")
 		require.NoError(t, err)
 		sub.(*listener).wire = stuck{}
