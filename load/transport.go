@@ -31,6 +31,8 @@ func (p *PanicError) Error() string {
 // vegeta numbers a hit when a worker takes it up, and when the number n is given, n+1 ticks have been.
 type transport struct {
 	Attack
+	plan   plan
+	gate   *gate
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	books  *ledger
@@ -59,8 +61,12 @@ func (t *transport) operate(seq uint64) {
 			t.cancel(&PanicError{Who: who, Seq: seq, Value: v, Stack: debug.Stack()})
 		}
 	}()
-	op := targets.Operation{Request: t.Generator.Request(seq), Due: t.Schedule.Due(seq)}
+	op := targets.Operation{Request: t.plan.request(seq), Due: t.plan.due(seq)}
 	hash := hashRequest(&op.Request)
+	if why := t.gate.enter(&op.Request, t.plan.burst(seq), time.Since(t.Start)); why != goes {
+		t.books.withhold(why)
+		return
+	}
 	who = "sink"
 
 	op.Sent = time.Since(t.Start)
@@ -75,6 +81,7 @@ func (t *transport) operate(seq uint64) {
 
 	op.Outcome = outcome(op.Kind, op.Err)
 	t.Sink.End(op)
+	t.gate.leave(&op, time.Since(t.Start)) // after the sink, which thus sees changes of a key in order
 }
 
 // ask calls the target under the operation's deadline.
