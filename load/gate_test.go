@@ -274,6 +274,17 @@ func TestWithheldIsNotLate(t *testing.T) {
 	}
 }
 
+// A worker whose operation was withheld is free again: handing over to it is no wait for the target.
+func TestWithheldFreesItsWorker(t *testing.T) {
+	books := newLedger(1, 0)
+	books.offer(0, 0)
+	books.withhold(busy)
+	books.offer(1, 0)
+	require.False(t, books.waits.open)
+	books.offer(2, 0)
+	require.True(t, books.waits.open)
+}
+
 // On a real clock, for the race detector.
 func TestGateForReal(t *testing.T) {
 	a := Attack{
