@@ -24,6 +24,7 @@ var allowed = map[string][]string{
 	"faults":                 {"internal/..."},
 	"targets":                {},
 	"targets/service":        {"targets", "reference/...", "internal/strict"},
+	"targets/zoo":            {"targets/service", "reference/..."},
 	"targets/redis":          {"targets", "internal/..."},
 	"reference":              {"reference/..."},
 	"reference/source":       {"reference/key"},

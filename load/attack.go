@@ -69,8 +69,8 @@ type Sent struct {
 	Withheld Withheld
 
 	// Digest is the same for the same operations sent, whatever their order, run or target: a hash of
-	// number, kind, key, session and region of each, in hexadecimal. What the gate or a quiet withholds
-	// depends on the target, and so does the digest then.
+	// number, kind, key, session and region of each, in hexadecimal. What the gate withholds depends on
+	// the target, and so does the digest then.
 	Digest string
 
 	// Rate is Sent per second, from offset 0 until the schedule's end or the last operation,
@@ -121,7 +121,10 @@ func (a Attack) Run(ctx context.Context) (Sent, error) {
 	defer cancel(nil)
 	books := newLedger(a.MaxWorkers, a.JudgeFrom)
 	plan := a.plan()
-	hits := &transport{Attack: a, plan: plan, gate: newGate(a.Gate, a.Bursts), ctx: inner, cancel: cancel, books: books}
+	hits := &transport{Attack: a, plan: plan, ctx: inner, cancel: cancel, books: books}
+	if a.Gate {
+		hits.gate = newGate()
+	}
 	pace := &pacer{Attack: a, plan: plan, ctx: inner, books: books}
 
 	workers := uint64(vegeta.DefaultWorkers)

@@ -21,8 +21,9 @@ type Bursts struct {
 	Every time.Duration // from the attack's start on; 0 is no bursts
 	Size  int           // writes in a burst, 2 or 3
 
-	// Quiet is how long after the last write of a burst has returned other changes of its key are
-	// withheld; as they are while it lasts. 0 or more, and less than Every.
+	// Quiet is for how long, from when a burst is due, other changes of its key are withheld: what is
+	// left of it after the last write has returned is what reads have to tell the winner. It goes by due
+	// times alone, so that the same seed withholds the same operations. 0 or more, and less than Every.
 	Quiet time.Duration
 }
 
@@ -54,45 +55,48 @@ type plan struct {
 
 func (a Attack) plan() plan { return plan{a.Generator, a.Schedule, a.Bursts} }
 
-// Operation is operation n as planned: its Request and Due.
-func (a Attack) Operation(n uint64) targets.Operation {
+// Operation is operation n as planned: its Request and Due. quiet says that it is withheld for the quiet
+// after a burst.
+func (a Attack) Operation(n uint64) (op targets.Operation, quiet bool) {
 	p := a.plan()
-	return targets.Operation{Request: p.request(n), Due: p.due(n)}
+	op, _, quiet = p.operation(n)
+	return op, quiet
 }
 
-// burst is 1 + the number of the first operation of the burst that n belongs to; 0 when it belongs to
-// none.
-func (p *plan) burst(n uint64) uint64 {
-	if p.bursts.Every <= 0 {
-		return 0
+// operation is operation n; of a burst, named by 1 + the number of its first operation, or (0) of none;
+// quiet says that it is not to be sent, because a burst has had its key just before.
+func (p *plan) operation(n uint64) (op targets.Operation, burst uint64, quiet bool) {
+	op = targets.Operation{Request: p.generator.Request(n), Due: p.schedule.Due(n)}
+	first, ok := p.latest(n)
+	if !ok {
+		return op, 0, false
 	}
-	due := p.schedule.Due(n)
-	period := due / p.bursts.Every
-	if period == 0 || n >= p.schedule.Count() {
-		return 0
-	}
-	first := p.schedule.before(period * p.bursts.Every)
+	key, began := p.generator.burstKey(first), p.schedule.Due(first)
 	if n-first >= uint64(p.bursts.Size) {
-		return 0
+		return op, 0, op.Kind.Changes() && op.Key == key && op.Due < began+p.bursts.Quiet
 	}
-	return 1 + first
+	op.Due, op.Kind, op.Key, op.Token = began, targets.Write, key, targets.NewToken(p.generator.run, n, key)
+	return op, 1 + first, false
 }
 
-// due is never less than that of an earlier operation.
+// due is when operation n is due, never before an earlier one.
 func (p *plan) due(n uint64) time.Duration {
-	if b := p.burst(n); b != 0 {
-		return p.schedule.Due(b - 1)
+	if first, ok := p.latest(n); ok && n-first < uint64(p.bursts.Size) {
+		return p.schedule.Due(first)
 	}
 	return p.schedule.Due(n)
 }
 
-func (p *plan) request(n uint64) targets.Request {
-	r := p.generator.Request(n)
-	if b := p.burst(n); b != 0 {
-		r.Kind, r.Key = targets.Write, p.generator.burstKey(b-1)
-		r.Token = targets.NewToken(p.generator.run, n, r.Key)
+// latest is the first operation of the burst that n belongs to or comes after; not ok when there is none.
+func (p *plan) latest(n uint64) (first uint64, ok bool) {
+	if p.bursts.Every <= 0 || n >= p.schedule.Count() {
+		return 0, false
 	}
-	return r
+	period := p.schedule.Due(n) / p.bursts.Every
+	if period == 0 {
+		return 0, false
+	}
+	return p.schedule.before(period * p.bursts.Every), true
 }
 
 // writable is the share of operations of families with writes.

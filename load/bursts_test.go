@@ -1,6 +1,8 @@
 package load
 
 import (
+	"context"
+	"errors"
 	"math"
 	"testing"
 	"testing/synctest"
@@ -16,9 +18,9 @@ func anySchedule(t *rapid.T) Schedule {
 	var steps []Step
 	at := time.Duration(0)
 	for range rapid.IntRange(1, 5).Draw(t, "steps") {
-		rate := rapid.OneOf(rapid.Just(0.0), rapid.Float64Range(0.1, 300)).Draw(t, "rate")
+		rate := rapid.OneOf(rapid.SampledFrom([]float64{0, 3, 97, 1000}), rapid.Float64Range(0.1, 300)).Draw(t, "rate")
 		steps = append(steps, Step{at, rate})
-		at += time.Duration(rapid.Int64Range(1, int64(2*time.Second)).Draw(t, "length"))
+		at += rapid.OneOf(rapid.SampledFrom([]time.Duration{100 * ms, time.Second / 3, 2 * time.Second}), rapid.Map(rapid.Int64Range(1, 2e9), func(d int64) time.Duration { return time.Duration(d) })).Draw(t, "length")
 	}
 	s, err := NewSchedule(steps, at)
 	if err != nil {
@@ -53,15 +55,17 @@ func TestBurstsArePlanned(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := Bursts{
-			Every: time.Duration(rapid.Int64Range(1, int64(s.Total())+1).Draw(t, "every")*rapid.SampledFrom([]int64{1, 1000, 1e6}).Draw(t, "unit")%int64(s.Total()+1) + 1),
+			Every: 1 + s.Total()/time.Duration(rapid.IntRange(1, 12).Draw(t, "periods")),
 			Size:  rapid.IntRange(2, 3).Draw(t, "size"),
 		}
+		b.Quiet = b.Every * time.Duration(rapid.IntRange(0, 9).Draw(t, "quiet")) / 10
 		a := Attack{Generator: g, Schedule: s, Bursts: b}
 		plain := Attack{Generator: g, Schedule: s}
 		p := a.plan()
-		last := time.Duration(0)
+		last, headKey, headDue := time.Duration(0), targets.Key{}, time.Duration(0)
 		for n := range s.Count() {
-			op := a.Operation(n)
+			op, quiet := a.Operation(n)
+			usual, _ := plain.Operation(n)
 			if op.Due < last || op.Seq != n {
 				t.Fatalf("operation %d is due at %v, after one at %v", n, op.Due, last)
 			}
@@ -72,15 +76,21 @@ func TestBurstsArePlanned(t *testing.T) {
 				first--
 			}
 			if period == 0 || n-first >= uint64(b.Size) {
-				if op != plain.Operation(n) || p.burst(n) != 0 {
+				if _, burst, _ := p.operation(n); op != usual || burst != 0 {
 					t.Fatalf("operation %d, in no burst, is %+v", n, op)
+				}
+				if want := period > 0 && op.Kind != targets.Read && op.Key == headKey && op.Due < headDue+b.Quiet; quiet != want {
+					t.Fatalf("operation %d, due at %v: quiet is %v, after a burst of %v at %v", n, op.Due, quiet, headKey, headDue)
 				}
 				continue
 			}
-			head := a.Operation(first)
+			if n == first {
+				headKey, headDue = op.Key, op.Due
+			}
+			_, burst, _ := p.operation(n)
 			token, ok := targets.ParseToken(op.Token)
-			if op.Kind != targets.Write || op.Key != head.Key || op.Due != s.Due(first) || p.burst(n) != first+1 ||
-				!ok || token.Seq != n || !token.For(op.Key) {
+			if op.Kind != targets.Write || op.Key != headKey || op.Due != s.Due(first) || burst != first+1 || quiet ||
+				p.due(n) != op.Due || !ok || token.Seq != n || !token.For(op.Key) {
 				t.Fatalf("operation %d of the burst from %d is %+v", n, first, op)
 			}
 		}
@@ -122,7 +132,7 @@ func TestBurstsAreSentTogether(t *testing.T) {
 		require.Zero(t, sent.Withheld.Total(), "an instant target has nothing in flight, and there is no quiet")
 		together := map[time.Duration]int{}
 		for n, op := range sink.ended {
-			planned := a.Operation(n)
+			planned, _ := a.Operation(n)
 			require.Equal(t, planned.Request, op.Request)
 			require.Equal(t, planned.Due, op.Sent)
 			together[op.Sent]++
@@ -163,4 +173,30 @@ func TestBurstsRefuse(t *testing.T) {
 		_, err := Attack{Target: idle{}, Generator: generator(t, c.w), Schedule: constant(t, 1, time.Second), Bursts: c.b}.Run(t.Context())
 		require.ErrorContains(t, err, c.says)
 	}
+}
+
+// Bursts and their quiet are of the seed alone, however slow the target is and whatever it answers.
+func TestDigestOfBurstsIsOfTheSeed(t *testing.T) {
+	attack := func(seed uint64, workers uint64, slow time.Duration) (sent Sent) {
+		synctest.Test(t, func(t *testing.T) {
+			w := shop(seed, "run")
+			w.Mixes[1].Deletes = 0.2
+			var err error
+			sent, err = Attack{
+				Target: does(func(context.Context, targets.Request) (targets.Reply, error) {
+					time.Sleep(slow)
+					return targets.Reply{}, errors.New("reset")
+				}),
+				Generator: generator(t, w), Schedule: constant(t, 500, 4*time.Second), MaxWorkers: workers,
+				Sleep: time.Sleep, Bursts: Bursts{Every: 200 * ms, Size: 2, Quiet: 100 * ms},
+			}.Run(t.Context())
+			require.NoError(t, err)
+		})
+		return sent
+	}
+	first, second := attack(7, 0, 0), attack(7, 3, 5*ms)
+	require.NotZero(t, first.Withheld.Quiet)
+	require.Equal(t, first.Withheld, second.Withheld)
+	require.Equal(t, first.Digest, second.Digest)
+	require.NotEqual(t, first.Digest, attack(8, 0, 0).Digest)
 }

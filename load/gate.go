@@ -2,7 +2,6 @@ package load
 
 import (
 	"sync"
-	"time"
 
 	"github.com/cachedrill/cachedrill/targets"
 )
@@ -12,7 +11,7 @@ import (
 type Withheld struct {
 	Busy   uint64 // another change of the key was in flight
 	Frozen uint64 // a change of the key ended unknown, and may still take effect
-	Quiet  uint64 // the key was left alone after a burst
+	Quiet  uint64 // the key is left alone after a burst, as planned
 }
 
 // Total of all reasons.
@@ -48,11 +47,8 @@ const (
 // old as a time before the key's creation, as seen by a stale negative entry or a lagging replica. So a
 // key stays frozen after an unknown delete.
 //
-// Memory is for keys with a change in flight, in doubt, or in a burst. Safe for concurrent use.
+// Memory is for keys with a change in flight or in doubt. Safe for concurrent use.
 type gate struct {
-	all   bool // false: only what bursts need
-	quiet time.Duration
-
 	mu    sync.Mutex
 	lanes map[targets.Key]*lane
 }
@@ -62,29 +58,21 @@ type lane struct {
 	flying []flight
 	doubt  []string // tokens of unknown writes that no read has shown
 	lost   bool     // an unknown delete
-	burst  uint64   // the latest, as [plan.burst] names it
-	until  time.Duration
 }
 
 // flight is a change that has been sent and has not returned.
 type flight struct {
 	seq   uint64
-	burst uint64
+	burst uint64 // as [plan.operation] names it
 	token string // empty: a delete
 	seen  bool   // a read has shown its token
 }
 
-// newGate is nil, which lets everything pass, when there is nothing to keep apart.
-func newGate(all bool, b Bursts) *gate {
-	if !all && b.Every <= 0 {
-		return nil
-	}
-	return &gate{all: all, quiet: b.Quiet, lanes: map[targets.Key]*lane{}}
-}
+func newGate() *gate { return &gate{lanes: map[targets.Key]*lane{}} }
 
-// enter asks to send an operation, of a burst or (0) of none, now. Unless it answers goes, the operation
+// enter asks to send an operation, of a burst or (0) of none. Unless it answers goes, the operation
 // is withheld; else [gate.leave] must follow.
-func (g *gate) enter(r *targets.Request, burst uint64, now time.Duration) reason {
+func (g *gate) enter(r *targets.Request, burst uint64) reason {
 	if g == nil || !r.Kind.Changes() {
 		return goes
 	}
@@ -92,23 +80,17 @@ func (g *gate) enter(r *targets.Request, burst uint64, now time.Duration) reason
 	defer g.mu.Unlock()
 	l := g.lanes[r.Key]
 	if l == nil {
-		if !g.all && burst == 0 {
-			return goes
-		}
 		l = &lane{}
 		g.lanes[r.Key] = l
 	}
-	if why := l.bars(burst, now); why != goes {
+	if why := l.bars(burst); why != goes {
 		return why
 	}
 	l.flying = append(l.flying, flight{seq: r.Seq, burst: burst, token: r.Token})
-	if burst != 0 {
-		l.burst = burst
-	}
 	return goes
 }
 
-func (l *lane) bars(burst uint64, now time.Duration) reason {
+func (l *lane) bars(burst uint64) reason {
 	if l.lost || len(l.doubt) > 0 {
 		return frozen
 	}
@@ -117,15 +99,12 @@ func (l *lane) bars(burst uint64, now time.Duration) reason {
 			return busy
 		}
 	}
-	if now < l.until && (burst == 0 || burst != l.burst) {
-		return quiet
-	}
 	return goes
 }
 
 // leave takes note of an operation that has ended. It must be called after the operation's Returned, so
 // that a change that is let pass then begins after it.
-func (g *gate) leave(op *targets.Operation, now time.Duration) {
+func (g *gate) leave(op *targets.Operation) {
 	if g == nil {
 		return
 	}
@@ -136,27 +115,24 @@ func (g *gate) leave(op *targets.Operation, now time.Duration) {
 	case l == nil:
 		return
 	case op.Kind.Changes():
-		l.land(op, g.all, now+g.quiet)
+		l.land(op)
 	case op.Outcome == targets.OK && op.Reply.Token != "":
 		l.show(op.Reply.Token)
 	}
-	if len(l.flying) == 0 && len(l.doubt) == 0 && !l.lost && now >= l.until {
+	if len(l.flying) == 0 && len(l.doubt) == 0 && !l.lost {
 		delete(g.lanes, op.Key)
 	}
 }
 
-// land ends a change. Without all, doubt bars nothing.
-func (l *lane) land(op *targets.Operation, all bool, until time.Duration) {
+// land ends a change.
+func (l *lane) land(op *targets.Operation) {
 	for i, f := range l.flying {
 		if f.seq != op.Seq {
 			continue
 		}
 		l.flying = append(l.flying[:i], l.flying[i+1:]...)
-		if f.burst != 0 {
-			l.until = max(l.until, until)
-		}
 		switch {
-		case !all || op.Outcome != targets.Unknown:
+		case op.Outcome != targets.Unknown:
 		case op.Kind == targets.Delete:
 			l.lost = true
 		case !f.seen:

@@ -16,7 +16,7 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// The gate alone, event by event: +n sends change n, ? withheld; -n ends it.
+// The gate alone, event by event.
 func TestGate(t *testing.T) {
 	key := targets.Key{Family: "f", ID: "1"}
 	write := func(seq uint64) targets.Request {
@@ -28,13 +28,12 @@ func TestGate(t *testing.T) {
 		burst uint64
 		want  reason
 		leave targets.Operation
-		at    time.Duration
 	}
-	enter := func(r targets.Request, burst uint64, at time.Duration, want reason) step {
-		return step{enter: r, burst: burst, at: at, want: want}
+	enter := func(r targets.Request, burst uint64, want reason) step {
+		return step{enter: r, burst: burst, want: want}
 	}
-	leave := func(r targets.Request, o targets.Outcome, at time.Duration) step {
-		return step{leave: targets.Operation{Request: r, Outcome: o}, at: at}
+	leave := func(r targets.Request, o targets.Outcome) step {
+		return step{leave: targets.Operation{Request: r, Outcome: o}}
 	}
 	shows := func(token string) step {
 		return step{leave: targets.Operation{Request: targets.Request{Kind: targets.Read, Key: key}, Reply: targets.Reply{Token: token}}}
@@ -42,52 +41,46 @@ func TestGate(t *testing.T) {
 	foreign := targets.NewToken("other", 1, key)
 	for _, c := range []struct {
 		name  string
-		bare  bool // no gate but for bursts
 		steps []step
 	}{
-		{"one at a time", false, []step{
-			enter(write(1), 0, 0, goes), enter(write(2), 0, 0, busy), enter(remove, 0, 0, busy), leave(write(1), targets.OK, 0),
-			enter(remove, 0, 0, goes), enter(write(3), 0, 0, busy), leave(remove, targets.Failed, 0), enter(write(4), 0, 0, goes),
+		{"one at a time", []step{
+			enter(write(1), 0, goes), enter(write(2), 0, busy), enter(remove, 0, busy), leave(write(1), targets.OK),
+			enter(remove, 0, goes), enter(write(3), 0, busy), leave(remove, targets.Failed), enter(write(4), 0, goes),
 		}},
-		{"unknown freezes until it is seen", false, []step{
-			enter(write(1), 0, 0, goes), leave(write(1), targets.Unknown, 0), enter(write(2), 0, time.Hour, frozen),
-			shows(targets.NewToken("run", 2, key)), shows(foreign), shows(""), enter(write(3), 0, 0, frozen),
-			shows(write(1).Token), enter(write(4), 0, 0, goes),
+		{"unknown freezes until it is seen", []step{
+			enter(write(1), 0, goes), leave(write(1), targets.Unknown), enter(write(2), 0, frozen),
+			shows(targets.NewToken("run", 2, key)), shows(foreign), shows(""), enter(write(3), 0, frozen),
+			shows(write(1).Token), enter(write(4), 0, goes),
 		}},
-		{"seen while in flight", false, []step{
-			enter(write(1), 0, 0, goes), shows(write(1).Token), leave(write(1), targets.Unknown, 0), enter(write(2), 0, 0, goes),
+		{"seen while in flight", []step{
+			enter(write(1), 0, goes), shows(write(1).Token), leave(write(1), targets.Unknown), enter(write(2), 0, goes),
 		}},
-		{"a foreign token of the same number proves nothing", false, []step{
-			enter(write(1), 0, 0, goes), shows(foreign), leave(write(1), targets.Unknown, 0), enter(write(2), 0, 0, frozen),
+		{"a foreign token of the same number proves nothing", []step{
+			enter(write(1), 0, goes), shows(foreign), leave(write(1), targets.Unknown), enter(write(2), 0, frozen),
 		}},
-		{"an unknown delete freezes for good", false, []step{
-			enter(remove, 0, 0, goes), leave(remove, targets.Unknown, 0), shows(""), shows(write(1).Token), enter(write(1), 0, time.Hour, frozen),
+		{"an unknown delete freezes for good", []step{
+			enter(remove, 0, goes), leave(remove, targets.Unknown), shows(""), shows(write(1).Token), enter(write(1), 0, frozen),
 		}},
-		{"a burst passes, and quiet follows its last return", false, []step{
-			enter(write(1), 2, 0, goes), enter(write(2), 2, 0, goes), enter(write(4), 0, 0, busy), leave(write(2), targets.OK, 10),
-			enter(write(3), 2, 10, goes), leave(write(1), targets.OK, 15), leave(write(3), targets.OK, 20),
-			enter(write(5), 0, 119, quiet), enter(write(6), 7, 119, quiet), enter(write(7), 0, 120, goes),
+		{"a burst passes", []step{
+			enter(write(1), 2, goes), enter(write(2), 2, goes), enter(write(4), 0, busy), enter(write(5), 6, busy), leave(write(2), targets.OK),
+			enter(write(3), 2, goes), leave(write(1), targets.OK), enter(write(7), 0, busy), leave(write(3), targets.OK), enter(write(8), 0, goes),
 		}},
-		{"a burst waits for nobody", false, []step{
-			enter(write(1), 0, 0, goes), enter(write(2), 3, 0, busy), enter(write(3), 3, 0, busy), leave(write(1), targets.Unknown, 0),
-			enter(write(4), 3, 0, frozen),
+		{"a burst waits for nobody", []step{
+			enter(write(1), 0, goes), enter(write(2), 3, busy), enter(write(3), 3, busy), leave(write(1), targets.Unknown),
+			enter(write(4), 3, frozen),
 		}},
-		{"each unknown write of a burst must be seen", false, []step{
-			enter(write(1), 2, 0, goes), enter(write(2), 2, 0, goes), leave(write(1), targets.Unknown, 0), leave(write(2), targets.Unknown, 0),
-			shows(write(2).Token), enter(write(3), 0, time.Hour, frozen), shows(write(1).Token), enter(write(4), 0, time.Hour, goes),
-		}},
-		{"without the gate only bursts matter", true, []step{
-			enter(write(1), 0, 0, goes), enter(write(2), 0, 0, goes), leave(write(1), targets.Unknown, 0), enter(write(3), 5, 0, goes),
-			enter(write(4), 0, 0, busy), leave(write(3), targets.Unknown, 1), enter(write(5), 0, 100, quiet), enter(write(6), 0, 101, goes),
+		{"each unknown write of a burst must be seen", []step{
+			enter(write(1), 2, goes), enter(write(2), 2, goes), leave(write(1), targets.Unknown), leave(write(2), targets.Unknown),
+			shows(write(2).Token), enter(write(3), 0, frozen), shows(write(1).Token), enter(write(4), 0, goes),
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			g := newGate(!c.bare, Bursts{Every: 1, Size: 2, Quiet: 100})
+			g := newGate()
 			for i, s := range c.steps {
 				if s.enter.Kind.Changes() {
-					require.Equal(t, s.want, g.enter(&s.enter, s.burst, s.at), "step %d", i)
+					require.Equal(t, s.want, g.enter(&s.enter, s.burst), "step %d", i)
 				} else {
-					g.leave(&s.leave, s.at)
+					g.leave(&s.leave)
 				}
 			}
 		})
@@ -96,15 +89,14 @@ func TestGate(t *testing.T) {
 
 // Keys at rest take no memory.
 func TestGateForgets(t *testing.T) {
-	g := newGate(true, Bursts{})
+	g := newGate()
 	for n := range uint64(100) {
 		r := targets.Request{Seq: n, Kind: targets.Write, Token: "x", Key: targets.Key{ID: fmt.Sprint(n)}}
-		require.Equal(t, goes, g.enter(&r, 0, 0))
+		require.Equal(t, goes, g.enter(&r, 0))
 		require.Len(t, g.lanes, 1)
-		g.leave(&targets.Operation{Request: r}, 0)
+		g.leave(&targets.Operation{Request: r})
 	}
 	require.Empty(t, g.lanes)
-	require.Nil(t, newGate(false, Bursts{}))
 }
 
 // register is a target that answers late, times out, refuses, and applies lost writes late or never.
@@ -194,6 +186,13 @@ func (w *watch) End(op targets.Operation) {
 	}
 }
 
+func burstOf(p plan) func(uint64) uint64 {
+	return func(n uint64) uint64 {
+		_, burst, _ := p.operation(n)
+		return burst
+	}
+}
+
 func TestGatedAttack(t *testing.T) {
 	var all Sent
 	raced := 0
@@ -209,7 +208,7 @@ func TestGatedAttack(t *testing.T) {
 				Bursts: Bursts{Every: 100 * ms, Size: 2 + int(seed%2), Quiet: 40 * ms},
 			}
 			p := a.plan()
-			w := &watch{record: newRecord(t), bursts: p.burst, flying: map[targets.Key][]targets.Operation{}, doubt: map[targets.Key][]string{}}
+			w := &watch{record: newRecord(t), bursts: burstOf(p), flying: map[targets.Key][]targets.Operation{}, doubt: map[targets.Key][]string{}}
 			a.Sink = w
 			sent, err := a.Run(t.Context())
 			require.NoError(t, err, "seed %d", seed)
@@ -218,14 +217,18 @@ func TestGatedAttack(t *testing.T) {
 			require.Equal(t, sent.Planned, sent.Sent+sent.Withheld.Total(), "seed %d", seed)
 			require.False(t, sent.Saturated, "seed %d: %s", seed, sent.Why)
 
-			var reads uint64
+			var reads, hushed uint64
 			var d digest
 			for n := range sent.Planned {
-				planned := a.Operation(n)
+				planned, quiet := a.Operation(n)
 				if !planned.Kind.Changes() {
 					reads++
 				}
+				if quiet {
+					hushed++
+				}
 				if op, ok := w.ended[n]; ok {
+					require.False(t, quiet)
 					require.Equal(t, planned.Request, op.Request)
 					d.add(hashRequest(&op.Request))
 					if a.MaxWorkers == 0 {
@@ -234,6 +237,7 @@ func TestGatedAttack(t *testing.T) {
 				}
 			}
 			require.Equal(t, reads, w.reads, "seed %d: reads always go", seed)
+			require.Equal(t, hushed, sent.Withheld.Quiet, "seed %d", seed)
 			require.Equal(t, d.String(), sent.Digest, "seed %d", seed)
 			all.Withheld.Busy += sent.Withheld.Busy
 			all.Withheld.Frozen += sent.Withheld.Frozen
@@ -274,6 +278,17 @@ func TestWithheldIsNotLate(t *testing.T) {
 	}
 }
 
+// A worker whose operation was withheld is free again: handing over to it is no wait for the target.
+func TestWithheldFreesItsWorker(t *testing.T) {
+	books := newLedger(1, 0)
+	books.offer(0, 0)
+	books.withhold(busy)
+	books.offer(1, 0)
+	require.False(t, books.waits.open)
+	books.offer(2, 0)
+	require.True(t, books.waits.open)
+}
+
 // On a real clock, for the race detector.
 func TestGateForReal(t *testing.T) {
 	a := Attack{
@@ -282,7 +297,7 @@ func TestGateForReal(t *testing.T) {
 		Schedule:  constant(t, 5000, 300*ms), Gate: true, Bursts: Bursts{Every: 50 * ms, Size: 3, Quiet: 20 * ms},
 	}
 	p := a.plan()
-	w := &watch{record: newRecord(t), bursts: p.burst, flying: map[targets.Key][]targets.Operation{}, doubt: map[targets.Key][]string{}}
+	w := &watch{record: newRecord(t), bursts: burstOf(p), flying: map[targets.Key][]targets.Operation{}, doubt: map[targets.Key][]string{}}
 	a.Sink = w
 	sent, err := a.Run(t.Context())
 	require.NoError(t, err)

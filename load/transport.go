@@ -32,7 +32,7 @@ func (p *PanicError) Error() string {
 type transport struct {
 	Attack
 	plan   plan
-	gate   *gate
+	gate   *gate // nil: everything goes
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	books  *ledger
@@ -61,12 +61,16 @@ func (t *transport) operate(seq uint64) {
 			t.cancel(&PanicError{Who: who, Seq: seq, Value: v, Stack: debug.Stack()})
 		}
 	}()
-	op := targets.Operation{Request: t.plan.request(seq), Due: t.plan.due(seq)}
-	hash := hashRequest(&op.Request)
-	if why := t.gate.enter(&op.Request, t.plan.burst(seq), time.Since(t.Start)); why != goes {
+	op, burst, hush := t.plan.operation(seq)
+	if hush {
+		t.books.withhold(quiet)
+		return
+	}
+	if why := t.gate.enter(&op.Request, burst); why != goes {
 		t.books.withhold(why)
 		return
 	}
+	hash := hashRequest(&op.Request)
 	who = "sink"
 
 	op.Sent = time.Since(t.Start)
@@ -81,7 +85,7 @@ func (t *transport) operate(seq uint64) {
 
 	op.Outcome = outcome(op.Kind, op.Err)
 	t.Sink.End(op)
-	t.gate.leave(&op, time.Since(t.Start)) // after the sink, which thus sees changes of a key in order
+	t.gate.leave(&op) // after the sink, which thus sees changes of a key in order
 }
 
 // ask calls the target under the operation's deadline.

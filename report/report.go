@@ -47,10 +47,13 @@ type Scenario struct {
 }
 
 // Operations says what was asked of the target. Digest is of what was sent, in order of sequence.
+// Withheld operations were due and deliberately not sent, lest the order of a key's changes become unknown;
+// Planned is Sent and Withheld together.
 type Operations struct {
-	Planned int64  `json:"planned"`
-	Sent    int64  `json:"sent"`
-	Digest  string `json:"digest"`
+	Planned  int64  `json:"planned"`
+	Sent     int64  `json:"sent"`
+	Withheld int64  `json:"withheld,omitempty"`
+	Digest   string `json:"digest"`
 }
 
 // Latency in milliseconds.

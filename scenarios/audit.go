@@ -26,7 +26,7 @@ type settler interface {
 	Settle(ctx context.Context) error
 }
 
-// writtenKeys remembers which keys were written to.
+// writtenKeys remembers which keys were written to or deleted.
 type writtenKeys struct {
 	mu   sync.Mutex
 	keys map[targets.Key]bool
@@ -38,7 +38,7 @@ func (w *writtenKeys) add(k targets.Key) {
 	w.keys[k] = true
 }
 
-// audit reads every written key at every door of the target, when no more writes come and everything
+// audit reads every written or deleted key at every door of the target, when no more writes come and everything
 // has settled. unread says in words what got no answer; "" when everything did.
 func (d *drill) audit(ctx context.Context) (unread string, err error) {
 	target := targets.Target(d.env.Service)

@@ -14,7 +14,8 @@ func (d *drill) conclude(sent load.Sent, unread string, end time.Duration) Resul
 	d.recorder.Finish(d.judge.Finish(), end)
 	s := report.Evaluate(d.recorder, report.Drill{
 		Name: d.sc.Name, Description: d.sc.Why, Target: d.describeTarget(), Policy: d.opt.Policy.Name,
-		Operations: report.Operations{Planned: int64(sent.Planned), Sent: int64(sent.Sent), Digest: sent.Digest},
+		Operations: report.Operations{Planned: int64(sent.Planned), Sent: int64(sent.Sent),
+			Withheld: int64(sent.Withheld.Total()), Digest: sent.Digest},
 		Generator: report.GeneratorResult{
 			Rate: d.sc.Workload.Rate(),
 			LatenessMS: report.Lateness{

@@ -120,7 +120,7 @@ func prepare(ctx context.Context, sc Scenario, opt Options, env *Place) (*drill,
 		families[f.Name] = oracle.Family{Class: class, Within: f.Contract.Within, Horizon: f.Contract.TTL}
 	}
 	for _, m := range sc.Workload.Mixes {
-		keys := d.generator.Keys(m.Family)
+		keys := d.generator.Seeded(m.Family)
 		if err := env.Service.Seed(keys, run); err != nil {
 			return nil, fmt.Errorf("seeding the source: %w", err)
 		}
@@ -144,7 +144,7 @@ func prepare(ctx context.Context, sc Scenario, opt Options, env *Place) (*drill,
 
 // Begin and End take in the operations of the workload.
 func (d *drill) Begin(op targets.Operation) {
-	if op.Kind == targets.Write {
+	if op.Kind.Changes() {
 		d.written.add(op.Key)
 	}
 	d.judge.Begin(op)
@@ -218,7 +218,7 @@ func (d *drill) drive(ctx context.Context) (load.Sent, error) {
 	sent, err := load.Attack{
 		Target: d.env.Service, Generator: d.generator, Schedule: d.schedule, Start: d.epoch,
 		Timeout: d.sc.Workload.Timeout, JudgeFrom: d.sc.Phases.Warmup, Sink: d,
-		Sleep: d.env.Sleep,
+		Sleep: d.env.Sleep, Bursts: d.sc.Workload.Bursts,
 	}.Run(attackCtx)
 	if err != nil {
 		stopAttack()

@@ -79,6 +79,13 @@ func checkLength(e strict.Entry, f map[string]strict.Node, c common, sc Scenario
 			return
 		}
 	}
+	if every := sc.Workload.Bursts.Every; every >= total {
+		n := f["workload"]
+		if !n.Present() {
+			n = c.workload
+		}
+		n.Fail("bursts", fmt.Sprintf("the first burst would be at %v, and the load ends at %v", every, total), "every: 2s")
+	}
 }
 
 // checkTimeline refuses a fault that can't be over when its phase is.

@@ -14,6 +14,7 @@ import (
 	"github.com/cachedrill/cachedrill/internal/strict"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/targets/service"
+	"github.com/cachedrill/cachedrill/targets/zoo"
 )
 
 // Suite is a file of scenarios against one target.
@@ -118,7 +119,8 @@ func decodeSuite(file string, root strict.Node) Suite {
 	} else if f["version"].Int("version", 1, 1) != 1 {
 		f["version"].Fail("", "this program reads version 1", "version: 1")
 	}
-	presets := service.Presets()
+	presets := zoo.Presets()
+	maps.Copy(presets, service.Presets())
 	for _, e := range f["policies"].Entries("policies") {
 		suite.Policies[e.Name] = service.DecodePolicy(e, presets)
 	}
