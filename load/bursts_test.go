@@ -20,7 +20,8 @@ func anySchedule(t *rapid.T) Schedule {
 	for range rapid.IntRange(1, 5).Draw(t, "steps") {
 		rate := rapid.OneOf(rapid.SampledFrom([]float64{0, 3, 97, 1000}), rapid.Float64Range(0.1, 300)).Draw(t, "rate")
 		steps = append(steps, Step{at, rate})
-		at += rapid.OneOf(rapid.SampledFrom([]time.Duration{100 * ms, time.Second / 3, 2 * time.Second}), rapid.Map(rapid.Int64Range(1, 2e9), func(d int64) time.Duration { return time.Duration(d) })).Draw(t, "length")
+		at += rapid.SampledFrom([]time.Duration{1, 100 * ms, time.Second / 3, 2 * time.Second}).Draw(t, "length")
+		at += time.Duration(rapid.IntRange(0, 1000).Draw(t, "and"))
 	}
 	s, err := NewSchedule(steps, at)
 	if err != nil {
@@ -92,6 +93,27 @@ func TestBurstsArePlanned(t *testing.T) {
 			if op.Kind != targets.Write || op.Key != headKey || op.Due != s.Due(first) || burst != first+1 || quiet ||
 				p.due(n) != op.Due || !ok || token.Seq != n || !token.For(op.Key) {
 				t.Fatalf("operation %d of the burst from %d is %+v", n, first, op)
+			}
+		}
+	})
+}
+
+// At 10 writes a second to one key: two at 1 s, none until 1.5 s, and that one goes.
+func TestQuietEndsInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := newRecord(t)
+		sent, err := Attack{
+			Target: idle{}, Schedule: constant(t, 10, 2*time.Second), Sink: sink, Sleep: time.Sleep,
+			Generator: generator(t, Workload{Run: "run", Mixes: []Mix{{Family: "f", Share: 1, Keys: 1, Writes: 1}}}),
+			Bursts:    Bursts{Every: time.Second, Size: 2, Quiet: 500 * ms},
+		}.Run(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, Withheld{Quiet: 3}, sent.Withheld)
+		for n := range uint64(20) {
+			op, went := sink.ended[n]
+			require.Equal(t, n < 12 || n > 14, went, "operation %d", n)
+			if n == 11 {
+				require.Equal(t, time.Second, op.Sent)
 			}
 		}
 	})
