@@ -26,9 +26,13 @@ func seeds(t *testing.T) uint64 {
 	return n
 }
 
-func missed(s report.Scenario) (out []string) {
+// aboutCost are the metrics that an honest cache may miss by asking the source too often.
+var aboutCost = []string{"hit_ratio", "stampede", "source_qps", "p95"}
+
+func missed(s report.Scenario, costly bool) (out []string) {
 	for _, o := range s.SLOs {
-		if o.Outcome == report.Fail {
+		cost := slices.ContainsFunc(aboutCost, func(m string) bool { return strings.HasPrefix(o.Expr, m) })
+		if o.Outcome == report.Fail && !(costly && cost) {
 			out = append(out, fmt.Sprintf("%s: observed %s; %s", o.Expr, o.Observed, o.Evidence))
 		}
 	}
@@ -53,8 +57,10 @@ func TestZoo(t *testing.T) {
 				if a.Correct() {
 					for _, sc := range suite.Scenarios {
 						s := drill(t, sc, a.Policy, seed, false)
-						require.Empty(t, missed(s), "%s, seed %d", sc.Name, seed)
-						require.Equal(t, report.Pass, s.Outcome, "%s, seed %d: %s", sc.Name, seed, s.Why)
+						require.Empty(t, missed(s, a.Costly), "%s, seed %d", sc.Name, seed)
+						if !a.Costly {
+							require.Equal(t, report.Pass, s.Outcome, "%s, seed %d: %s", sc.Name, seed, s.Why)
+						}
 					}
 					continue
 				}
@@ -62,7 +68,7 @@ func TestZoo(t *testing.T) {
 				require.NoError(t, err)
 				s := drill(t, sc, a.Policy, seed, false)
 				if !caught(s, a.Objective) {
-					t.Errorf("seed %d: %s does not catch it: %s %s\n%s", seed, a.Objective, s.Outcome, s.Why, strings.Join(missed(s), "\n"))
+					t.Errorf("seed %d: %s does not catch it: %s %s\n%s", seed, a.Objective, s.Outcome, s.Why, strings.Join(missed(s, false), "\n"))
 				}
 			}
 		})

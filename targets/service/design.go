@@ -34,7 +34,7 @@ type Invalidator interface {
 // Design is a way to build caches. What is nil is the reference cache's.
 type Design struct {
 	Cache       func(ctx context.Context, cfg reference.Config) (Cache, error)
-	Invalidator func(p policy.Policy, families []reference.Family, shared store.Store) Invalidator
+	Invalidator func(region string, p policy.Policy, families []reference.Family, shared store.Store) Invalidator
 }
 
 // Policy is how the service's caches behave: their controls, and their design.
@@ -59,9 +59,9 @@ func (d Design) make(ctx context.Context, cfg reference.Config) (Cache, error) {
 	return reference.New(ctx, cfg)
 }
 
-func (d Design) invalidator(p policy.Policy, families []reference.Family, shared store.Store) Invalidator {
+func (d Design) invalidator(region string, p policy.Policy, families []reference.Family, shared store.Store) Invalidator {
 	if d.Invalidator != nil {
-		return d.Invalidator(p, families, shared)
+		return d.Invalidator(region, p, families, shared)
 	}
 	return Reference{reference.NewInvalidator(p, families, shared)}
 }

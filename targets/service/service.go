@@ -204,7 +204,7 @@ func (s *Service) Start(ctx context.Context, dial func(edge string) string) erro
 
 // newRelay makes the region's relay, which delivers into its caches.
 func (s *Service) newRelay(r *region, shared store.Store) *invalidation.Relay {
-	into := s.cfg.Policy.Design.invalidator(s.cfg.Policy.Policy, s.families, shared)
+	into := s.cfg.Policy.Design.invalidator(r.name, s.cfg.Policy.Policy, s.families, shared)
 	return invalidation.NewRelay(invalidation.Config{
 		Region: r.name, Log: s.source.Log(), Now: s.now,
 		Deliver: func(ctx context.Context, e invalidation.Event) error {

@@ -142,7 +142,7 @@ type shuffled struct {
 // memoryOfOlder is how many events later an event comes for the third time.
 const memoryOfOlder = 50
 
-func newShuffled(p policy.Policy, families []reference.Family, shared store.Store) service.Invalidator {
+func newShuffled(_ string, p policy.Policy, families []reference.Family, shared store.Store) service.Invalidator {
 	return &shuffled{into: service.Reference{Into: reference.NewInvalidator(p, families, shared)}}
 }
 

@@ -9,7 +9,7 @@ type quirks struct {
 	noClamp         bool // a copy's age is not looked at, and its TTL begins anew in every tier
 	negativeForever bool // "not found" is kept under a key of its own, which a create does not void
 	tenantBlind     bool // the tenant is left out of the key
-	unheard         bool // there is no outbox: the writer tells its region itself, once, and nobody else does
+	unheard         bool // there is no outbox for the region of the writer, which tells it itself, once
 	deleteFirst     bool // the copy is deleted before the write, and not after it; together with unheard
 	slowFill        bool // a fill is stored whatever happened meanwhile; invalidation is a bare delete
 	deaf            bool // memory does not listen to messages

@@ -40,6 +40,7 @@ const (
 	lockTTL   = 2 * time.Second         // longer than a load may take
 	shortLock = 30 * time.Millisecond   // shorter than many do
 	lockPoll  = 5 * time.Millisecond
+	lockWait  = 200 * time.Millisecond // then a reader that has no lock loads without one
 	besides   = 200 * time.Millisecond // for telling Redis of a write that stands anyway
 	channel   = "zoo:superseded"
 	manyTTLs  = 10 // by how much a TTL is too long that relies on messages
@@ -113,7 +114,7 @@ func (c *textbook) resolve(n key.Name) (reference.Family, string, error) {
 		n.Tenant = "any"
 	}
 	k, err := f.Schema.Build(n)
-	return f, "zoo:" + k, err
+	return f, k, err
 }
 
 // ttl is how long copies of a family live.
@@ -129,6 +130,9 @@ func (c *textbook) usable(f reference.Family, e entry, began int64) bool {
 	return c.quirks.noClamp || began-e.t0 < int64(f.Contract.Within)
 }
 
+// missed says whether a copy that is there is taken for none.
+func (c *textbook) missed(e entry) bool { return c.quirks.falsy && !e.absent && emptyText(e.value) }
+
 // Get implements [service.Cache].
 func (c *textbook) Get(ctx context.Context, n key.Name) (reference.Answer, error) {
 	f, k, err := c.resolve(n)
@@ -140,16 +144,16 @@ func (c *textbook) Get(ctx context.Context, n key.Name) (reference.Answer, error
 	if f.Contract.Class == policy.Strong {
 		return c.strong(ctx, k, n)
 	}
-	if e, ok := c.remembered(k); ok && c.usable(f, e, c.now()) {
+	if e, ok := c.remembered(k); ok && c.usable(f, e, c.now()) && !c.missed(e) {
 		return e.answer(reference.TierL1), nil
 	}
-	for {
+	for came := time.Now(); ; {
 		began := c.now()
 		e, ok, err := c.stored(ctx, k)
-		if err != nil {
+		if err != nil || time.Since(came) > lockWait {
 			return c.load(ctx, n)
 		}
-		if ok && c.usable(f, e, began) && !(c.quirks.falsy && !e.absent && emptyText(e.value)) {
+		if ok && c.usable(f, e, began) && !c.missed(e) {
 			c.remember(k, f, e)
 			return e.answer(reference.TierL2), nil
 		}
@@ -284,13 +288,13 @@ func (c *textbook) remember(k string, f reference.Family, e entry) {
 func (c *textbook) forget(k string, version uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.quirks.slowFill {
+	if c.quirks.slowFill || c.quirks.deleteFirst {
 		delete(c.memory, k)
 	} else if floor := (entry{version: version, floor: true}); floor.replaces(c.memory[k]) {
 		c.memory[k] = floor
 	}
 	if c.cfg.OnDrop != nil {
-		c.cfg.OnDrop(reference.Drop{Key: strings.TrimPrefix(k, "zoo:"), Version: version})
+		c.cfg.OnDrop(reference.Drop{Key: k, Version: version})
 	}
 }
 

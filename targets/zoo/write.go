@@ -39,29 +39,31 @@ func (c *textbook) change(ctx context.Context, n key.Name, commit func() (source
 	}
 	own, cancel := context.WithTimeout(c.life, besides)
 	defer cancel()
+	into := invalidator{families: c.families, shared: c.cfg.Shared, quirks: c.quirks}
 	if c.quirks.deleteFirst {
-		_ = c.cfg.Shared.Delete(own, k)
+		c.forget(k, 0)
+		_ = into.tell(own, k, f, 0)
+		return commit()
 	}
 	r, err := commit()
-	if err != nil || f.Contract.Class == policy.Strong || c.quirks.deleteFirst {
+	if err != nil || f.Contract.Class == policy.Strong {
 		return r, err
 	}
 	c.forget(k, r.Version)
-	// The write stands whether or not Redis hears of it now: the relay tells it again.
-	into := invalidator{families: c.families, shared: c.cfg.Shared, quirks: c.quirks}
-	_ = into.tell(own, k, f, r.Version)
+	_ = into.tell(own, k, f, r.Version) // the write stands whether or not Redis hears of it now
 	return r, nil
 }
 
 // invalidator carries commits into a region's textbook caches.
 type invalidator struct {
+	region   string
 	families map[string]reference.Family
 	shared   store.Store
 	quirks   quirks
 }
 
-func newInvalidator(families []reference.Family, shared store.Store, q quirks) invalidator {
-	v := invalidator{families: map[string]reference.Family{}, shared: shared, quirks: q}
+func newInvalidator(region string, families []reference.Family, shared store.Store, q quirks) invalidator {
+	v := invalidator{region: region, families: map[string]reference.Family{}, shared: shared, quirks: q}
 	for _, f := range families {
 		v.families[f.Schema.Family] = f
 	}
@@ -75,8 +77,8 @@ func (v invalidator) Apply(ctx context.Context, e invalidation.Event) error {
 	if err != nil || f.Contract.Class == policy.Strong {
 		return err
 	}
-	if v.quirks.unheard {
-		return nil // whoever wrote told everybody, or meant to
+	if v.quirks.unheard && e.Origin == v.region {
+		return nil // whoever wrote told its own region, or meant to
 	}
 	ctx, cancel := context.WithTimeout(ctx, besides)
 	defer cancel()
@@ -87,7 +89,7 @@ func (v invalidator) Apply(ctx context.Context, e invalidation.Event) error {
 // they would be filled again from Redis.
 func (v invalidator) tell(ctx context.Context, k string, f reference.Family, version uint64) error {
 	var err error
-	if v.quirks.slowFill {
+	if v.quirks.slowFill || v.quirks.deleteFirst {
 		err = v.shared.Delete(ctx, k)
 	} else {
 		floor := entry{version: version, floor: true}.encode()
@@ -130,7 +132,7 @@ func (c *textbook) enqueue(ctx context.Context, p pending) bool {
 }
 
 // Between two flushes of the write-behind queue.
-const flushEvery = 250 * time.Millisecond
+const flushEvery = time.Second
 
 // flush stores what was queued, until the cache is closed.
 func (c *textbook) flush() {
