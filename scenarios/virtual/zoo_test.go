@@ -26,13 +26,9 @@ func seeds(t *testing.T) uint64 {
 	return n
 }
 
-// aboutCost are the metrics that an honest cache may miss by asking the source too often.
-var aboutCost = []string{"hit_ratio", "stampede", "source_qps", "p95"}
-
 func missed(s report.Scenario, costly bool) (out []string) {
 	for _, o := range s.SLOs {
-		cost := slices.ContainsFunc(aboutCost, func(m string) bool { return strings.HasPrefix(o.Expr, m) })
-		if o.Outcome == report.Fail && !(costly && cost) {
+		if o.Outcome == report.Fail && !(costly && zoo.AboutCost(o.Expr)) {
 			out = append(out, fmt.Sprintf("%s: observed %s; %s", o.Expr, o.Observed, o.Evidence))
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"context"
 	_ "embed"
 	"slices"
+	"strings"
 
 	"github.com/cachedrill/cachedrill/reference"
 	"github.com/cachedrill/cachedrill/reference/policy"
@@ -37,6 +38,14 @@ type Animal struct {
 
 // Correct says whether the animal must not be accused of anything.
 func (a Animal) Correct() bool { return a.Objective == "" }
+
+// AboutCost says whether an objective is about how often the source is asked, or how long that takes: a cache
+// that misses it may still be right.
+func AboutCost(expr string) bool {
+	return slices.ContainsFunc([]string{"hit_ratio", "stampede", "source_qps", "p95"}, func(metric string) bool {
+		return strings.HasPrefix(expr, metric)
+	})
+}
 
 // Animals lists every one.
 func Animals() []Animal { return slices.Concat(mutants(), broken(), odd()) }
