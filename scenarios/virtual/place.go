@@ -5,6 +5,7 @@ package virtual
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -31,6 +32,11 @@ const memoryCopies = 256
 
 // Place makes the place of one drill. It fits [scenarios.Options.Place].
 func Place(ctx context.Context, sc scenarios.Scenario, opt scenarios.Options) (*scenarios.Place, error) {
+	_, p, err := build(ctx, sc, opt)
+	return p, err
+}
+
+func build(ctx context.Context, sc scenarios.Scenario, opt scenarios.Options) (*world, *scenarios.Place, error) {
 	w := &world{stores: map[string]*store.Memory{}, wires: map[string]*wire{}, seed: opt.Seed}
 	for _, r := range sc.Target.Regions {
 		w.stores[r.Name] = store.NewMemory()
@@ -49,16 +55,16 @@ func Place(ctx context.Context, sc scenarios.Scenario, opt scenarios.Options) (*
 		L1Size: memoryCopies,
 	}})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := w.service.Start(ctx, nil); err != nil {
-		return nil, fmt.Errorf("starting the service: %w", err)
+		return nil, nil, errors.Join(fmt.Errorf("starting the service: %w", err), w.service.Close())
 	}
 	site := faults.Site{Relays: map[string]faults.Relay{}, Pattern: w.service.Pattern}
 	for _, r := range sc.Target.Regions {
 		site.Relays[r.Name] = relay{w.service.Relay(r.Name)}
 	}
-	return &scenarios.Place{
+	return w, &scenarios.Place{
 		Service: w.service, Site: site, Local: w.local, Sleep: time.Sleep, Close: w.service.Close,
 	}, nil
 }
