@@ -42,7 +42,7 @@ func (w *writtenKeys) add(k targets.Key) {
 // audit reads every written or deleted key at every door of the target, when no more writes come and everything
 // has settled. unread says in words what got no answer; "" when everything did.
 func (d *drill) audit(ctx context.Context) (unread string, err error) {
-	target := targets.Target(d.env.Service)
+	target := d.target
 	if s, ok := target.(settler); ok {
 		sctx, cancel := context.WithTimeout(ctx, settleLimit)
 		_ = s.Settle(sctx) // a target that does not settle is audited as it is: its promises hold at all times

@@ -28,6 +28,10 @@ type Options struct {
 	Sham     bool           // put the sham of every fault in its place
 	Progress func(Progress) // told about twice a second; may be nil
 
+	// BlackBox judges the target by its answers alone, as a stranger's service: changes of one key are then sent
+	// one at a time, for nothing else tells their order.
+	BlackBox bool
+
 	// Place makes the place of the drill; nil is a Redis per region, network proxies, and HTTP.
 	Place func(context.Context, Scenario, Options) (*Place, error)
 }
@@ -80,6 +84,8 @@ type drill struct {
 	sc        Scenario
 	opt       Options
 	env       *Place
+	target    targets.Target
+	history   targets.Historian // nil of a black box
 	generator *load.Generator
 	schedule  load.Schedule
 	judge     *oracle.Judge
@@ -95,7 +101,11 @@ type drill struct {
 
 // prepare fills source and caches, and sets up what watches the drill.
 func prepare(ctx context.Context, sc Scenario, opt Options, env *Place) (*drill, error) {
-	d := &drill{sc: sc, opt: opt, env: env, written: writtenKeys{keys: map[targets.Key]bool{}}}
+	d := &drill{sc: sc, opt: opt, env: env, target: env.Service, written: writtenKeys{keys: map[targets.Key]bool{}}}
+	if opt.BlackBox {
+		d.target = stranger{env.Service}
+	}
+	d.history, _ = d.target.(targets.Historian)
 	run := fmt.Sprintf("%08x", rand.Uint32())
 	var err error
 	d.generator, err = load.NewGenerator(load.Workload{
@@ -132,7 +142,7 @@ func prepare(ctx context.Context, sc Scenario, opt Options, env *Place) (*drill,
 	d.recorder = report.NewRecorder(report.RecorderConfig{Objectives: sc.Objectives, Classes: classes})
 	d.live = newLive(sc.Name, sc.Phases, opt.Progress)
 	d.judge = oracle.New(oracle.Config{
-		Run: run, Families: families, Historian: true,
+		Run: run, Families: families, Historian: d.history != nil,
 		Siblings: func(k targets.Key) bool { return siblings[k.Family] },
 		Judged: func(j oracle.Judgement) {
 			d.recorder.Judged(j)
@@ -164,17 +174,21 @@ func (d *drill) run(ctx context.Context) (Result, error) {
 	d.epoch = time.Now().Add(lead)
 	d.started = d.epoch
 	d.env.Service.SetEpoch(d.epoch)
-	d.env.Service.OnLoad(func(l targets.Load) {
-		d.recorder.Load(l)
-		if !l.Audit {
-			d.live.load(l)
-		}
-	})
+	if t, ok := d.target.(targets.LoadCounter); ok {
+		t.OnLoad(func(l targets.Load) {
+			d.recorder.Load(l)
+			if !l.Audit {
+				d.live.load(l)
+			}
+		})
+	}
 
 	done := make(chan struct{})
 	var watchers, follower sync.WaitGroup
 	hctx, endHistory := context.WithCancel(context.WithoutCancel(ctx))
-	follower.Go(func() { d.follow(hctx) })
+	if d.history != nil {
+		follower.Go(func() { d.follow(hctx) })
+	}
 	if d.opt.Progress != nil {
 		watchers.Go(func() { d.live.run(d.epoch, done) })
 	}
@@ -216,7 +230,7 @@ func (d *drill) drive(ctx context.Context) (load.Sent, error) {
 	var faulting sync.WaitGroup
 	faulting.Go(func() { d.runs, unhealed = line.run(attackCtx) })
 	sent, err := load.Attack{
-		Target: d.env.Service, Generator: d.generator, Schedule: d.schedule, Start: d.epoch,
+		Target: d.target, Gate: d.history == nil, Generator: d.generator, Schedule: d.schedule, Start: d.epoch,
 		Timeout: d.sc.Workload.Timeout, JudgeFrom: d.sc.Phases.Warmup, Sink: d,
 		Sleep: d.env.Sleep, Bursts: d.sc.Workload.Bursts,
 	}.Run(attackCtx)
@@ -250,7 +264,7 @@ func (d *drill) mark(p report.Phase, at time.Duration) {
 
 // follow hands the source's history to the judge.
 func (d *drill) follow(ctx context.Context) {
-	for c := range d.env.Service.Commits(ctx) {
+	for c := range d.history.Commits(ctx) {
 		d.judge.Commit(c)
 		if c.Version == 0 {
 			d.sealed.Store(int64(c.At))
@@ -260,6 +274,9 @@ func (d *drill) follow(ctx context.Context) {
 
 // awaitSeal waits until the judge knows the history up to at.
 func (d *drill) awaitSeal(ctx context.Context, at time.Duration) error {
+	if d.history == nil {
+		return nil
+	}
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for time.Duration(d.sealed.Load()) < at {
