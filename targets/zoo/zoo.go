@@ -72,8 +72,8 @@ func mutants() []Animal {
 		{"l1", nil, "calm", "hit_ratio{tier=l1, family=page}", true},
 		{"age-clamp", nil, "calm", "violations", false},
 		{"stale-while-revalidate", nil, "warm", "hit_ratio{family=page}", true},
-		{"single-flight", []string{"lease"}, "expiry", "stampede.max{family=page}", true},
-		{"lease", []string{"single-flight"}, "expiry", "stampede.max{family=page}", true},
+		{"single-flight", []string{"lease"}, "herd", "stampede.max{family=slow}", true},
+		{"lease", []string{"single-flight"}, "herd", "stampede.max{family=slow}", true},
 		{"jitter", []string{"stale-while-revalidate", "l1"}, "wave", "source_qps.peak{family=batch}", true},
 		{"versioned-store", nil, "calm", "invalidation_lag.max{family=page}", true},
 		{"bus", nil, "calm", "invalidation_lag.max{family=page}", true},
@@ -96,7 +96,7 @@ func mutants() []Animal {
 // broken are textbook caches with a mistake.
 func broken() []Animal {
 	return []Animal{
-		book("lock-thief", "the lock expires under a load and is deleted by who does not own it", "expiry", "stampede.max{family=slow}", true,
+		book("lock-thief", "the lock expires under a load and is deleted by who does not own it", "herd", "stampede.max{family=slow}", true,
 			quirks{lockThief: true}),
 		book("late-version", "the version is asked for after the value was read", "calm", "corruptions", false, quirks{lateVersion: true}),
 		book("early-join", "a strong read joins a load that began before the write it must see", "calm", "violations", false, quirks{earlyJoin: true}),
