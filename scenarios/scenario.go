@@ -176,6 +176,6 @@ func (c common) labelValues() map[string][]string {
 		"family": c.target.FamilyNames(),
 		"region": c.target.RegionNames(),
 		"class":  {"bounded", "strong"},
-		"kind":   {targets.Read.String(), targets.Write.String()},
+		"kind":   {targets.Read.String(), targets.Write.String(), targets.Delete.String()},
 	}
 }
