@@ -52,6 +52,7 @@ func textScenario(b *strings.Builder, s Scenario, width int, color bool) {
 		line += fmt.Sprintf("   attempt %d", s.Attempts)
 	}
 	b.WriteString(strings.TrimRight(line, " ") + "\n")
+	textRecovery(b, s.Recovery)
 	shown := map[string]bool{}
 	exprs, values := columns(s.SLOs)
 	for _, r := range s.SLOs {
@@ -72,6 +73,20 @@ func textScenario(b *strings.Builder, s Scenario, width int, color bool) {
 	}
 	if s.Outcome != Pass && len(shown) == 0 && s.Outcome != decidedBy(s.SLOs) && s.Why != "" {
 		fmt.Fprintf(b, "      %s\n", oneLine(s.Why))
+	}
+}
+
+// textRecovery tells of a service that did not come back by itself.
+func textRecovery(b *strings.Builder, r *RecoverySummary) {
+	if r == nil || r.State != Stuck && r.State != Recovering {
+		return
+	}
+	fmt.Fprintf(b, "      %s after the fault: %s\n", r.State, oneLine(r.Evidence))
+	for _, effect := range r.SustainedBy {
+		fmt.Fprintf(b, "        %s\n", oneLine(effect))
+	}
+	if p := r.Push; p != nil {
+		fmt.Fprintf(b, "        after %ss of lower load: %s\n", trimmed(p.ForS, 1), p.State)
 	}
 }
 

@@ -156,7 +156,7 @@ type Load struct {
 
 	Queued    time.Duration // between its arrival and the moment at which it was taken up
 	Attempt   int           // 2 or more: a retry of a load that was given up
-	Abandoned bool          // whoever asked had given up before it was served
+	Abandoned bool          // whoever asked gave up at Done, and it is served all the same
 }
 
 // DropTeller is a target that tells when its tiers let go of superseded copies: invalidation seen from inside.

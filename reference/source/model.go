@@ -36,7 +36,7 @@ type Load struct {
 	Failed  bool
 	Width   int   // loads of this name from this region under way at arrival, itself included
 	Queued  int64 // nanoseconds between arrival and the moment at which a server took it up
-	// Abandoned says that its caller had given up before it was served: the work was for nobody.
+	// Abandoned says that its caller gave up at Done, and that it will be served all the same: work for nobody.
 	Abandoned bool
 }
 
@@ -139,35 +139,47 @@ func (m *Model) Load(ctx context.Context, n key.Name, by Caller) (Record, error)
 
 	if !m.cfg.ServeAbandoned {
 		rec, err := m.load(ctx, n, &l)
-		m.loaded(at, l, rec, err)
+		m.left(at)
+		m.tell(l, rec, err)
 		return rec, err
 	}
 	type result struct {
-		rec Record
-		err error
+		rec    Record
+		err    error
+		queued int64
 	}
 	done := make(chan result, 1)
 	m.orphans.Go(func() {
-		rec, err := m.load(m.life, n, &l)
-		l.Abandoned = ctx.Err() != nil
-		m.loaded(at, l, rec, err)
-		done <- result{rec, err}
+		served := Load{Arrived: l.Arrived}
+		rec, err := m.load(m.life, n, &served)
+		m.left(at)
+		done <- result{rec, err, served.Queued}
 	})
 	select {
 	case r := <-done:
+		l.Queued = r.queued
+		m.tell(l, r.rec, r.err)
 		return r.rec, r.err
 	case <-ctx.Done():
-		return Record{}, fmt.Errorf("loading %s:%s: %w", n.Family, n.ID, ctx.Err())
+		l.Abandoned = true
+		l.Queued = m.cfg.Now() - l.Arrived
+		err := fmt.Errorf("loading %s:%s: %w", n.Family, n.ID, ctx.Err())
+		m.tell(l, Record{}, err)
+		return Record{}, err
 	}
 }
 
-// loaded counts a load that ended.
-func (m *Model) loaded(at place, l Load, rec Record, err error) {
+// left notes that a load is no longer under way.
+func (m *Model) left(at place) {
 	m.widths.Lock()
+	defer m.widths.Unlock()
 	if m.widths.of[at]--; m.widths.of[at] == 0 {
 		delete(m.widths.of, at)
 	}
-	m.widths.Unlock()
+}
+
+// tell counts a load that ended for its caller.
+func (m *Model) tell(l Load, rec Record, err error) {
 	l.Done, l.Version, l.Failed = m.cfg.Now(), rec.Version, err != nil
 	if m.cfg.OnLoad != nil {
 		m.cfg.OnLoad(l)
