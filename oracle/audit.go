@@ -11,7 +11,14 @@ import (
 func (j *Judge) audit(k *keyState, v uint64, op *targets.Operation) {
 	k.audited = max(k.audited, op.Sent)
 	h := &k.history
-	for at := h.after(v); at < len(h.versions); at++ {
+	by, excused := before, false
+	first := h.after(v)
+	if op.Reply.Absent && !j.cfg.Historian {
+		if by, excused = k.excuse(op); excused {
+			_, first = h.following(v, by, op.Returned)
+		}
+	}
+	for at := first; at < len(h.versions); at++ {
 		if h.versions[at].own < op.Sent {
 			j.lostOrRolledBack(k, at, op.Sent, textAudit(v, op))
 		}
@@ -20,7 +27,7 @@ func (j *Judge) audit(k *keyState, v uint64, op *targets.Operation) {
 		return
 	}
 	for i := len(k.open) - 1; i >= 0; i-- { // nothing is there: neither is any write whose version nobody told
-		if w := k.open[i]; w.state == unplaced && w.returned < op.Sent {
+		if w := k.open[i]; w.state == unplaced && w.returned < op.Sent && !w.deleted && !(excused && by >= w.sent) {
 			k.settle(i)
 			j.lost(k, w, "; "+textAudit(v, op))
 		}
@@ -47,7 +54,7 @@ func (j *Judge) lostOrRolledBack(k *keyState, at int, when time.Duration, how st
 	}
 	v.gone = true
 	if v.ackedAt != never {
-		j.lost(k, write{seq: writeSeq(v.token), token: v.token, sent: v.sent, returned: v.ackedAt, claimed: v.n}, "; "+how)
+		j.lost(k, write{seq: writeSeq(v.token), token: v.token, sent: v.sent, returned: v.ackedAt, claimed: v.n, deleted: v.deleted}, "; "+how)
 		return
 	}
 	if j.ledger.count(kindRollback, when) {
@@ -71,8 +78,12 @@ func (j *Judge) falseRejection(k *keyState, seq, version uint64, at time.Duratio
 
 // operation is the write as far as it is remembered.
 func (w *write) operation(key targets.Key) targets.Operation {
+	kind := targets.Write
+	if w.deleted {
+		kind = targets.Delete
+	}
 	return targets.Operation{
-		Request:  targets.Request{Seq: w.seq, Kind: targets.Write, Key: key, Token: w.token},
+		Request:  targets.Request{Seq: w.seq, Kind: kind, Key: key, Token: w.token},
 		Sent:     max(w.sent, 0),
 		Returned: w.returned,
 	}

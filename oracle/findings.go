@@ -42,7 +42,11 @@ type Findings struct {
 	SessionViolations int // reads older than what their session had seen or written; an accusation in no class
 	Unjudged          int // reads without an answer, other than those that were accused instead
 
-	// Violations is the number of reads proven to break their class, by class.
+	UnjudgedKeys  int // keys whose reads became unjudged: another run wrote there, answers contradict each other, too many unresolved writes
+	UndecidedKeys int // keys of strong families of which it was not decided whether some order of the writes explains all reads
+
+	// Violations is the number of reads proven to break their class, by class. Of a strong key whose reads no order of the writes
+	// explains, though none by itself is proven stale, it is the number of values in conflict.
 	Violations map[string]int
 
 	// Opportunities is how many chances there were to prove each kind of fault. Reads that could have exposed it:

@@ -37,6 +37,7 @@ type version struct {
 
 	since   time.Duration // the earliest Sent among the operations that told of this version
 	ackedAt time.Duration // when its write's acknowledgement returned; [never] if it was not acknowledged
+	last    time.Duration // the latest Sent among the reads from caches that answered it; without a historian only
 
 	ownProof, highProof proof
 	deleted             bool
@@ -96,7 +97,7 @@ func (h *history) put(n uint64) (i int, isNew bool) {
 		return i, false
 	}
 	i++
-	v := version{n: n, sent: before, low: before, own: never, high: never, since: never, ackedAt: never}
+	v := version{n: n, sent: before, low: before, own: never, high: never, since: never, ackedAt: never, last: before}
 	if i > 0 {
 		v.low = h.versions[i-1].low
 	}

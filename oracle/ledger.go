@@ -85,7 +85,7 @@ func chronological(a, b Accusation) int {
 // ledger is the accusations, by kind, and the violations, by class.
 type ledger struct {
 	trays      [kinds]tray
-	violations [Strong + 1]atomic.Int64
+	violations [Eventual + 1]atomic.Int64
 }
 
 func (l *ledger) init() {

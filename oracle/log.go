@@ -21,6 +21,7 @@ func (j *Judge) commit(k *keyState, c targets.Commit) {
 	v.token = c.Token
 	if c.Deleted {
 		h.bury(at)
+		k.deletionLogged(at)
 	}
 	h.notBefore(at, c.At)
 	v.since = before
@@ -79,7 +80,7 @@ func (j *Judge) settled(k *keyState, op *targets.Operation) bool {
 	if sealed != op.Returned {
 		return sealed > op.Returned
 	}
-	if op.Reply.Absent || op.Sent == sealed {
+	if op.Reply.Absent || op.Reply.Version == 0 || op.Sent == sealed { // its token may be stored again at this time
 		return false
 	}
 	_, ok := k.logged(op)

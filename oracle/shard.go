@@ -95,6 +95,12 @@ type keyState struct {
 	foreign, rewritten, tainted, crowded bool
 
 	audited time.Duration // when the last read past the caches began; [before] at first
+
+	told     time.Duration // the earliest Sent among the operations that told a version; [never] if none did
+	register *register     // while the key may have to be judged without versions
+	absent   *absences     // of strong families without a historian
+	stale    bool          // a read from a cache was proven stale
+	overfull bool          // writes of unknown version were forgotten while it did not matter
 }
 
 // trusted says whether what is known of the key's versions can be believed.
@@ -114,7 +120,7 @@ func (j *Judge) state(s *shard, hash uint64, key targets.Key) *keyState {
 			return k
 		}
 	}
-	k := &keyState{key: key, chain: first, family: j.family(key.Family), audited: before}
+	k := &keyState{key: key, chain: first, family: j.family(key.Family), audited: before, told: never}
 	k.history.shown = before
 	if j.cfg.Siblings != nil {
 		k.siblings = j.cfg.Siblings(key)

@@ -14,6 +14,9 @@ func (d Judgement) Text() string {
 	if d.Op.Reply.Absent {
 		what = fmt.Sprintf("%s was answered as not found", d.Op.Key)
 	}
+	if d.Version == 0 && d.Answer != Unjudged && d.Op.Reply.Token != "" {
+		what = fmt.Sprintf("%s read %s", d.Op.Key, author(d.Op.Reply.Token))
+	}
 	what += " at " + clock(d.Op.Sent) + whence(&d.Op)
 	switch d.Answer {
 	case Stale:
@@ -94,7 +97,7 @@ func textLost(key targets.Key, w *write, how string) string {
 	if w.claimed != 0 {
 		as = fmt.Sprintf(" as v%d", w.claimed)
 	}
-	return fmt.Sprintf("%s of %s was acknowledged%s at %s%s", writer(w.seq), key, as, clock(w.returned), how)
+	return fmt.Sprintf("%s of %s was acknowledged%s at %s%s", w.name(), key, as, clock(w.returned), how)
 }
 
 func textRollback(key targets.Key, v *version, how string) string {
@@ -149,6 +152,17 @@ func writer(seq uint64) string {
 		return "the initial value"
 	}
 	return fmt.Sprintf("write %d", seq)
+}
+
+// name names a write that may be a deletion.
+func (w *write) name() string {
+	switch {
+	case !w.deleted:
+		return writer(w.seq)
+	case w.seq == targets.SeedSeq:
+		return "a deletion"
+	}
+	return fmt.Sprintf("deletion %d", w.seq)
 }
 
 func clip(s string) string {

@@ -60,8 +60,13 @@ func (j *Judge) claims(s *shard, k *keyState, op *targets.Operation) {
 // place checks a read's answer without a historian, notes what it proves, and gives the version that it answered.
 // An absent answer's version is found when it is judged.
 func (j *Judge) place(s *shard, k *keyState, op *targets.Operation) (v uint64, f finding, known string) {
-	r := &op.Reply
 	j.claims(s, k, op)
+	return j.placeVersion(k, op)
+}
+
+// placeVersion is place without the counting.
+func (j *Judge) placeVersion(k *keyState, op *targets.Operation) (v uint64, f finding, known string) {
+	r := &op.Reply
 	if (r.Owner != targets.Key{}) && r.Owner != k.key {
 		return 0, owned, ""
 	}
@@ -172,6 +177,9 @@ func (j *Judge) placeToken(k *keyState, t targets.Token, op *targets.Operation) 
 func (j *Judge) saw(k *keyState, at int, op *targets.Operation) {
 	h := &k.history
 	h.told(at, op.Sent)
+	if op.Door != targets.SourceDoor && !op.Reply.Absent {
+		h.versions[at].last = max(h.versions[at].last, op.Sent)
+	}
 	if op.Returned < h.versions[at].high || op.Returned < h.versions[at].own {
 		h.by(at, op.Returned, seen)
 		j.checkOrder(k, at)
