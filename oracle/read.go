@@ -76,9 +76,9 @@ func (j *Judge) endRead(s *shard, k *keyState, op *targets.Operation, done []ver
 	if f != sound && f != blank || f == blank && v == 0 {
 		return append(done, k.setAside(s, op, f, known))
 	}
-	base := k.sessions.before(op)
+	base := s.sessions.before(k, op)
 	if !op.Reply.Absent {
-		k.sessions.saw(op, v)
+		s.sessions.saw(k, op, v)
 	}
 	k.flight.remove(op.Sent, op.Seq)
 	switch {
@@ -132,7 +132,7 @@ func (j *Judge) judgeFirst(s *shard, q *queue, done []verdict) []verdict {
 		if w.op.Reply.Token == "" && !w.op.Reply.Absent {
 			f = blank
 		}
-		base := max(w.base, w.k.sessions.before(&w.op)) // what ended meanwhile
+		base := max(w.base, s.sessions.before(w.k, &w.op)) // what ended meanwhile
 		done = append(done, j.judge(s, w.k, &w.op, w.v, base, f))
 	}
 	s.spare.give(w)
@@ -143,9 +143,9 @@ func (j *Judge) judgeLogged(s *shard, k *keyState, op *targets.Operation) verdic
 	v, f, known := j.placeLogged(s, k, op)
 	switch {
 	case f == sound, f == blank && v != 0:
-		base := k.sessions.before(op)
+		base := s.sessions.before(k, op)
 		if !op.Reply.Absent {
-			k.sessions.saw(op, v)
+			s.sessions.saw(k, op, v)
 		}
 		return j.judge(s, k, op, v, base, f)
 	case f == conflicting && op.Door == targets.SourceDoor:

@@ -127,7 +127,7 @@ func (j *Judge) endWrite(s *shard, k *keyState, op *targets.Operation) {
 	switch op.Outcome {
 	case targets.OK:
 		s.counts.acknowledged++
-		k.sessions.saw(op, op.Reply.Version)
+		s.sessions.saw(k, op, op.Reply.Version)
 		j.acknowledge(k, i, op)
 	case targets.Failed:
 		s.counts.rejected++
