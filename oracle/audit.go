@@ -47,7 +47,7 @@ func (j *Judge) lostOrRolledBack(k *keyState, at int, when time.Duration, how st
 	}
 	v.gone = true
 	if v.ackedAt != never {
-		j.lost(k, write{seq: writeSeq(v.token), token: v.token, sent: v.sent, returned: v.ackedAt, claimed: v.n}, "; "+how)
+		j.lost(k, write{seq: v.token.seq, token: v.token.hash, sent: v.sent, returned: v.ackedAt, claimed: v.n}, "; "+how)
 		return
 	}
 	if j.ledger.count(kindRollback, when) {
@@ -69,19 +69,11 @@ func (j *Judge) falseRejection(k *keyState, seq, version uint64, at time.Duratio
 	}
 }
 
-// operation is the write as far as it is remembered.
+// operation is the write as far as it is remembered: its token can be made again, see [targets.NewToken].
 func (w *write) operation(key targets.Key) targets.Operation {
 	return targets.Operation{
-		Request:  targets.Request{Seq: w.seq, Kind: targets.Write, Key: key, Token: w.token},
+		Request:  targets.Request{Seq: w.seq, Kind: targets.Write, Key: key},
 		Sent:     max(w.sent, 0),
 		Returned: w.returned,
 	}
-}
-
-// writeSeq gives the operation that wrote a token; [targets.SeedSeq] for seeds and for what is no token.
-func writeSeq(token string) uint64 {
-	if t, ok := targets.ParseToken(token); ok {
-		return t.Seq
-	}
-	return targets.SeedSeq
 }

@@ -27,6 +27,9 @@ func (j *Judge) Finish() Findings {
 
 	var f Findings
 	var c counts
+	n := 0
+	j.each(func(_ *shard, k *keyState) { n += len(k.history.versions) })
+	f.Lags = make([]Lag, 0, n)
 	j.each(func(s *shard, k *keyState) {
 		j.reckon(s, k)
 		f.StaleIncidents += k.incidents()

@@ -127,7 +127,7 @@ func (j *Judge) Begin(op targets.Operation) {
 	k := j.state(s, hash, op.Key)
 	if op.Kind == targets.Write {
 		s.counts.writes++
-		k.open = append(k.open, write{seq: op.Seq, token: op.Token, sent: op.Sent})
+		k.open = append(k.open, write{seq: op.Seq, token: j.digest(op.Token), sent: op.Sent})
 	}
 	if !j.cfg.Historian {
 		k.flight.add(op.Sent, op.Seq)

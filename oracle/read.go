@@ -64,7 +64,7 @@ type verdict struct {
 	Judgement
 	family  *family
 	finding finding
-	known   string // of a conflicting answer: the value that the version is known to have
+	known   mark // of a conflicting answer: the value that the version is known to have
 }
 
 // endRead takes what a read proves and judges it unless an operation that overlaps it is in flight.
@@ -86,7 +86,7 @@ func (j *Judge) endRead(s *shard, k *keyState, op *targets.Operation, done []ver
 		done = j.release(s, k, done)
 		return append(done, j.judge(s, k, op, v, base, f))
 	case !j.wait(s, &k.waiting, k, op, v, base):
-		done = append(done, k.setAside(s, op, ordered, ""))
+		done = append(done, k.setAside(s, op, ordered, mark{}))
 	}
 	return j.release(s, k, done)
 }
@@ -97,7 +97,7 @@ func (j *Judge) endReadLogged(s *shard, k *keyState, op *targets.Operation, done
 	case j.settled(k, op):
 		return append(done, j.judgeLogged(s, k, op))
 	case !j.wait(s, &s.waiting, k, op, 0, 0):
-		return append(done, k.setAside(s, op, ordered, ""))
+		return append(done, k.setAside(s, op, ordered, mark{}))
 	}
 	return done
 }
@@ -155,7 +155,7 @@ func (j *Judge) judgeLogged(s *shard, k *keyState, op *targets.Operation) verdic
 }
 
 // setAside answers a read that has no known place in the key's history.
-func (k *keyState) setAside(s *shard, op *targets.Operation, f finding, known string) verdict {
+func (k *keyState) setAside(s *shard, op *targets.Operation, f finding, known mark) verdict {
 	d := verdict{Judgement: Judgement{Op: *op, Class: k.family.class(), Version: op.Reply.Version}, family: k.family, finding: f, known: known}
 	switch f {
 	case alien:

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -29,6 +30,7 @@ func TestScale(t *testing.T) {
 	}
 	for _, historian := range []bool{true, false} {
 		t.Run(map[bool]string{true: "historian", false: "blackbox"}[historian], func(t *testing.T) {
+			defer debug.SetMemoryLimit(debug.SetMemoryLimit(280e6)) // garbage must not pile up to twice what lives
 			s := newScale(100_000, 1_000, historian)
 			began := time.Now()
 			s.run(ops)

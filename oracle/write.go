@@ -14,7 +14,7 @@ const maxUnplaced = 64
 // write is a write whose fate is not settled.
 type write struct {
 	seq      uint64
-	token    string
+	token    uint64 // see [Judge.digest]
 	sent     time.Duration
 	returned time.Duration // of its acknowledgement
 	claimed  uint64        // as which version it was acknowledged, while the log has not shown it
@@ -48,7 +48,7 @@ func (k *keyState) openBySeq(seq uint64) (int, bool) {
 	return 0, false
 }
 
-func (k *keyState) openByToken(token string) (int, bool) {
+func (k *keyState) openByToken(token uint64) (int, bool) {
 	for i := range k.open {
 		if k.open[i].token == token {
 			return i, true
@@ -119,7 +119,7 @@ func (k *keyState) takeFailed(seq uint64) (rejection, bool) {
 func (j *Judge) endWrite(s *shard, k *keyState, op *targets.Operation) {
 	i, ok := k.openBySeq(op.Seq)
 	if !ok { // the caller left Begin out: take the write as it is now
-		k.open = append(k.open, write{seq: op.Seq, token: op.Token, sent: op.Sent})
+		k.open = append(k.open, write{seq: op.Seq, token: j.digest(op.Token), sent: op.Sent})
 		i = len(k.open) - 1
 		s.counts.writes++
 	}
@@ -186,12 +186,12 @@ func (j *Judge) placeAcknowledged(k *keyState, w write, op *targets.Operation) {
 	at, isNew := h.put(op.Reply.Version)
 	v := &h.versions[at]
 	switch {
-	case isNew, v.token == "", v.token == w.token:
-		v.token = w.token
+	case isNew, v.token.hash == 0, v.token.hash == w.token:
+		v.token = mark{w.token, w.seq}
 	case v.ackedAt != never: // two writes were acknowledged as one version: the source has at most one of them
 		if !v.contested {
 			v.contested = true
-			j.lost(k, write{seq: op.Seq, token: op.Token, sent: op.Sent, returned: op.Returned, claimed: v.n},
+			j.lost(k, write{seq: op.Seq, token: j.digest(op.Token), sent: op.Sent, returned: op.Returned, claimed: v.n},
 				"; another write was acknowledged as the same version")
 		}
 		return
