@@ -60,7 +60,8 @@ func (j *Judge) reckon(s *shard, k *keyState) {
 			_, ok := k.history.byToken(w.token, never)
 			if !ok && k.trusted() {
 				s.counts.lostChecked++
-				j.lost(k, w, " and is not in the source's history")
+				j.lost(k, w, " and is not in the source's history",
+					acked(k.key, w.seq, w.claimed, w.sent, w.returned), j.end(k.key))
 			}
 		}
 	}

@@ -13,7 +13,7 @@ func (j *Judge) commit(k *keyState, c targets.Commit) {
 	v := &h.versions[at]
 	if !isNew {
 		if v.token.hash != token.hash || v.deleted != c.Deleted { // numbering restarted: what was there is gone
-			j.lostOrRolledBack(k, at, c.At, "its version was committed again with another value")
+			j.lostOrRolledBack(k, at, c.At, "its version was committed again with another value", j.logEntry(c))
 			k.rewritten = true
 		}
 		return
@@ -42,8 +42,8 @@ func (j *Judge) commit(k *keyState, c targets.Commit) {
 		return
 	}
 	if t, ok := targets.ParseToken(c.Token); ok && t.Run == j.cfg.Run && t.For(k.key) {
-		if _, failed := k.takeFailed(t.Seq); failed {
-			j.falseRejection(k, t.Seq, c.Version, c.At)
+		if r, failed := k.takeFailed(t.Seq); failed {
+			j.falseRejection(k, r, c.Version, c.At, j.logEntry(c))
 		}
 	}
 }

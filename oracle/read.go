@@ -64,7 +64,8 @@ type verdict struct {
 	Judgement
 	family  *family
 	finding finding
-	known   mark // of a conflicting answer: the value that the version is known to have
+	history []Event // what proves the accusation, if one is made and will be kept
+	known   mark    // of a conflicting answer: the value that the version is known to have
 }
 
 // endRead takes what a read proves and judges it unless an operation that overlaps it is in flight.
@@ -74,7 +75,7 @@ func (j *Judge) endRead(s *shard, k *keyState, op *targets.Operation, done []ver
 		f = j.contradicted(k, v, op)
 	}
 	if f != sound && f != blank || f == blank && v == 0 {
-		return append(done, k.setAside(s, op, f, known))
+		return append(done, j.setAside(s, k, op, f, known))
 	}
 	base := s.sessions.before(k, op)
 	if !op.Reply.Absent {
@@ -86,7 +87,7 @@ func (j *Judge) endRead(s *shard, k *keyState, op *targets.Operation, done []ver
 		done = j.release(s, k, done)
 		return append(done, j.judge(s, k, op, v, base, f))
 	case !j.wait(s, &k.waiting, k, op, v, base):
-		done = append(done, k.setAside(s, op, ordered, mark{}))
+		done = append(done, j.setAside(s, k, op, ordered, mark{}))
 	}
 	return j.release(s, k, done)
 }
@@ -97,7 +98,7 @@ func (j *Judge) endReadLogged(s *shard, k *keyState, op *targets.Operation, done
 	case j.settled(k, op):
 		return append(done, j.judgeLogged(s, k, op))
 	case !j.wait(s, &s.waiting, k, op, 0, 0):
-		return append(done, k.setAside(s, op, ordered, mark{}))
+		return append(done, j.setAside(s, k, op, ordered, mark{}))
 	}
 	return done
 }
@@ -151,11 +152,11 @@ func (j *Judge) judgeLogged(s *shard, k *keyState, op *targets.Operation) verdic
 	case f == conflicting && op.Door == targets.SourceDoor:
 		f = j.contradicted(k, v, op)
 	}
-	return k.setAside(s, op, f, known)
+	return j.setAside(s, k, op, f, known)
 }
 
 // setAside answers a read that has no known place in the key's history.
-func (k *keyState) setAside(s *shard, op *targets.Operation, f finding, known mark) verdict {
+func (j *Judge) setAside(s *shard, k *keyState, op *targets.Operation, f finding, known mark) verdict {
 	d := verdict{Judgement: Judgement{Op: *op, Class: k.family.class(), Version: op.Reply.Version}, family: k.family, finding: f, known: known}
 	switch f {
 	case alien:
@@ -169,6 +170,8 @@ func (k *keyState) setAside(s *shard, op *targets.Operation, f finding, known ma
 	}
 	if d.Why != "" {
 		s.counts.unjudged++
+	} else if kind, ok := f.accuses(); ok && j.ledger.wants(kind, op.Sent, 0) {
+		d.history = j.valueHistory(k, op, f)
 	}
 	return d
 }
@@ -203,6 +206,9 @@ func (j *Judge) judge(s *shard, k *keyState, op *targets.Operation, v, base uint
 	}
 	if d.Answer == Stale {
 		k.staleRead(&d.Judgement)
+		if j.ledger.wants(kindStale, op.Sent, d.Low) || j.ledger.wants(kindViolation, op.Sent, d.Low) {
+			d.history = j.staleHistory(k, &d.Judgement)
+		}
 		d.Violation = k.family.classed && d.Low > k.family.bound()
 	}
 	j.opportunity(s, k, op, &d.Judgement)

@@ -87,6 +87,8 @@ type keyState struct {
 	flight  flight      // operations in flight; without a historian only
 	waiting queue       // reads that wait for others to end; without a historian only
 	spans   []span      // versions that were read proven-stale, by version
+	// witnesses is the reads that are the earliest evidence of a version, by version; without a historian only.
+	witnesses map[uint64]Event
 
 	unplaced int  // writes in open that have ended
 	pruned   bool // some were forgotten: in gaps of the history they can have superseded anything

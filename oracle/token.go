@@ -133,7 +133,7 @@ func (j *Judge) placeToken(k *keyState, t targets.Token, op *targets.Operation) 
 		switch {
 		case failed:
 			sent = rejected.sent
-			j.falseRejection(k, t.Seq, v, op.Sent)
+			j.falseRejection(k, rejected, v, op.Sent, answered(op))
 			if v == 0 { // it has a place, and nobody told which
 				k.open = append(k.open, write{seq: t.Seq, token: token.hash, sent: sent})
 				k.keep(len(k.open)-1, unknown, rejected.returned)
@@ -171,6 +171,7 @@ func (j *Judge) placeToken(k *keyState, t targets.Token, op *targets.Operation) 
 func (j *Judge) saw(k *keyState, at int, op *targets.Operation) {
 	h := &k.history
 	h.told(at, op.Sent)
+	k.witness(&h.versions[at], op)
 	if op.Returned < h.versions[at].high || op.Returned < h.versions[at].own {
 		h.by(at, op.Returned, seen)
 		j.checkOrder(k, at)

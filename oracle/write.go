@@ -133,7 +133,7 @@ func (j *Judge) endWrite(s *shard, k *keyState, op *targets.Operation) {
 		s.counts.rejected++
 		k.settle(i)
 		if w.version != 0 {
-			j.falseRejection(k, w.seq, w.version, op.Returned)
+			j.falseRejection(k, rejection{w.seq, w.sent, op.Returned}, w.version, op.Returned, j.there(k, w.version))
 			return
 		}
 		k.reject(op)
@@ -192,12 +192,14 @@ func (j *Judge) placeAcknowledged(k *keyState, w write, op *targets.Operation) {
 		if !v.contested {
 			v.contested = true
 			j.lost(k, write{seq: op.Seq, token: j.digest(op.Token), sent: op.Sent, returned: op.Returned, claimed: v.n},
-				"; another write was acknowledged as the same version")
+				"; another write was acknowledged as the same version",
+				acked(k.key, v.token.seq, v.n, v.sent, v.ackedAt), acked(k.key, op.Seq, v.n, op.Sent, op.Returned))
 		}
 		return
 	default: // a read had answered this version with another value
 		if j.ledger.count(kindCorruption, op.Returned) {
-			j.ledger.keep(kindCorruption, k.accusation(op.Returned, *op, textMisread(k.key, v, op)))
+			j.ledger.keep(kindCorruption, k.accusation(op.Returned, *op, textMisread(k.key, v, op),
+				append(j.proven(k, at), acked(k.key, op.Seq, v.n, op.Sent, op.Returned)), proofMisread(v, op)))
 		}
 		k.tainted = true
 		return
@@ -225,7 +227,8 @@ func (j *Judge) checkOrder(k *keyState, at int) {
 		}
 		v.disordered = true
 		if j.ledger.count(kindCorruption, v.sent) {
-			j.ledger.keep(kindCorruption, k.accusation(v.sent, targets.Operation{}, textDisorder(k.key, v)))
+			j.ledger.keep(kindCorruption, k.accusation(v.sent, targets.Operation{}, textDisorder(k.key, v),
+				j.disorderHistory(k, i), proofDisorder(v)))
 		}
 	}
 }
