@@ -124,6 +124,22 @@ func (j *Judge) valueHistory(k *keyState, op *targets.Operation, f finding) []Ev
 	return []Event{read}
 }
 
+// mixedHistory proves that a value is another key's: what is known of it there, and the read. No shard may be locked.
+func (j *Judge) mixedHistory(owner targets.Key, op *targets.Operation) []Event {
+	s, hash := j.shardOf(owner)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k, token := j.state(s, hash, owner), j.digest(op.Reply.Token)
+	var events []Event
+	if at, ok := k.history.byToken(token, never); ok {
+		events = j.proven(k, at)
+	} else if at, ok := k.openByToken(token); ok {
+		w := &k.open[at]
+		events = []Event{{What: WriteSent, Key: owner, Seq: w.seq, Writer: w.seq, Version: w.version, Sent: w.sent}}
+	}
+	return append(events, accused(op, op.Reply.Version))
+}
+
 // goneHistory proves that version i was there, and against what.
 func (j *Judge) goneHistory(k *keyState, i int, against Event) []Event {
 	v := &k.history.versions[i]
@@ -132,9 +148,14 @@ func (j *Judge) goneHistory(k *keyState, i int, against Event) []Event {
 	if against.What != Answered {
 		began = against.At
 	}
-	events := j.proven(k, i)
+	var events []Event
+	if at, ok := k.history.find(against.Version); ok && at != i && against.What == Answered && !against.Absent {
+		events = j.written(k, at) // that what was answered instead is a value of this run
+	}
+	instead := len(events)
+	events = append(events, j.proven(k, i)...)
 	if v.ackedAt == never || v.ownProof == acknowledged {
-		return append(events, against)
+		return append(once(events), against)
 	}
 	told := v.n
 	for _, n := range k.history.late {
@@ -145,11 +166,11 @@ func (j *Judge) goneHistory(k *keyState, i int, against Event) []Event {
 	ack := acked(k.key, v.token.seq, told, v.sent, v.ackedAt)
 	switch {
 	case v.ownProof == committed:
-		return append(events, ack, against)
+		return append(once(events), ack, against)
 	case told != 0 && v.ackedAt < began: // the acknowledgement alone proves it
-		return []Event{ack, against}
+		return append(once(append(events[:instead], ack)), against)
 	}
-	return append([]Event{ack}, append(k.testimony(v.n), against)...)
+	return append(once(append(append(events[:instead], ack), k.testimony(v.n)...)), against)
 }
 
 // disorderHistory proves that version i follows one that had been seen before it was sent.

@@ -37,8 +37,10 @@ func (j *Judge) pronounce(d *verdict) {
 	case mixed:
 		switch owner, ok := j.mixups.owner(j, d.Op.Key, d.Op.Reply.Token); {
 		case ok && owner.Family == d.Op.Key.Family:
+			d.history = j.mixedHistory(owner, &d.Op)
 			j.accuseRead(kindLeak, d, textLeak(&d.Op, owner))
 		case ok:
+			d.history = j.mixedHistory(owner, &d.Op)
 			j.accuseRead(kindCorruption, d, textLeak(&d.Op, owner))
 		default:
 			j.accuseRead(kindCorruption, d, textValue(&d.Op, "was the value of a key unknown to this drill"))
