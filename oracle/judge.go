@@ -3,7 +3,7 @@
 // what it answered was fresh, stale or neither provably, and of each write whether it survived.
 //
 // It knows no target, no fault, no phase and no clock: all it has are the stamps in the operations.
-// It streams: memory grows with keys, writes and (key, session) pairs, never with reads.
+// It streams: memory grows with keys and writes, never with reads.
 // docs/oracle.md defines every word used here and proves the definitions sound.
 //
 // # What the caller owes
