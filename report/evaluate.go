@@ -94,6 +94,7 @@ func Evaluate(r *Recorder, d Drill) Scenario {
 		Operations: d.Operations, Generator: d.Generator, Faults: faultSummaries(d.Faults), SLOs: rows,
 		Phases: a.summaries(d.LoadsCounted), Oracle: a.found.summary(), RecoveryS: a.recoverySeconds(), Recovery: a.comeback(),
 	}
+	s.Accusations = withFaults(a.found.evidence, d.Faults)
 	var complete bool
 	s.Breakdown, complete = a.rows.table()
 	s.BreakdownCut = !complete

@@ -59,6 +59,13 @@ func mdScenario(b *strings.Builder, s Scenario) {
 		}
 		b.WriteByte('\n')
 	}
+	if len(s.Accusations) > 0 {
+		b.WriteString("| accusation | kind | what | proof |\n| --: | --- | --- | --- |\n")
+		for _, a := range s.Accusations[:min(len(s.Accusations), maxAccusations)] {
+			mdRow(b, fmt.Sprint(a.N), a.Kind, a.Text, a.Proof)
+		}
+		fmt.Fprintf(b, "\n%d in all; `cachedrill report DIR --explain N` shows the evidence of each.\n\n", len(s.Accusations))
+	}
 	if len(s.Faults) > 0 {
 		b.WriteString("| fault | injected | healed | evidence |\n| --- | --: | --: | --- |\n")
 		for _, f := range s.Faults {
@@ -67,6 +74,9 @@ func mdScenario(b *strings.Builder, s Scenario) {
 		b.WriteByte('\n')
 	}
 }
+
+// maxAccusations is how many accusations of a drill a page for people lists.
+const maxAccusations = 5
 
 func orDash(v *float64, unit string, decimals int) string {
 	if v == nil {

@@ -41,11 +41,13 @@ type Scenario struct {
 	Phases     []PhaseSummary   `json:"phases"`
 	Breakdown  []BreakdownRow   `json:"breakdown"`
 	// BreakdownCut says that rows were left out of the breakdown.
-	BreakdownCut bool            `json:"breakdown_cut,omitempty"`
-	Faults       []FaultSummary  `json:"faults"`
-	SLOs         []SLO           `json:"slos"`
-	Oracle       OracleSummary   `json:"oracle"`
-	Generator    GeneratorResult `json:"generator"`
+	BreakdownCut bool           `json:"breakdown_cut,omitempty"`
+	Faults       []FaultSummary `json:"faults"`
+	SLOs         []SLO          `json:"slos"`
+	Oracle       OracleSummary  `json:"oracle"`
+	// Accusations are the earliest of each kind and the stalest read, with their evidence; the oracle's numbers count all.
+	Accusations []Accusation    `json:"accusations"`
+	Generator   GeneratorResult `json:"generator"`
 }
 
 // Operations says what was asked of the target. Digest is of what was sent, in order of sequence.

@@ -38,7 +38,10 @@ func TestMetastability(t *testing.T) {
 			require.Equal(t, report.Fail, s.Outcome, s.Why)
 			require.Len(t, s.Recovery.SustainedBy, 3, "abandoned fills, retries, queueing: %v", s.Recovery.SustainedBy)
 			require.NotNil(t, s.Recovery.Push)
-			states[name+" push"] = map[report.RecoveryState]int{s.Recovery.Push.State: states[name+" push"][s.Recovery.Push.State] + 1}
+			if states[name+" push"] == nil {
+				states[name+" push"] = map[report.RecoveryState]int{}
+			}
+			states[name+" push"][s.Recovery.Push.State]++
 		}
 		require.GreaterOrEqual(t, 10*states[name][c.state], 9*runs, "%s: %v", name, states[name])
 	}
