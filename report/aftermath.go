@@ -165,8 +165,8 @@ func (p *pulse) effects() (out []string) {
 		out = append(out, fmt.Sprintf("retries: %s of %s loads were retries", percent(share), count(p.loads)))
 	}
 	if p.queued > p.worked {
-		out = append(out, fmt.Sprintf("queueing: a load waited %s on average at the source, and was served in %s",
-			duration(p.queued/time.Duration(p.loads)), duration(p.worked/time.Duration(p.loads))))
+		out = append(out, fmt.Sprintf("queueing: loads waited %s on average at the source before they were served or given up",
+			duration(p.queued/time.Duration(p.loads))))
 	}
 	return out
 }
