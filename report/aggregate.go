@@ -25,7 +25,7 @@ type aggregate struct {
 // familyLabels are the labels that follow from a family, made once.
 type familyLabels struct {
 	class     string
-	endpoints [2]string // by kind
+	endpoints [targets.Delete + 1]string // by kind
 }
 
 func newAggregate(c RecorderConfig) aggregate {
@@ -48,7 +48,7 @@ func (a *aggregate) family(name string) familyLabels {
 	f, ok := a.families[name]
 	if !ok {
 		f = familyLabels{class: a.classes[name]}
-		for _, k := range [...]targets.Kind{targets.Read, targets.Write} {
+		for _, k := range [...]targets.Kind{targets.Read, targets.Write, targets.Delete} {
 			f.endpoints[k] = endpoint(k, name)
 		}
 		a.families[name] = f
@@ -62,7 +62,7 @@ func endpoint(k targets.Kind, family string) string { return k.String() + " " + 
 func (a *aggregate) labels(op *targets.Operation) Labels {
 	f := a.family(op.Key.Family)
 	return Labels{
-		Endpoint: f.endpoints[op.Kind&1], Family: op.Key.Family, Class: f.class, Tenant: op.Key.Tenant,
+		Endpoint: f.endpoints[op.Kind], Family: op.Key.Family, Class: f.class, Tenant: op.Key.Tenant,
 		Region: op.Region, Tier: op.Reply.Tier, Kind: op.Kind.String(),
 	}
 }

@@ -123,7 +123,7 @@ func isDigitByte(c byte) bool { return c >= '0' && c <= '9' || c == '.' }
 var (
 	tierValues  = []string{targets.TierL1, targets.TierL2, targets.TierSource, targets.TierBypass}
 	cacheTiers  = []string{targets.TierL1, targets.TierL2}
-	kindValues  = []string{targets.Read.String(), targets.Write.String()}
+	kindValues  = []string{targets.Read.String(), targets.Write.String(), targets.Delete.String()}
 	everyLabel  = perAnswer
 	labelsUsage = "labels look like {family=product, kind=read}"
 )
