@@ -192,7 +192,7 @@ func checkLabel(m metric, name string, at int) *ParseError {
 func checkFixedValue(m metric, label, value string, at int) *ParseError {
 	var values []string
 	switch {
-	case label == "tier" && m.Name == "hit_ratio":
+	case label == "tier" && (m.Name == "hit_ratio" || isLag(m.Name)):
 		values = cacheTiers
 	case label == "tier":
 		values = tierValues
