@@ -16,8 +16,12 @@ type dropLog struct {
 	mu     sync.Mutex
 	places []tierPlace // in the order in which they were heard of
 	index  map[tierPlace]int
+	holds  map[tierFamily]bool
 	keys   map[targets.Key]*keyDrops
 }
+
+// tierFamily says that a tier holds copies of a family at all: a place of it told of one.
+type tierFamily struct{ tier, family string }
 
 // tierPlace is one memory that may hold copies: the shared cache of a region, or the memory of one worker.
 type tierPlace struct{ tier, region, worker string }
@@ -54,7 +58,7 @@ type insideLag struct {
 
 func (d *dropLog) key(k targets.Key) *keyDrops {
 	if d.keys == nil {
-		d.keys, d.index = map[targets.Key]*keyDrops{}, map[tierPlace]int{}
+		d.keys, d.index, d.holds = map[targets.Key]*keyDrops{}, map[tierPlace]int{}, map[tierFamily]bool{}
 	}
 	h := d.keys[k]
 	if h == nil {
@@ -80,14 +84,15 @@ func (d *dropLog) drop(t targets.Drop) {
 		i = len(d.places)
 		d.index[p], d.places = i, append(d.places, p)
 	}
+	d.holds[tierFamily{t.Tier, t.Key.Family}] = true
 	id := telling{i, t.Version}
 	if at, told := h.told[id]; !told || t.At < at {
 		h.told[id] = t.At
 	}
 }
 
-// lags gives the lag of every superseding commit in every tier that a place was heard of from. A place
-// that told once is one that should have told each time.
+// lags gives the lag of every superseding commit in every tier that holds its family. Once a place of the
+// tier has told of anything, it has to tell of each of these: nobody else knows what it holds.
 func (d *dropLog) lags() []insideLag {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -106,6 +111,9 @@ func (d *dropLog) lags() []insideLag {
 		slices.SortFunc(versions, func(a, b uint64) int { return cmp.Compare(b, a) })
 		lags := map[string][]insideLag{} // per tier, like versions
 		for i, p := range d.places {
+			if !d.holds[tierFamily{p.tier, k.Family}] {
+				continue
+			}
 			if lags[p.tier] == nil {
 				lags[p.tier] = make([]insideLag, len(versions))
 				for n, v := range versions {

@@ -76,6 +76,25 @@ func TestInsideLag(t *testing.T) {
 	}
 }
 
+// Strong families are not cached in a worker's memory: no worker tells of them, and their commits are no
+// commits of which somebody forgot to tell.
+func TestInsideLagOfAFamilyThatATierDoesNotHold(t *testing.T) {
+	var d dropLog
+	price := targets.Key{Family: "price", ID: "1"}
+	d.commit(committed(2, 100*ms))
+	d.commit(targets.Commit{Key: price, Version: 2, At: 200 * ms})
+	d.drop(droppedL1("eu-0", 2, 105*ms))
+	require.Len(t, d.lags(), 1)
+
+	d.drop(targets.Drop{Key: price, Tier: targets.TierL1, Region: "eu", Worker: "eu-1", Version: 2, At: 210 * ms})
+	got := d.lags() // now both workers hold both
+	require.Len(t, got, 2)
+	require.Equal(t, "l1 of eu-1", got[0].last.String())
+	require.True(t, got[0].open)
+	require.Equal(t, "l1 of eu-0", got[1].last.String())
+	require.True(t, got[1].open)
+}
+
 // Against the definition, read literally.
 func TestInsideLagOfRandomHistories(t *testing.T) {
 	for seed := range uint64(300) {
