@@ -19,6 +19,7 @@ type aggregate struct {
 	seconds        intervalLog
 	versions       versionLog
 	found          findings
+	inside         []insideLag
 
 	at       Labels // of what is being counted: kept here so that pointers to it cost no allocation
 	classes  map[string]string

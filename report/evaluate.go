@@ -65,7 +65,8 @@ func Evaluate(r *Recorder, d Drill) Scenario {
 			row.admitBlindAudit(&d)
 			continue
 		}
-		if d.Disturbed != "" && row.Outcome == Fail && r.objectives[i].Objective.metric().timed() {
+		excused := d.Disturbed != "" && r.objectives[i].Objective.metric().timed()
+		if row.Outcome.unlessExcused(excused) != row.Outcome {
 			row.withhold("the machine was disturbed, " + d.Disturbed + notJudged)
 		}
 		switch {
@@ -122,10 +123,11 @@ func judge(a *aggregate, d *Drill, g Group, o Objective) SLO {
 			row.Limit += " = " + perSecond(limit)
 		}
 	}
-	row.Outcome = m.known.Decide(o.Op, limit)
+	decided := m.known.Decide(o.Op, limit)
+	row.Outcome = decided.unlessBlind(m.blind != "")
 	switch {
-	case row.Outcome == Pass && m.blind != "":
-		row.Outcome, row.Why = Unknown, m.blind
+	case row.Outcome != decided:
+		row.Why = m.blind
 	case row.Outcome == Unknown:
 		row.Why = firstOf(m.why, m.blind, "nothing was measured")
 	}
@@ -137,7 +139,7 @@ func (s *SLO) withhold(why string) { s.Outcome, s.Why = Unknown, why }
 
 // admitBlindAudit takes back that nothing was wrong, when the audit that had to see it saw too little.
 func (s *SLO) admitBlindAudit(d *Drill) {
-	if d.AuditBlind != "" && s.Outcome == Pass {
+	if s.Outcome.unlessBlind(d.AuditBlind != "") != s.Outcome {
 		s.withhold(d.AuditBlind + notJudged)
 	}
 }

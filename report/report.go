@@ -75,6 +75,14 @@ type Tail struct {
 	Max *float64 `json:"max"`
 }
 
+// TierLag is the time in milliseconds from a superseding commit until the last place of a tier told that it
+// had dropped the older copy. The tail is null where commits of which some place never told reach into it.
+type TierLag struct {
+	Tail
+	Commits int64 `json:"commits"`
+	Untold  int64 `json:"untold"`
+}
+
 // HitRatio per tier, 0..1.
 type HitRatio struct {
 	L1 *float64 `json:"l1"`
@@ -113,6 +121,8 @@ type PhaseSummary struct {
 	Reads             Reads     `json:"reads"`
 	StalenessMS       Tail      `json:"staleness_ms"`
 	InvalidationLagMS Tail      `json:"invalidation_lag_ms"`
+	// InvalidationLagTierMS is the same from inside, per tier that told when it dropped what.
+	InvalidationLagTierMS map[string]TierLag `json:"invalidation_lag_tier_ms,omitempty"`
 	// LatencyClipped counts operations slower than the histograms reach (2 minutes).
 	LatencyClipped int64 `json:"latency_clipped,omitempty"`
 }

@@ -61,6 +61,7 @@ func (a *aggregate) summary(p Phase, start, end time.Duration, loadsCounted bool
 	if c.reads.low.count() > 0 {
 		s.StalenessMS = tail(c.reads.low.quantile(0.99), c.reads.maxLow)
 	}
+	s.InvalidationLagTierMS = a.tierLags(p)
 	var lags []lag
 	for _, l := range a.found.lags {
 		if a.times.of(l.committed) == p {

@@ -183,6 +183,10 @@ func (d *drill) run(ctx context.Context) (Result, error) {
 		})
 	}
 
+	if t, ok := d.target.(targets.DropTeller); ok {
+		t.OnDrop(d.recorder.Drop)
+	}
+
 	done := make(chan struct{})
 	var watchers, follower sync.WaitGroup
 	hctx, endHistory := context.WithCancel(context.WithoutCancel(ctx))
@@ -266,6 +270,7 @@ func (d *drill) mark(p report.Phase, at time.Duration) {
 func (d *drill) follow(ctx context.Context) {
 	for c := range d.history.Commits(ctx) {
 		d.judge.Commit(c)
+		d.recorder.Commit(c)
 		if c.Version == 0 {
 			d.sealed.Store(int64(c.At))
 		}
