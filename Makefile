@@ -2,7 +2,12 @@ GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SEEDS ?= 10
 
-.PHONY: test lint soak build bench setup
+RUNS ?= 3
+VIRTUAL_SEEDS ?= 1000
+DOCS ?= 1
+FUZZTIME ?= 60s
+
+.PHONY: test lint soak conformance fuzz build bench setup
 
 # Everything: sets up what the tests need, then runs them all.
 test: setup
@@ -24,6 +29,18 @@ lint:
 # The long proofs: the verdict on every policy and on mutants of it, over many seeds, on both kinds of Redis.
 soak: setup
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run TestSoak -timeout 6h ./cmd/cachedrill
+
+# The zoo: every broken cache must be caught by its drill, no correct one accused; writes docs/conformance.md.
+conformance: setup
+	GOGC=400 UPDATE_DOCS=$(DOCS) CACHEDRILL_CONFORMANCE=$(RUNS) CACHEDRILL_VIRTUAL_SEEDS=$(VIRTUAL_SEEDS) \
+		$(GO) test -count=1 -run TestConformance -timeout 6h ./cmd/cachedrill
+
+# Random input for the parsers and for the judge, for a while each.
+fuzz:
+	$(GO) test -run '^$$' -fuzz FuzzJudge -fuzztime $(FUZZTIME) ./oracle
+	$(GO) test -run '^$$' -fuzz FuzzParseObjective -fuzztime $(FUZZTIME) ./report
+	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./scenarios
+	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./internal/strict
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./load ./oracle ./report

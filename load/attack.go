@@ -46,7 +46,17 @@ type Attack struct {
 
 	Sink Sink // may be nil
 
-	sleep func(time.Duration) // instead of the precise one, in tests
+	// Gate sends one change (write or delete) at a time per key, as is needed where neither versions
+	// nor a history tell their order. A change is withheld, which means neither sent nor queued, while
+	// another one of its key is in flight, and while one whose outcome is unknown has not been seen by a
+	// read. See [Withheld]. Reads always go.
+	Gate bool
+
+	Bursts Bursts // of concurrent writes, which the gate lets pass; the zero value is none
+
+	// Sleep waits for a due time; nil is as precisely as the system can. In a bubble of testing/synctest
+	// it is time.Sleep: the precise one waits in the kernel, where virtual time does not reach.
+	Sleep func(time.Duration)
 }
 
 // Sent is what an attack did.
@@ -54,8 +64,13 @@ type Sent struct {
 	Planned uint64 // operations in the schedule
 	Sent    uint64 // operations that the target was asked for
 
+	// Withheld operations were due and deliberately not sent. Planned is Sent and Withheld together,
+	// unless the attack ended early.
+	Withheld Withheld
+
 	// Digest is the same for the same operations sent, whatever their order, run or target: a hash of
-	// number, kind, key, session and region of each, in hexadecimal.
+	// number, kind, key, session and region of each, in hexadecimal. What the gate withholds depends on
+	// the target, and so does the digest then.
 	Digest string
 
 	// Rate is Sent per second, from offset 0 until the schedule's end or the last operation,
@@ -86,6 +101,9 @@ func (a Attack) Run(ctx context.Context) (Sent, error) {
 	if a.Target == nil || a.Generator == nil {
 		return Sent{}, errors.New("attack lacks a target or a generator")
 	}
+	if err := a.Bursts.check(a.Generator); err != nil {
+		return Sent{}, fmt.Errorf("planning bursts: %w", err)
+	}
 	if a.Sink == nil {
 		a.Sink = nobody{}
 	}
@@ -95,15 +113,19 @@ func (a Attack) Run(ctx context.Context) (Sent, error) {
 	if a.Timeout == 0 {
 		a.Timeout = DefaultTimeout
 	}
-	if a.sleep == nil {
-		a.sleep = sleepPrecisely
+	if a.Sleep == nil {
+		a.Sleep = sleepPrecisely
 	}
 
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	books := newLedger(a.MaxWorkers, a.JudgeFrom)
-	hits := &transport{Attack: a, ctx: inner, cancel: cancel, books: books}
-	pace := &pacer{Attack: a, ctx: inner, books: books}
+	plan := a.plan()
+	hits := &transport{Attack: a, plan: plan, ctx: inner, cancel: cancel, books: books}
+	if a.Gate {
+		hits.gate = newGate()
+	}
+	pace := &pacer{Attack: a, plan: plan, ctx: inner, books: books}
 
 	workers := uint64(vegeta.DefaultWorkers)
 	options := []func(*vegeta.Attacker){

@@ -23,7 +23,7 @@ func TestAttackSendsEverythingOnce(t *testing.T) {
 			time.Sleep(3 * ms)
 			return targets.Reply{Version: r.Seq}, nil
 		})
-		sent, err := Attack{Target: target, Generator: g, Schedule: s, Sink: sink, sleep: time.Sleep}.Run(t.Context())
+		sent, err := Attack{Target: target, Generator: g, Schedule: s, Sink: sink, Sleep: time.Sleep}.Run(t.Context())
 		require.NoError(t, err)
 		sink.whole()
 		require.EqualValues(t, 100+500+50, sent.Planned)
@@ -52,7 +52,7 @@ func TestDigestIsOfTheSeed(t *testing.T) {
 			})
 			sent, err := Attack{
 				Target: target, Generator: generator(t, shop(seed, run)), Schedule: constant(t, 500, time.Second),
-				MaxWorkers: workers, sleep: time.Sleep,
+				MaxWorkers: workers, Sleep: time.Sleep,
 			}.Run(t.Context())
 			require.NoError(t, err)
 			d = sent.Digest
@@ -93,7 +93,7 @@ func TestTimeoutEndsAnOperation(t *testing.T) {
 		})
 		_, err := Attack{
 			Target: hang, Generator: generator(t, shop(1, "run")), Schedule: constant(t, 100, time.Second),
-			Timeout: 250 * ms, Sink: sink, sleep: time.Sleep,
+			Timeout: 250 * ms, Sink: sink, Sleep: time.Sleep,
 		}.Run(t.Context())
 		require.NoError(t, err)
 		sink.whole()
@@ -116,7 +116,7 @@ func TestPanickingTarget(t *testing.T) {
 		})
 		sent, err := Attack{
 			Target: broken, Generator: generator(t, shop(1, "run")), Schedule: constant(t, 100, time.Second),
-			MaxWorkers: 2, Sink: sink, sleep: time.Sleep,
+			MaxWorkers: 2, Sink: sink, Sleep: time.Sleep,
 		}.Run(t.Context())
 		require.NoError(t, err)
 		require.EqualValues(t, 100, sent.Sent)
@@ -152,7 +152,7 @@ func TestPanickingSinkEndsTheAttack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sent, err := Attack{
 			Target: idle{}, Generator: generator(t, shop(1, "run")), Schedule: constant(t, 100, time.Hour),
-			Sink: panickingSink{at: 5}, sleep: time.Sleep,
+			Sink: panickingSink{at: 5}, Sleep: time.Sleep,
 		}.Run(t.Context())
 		var p *PanicError
 		require.ErrorAs(t, err, &p)
@@ -193,7 +193,7 @@ func TestCancel(t *testing.T) {
 				sink, began := newRecord(t), time.Now()
 				sent, err := Attack{
 					Target: hang, Generator: generator(t, shop(1, "run")), Schedule: s,
-					MaxWorkers: c.workers, Timeout: time.Hour, Sink: sink, sleep: time.Sleep,
+					MaxWorkers: c.workers, Timeout: time.Hour, Sink: sink, Sleep: time.Sleep,
 				}.Run(ctx)
 				require.ErrorIs(t, err, context.Canceled)
 				require.LessOrEqual(t, time.Since(began)-c.after, slice)

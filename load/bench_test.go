@@ -53,15 +53,18 @@ func BenchmarkDigest(b *testing.B) {
 // BenchmarkUnpaced is the most that the generator sends to a target that does nothing: a schedule
 // that is behind from its start.
 func BenchmarkUnpaced(b *testing.B) {
-	for _, workers := range []uint64{10, 100} {
-		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
+	for _, c := range []struct {
+		workers uint64
+		gate    bool
+	}{{10, false}, {100, false}, {100, true}} {
+		b.Run(fmt.Sprintf("workers=%d,gate=%v", c.workers, c.gate), func(b *testing.B) {
 			g, err := NewGenerator(benchWorkload())
 			require.NoError(b, err)
 			s, err := NewSchedule([]Step{{Rate: float64(b.N) * 1e3}}, time.Millisecond)
 			require.NoError(b, err)
 			b.ReportAllocs()
 			b.ResetTimer()
-			sent, err := Attack{Target: idle{}, Generator: g, Schedule: s, MaxWorkers: workers}.Run(context.Background())
+			sent, err := Attack{Target: idle{}, Generator: g, Schedule: s, MaxWorkers: c.workers, Gate: c.gate}.Run(context.Background())
 			require.NoError(b, err)
 			b.ReportMetric(float64(sent.Sent)/b.Elapsed().Seconds(), "ops/s")
 		})

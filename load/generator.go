@@ -6,6 +6,8 @@ import (
 	"math"
 	"strings"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -16,6 +18,13 @@ type Mix struct {
 	Keys   int     // distinct keys, counted over all tenants, locales and currencies; 1 or more
 	Zipf   float64 // exponent of the popularity of keys; 0 is uniform, any finite value of 0 or more goes
 	Writes float64 // of this family's operations, 0..1
+
+	// Deletes is the share of deletes in this family's operations, 0..1; with Writes at most 1.
+	Deletes float64
+
+	// Absent is the share of keys, 0..1, that don't exist at the start, and not until a write creates
+	// them. Each key is one of them with this probability, hot or not: by seed, family and rank alone.
+	Absent float64
 
 	// The dimensions that the family varies by; those that it does not vary by are empty.
 	Tenants, Locales, Currencies []string
@@ -50,6 +59,9 @@ type family struct {
 	share  float64
 	upTo   float64 // the shares of this and all earlier families
 	writes float64
+	change float64 // writes and deletes
+	absent float64
+	salt   uint64 // for the draw that makes a key absent
 }
 
 // NewGenerator checks a workload and makes its generator. It takes 12 bytes a key, and 24 more for
@@ -72,12 +84,15 @@ func NewGenerator(w Workload) (*Generator, error) {
 		}
 		names = append(names, m.Family)
 		sum += m.Share
-		g.families = append(g.families, family{keys: newKeyspace(m), share: m.Share, upTo: sum, writes: m.Writes})
+		g.families = append(g.families, family{
+			keys: newKeyspace(m), share: m.Share, upTo: sum, writes: m.Writes, change: m.Writes + m.Deletes,
+			absent: m.Absent, salt: xxhash.Sum64String(m.Family),
+		})
 	}
 	if err := distinct("families", names); err != nil {
 		return nil, err
 	}
-	if math.Abs(sum-1) > 1e-6 {
+	if math.Abs(sum-1) > rounding {
 		return nil, fmt.Errorf("the shares of the families sum to %.6g: they must sum to 1", sum)
 	}
 	for i := range g.families {
@@ -93,6 +108,12 @@ func (m Mix) check(run string) error {
 		return fmt.Errorf("share %v is not within 0 and 1", m.Share)
 	case !unit(m.Writes):
 		return fmt.Errorf("writes %v is not within 0 and 1", m.Writes)
+	case !unit(m.Deletes):
+		return fmt.Errorf("deletes %v is not within 0 and 1", m.Deletes)
+	case m.Writes+m.Deletes > 1+rounding:
+		return fmt.Errorf("writes %v and deletes %v make more than 1", m.Writes, m.Deletes)
+	case !unit(m.Absent):
+		return fmt.Errorf("absent %v is not within 0 and 1", m.Absent)
 	case m.Writes > 0 && (run == "" || strings.Contains(run, ".")):
 		return fmt.Errorf("writes need a run whose name is not empty and has no dots, not %q", run)
 	case m.Keys < 1 || m.Keys > maxRanks:
@@ -102,6 +123,9 @@ func (m Mix) check(run string) error {
 	}
 	return errors.Join(distinct("tenants", m.Tenants), distinct("locales", m.Locales), distinct("currencies", m.Currencies))
 }
+
+// rounding is how far sums of shares may be off.
+const rounding = 1e-6
 
 // distinct refuses values that could not be told apart.
 func distinct(what string, values []string) error {
@@ -129,9 +153,12 @@ func (g *Generator) Request(n uint64) targets.Request {
 
 	f := g.family(which)
 	r := targets.Request{Seq: n, Key: f.keys.key(f.keys.popularity.rank(rank))}
-	if kind < f.writes {
+	switch {
+	case kind < f.writes:
 		r.Kind = targets.Write
 		r.Token = targets.NewToken(g.run, n, r.Key)
+	case kind < f.change:
+		r.Kind = targets.Delete
 	}
 	where := uint64(0)
 	regions := uint64(len(g.regions))
@@ -171,6 +198,27 @@ func (g *Generator) Keys(family string) []targets.Key {
 		keys[rank] = k.keys.key(rank)
 	}
 	return keys
+}
+
+// Seeded are the keys of a family that exist before the first operation: all but the absent ones, in
+// the order of [Generator.Keys].
+func (g *Generator) Seeded(family string) []targets.Key {
+	k := g.named(family)
+	if k == nil {
+		return nil
+	}
+	keys := make([]targets.Key, 0, k.keys.len())
+	for rank := range k.keys.len() {
+		if !g.absent(k, rank) {
+			keys = append(keys, k.keys.key(rank))
+		}
+	}
+	return keys
+}
+
+func (g *Generator) absent(f *family, rank int) bool {
+	d := newDraws(mix64(g.seed)^f.salt, uint64(rank))
+	return d.unit() < f.absent
 }
 
 // Probability is how likely an operation is to ask for the family's key of a popularity rank, 0

@@ -63,7 +63,7 @@ func TestStallIsTheTargetsLatency(t *testing.T) {
 				target := &stall{start: func() time.Time { return start }, from: time.Second, to: 2 * time.Second}
 				sent, err := Attack{
 					Target: target, Generator: generator(t, shop(1, "run")), Schedule: s, Start: start,
-					MaxWorkers: workers, Sink: sink, sleep: time.Sleep,
+					MaxWorkers: workers, Sink: sink, Sleep: time.Sleep,
 				}.Run(t.Context())
 				require.NoError(t, err)
 				sink.whole()
@@ -138,7 +138,7 @@ func TestWhoKeepsTheWorkersBusy(t *testing.T) {
 					})
 					sent, err := Attack{
 						Target: target, Generator: generator(t, shop(1, "run")), Schedule: constant(t, 400*float64(workers), 5*time.Second),
-						MaxWorkers: workers, Sink: slowSink(c.sink), sleep: time.Sleep,
+						MaxWorkers: workers, Sink: slowSink(c.sink), Sleep: time.Sleep,
 					}.Run(t.Context())
 					require.NoError(t, err)
 					require.Greater(t, time.Since(start), 9*time.Second, "the case is no overload")
@@ -160,7 +160,7 @@ func TestOversleepingGeneratorIsSaturated(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					sent, err := Attack{
 						Target: idle{}, Generator: generator(t, shop(1, "run")), Schedule: constant(t, 20, 10*time.Second), MaxWorkers: workers,
-						sleep: func(d time.Duration) {
+						Sleep: func(d time.Duration) {
 							if d < slice { // the last of the slices
 								d += c.oversleeps
 							}
@@ -201,7 +201,7 @@ func TestWarmupIsNotJudged(t *testing.T) {
 		var once sync.Once
 		attack := Attack{
 			Target: idle{}, Generator: generator(t, shop(1, "run")), Schedule: constant(t, 1000, 4*time.Second), JudgeFrom: 2 * time.Second,
-			sleep: func(d time.Duration) {
+			Sleep: func(d time.Duration) {
 				once.Do(func() { d += time.Second })
 				time.Sleep(d)
 			},

@@ -12,6 +12,7 @@ type ledger struct {
 	mu       sync.Mutex
 	digest   digest
 	sent     uint64
+	withheld Withheld
 	lastSent time.Duration
 	waits    waits
 	own      lateness
@@ -29,6 +30,16 @@ func (l *ledger) begin(hash, n uint64, due, sent time.Duration) {
 	l.sent++
 	l.lastSent = max(l.lastSent, sent)
 	l.own.record(due, sent-due-l.waits.excuse(n, sent))
+}
+
+// withhold books an operation that is not sent. The worker that took it up is free again.
+func (l *ledger) withhold(why reason) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.withheld.count(why)
+	if l.waits.workers > 0 {
+		l.waits.ended++
+	}
 }
 
 // asked and answered enclose the target's part of an operation.
@@ -83,7 +94,7 @@ func (l *ledger) handedOver(now time.Duration) {
 func (l *ledger) sum(s Schedule, ended time.Duration, cut bool) Sent {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	sent := Sent{Planned: s.Count(), Sent: l.sent, Digest: l.digest.String(), Late: l.own.late}
+	sent := Sent{Planned: s.Count(), Sent: l.sent, Withheld: l.withheld, Digest: l.digest.String(), Late: l.own.late}
 	over := max(s.Total(), l.lastSent)
 	if cut {
 		over = ended
@@ -99,9 +110,10 @@ func (l *ledger) sum(s Schedule, ended time.Duration, cut bool) Sent {
 		sent.Why = fmt.Sprintf("the generator could not keep the schedule: %d of %d judged operations were more than %v late "+
 			"while workers were free (p99 %v, max %v); it needs a lower rate or more CPU",
 			l.own.late, l.own.judged, MaxLateness, sent.Lateness.P99, sent.Lateness.Max)
-	case !cut && float64(sent.Sent) < leastSent*float64(sent.Planned):
+	case !cut && float64(sent.Sent+sent.Withheld.Total()) < leastSent*float64(sent.Planned):
 		sent.Saturated = true
-		sent.Why = fmt.Sprintf("the generator sent only %d of %d planned operations", sent.Sent, sent.Planned)
+		sent.Why = fmt.Sprintf("the generator sent only %d of %d planned operations, and withheld %d",
+			sent.Sent, sent.Planned, sent.Withheld.Total())
 	}
 	return sent
 }

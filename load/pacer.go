@@ -15,6 +15,7 @@ import (
 // n+1. So the time between is what the hand-over took.
 type pacer struct {
 	Attack
+	plan
 	ctx   context.Context
 	books *ledger
 }
@@ -29,7 +30,7 @@ func (p *pacer) Pace(_ time.Duration, n uint64) (wait time.Duration, stop bool) 
 	if n >= p.Schedule.Count() {
 		return 0, true
 	}
-	due := p.Schedule.Due(n)
+	due := p.due(n)
 	if now < due {
 		p.books.onTime(n)
 		// The worker that took the last hit is next in line on our processor, which the sleep is going
@@ -42,7 +43,7 @@ func (p *pacer) Pace(_ time.Duration, n uint64) (wait time.Duration, stop bool) 
 		if p.ctx.Err() != nil {
 			return 0, true
 		}
-		p.sleep(min(due-now, slice))
+		p.Sleep(min(due-now, slice))
 	}
 	if p.ctx.Err() != nil {
 		return 0, true

@@ -17,7 +17,8 @@ type Step struct {
 // Schedule says when operations are due: with piecewise constant rates, evenly spaced within a step,
 // the first at offset 0. A fraction of an operation that a step leaves over is carried into the next
 // one, so that a ramp of many short steps asks for as much as its mean rate says. The zero value is
-// an empty schedule. Schedules are immutable.
+// an empty schedule. Schedules are immutable. Steps cost next to nothing, also a dip that lowers the
+// load for a while and many-stepped ramps: finding one is a binary search.
 type Schedule struct {
 	steps []span
 	total time.Duration
@@ -96,6 +97,26 @@ func (s Schedule) Due(n uint64) time.Duration {
 	into := max(0, (at-step.before)/step.rate)
 	// The bounds hold anyway, but for rounding.
 	return min(step.at+time.Duration(into*float64(time.Second)), step.end-1)
+}
+
+// before is the number of operations that are due before an offset: the first of those that aren't.
+func (s Schedule) before(at time.Duration) uint64 {
+	if at <= 0 || s.count == 0 {
+		return 0
+	}
+	if at >= s.total {
+		return s.count
+	}
+	step := s.steps[sort.Search(len(s.steps), func(i int) bool { return at < s.steps[i].end })]
+	n := min(uint64(step.before+step.rate*(at-step.at).Seconds()), s.count)
+	// Due has the last word on what floating point makes of it.
+	for n > 0 && s.Due(n-1) >= at {
+		n--
+	}
+	for n < s.count && s.Due(n) < at {
+		n++
+	}
+	return n
 }
 
 // Rate is the rate in operations per second at an offset, 0 outside the schedule.

@@ -31,6 +31,8 @@ func (p *PanicError) Error() string {
 // vegeta numbers a hit when a worker takes it up, and when the number n is given, n+1 ticks have been.
 type transport struct {
 	Attack
+	plan   plan
+	gate   *gate // nil: everything goes
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	books  *ledger
@@ -59,7 +61,15 @@ func (t *transport) operate(seq uint64) {
 			t.cancel(&PanicError{Who: who, Seq: seq, Value: v, Stack: debug.Stack()})
 		}
 	}()
-	op := targets.Operation{Request: t.Generator.Request(seq), Due: t.Schedule.Due(seq)}
+	op, burst, hush := t.plan.operation(seq)
+	if hush {
+		t.books.withhold(quiet)
+		return
+	}
+	if why := t.gate.enter(&op.Request, burst); why != goes {
+		t.books.withhold(why)
+		return
+	}
 	hash := hashRequest(&op.Request)
 	who = "sink"
 
@@ -75,6 +85,7 @@ func (t *transport) operate(seq uint64) {
 
 	op.Outcome = outcome(op.Kind, op.Err)
 	t.Sink.End(op)
+	t.gate.leave(&op) // after the sink, which thus sees changes of a key in order
 }
 
 // ask calls the target under the operation's deadline.

@@ -20,7 +20,7 @@ type waits struct {
 
 	in       uint64        // workers in the target
 	stamps   time.Duration // the sum of the times at which they left minus those at which they entered
-	ended    uint64        // operations that the target answered
+	ended    uint64        // operations that the target answered, or that were withheld from it
 	open     bool          // a hand-over is under way, and every worker had a hit when it began
 	since    time.Duration // when it began
 	areaThen time.Duration

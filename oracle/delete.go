@@ -22,7 +22,7 @@ func (j *Judge) placeDeleted(k *keyState, w write, op *targets.Operation) {
 		w.sent = v.sent
 	case v.deleted:
 	default:
-		j.contradict(k, v, w, op)
+		j.contradict(k, at, w, op)
 		return
 	}
 	j.placed(k, at, w, op)

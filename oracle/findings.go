@@ -17,6 +17,10 @@ type Accusation struct {
 	Op     targets.Operation // the accused operation as far as it is remembered; of a key's history, zero
 	Low    time.Duration     // of a stale read: the proven staleness
 	High   time.Duration     // of a stale read: the largest possible staleness; -1 when nothing bounds it
+
+	// History is the shortest part of what was observed that proves the accusation, and Proof says how in one line.
+	History []Event
+	Proof   string
 }
 
 // Lag is one superseded version, as the harness saw it die.

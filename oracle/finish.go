@@ -32,6 +32,9 @@ func (j *Judge) Finish() Findings {
 
 	var f Findings
 	var c counts
+	n := 0
+	j.each(func(_ *shard, k *keyState) { n += len(k.history.versions) })
+	f.Lags = make([]Lag, 0, n)
 	j.each(func(s *shard, k *keyState) {
 		j.reckon(s, k)
 		j.conclude(s, k, &f)
@@ -62,7 +65,8 @@ func (j *Judge) reckon(s *shard, k *keyState) {
 		case w.state == unplaced && j.cfg.Historian && w.returned < sealed:
 			if !k.inLog(&w) && k.trusted() {
 				s.counts.lostChecked++
-				j.lost(k, w, " and is not in the source's history")
+				j.lost(k, w, " and is not in the source's history",
+					acked(k.key, w.seq, w.claimed, w.sent, w.returned), j.end(k.key))
 			}
 		}
 	}

@@ -3,7 +3,7 @@
 // what it answered was fresh, stale or neither provably, and of each write whether it survived.
 //
 // It knows no target, no fault, no phase and no clock: all it has are the stamps in the operations.
-// It streams: memory grows with keys, writes and (key, session) pairs, never with reads.
+// It streams: memory grows with keys and writes, never with reads.
 // docs/oracle.md defines every word used here and proves the definitions sound.
 //
 // # What the caller owes
@@ -134,7 +134,7 @@ func (j *Judge) Begin(op targets.Operation) {
 	k := j.state(s, hash, op.Key)
 	if op.Kind.Changes() {
 		s.counts.writes++
-		k.open = append(k.open, write{seq: op.Seq, token: op.Token, sent: op.Sent, deleted: op.Kind == targets.Delete})
+		k.open = append(k.open, write{seq: op.Seq, token: j.digest(op.Token), sent: op.Sent, deleted: op.Kind == targets.Delete})
 		if !j.cfg.Historian {
 			if r := k.unordered(op.Sent); r != nil {
 				r.add(op.Seq, op.Sent, op.Kind == targets.Delete)

@@ -182,3 +182,11 @@ func TestStrongWithVersionsEqualsPorcupine(t *testing.T) {
 	require.NotZero(t, byAbsence)
 	require.Less(t, undecided, histories/20)
 }
+
+// writeSeq gives the operation that wrote a token; [targets.SeedSeq] for seeds and for what is no token.
+func writeSeq(token string) uint64 {
+	if t, ok := targets.ParseToken(token); ok {
+		return t.Seq
+	}
+	return targets.SeedSeq
+}

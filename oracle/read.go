@@ -64,7 +64,8 @@ type verdict struct {
 	Judgement
 	family  *family
 	finding finding
-	known   string // of a conflicting answer: the value that the version is known to have
+	history []Event   // what proves the accusation, if one is made and will be kept
+	known   signature // of a conflicting answer: the value that the version is known to have
 }
 
 // endRead takes what a read proves and judges it unless an operation that overlaps it is in flight.
@@ -83,11 +84,11 @@ func (j *Judge) endRead(s *shard, k *keyState, op *targets.Operation, done []ver
 		f = j.contradicted(k, v, op)
 	}
 	if f != sound && f != blank || f == blank && v == 0 {
-		return append(done, k.setAside(s, op, f, known))
+		return append(done, j.setAside(s, k, op, f, known))
 	}
-	base := k.sessions.before(op)
+	base := s.sessions.before(k, op)
 	if !op.Reply.Absent {
-		k.sessions.saw(op, v)
+		s.sessions.saw(k, op, v)
 	}
 	k.flight.remove(op.Sent, op.Seq)
 	switch {
@@ -95,7 +96,7 @@ func (j *Judge) endRead(s *shard, k *keyState, op *targets.Operation, done []ver
 		done = j.release(s, k, done)
 		return append(done, j.judge(s, k, op, v, base, f))
 	case !j.wait(s, &k.waiting, k, op, v, base, nil):
-		done = append(done, k.setAside(s, op, ordered, ""))
+		done = append(done, j.setAside(s, k, op, ordered, signature{}))
 	}
 	return j.release(s, k, done)
 }
@@ -106,7 +107,7 @@ func (j *Judge) endReadLogged(s *shard, k *keyState, op *targets.Operation, done
 	case j.settled(k, op):
 		return append(done, j.judgeLogged(s, k, op))
 	case !j.wait(s, &s.waiting, k, op, 0, 0, nil):
-		return append(done, k.setAside(s, op, ordered, ""))
+		return append(done, j.setAside(s, k, op, ordered, signature{}))
 	}
 	return done
 }
@@ -144,7 +145,7 @@ func (j *Judge) judgeFirst(s *shard, q *queue, done []verdict) []verdict {
 		if w.op.Reply.Token == "" && !w.op.Reply.Absent {
 			f = blank
 		}
-		base := max(w.base, w.k.sessions.before(&w.op)) // what ended meanwhile
+		base := max(w.base, s.sessions.before(w.k, &w.op)) // what ended meanwhile
 		done = append(done, j.judge(s, w.k, &w.op, w.v, base, f))
 	}
 	s.spare.give(w)
@@ -155,19 +156,19 @@ func (j *Judge) judgeLogged(s *shard, k *keyState, op *targets.Operation) verdic
 	v, f, known := j.placeLogged(s, k, op)
 	switch {
 	case f == sound, f == blank && v != 0:
-		base := k.sessions.before(op)
+		base := s.sessions.before(k, op)
 		if !op.Reply.Absent {
-			k.sessions.saw(op, v)
+			s.sessions.saw(k, op, v)
 		}
 		return j.judge(s, k, op, v, base, f)
 	case f == conflicting && op.Door == targets.SourceDoor:
 		f = j.contradicted(k, v, op)
 	}
-	return k.setAside(s, op, f, known)
+	return j.setAside(s, k, op, f, known)
 }
 
 // setAside answers a read that has no known place in the key's history.
-func (k *keyState) setAside(s *shard, op *targets.Operation, f finding, known string) verdict {
+func (j *Judge) setAside(s *shard, k *keyState, op *targets.Operation, f finding, known signature) verdict {
 	d := verdict{Judgement: Judgement{Op: *op, Class: k.family.class(), Version: op.Reply.Version}, family: k.family, finding: f, known: known}
 	switch f {
 	case alien:
@@ -181,6 +182,8 @@ func (k *keyState) setAside(s *shard, op *targets.Operation, f finding, known st
 	}
 	if d.Why != "" {
 		s.counts.unjudged++
+	} else if kind, ok := f.accuses(); ok && j.ledger.wants(kind, op.Sent, 0) {
+		d.history = j.valueHistory(k, op, f)
 	}
 	return d
 }
@@ -223,6 +226,9 @@ func (j *Judge) judge(s *shard, k *keyState, op *targets.Operation, v, base uint
 		k.stale = true
 		k.staleRead(&d.Judgement)
 		d.Violation = j.violates(k.family, &d.Judgement)
+		if j.ledger.wants(kindStale, op.Sent, d.Low) || j.ledger.wants(kindViolation, op.Sent, d.Low) {
+			d.history = j.staleHistory(k, &d.Judgement)
+		}
 	}
 	j.opportunity(s, k, op, &d.Judgement)
 	if base != 0 {

@@ -77,18 +77,18 @@ func textDamaged(op *targets.Operation) string {
 	return fmt.Sprintf("%s answered with a damaged value %q at %s%s", op.Key, clip(op.Reply.Token), clock(op.Sent), whence(op))
 }
 
-func textConflict(op *targets.Operation, known string) string {
+func textConflict(op *targets.Operation, known signature) string {
 	return fmt.Sprintf("%s answered v%d with %s at %s%s, but v%d is %s", op.Key, op.Reply.Version, author(op.Reply.Token),
-		clock(op.Sent), whence(op), op.Reply.Version, author(known))
+		clock(op.Sent), whence(op), op.Reply.Version, known.author())
 }
 
 func textMisread(key targets.Key, v *version, op *targets.Operation) string {
-	return fmt.Sprintf("v%d of %s had been answered with %s; %s was acknowledged as v%d at %s", v.n, key, author(v.token),
+	return fmt.Sprintf("v%d of %s had been answered with %s; %s was acknowledged as v%d at %s", v.n, key, v.token.author(),
 		author(op.Token), v.n, clock(op.Returned))
 }
 
 func textDisorder(key targets.Key, v *version) string {
-	return fmt.Sprintf("%s became v%d of %s; it was sent at %s, but v%d had been %s already at %s", author(v.token), v.n, key,
+	return fmt.Sprintf("%s became v%d of %s; it was sent at %s, but v%d had been %s already at %s", v.token.author(), v.n, key,
 		clock(v.sent), v.via, v.highProof, clock(v.high))
 }
 
@@ -141,10 +141,8 @@ func author(token string) string {
 		return "an absence"
 	case !ok:
 		return fmt.Sprintf("the value %q", clip(token))
-	case t.Seq == targets.SeedSeq:
-		return "the initial value"
 	}
-	return fmt.Sprintf("the value of write %d", t.Seq)
+	return signature{1, t.Seq}.author()
 }
 
 func writer(seq uint64) string {

@@ -82,8 +82,8 @@ func (j *Judge) placeLoose(s *shard, k *keyState, op *targets.Operation) (*mark,
 			k.failed = slices.Insert(k.failed, k.rejection(t.Seq), rejected)
 			return nil, unwritten
 		case failed:
-			j.falseRejection(k, t.Seq, 0, op.Sent)
-			k.open = append(k.open, write{seq: t.Seq, token: reply.Token, sent: rejected.sent})
+			j.falseRejection(k, rejected, 0, op.Sent, answered(op))
+			k.open = append(k.open, write{seq: t.Seq, token: j.digest(reply.Token), sent: rejected.sent})
 			k.keep(len(k.open)-1, unknown, rejected.returned)
 			m = r.add(t.Seq, rejected.sent, false)
 			m.rejected = true
@@ -110,13 +110,16 @@ func (j *Judge) judgeLoose(s *shard, k *keyState, op *targets.Operation, m *mark
 		d.Why = k.why()
 		return d
 	}
-	r.compare(m, op, &d.Judgement)
+	next := r.compare(m, op, &d.Judgement)
 	if op.Door == targets.SourceDoor {
 		j.auditLoose(k, m, op)
 		return d
 	}
 	if d.Answer == Stale {
 		k.stale = true
+		if j.ledger.wants(kindStale, op.Sent, d.Low) || j.ledger.wants(kindViolation, op.Sent, d.Low) {
+			d.history = k.staleLoose(m, next, op)
+		}
 		if m == nil {
 			m = &r.nothing
 		}
@@ -128,8 +131,9 @@ func (j *Judge) judgeLoose(s *shard, k *keyState, op *targets.Operation, m *mark
 }
 
 // compare decides between fresh, stale and indeterminate, and bounds the staleness. All that it uses was told by operations
-// that were sent by the read's return: later ones give evidence that is later than the read.
-func (r *register) compare(v *mark, op *targets.Operation, d *Judgement) {
+// that were sent by the read's return: later ones give evidence that is later than the read. next is the earliest proof of a
+// write that certainly followed.
+func (r *register) compare(v *mark, op *targets.Operation, d *Judgement) (next evidence) {
 	i, by := op.Sent, before
 	switch {
 	case v == nil:
@@ -138,7 +142,7 @@ func (r *register) compare(v *mark, op *targets.Operation, d *Judgement) {
 	case v != r.seed: // which precedes every write of the drill
 		by = v.by
 	}
-	next := r.superseded(by)
+	next = r.superseded(by)
 	if d.Op.Reply.Absent && by == before && r.seed != nil {
 		if e := (evidence{r.seed.by, r.seed.seq, seen}); e.betters(next) {
 			next = e // no write of the drill removed it
@@ -153,7 +157,7 @@ func (r *register) compare(v *mark, op *targets.Operation, d *Judgement) {
 		d.Answer, d.Low, d.NextAt, d.NextHow = Stale, i-next.at, next.at, next.how.String()
 	case first > i:
 		d.Answer = Fresh
-		return
+		return next
 	default:
 		d.Answer = Indeterminate
 	}
@@ -161,6 +165,7 @@ func (r *register) compare(v *mark, op *targets.Operation, d *Judgement) {
 	if first != before {
 		d.High = max(0, i-first)
 	}
+	return next
 }
 
 // changed says whether a write is proven to have been committed in [t-within, t). Whatever it superseded, had it been
@@ -198,11 +203,12 @@ func (j *Judge) goneLoose(k *keyState, m *mark, op *targets.Operation) {
 	}
 	m.gone = true
 	if m.acked != never {
-		j.lost(k, write{seq: m.seq, sent: m.sent, returned: m.acked, deleted: m.deleted}, "; "+textAuditLoose(op))
+		j.lost(k, write{seq: m.seq, sent: m.sent, returned: m.acked, deleted: m.deleted}, "; "+textAuditLoose(op), k.goneLooseHistory(m, op)...)
 		return
 	}
 	if j.ledger.count(kindRollback, op.Sent) {
-		j.ledger.keep(kindRollback, k.accusation(op.Sent, targets.Operation{}, textRollbackLoose(k.key, m, op)))
+		j.ledger.keep(kindRollback, k.accusation(op.Sent, targets.Operation{}, textRollbackLoose(k.key, m, op),
+			k.goneLooseHistory(m, op), proofGone(0, m.seq, k.goneLooseHistory(m, op))))
 	}
 }
 
@@ -283,7 +289,7 @@ func (k *keyState) lagsLoose(to []Lag) []Lag {
 func (j *Judge) endReadLoose(s *shard, k *keyState, op *targets.Operation, done []verdict) []verdict {
 	m, f := j.placeLoose(s, k, op)
 	if f != sound {
-		return append(done, k.setAside(s, op, f, ""))
+		return append(done, j.setAside(s, k, op, f, signature{}))
 	}
 	k.flight.remove(op.Sent, op.Seq)
 	switch {
@@ -291,7 +297,7 @@ func (j *Judge) endReadLoose(s *shard, k *keyState, op *targets.Operation, done 
 		done = j.release(s, k, done)
 		done = append(done, j.settleLoose(s, k, op, m))
 	case !j.wait(s, &k.waiting, k, op, 0, 0, m):
-		done = append(done, k.setAside(s, op, ordered, ""))
+		done = append(done, j.setAside(s, k, op, ordered, signature{}))
 	}
 	return j.release(s, k, done)
 }
@@ -303,7 +309,7 @@ func (j *Judge) settleLoose(s *shard, k *keyState, op *targets.Operation, m *mar
 	}
 	v, f, known := j.placeVersion(k, op)
 	if f != sound {
-		return k.setAside(s, op, f, known)
+		return j.setAside(s, k, op, f, known)
 	}
-	return j.judge(s, k, op, v, k.sessions.before(op), f)
+	return j.judge(s, k, op, v, s.sessions.before(k, op), f)
 }

@@ -15,7 +15,7 @@ const maxUnplaced = 64
 // write is a write whose fate is not settled.
 type write struct {
 	seq      uint64
-	token    string
+	token    uint64 // see [Judge.digest]
 	sent     time.Duration
 	returned time.Duration // of its acknowledgement
 	claimed  uint64        // as which version it was acknowledged, while the log has not shown it
@@ -50,7 +50,7 @@ func (k *keyState) openBySeq(seq uint64) (int, bool) {
 	return 0, false
 }
 
-func (k *keyState) openByToken(token string) (int, bool) {
+func (k *keyState) openByToken(token uint64) (int, bool) {
 	for i := range k.open {
 		if k.open[i].token == token && !k.open[i].deleted {
 			return i, true
@@ -127,7 +127,7 @@ func (k *keyState) takeFailed(seq uint64) (rejection, bool) {
 func (j *Judge) endWrite(s *shard, k *keyState, op *targets.Operation) {
 	i, ok := k.openBySeq(op.Seq)
 	if !ok { // the caller left Begin out: take the write as it is now
-		k.open = append(k.open, write{seq: op.Seq, token: op.Token, sent: op.Sent, deleted: op.Kind == targets.Delete})
+		k.open = append(k.open, write{seq: op.Seq, token: j.digest(op.Token), sent: op.Sent, deleted: op.Kind == targets.Delete})
 		i = len(k.open) - 1
 		s.counts.writes++
 	}
@@ -144,17 +144,17 @@ func (j *Judge) endWrite(s *shard, k *keyState, op *targets.Operation) {
 	switch op.Outcome {
 	case targets.OK:
 		s.counts.acknowledged++
-		k.sessions.saw(op, op.Reply.Version)
+		s.sessions.saw(k, op, op.Reply.Version)
 		j.acknowledge(k, i, op)
 	case targets.Failed:
 		s.counts.rejected++
 		switch {
 		case w.version != 0:
 			k.settle(i)
-			j.falseRejection(k, w.seq, w.version, op.Returned)
+			j.falseRejection(k, rejection{w.seq, w.sent, op.Returned}, w.version, op.Returned, j.there(k, w.version))
 		case read:
 			k.keep(i, unknown, op.Returned) // it has a place, and nobody told which
-			j.falseRejection(k, w.seq, 0, op.Returned)
+			j.falseRejection(k, rejection{w.seq, w.sent, op.Returned}, 0, op.Returned, k.seenLoose(w.seq))
 		default:
 			k.settle(i)
 			k.reject(op)
@@ -212,26 +212,29 @@ func (j *Judge) placeAcknowledged(k *keyState, w write, op *targets.Operation) {
 	}
 	at, isNew := k.history.put(op.Reply.Version)
 	v := &k.history.versions[at]
-	if !isNew && (v.deleted || v.token != "" && v.token != w.token) {
-		j.contradict(k, v, w, op)
+	if !isNew && (v.deleted || v.token.hash != 0 && v.token.hash != w.token) {
+		j.contradict(k, at, w, op)
 		return
 	}
-	v.token = w.token
+	v.token = signature{w.token, w.seq}
 	j.placed(k, at, w, op)
 }
 
 // contradict notes that a write was acknowledged as a version that is known to be another value.
-func (j *Judge) contradict(k *keyState, v *version, w write, op *targets.Operation) {
+func (j *Judge) contradict(k *keyState, at int, w write, op *targets.Operation) {
+	v := &k.history.versions[at]
 	switch {
 	case v.ackedAt == never: // a read had answered this version with another value
 		if j.ledger.count(kindCorruption, op.Returned) {
-			j.ledger.keep(kindCorruption, k.accusation(op.Returned, *op, textMisread(k.key, v, op)))
+			j.ledger.keep(kindCorruption, k.accusation(op.Returned, *op, textMisread(k.key, v, op),
+				append(j.proven(k, at), acked(k.key, op.Seq, v.n, op.Sent, op.Returned)), proofMisread(v, op)))
 		}
 		k.tainted = true
 	case !v.contested: // two writes were acknowledged as one version: the source has at most one of them
 		v.contested = true
-		j.lost(k, write{seq: op.Seq, token: op.Token, sent: op.Sent, returned: op.Returned, claimed: v.n, deleted: w.deleted},
-			"; another write was acknowledged as the same version")
+		j.lost(k, write{seq: op.Seq, token: w.token, sent: op.Sent, returned: op.Returned, claimed: v.n, deleted: w.deleted},
+			"; another write was acknowledged as the same version",
+			acked(k.key, v.token.seq, v.n, v.sent, v.ackedAt), acked(k.key, op.Seq, v.n, op.Sent, op.Returned))
 	}
 }
 
@@ -261,7 +264,8 @@ func (j *Judge) checkOrder(k *keyState, at int) {
 		}
 		v.disordered = true
 		if j.ledger.count(kindCorruption, v.sent) {
-			j.ledger.keep(kindCorruption, k.accusation(v.sent, targets.Operation{}, textDisorder(k.key, v)))
+			j.ledger.keep(kindCorruption, k.accusation(v.sent, targets.Operation{}, textDisorder(k.key, v),
+				j.disorderHistory(k, i), proofDisorder(v)))
 		}
 	}
 }

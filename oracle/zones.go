@@ -80,7 +80,7 @@ func (j *Judge) linearize(k *keyState) (decided bool) {
 	all := r.zones()
 	pairs := conflicts(all)
 	for _, p := range pairs {
-		j.accuseOrder(k, p[1].start, textZones(k.key, p[0].m, p[1].m))
+		j.accuseOrder(k, p[1].start, textZones(k.key, p[0].m, p[1].m), p[0], p[1])
 	}
 	if len(pairs) > 0 {
 		return true
@@ -96,9 +96,9 @@ func (j *Judge) linearize(k *keyState) (decided bool) {
 }
 
 // accuseOrder counts a violation that no read by itself shows.
-func (j *Judge) accuseOrder(k *keyState, at time.Duration, text string) {
+func (j *Judge) accuseOrder(k *keyState, at time.Duration, text string, of ...zone) {
 	j.ledger.violations[Strong].Add(1)
 	if j.ledger.count(kindViolation, at) {
-		j.ledger.keep(kindViolation, k.accusation(at, targets.Operation{}, text))
+		j.ledger.keep(kindViolation, k.accusation(at, targets.Operation{}, text, k.orderHistory(of...), proofOrder(of...)))
 	}
 }

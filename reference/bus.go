@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
+	"github.com/cachedrill/cachedrill/reference/store"
 )
 
 // busChannel is the Redis channel on which a region's workers hear of superseded versions.
@@ -31,38 +29,43 @@ func parseBusMessage(s string) (family string, version uint64, k string, ok bool
 	return parts[0], version, parts[2], true
 }
 
-// listenTimeout bounds the subscription to the bus.
-const listenTimeout = 2 * time.Second
-
 // listen drops the worker's copies as the bus tells of newer versions. Messages are lost while the
 // connection is: what a bounded family needs then is the age clamp.
 func (c *Cache) listen(ctx context.Context) error {
-	sub := c.cfg.Redis.Subscribe(c.life, busChannel)
-	// A cancelled context does not wake a read without a deadline.
-	if _, err := sub.ReceiveTimeout(ctx, listenTimeout); err != nil {
-		sub.Close()
+	sub, err := c.cfg.Shared.Subscribe(ctx, busChannel)
+	if err != nil {
 		return fmt.Errorf("listening to the invalidation bus: %w", err)
 	}
-	messages := sub.Channel(redis.WithChannelSize(1024))
 	c.running.Go(func() {
 		defer sub.Close()
 		for {
 			select {
-			case m, ok := <-messages:
+			case m, ok := <-sub.Messages():
 				if !ok {
 					return
 				}
-				if family, version, k, ok := parseBusMessage(m.Payload); ok {
-					if f, known := c.families[family]; known {
-						c.drop(k, f, version)
-					}
-				}
+				c.heard(m)
 			case <-c.life.Done():
 				return
 			}
 		}
 	})
 	return nil
+}
+
+func (c *Cache) heard(message string) {
+	family, version, k, ok := parseBusMessage(message)
+	if !ok {
+		return
+	}
+	f, known := c.families[family]
+	if !known {
+		return
+	}
+	c.drop(k, f, version)
+	if c.cfg.OnDrop != nil && c.policy.Controls.Has(policy.L1) {
+		c.cfg.OnDrop(Drop{k, version})
+	}
 }
 
 // Invalidator carries commits into a region's caches: Redis first, then the workers' memory, so that
@@ -73,9 +76,9 @@ type Invalidator struct {
 	l2       l2
 }
 
-// NewInvalidator makes the invalidator of the region that client belongs to.
-func NewInvalidator(p policy.Policy, families []Family, client *redis.Client) *Invalidator {
-	v := &Invalidator{policy: p, families: map[string]Family{}, l2: l2{client: client, policy: p}}
+// NewInvalidator makes the invalidator of the region that the store belongs to.
+func NewInvalidator(p policy.Policy, families []Family, shared store.Store) *Invalidator {
+	v := &Invalidator{policy: p, families: map[string]Family{}, l2: l2{shared: shared, policy: p}}
 	for _, f := range families {
 		v.families[f.Schema.Family] = f
 	}
@@ -101,7 +104,7 @@ func (v *Invalidator) Apply(ctx context.Context, n key.Name, version uint64, at 
 	if !v.policy.Controls.Has(policy.L1) {
 		return nil
 	}
-	if err := v.l2.client.Publish(ctx, busChannel, busMessage(f.Schema.Family, version, k)).Err(); err != nil {
+	if err := v.l2.shared.Publish(ctx, busChannel, busMessage(f.Schema.Family, version, k)); err != nil {
 		return fmt.Errorf("publishing that %s was superseded: %w", k, err)
 	}
 	return nil

@@ -8,12 +8,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
+	"github.com/cachedrill/cachedrill/reference/store"
 )
 
 // Family is one kind of key: how its keys are built and what its readers are promised.
@@ -28,8 +28,9 @@ type Config struct {
 	Policy   policy.Policy
 	Families []Family
 	Source   source.Source
-	Redis    *redis.Client // of the region; see [NewClient]. The cache does not close it.
-	L1Size   int           // copies kept in memory; 0: 10,000
+	Shared   store.Store // of the region: [store.NewRedis] of a [NewClient]. The cache does not close it.
+	L1Size   int         // copies kept in memory; 0: 10,000
+	OnDrop   func(Drop)  // told when the worker's memory let go of superseded copies; may be nil
 }
 
 // Bounds on waiting. A lease outlives the load that it stands for, so that a slow load is not doubled.
@@ -50,6 +51,7 @@ type Cache struct {
 	l1       l1
 	l2       l2
 	clock    upperClock
+	source   source.Source // behind its guard
 	flights  singleflight.Group
 
 	life    context.Context
@@ -95,6 +97,7 @@ func New(ctx context.Context, cfg Config) (*Cache, error) {
 		}
 		c.families[f.Schema.Family] = f
 	}
+	c.source = newGuard(cfg.Source, cfg.Policy)
 	asked := time.Now()
 	said, err := cfg.Source.Clock(ctx)
 	if err != nil {
@@ -110,7 +113,7 @@ func New(ctx context.Context, cfg Config) (*Cache, error) {
 			return nil, err
 		}
 	}
-	c.l2 = l2{client: cfg.Redis, policy: c.policy}
+	c.l2 = l2{shared: cfg.Shared, policy: c.policy}
 	c.life, c.end = context.WithCancel(context.Background())
 	if c.policy.Controls.Has(policy.Bus | policy.L1) {
 		if err := c.listen(ctx); err != nil {
@@ -200,7 +203,7 @@ func (c *Cache) joined(ctx context.Context, name string, fn func(context.Context
 // GetPast reads a name from the source, past every tier. audit marks it as no part of the workload.
 func (c *Cache) GetPast(ctx context.Context, n key.Name, audit bool) (Answer, error) {
 	asked := time.Now()
-	r, err := c.cfg.Source.Load(ctx, n, source.Caller{Region: c.cfg.Region, Audit: audit})
+	r, err := c.source.Load(ctx, n, source.Caller{Region: c.cfg.Region, Audit: audit})
 	if err != nil {
 		return Answer{}, err
 	}
@@ -216,8 +219,27 @@ func (c *Cache) Put(ctx context.Context, n key.Name, value []byte, token string)
 	if err != nil {
 		return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
 	}
+	return c.change(ctx, k, f, func() (source.Record, error) {
+		return c.cfg.Source.Store(ctx, n, value, token, source.Caller{Region: c.cfg.Region})
+	})
+}
+
+// Delete makes a name absent at the source, as [Cache.Put] does of a value. Deleting what is not there is
+// a change like any other.
+func (c *Cache) Delete(ctx context.Context, n key.Name) (source.Record, error) {
+	f, k, err := c.resolve(n)
+	if err != nil {
+		return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
+	}
+	return c.change(ctx, k, f, func() (source.Record, error) {
+		return c.cfg.Source.Delete(ctx, n, source.Caller{Region: c.cfg.Region})
+	})
+}
+
+// change commits at the source and drops what the region has cached of what was there before.
+func (c *Cache) change(ctx context.Context, k string, f Family, commit func() (source.Record, error)) (source.Record, error) {
 	asked := time.Now()
-	r, err := c.cfg.Source.Store(ctx, n, value, token, source.Caller{Region: c.cfg.Region})
+	r, err := commit()
 	if err != nil {
 		return source.Record{}, err
 	}
@@ -248,6 +270,12 @@ func (c *Cache) drop(k string, f Family, version uint64) {
 		return
 	}
 	c.l1.delete(k)
+}
+
+// Drop says that one place holds nothing older than a version of a name any more.
+type Drop struct {
+	Key     string // as the family's schema builds it
+	Version uint64
 }
 
 // background renews a copy while readers are served with the old one.

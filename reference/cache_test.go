@@ -15,6 +15,7 @@ import (
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
+	"github.com/cachedrill/cachedrill/reference/store"
 )
 
 type silent struct{}
@@ -99,7 +100,7 @@ func newRegion(t *testing.T, p policy.Policy, workers int) *region {
 	r.client = NewClient(mr.Addr(), p)
 	t.Cleanup(func() { r.client.Close() })
 	for range workers {
-		c, err := New(t.Context(), Config{Region: "eu", Policy: p, Families: []Family{product, price, quick}, Source: r.source, Redis: r.client})
+		c, err := New(t.Context(), Config{Region: "eu", Policy: p, Families: []Family{product, price, quick}, Source: r.source, Shared: store.NewRedis(r.client)})
 		require.NoError(t, err)
 		t.Cleanup(c.Close)
 		r.caches = append(r.caches, c)
@@ -195,7 +196,7 @@ func TestWriteReachesOtherWorkersOverTheBus(t *testing.T) {
 		r.get(1, hot)
 		w, err := r.caches[1].Put(t.Context(), hot, []byte("v2"), "w")
 		require.NoError(t, err)
-		into := NewInvalidator(c.policy, []Family{product}, r.client)
+		into := NewInvalidator(c.policy, []Family{product}, store.NewRedis(r.client))
 		require.NoError(t, into.Apply(t.Context(), hot, w.Version, w.T0))
 		fresh := func() bool { return r.get(0, hot).Version == 2 }
 		if c.heard {

@@ -4,13 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/cachedrill/cachedrill/reference/policy"
+	"github.com/cachedrill/cachedrill/reference/store"
 )
 
 // The scripts compare the version digits of the header as text, so no precision is lost in Lua's
@@ -19,46 +18,102 @@ var (
 	// storeScript puts an entry where nothing newer is, and only while the lease is still the
 	// caller's: an invalidation deletes the lease, and so voids fills that began before it.
 	// KEYS: entry, lease. ARGV: header and value, ttl in ms, lease token ("" = unconditional).
-	storeScript = redis.NewScript(`
+	storeScript = store.NewScript(`
 if ARGV[3] ~= '' then
-  if redis.call('GET', KEYS[2]) ~= ARGV[3] then return 0 end
+  if redis.call('GET', KEYS[2]) ~= ARGV[3] then return {'0'} end
   redis.call('DEL', KEYS[2])
 end
 local head = redis.call('GETRANGE', KEYS[1], 0, 34)
 if #head == 35 and string.sub(head, 1, 2) == 'c1' then
   local have, new = string.sub(head, 4, 19), string.sub(ARGV[1], 4, 19)
-  if have > new then return 0 end
-  if have == new and string.sub(head, 3, 3) ~= 'F' and string.sub(head, 20, 35) > string.sub(ARGV[1], 20, 35) then return 0 end
+  if have > new then return {'0'} end
+  if have == new and string.sub(head, 3, 3) ~= 'F' and string.sub(head, 20, 35) > string.sub(ARGV[1], 20, 35) then return {'0'} end
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1`)
+return {'1'}`, func(tx *store.Tx, keys, args []string) []string {
+		if args[2] != "" {
+			if have, ok := tx.Get(keys[1]); !ok || have != args[2] {
+				return refused
+			}
+			tx.Delete(keys[1])
+		}
+		if have, ok := tx.Get(keys[0]); ok && ours(have, headFresh) {
+			older := have[headVersion:headT0] > args[0][headVersion:headT0]
+			same := have[headVersion:headT0] == args[0][headVersion:headT0]
+			if older || same && have[2] != kindFloor && have[headT0:headFresh] > args[0][headT0:headFresh] {
+				return refused
+			}
+		}
+		tx.Set(keys[0], args[0], milliseconds(args[1]))
+		return done
+	})
 
 	// leaseScript answers with the entry when there is a value by now, else with the right to load it.
 	// KEYS: entry, lease. ARGV: token, lease ttl in ms, "renew" or "". Returns {'V', entry}, {'L'} or {'W'}.
-	leaseScript = redis.NewScript(`
+	leaseScript = store.NewScript(`
 local have = redis.call('GET', KEYS[1])
 if have and #have > 0 and ARGV[3] == '' and string.sub(have, 3, 3) ~= 'F' then return {'V', have} end
 if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {'L'} end
-return {'W'}`)
+return {'W'}`, func(tx *store.Tx, keys, args []string) []string {
+		if have, ok := tx.Get(keys[0]); ok && have != "" && args[2] == "" && (len(have) < 3 || have[2] != kindFloor) {
+			return []string{"V", have}
+		}
+		if _, taken := tx.Get(keys[1]); taken {
+			return []string{"W"}
+		}
+		tx.Set(keys[1], args[0], milliseconds(args[1]))
+		return []string{"L"}
+	})
 
 	// invalidateScript leaves a floor where nothing as new is, and voids the lease of a fill under way.
 	// KEYS: entry, lease. ARGV: floor's header, ttl in ms.
-	invalidateScript = redis.NewScript(`
+	invalidateScript = store.NewScript(`
 redis.call('DEL', KEYS[2])
 local head = redis.call('GETRANGE', KEYS[1], 0, 18)
-if #head == 19 and string.sub(head, 1, 2) == 'c1' and string.sub(head, 4, 19) >= string.sub(ARGV[1], 4, 19) then return 0 end
+if #head == 19 and string.sub(head, 1, 2) == 'c1' and string.sub(head, 4, 19) >= string.sub(ARGV[1], 4, 19) then return {'0'} end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1`)
+return {'1'}`, func(tx *store.Tx, keys, args []string) []string {
+		tx.Delete(keys[1])
+		if have, ok := tx.Get(keys[0]); ok && ours(have, headT0) && have[headVersion:headT0] >= args[0][headVersion:headT0] {
+			return refused
+		}
+		tx.Set(keys[0], args[0], milliseconds(args[1]))
+		return done
+	})
 
 	// releaseScript gives a lease back that was not used, if it is still the caller's.
-	releaseScript = redis.NewScript(`
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0`)
+	releaseScript = store.NewScript(`
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) return {'1'} end
+return {'0'}`, func(tx *store.Tx, keys, args []string) []string {
+		if have, ok := tx.Get(keys[0]); ok && have == args[0] {
+			tx.Delete(keys[0])
+			return done
+		}
+		return refused
+	})
 )
+
+// What the scripts answer of a change.
+var (
+	done    = []string{"1"}
+	refused = []string{"0"}
+)
+
+// ours says whether a stored string has the first n bytes of an entry of this cache.
+func ours(raw string, n int) bool { return len(raw) >= n && raw[:len(headFormat)] == headFormat }
+
+// milliseconds reads a script's argument, which this package wrote.
+func milliseconds(arg string) time.Duration {
+	n, _ := strconv.ParseInt(arg, 10, 64)
+	return time.Duration(n) * time.Millisecond
+}
+
+// millis writes a duration as a script's argument.
+func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 // l2 is the shared cache of a region.
 type l2 struct {
-	client *redis.Client
+	shared store.Store
 	policy policy.Policy
 }
 
@@ -67,9 +122,9 @@ func (s l2) invalidate(ctx context.Context, k string, f policy.Family, version u
 	var err error
 	if s.policy.Controls.Has(policy.VersionedStore) {
 		floor := encode(entry{meta: s.policy.FloorFor(f, version, now)})
-		err = invalidateScript.Run(ctx, s.client, []string{k, leaseKey(k)}, floor, f.TTL.Milliseconds()).Err()
+		_, err = s.shared.Run(ctx, invalidateScript, []string{k, leaseKey(k)}, string(floor), millis(f.TTL))
 	} else {
-		err = s.client.Del(ctx, k).Err()
+		err = s.shared.Delete(ctx, k)
 	}
 	if err != nil {
 		return fmt.Errorf("invalidating %s in redis: %w", k, err)
@@ -88,12 +143,12 @@ func newToken() string {
 // get reads an entry; ok is false when there is none. What is there and no entry of ours reads as an entry that
 // is good for nothing.
 func (s l2) get(ctx context.Context, k string) (e entry, ok bool, err error) {
-	raw, err := s.client.Get(ctx, k).Bytes()
-	if errors.Is(err, redis.Nil) {
-		return entry{}, false, nil
-	}
+	raw, ok, err := s.shared.Get(ctx, k)
 	if err != nil {
 		return entry{}, false, fmt.Errorf("reading %s from redis: %w", k, err)
+	}
+	if !ok {
+		return entry{}, false, nil
 	}
 	e, err = decode(raw)
 	if err != nil {
@@ -111,7 +166,7 @@ func (s l2) lease(ctx context.Context, k string, ttl time.Duration, renew bool) 
 	if renew {
 		flag = "renew"
 	}
-	res, err := leaseScript.Run(ctx, s.client, []string{k, leaseKey(k)}, token, ttl.Milliseconds(), flag).Slice()
+	res, err := s.shared.Run(ctx, leaseScript, []string{k, leaseKey(k)}, token, millis(ttl), flag)
 	if err != nil {
 		return token, entry{}, fmt.Errorf("leasing %s: %w", k, err)
 	}
@@ -122,30 +177,29 @@ func (s l2) lease(ctx context.Context, k string, ttl time.Duration, renew bool) 
 	case "L":
 		return token, entry{}, nil
 	case "V":
-		if raw, ok := res[1].(string); ok {
-			if e, err := decode([]byte(raw)); err == nil {
-				return "", e, nil
-			}
+		if e, err := decode([]byte(res[1])); err == nil {
+			return "", e, nil
 		}
 	}
 	return "", entry{}, nil
 }
 
 func (s l2) release(ctx context.Context, k, token string) error {
-	return releaseScript.Run(ctx, s.client, []string{leaseKey(k)}, token).Err()
+	_, err := s.shared.Run(ctx, releaseScript, []string{leaseKey(k)}, token)
+	return err
 }
 
 // store puts an entry for the rest of its life, at source time now. settled says that the lease has ended with it.
 func (s l2) store(ctx context.Context, k string, e entry, now int64, token string) (settled bool, err error) {
-	ttl := time.Duration(e.meta.DropAt - now).Milliseconds()
+	ttl := time.Duration(e.meta.DropAt - now).Truncate(time.Millisecond)
 	if ttl <= 0 {
 		return false, nil
 	}
 	if s.policy.Controls.Has(policy.VersionedStore) {
-		err = storeScript.Run(ctx, s.client, []string{k, leaseKey(k)}, encode(e), ttl, token).Err()
+		_, err = s.shared.Run(ctx, storeScript, []string{k, leaseKey(k)}, string(encode(e)), millis(ttl), token)
 		settled = err == nil
 	} else {
-		err = s.client.Set(ctx, k, encode(e), time.Duration(ttl)*time.Millisecond).Err()
+		err = s.shared.Set(ctx, k, encode(e), ttl)
 	}
 	if err != nil {
 		return false, fmt.Errorf("storing %s in redis: %w", k, err)

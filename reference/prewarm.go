@@ -7,6 +7,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/source"
+	"github.com/cachedrill/cachedrill/reference/store"
 )
 
 // Prewarm puts names into the region's Redis as a long-running service would have them: the copies'
@@ -14,7 +15,7 @@ import (
 // A copy is never made to look younger than it is. Names of families that are not cached, and names
 // that the source does not know, are left out.
 func (c *Cache) Prewarm(ctx context.Context, names []key.Name, position func(i int) float64) error {
-	pipe := c.cfg.Redis.Pipeline()
+	var items []store.Item
 	for i, n := range names {
 		f, k, err := c.resolve(n)
 		if err != nil {
@@ -34,15 +35,10 @@ func (c *Cache) Prewarm(ctx context.Context, names []key.Name, position func(i i
 		age := int64(position(i) * float64(e.meta.FreshUntil-e.meta.T0))
 		e.meta.T0, e.meta.FreshUntil, e.meta.DropAt = e.meta.T0-age, e.meta.FreshUntil-age, e.meta.DropAt-age
 		if left := time.Duration(e.meta.DropAt - r.T0); left >= time.Millisecond {
-			pipe.Set(ctx, k, encode(e), left)
-		}
-		if pipe.Len() >= 500 || i == len(names)-1 {
-			if _, err := pipe.Exec(ctx); err != nil {
-				return fmt.Errorf("prewarming redis: %w", err)
-			}
+			items = append(items, store.Item{Key: k, Value: encode(e), TTL: left})
 		}
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
+	if err := c.cfg.Shared.SetAll(ctx, items); err != nil {
 		return fmt.Errorf("prewarming redis: %w", err)
 	}
 	return nil

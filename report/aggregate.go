@@ -13,9 +13,13 @@ type aggregate struct {
 	cells     [phaseCount][]*cell // by phase and index in wanted; nil until something happened
 	rows      breakdown
 	recovered *recovery
-	seconds   intervalLog
-	versions  versionLog
-	found     findings
+	// recoveredAfter judges the time after a push as recovered does the time after the heal.
+	recoveredAfter *recovery
+	after          [2]aftermath // of the heal, and of a push
+	seconds        intervalLog
+	versions       versionLog
+	found          findings
+	inside         []insideLag
 
 	at       Labels // of what is being counted: kept here so that pointers to it cost no allocation
 	classes  map[string]string
@@ -25,7 +29,7 @@ type aggregate struct {
 // familyLabels are the labels that follow from a family, made once.
 type familyLabels struct {
 	class     string
-	endpoints [2]string // by kind
+	endpoints [targets.Delete + 1]string // by kind
 }
 
 func newAggregate(c RecorderConfig) aggregate {
@@ -34,9 +38,11 @@ func newAggregate(c RecorderConfig) aggregate {
 		wanted:    selectionsOf(c.Objectives),
 		rows:      newBreakdown(),
 		recovered: newRecovery(c.Objectives),
-		versions:  newVersionLog(),
-		classes:   c.Classes,
-		families:  map[string]familyLabels{},
+
+		recoveredAfter: newRecovery(c.Objectives),
+		versions:       newVersionLog(),
+		classes:        c.Classes,
+		families:       map[string]familyLabels{},
 	}
 	for p := range a.cells {
 		a.cells[p] = make([]*cell, len(a.wanted))
@@ -48,7 +54,7 @@ func (a *aggregate) family(name string) familyLabels {
 	f, ok := a.families[name]
 	if !ok {
 		f = familyLabels{class: a.classes[name]}
-		for _, k := range [...]targets.Kind{targets.Read, targets.Write} {
+		for _, k := range [...]targets.Kind{targets.Read, targets.Write, targets.Delete} {
 			f.endpoints[k] = endpoint(k, name)
 		}
 		a.families[name] = f
@@ -62,7 +68,7 @@ func endpoint(k targets.Kind, family string) string { return k.String() + " " + 
 func (a *aggregate) labels(op *targets.Operation) Labels {
 	f := a.family(op.Key.Family)
 	return Labels{
-		Endpoint: f.endpoints[op.Kind&1], Family: op.Key.Family, Class: f.class, Tenant: op.Key.Tenant,
+		Endpoint: f.endpoints[op.Kind], Family: op.Key.Family, Class: f.class, Tenant: op.Key.Tenant,
 		Region: op.Region, Tier: op.Reply.Tier, Kind: op.Kind.String(),
 	}
 }
@@ -86,6 +92,17 @@ func (a *aggregate) observe(op *targets.Operation) {
 	a.at = a.labels(op)
 	a.each(p, &a.at, func(c *cell, s *selection) { c.observe(op, s) })
 	a.recovered.observe(op, &a.at, p, a.times.start[p])
+	if p == After {
+		a.recoveredAfter.observe(op, &a.at, Recovery, a.times.start[p])
+	} else {
+		a.recoveredAfter.observe(op, &a.at, min(p, Fault), 0) // what steady state was like
+	}
+	switch p {
+	case Recovery:
+		a.after[0].observe(op, a.times.start[p])
+	case After:
+		a.after[1].observe(op, a.times.start[p])
+	}
 	a.seconds.record(op.Returned, op.Latency())
 	if judgesPerformance(p) {
 		a.rows.observe(op, &a.at)
@@ -107,6 +124,12 @@ func (a *aggregate) load(l *targets.Load) {
 	a.at = Labels{Family: l.Key.Family, Class: a.classes[l.Key.Family], Tenant: l.Key.Tenant, Region: l.Region}
 	start := a.times.start[p]
 	a.each(p, &a.at, func(c *cell, _ *selection) { c.loads.add(l, start, redundant) })
+	switch p {
+	case Recovery:
+		a.after[0].load(l, start)
+	case After:
+		a.after[1].load(l, start)
+	}
 }
 
 func judgesPerformance(p Phase) bool { return p == Steady || p == Fault || p == Recovery }

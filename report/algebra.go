@@ -99,6 +99,23 @@ func (r Range) Decide(op Op, limit float64) Outcome {
 	return Unknown
 }
 
+// unlessBlind takes a pass back where nothing could have shown a miss. A proven miss needs no opportunity.
+func (o Outcome) unlessBlind(blind bool) Outcome {
+	if blind && o == Pass {
+		return Unknown
+	}
+	return o
+}
+
+// unlessExcused takes a miss back that something else than the target may have caused. What passed in
+// spite of it passed all the more.
+func (o Outcome) unlessExcused(excused bool) Outcome {
+	if excused && o == Fail {
+		return Unknown
+	}
+	return o
+}
+
 func holds(v float64, op Op, limit float64) bool {
 	switch op {
 	case Less:

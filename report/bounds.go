@@ -39,6 +39,21 @@ func quantileRanks(n int64, p float64) (low, high int64) {
 	return low, high
 }
 
+// quantileOfSorted bounds the p-quantile of a population by samples of which the lower and the upper
+// bounds are given, each in ascending order.
+func quantileOfSorted(low, high []float64, p float64) Range {
+	lowRank, _ := quantileRanks(int64(len(low)), p)
+	_, highRank := quantileRanks(int64(len(high)), p)
+	r := Range{0, math.Inf(1)}
+	if lowRank >= 1 {
+		r.Low = low[lowRank-1]
+	}
+	if highRank <= int64(len(high)) {
+		r.High = high[highRank-1]
+	}
+	return r
+}
+
 // neededSamples is how many samples a p-quantile needs before it has an upper bound at all.
 func neededSamples(p float64) int64 { return int64(math.Ceil(math.Log(1-confidence) / math.Log(p))) }
 

@@ -51,7 +51,7 @@ func Evaluate(r *Recorder, d Drill) Scenario {
 	defer r.mu.Unlock()
 	a := &r.agg
 
-	a.recovered.excuse = d.UnlimitedWorkers
+	a.recovered.excuse, a.recoveredAfter.excuse = d.UnlimitedWorkers, d.UnlimitedWorkers
 	rows := make([]SLO, 0, len(r.objectives)+len(implicitSafety))
 	for _, g := range r.objectives {
 		rows = append(rows, judge(a, &d, g.Group, g.Objective))
@@ -65,7 +65,8 @@ func Evaluate(r *Recorder, d Drill) Scenario {
 			row.admitBlindAudit(&d)
 			continue
 		}
-		if d.Disturbed != "" && row.Outcome == Fail && r.objectives[i].Objective.metric().timed() {
+		excused := d.Disturbed != "" && r.objectives[i].Objective.metric().timed()
+		if row.Outcome.unlessExcused(excused) != row.Outcome {
 			row.withhold("the machine was disturbed, " + d.Disturbed + notJudged)
 		}
 		switch {
@@ -92,8 +93,9 @@ func Evaluate(r *Recorder, d Drill) Scenario {
 	s := Scenario{
 		Name: d.Name, Description: d.Description, Target: d.Target, Policy: d.Policy, Attempts: d.Attempts,
 		Operations: d.Operations, Generator: d.Generator, Faults: faultSummaries(d.Faults), SLOs: rows,
-		Phases: a.summaries(d.LoadsCounted), Oracle: a.found.summary(), RecoveryS: a.recoverySeconds(),
+		Phases: a.summaries(d.LoadsCounted), Oracle: a.found.summary(), RecoveryS: a.recoverySeconds(), Recovery: a.comeback(),
 	}
+	s.Accusations = withFaults(a.found.evidence, d.Faults)
 	var complete bool
 	s.Breakdown, complete = a.rows.table()
 	s.BreakdownCut = !complete
@@ -121,10 +123,11 @@ func judge(a *aggregate, d *Drill, g Group, o Objective) SLO {
 			row.Limit += " = " + perSecond(limit)
 		}
 	}
-	row.Outcome = m.known.Decide(o.Op, limit)
+	decided := m.known.Decide(o.Op, limit)
+	row.Outcome = decided.unlessBlind(m.blind != "")
 	switch {
-	case row.Outcome == Pass && m.blind != "":
-		row.Outcome, row.Why = Unknown, m.blind
+	case row.Outcome != decided:
+		row.Why = m.blind
 	case row.Outcome == Unknown:
 		row.Why = firstOf(m.why, m.blind, "nothing was measured")
 	}
@@ -136,7 +139,7 @@ func (s *SLO) withhold(why string) { s.Outcome, s.Why = Unknown, why }
 
 // admitBlindAudit takes back that nothing was wrong, when the audit that had to see it saw too little.
 func (s *SLO) admitBlindAudit(d *Drill) {
-	if d.AuditBlind != "" && s.Outcome == Pass {
+	if s.Outcome.unlessBlind(d.AuditBlind != "") != s.Outcome {
 		s.withhold(d.AuditBlind + notJudged)
 	}
 }

@@ -88,8 +88,8 @@ func measure(a *aggregate, d *Drill, g Group, o Objective) measurement {
 		return s.stale(m.Name == "stale.proven")
 	case "staleness.p99", "staleness.max":
 		return s.staleness(m.quantile)
-	case "invalidation_lag.p99", "invalidation_lag.max":
-		return s.lag(m.quantile)
+	case "invalidation_lag.p99", "invalidation_lag.p999", "invalidation_lag.max":
+		return s.lag(o.Labels["tier"], m.quantile)
 	case "violations":
 		return s.violations()
 	case "stale_incidents":

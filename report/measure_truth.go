@@ -2,8 +2,6 @@ package report
 
 import (
 	"fmt"
-	"slices"
-	"time"
 )
 
 // blindToStaleness says why nothing in the scope could have shown a stale read; "" when something could.
@@ -73,49 +71,6 @@ func (s *scope) staleness(p float64) measurement {
 	}
 	m.evidence, m.where = s.accusedOf(r.oldest, "stale", "violation")
 	return m
-}
-
-// lag measures the p-quantile of invalidation lag, or its maximum when p is 0.
-func (s *scope) lag(p float64) measurement {
-	var lags []lag
-	for _, l := range s.agg.found.lags {
-		at := Labels{Family: l.family, Class: s.agg.classes[l.family]}
-		if s.contains(l.committed) && s.labels.selects(&at) {
-			lags = append(lags, l)
-		}
-	}
-	if len(lags) == 0 {
-		return nothing("no commit of these labels superseded anything " + s.during())
-	}
-	slices.SortFunc(lags, func(a, b lag) int { return int(a.lag - b.lag) })
-	worst := lags[len(lags)-1]
-	m := measurement{blind: s.blindToStaleness()}
-	if worst.lag > 0 {
-		m.where = worst.region
-		m.evidence = fmt.Sprintf("longest: a %s committed at %s was still read stale%s %s later",
-			worst.family, moment(worst.committed), inRegion(worst.region), duration(worst.lag))
-	}
-	if p == 0 {
-		m.known, m.observed = Exactly(worst.lag.Seconds()), duration(worst.lag)
-		return m
-	}
-	n := int64(len(lags))
-	lowRank, highRank := quantileRanks(n, p)
-	m.known = Range{0, inf}
-	if lowRank >= 1 {
-		m.known.Low = lags[lowRank-1].lag.Seconds()
-	}
-	if highRank <= n {
-		m.known.High = lags[highRank-1].lag.Seconds()
-	}
-	m.observed = duration(lagQuantile(lags, p))
-	m.why = fewSamples(m.known, n, p)
-	return m
-}
-
-// lagQuantile is the value that reports show; lags ascend and are not empty.
-func lagQuantile(lags []lag, p float64) time.Duration {
-	return lags[min(int(p*float64(len(lags))), len(lags)-1)].lag
 }
 
 func (s *scope) violations() measurement {

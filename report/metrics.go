@@ -78,7 +78,7 @@ var (
 	perRead      = []string{"family", "class", "tenant", "region", "tier"}
 	perCacheRead = []string{"family", "class", "tenant", "region"}
 	perLoad      = []string{"family", "class", "tenant", "region"}
-	perWrite     = []string{"family", "class"}
+	perLag       = []string{"family", "class", "tier"}
 
 	anyGroup     = Groups()
 	onlyRecovery = []Group{GroupRecovery}
@@ -106,8 +106,9 @@ var metrics = []metric{
 	perf("source_qps.peak", UnitRate, perLoad, "most loads that arrived at the source in one second (buckets of 1 s from the start of the phase)", 0),
 	perf("stampede.max", UnitCount, perLoad, "most loads of one key from one region under way at once", 0),
 	perf("redundant_loads", UnitCount, perLoad, "loads beyond the first of the same version of a key by the same region", 0),
-	perf("invalidation_lag.p99", UnitDuration, perWrite, "99th percentile, over superseding commits of the phase, of the time until the last stale read", 0.99),
-	perf("invalidation_lag.max", UnitDuration, perWrite, "longest time from a superseding commit of the phase until the last stale read", 0),
+	perf("invalidation_lag.p99", UnitDuration, perLag, "99th percentile, over superseding commits of the phase, of the time until the last stale read; with tier=l1 or tier=l2 until the last place of the tier told that it had dropped the older copy", 0.99),
+	perf("invalidation_lag.p999", UnitDuration, perLag, "99.9th percentile of the same; passing needs 2,995 superseding commits or more", 0.999),
+	perf("invalidation_lag.max", UnitDuration, perLag, "longest of the same", 0),
 	inGroups(onlyRecovery, perf("recovery_time", UnitDuration, nil, "from the observed heal to the first moment after which errors and latency stay within the steady objectives", 0)),
 	safety("lost_writes", nil, onlyAlways, "acknowledged writes that are missing from the source's history at the end"),
 	safety("rollbacks", nil, onlyAlways, "writes that were seen, or in the source's history, without having been acknowledged, and are gone (acknowledged ones are lost writes)"),

@@ -123,7 +123,7 @@ func isDigitByte(c byte) bool { return c >= '0' && c <= '9' || c == '.' }
 var (
 	tierValues  = []string{targets.TierL1, targets.TierL2, targets.TierSource, targets.TierBypass}
 	cacheTiers  = []string{targets.TierL1, targets.TierL2}
-	kindValues  = []string{targets.Read.String(), targets.Write.String()}
+	kindValues  = []string{targets.Read.String(), targets.Write.String(), targets.Delete.String()}
 	everyLabel  = perAnswer
 	labelsUsage = "labels look like {family=product, kind=read}"
 )
@@ -192,7 +192,7 @@ func checkLabel(m metric, name string, at int) *ParseError {
 func checkFixedValue(m metric, label, value string, at int) *ParseError {
 	var values []string
 	switch {
-	case label == "tier" && m.Name == "hit_ratio":
+	case label == "tier" && (m.Name == "hit_ratio" || isLag(m.Name)):
 		values = cacheTiers
 	case label == "tier":
 		values = tierValues

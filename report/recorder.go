@@ -13,18 +13,20 @@ type RecorderConfig struct {
 	Classes    map[string]string // the consistency class of each family, for label class
 }
 
-// Recorder counts what happened in one drill. Observe, Judged, Load and Mark may be called
+// Recorder counts what happened in one drill. Observe, Judged, Load, Commit, Drop and Mark may be called
 // concurrently; everything else after they ended.
 //
 // What comes in is buffered in eight shards and reaches one aggregate in batches, so that a caller
 // rarely waits. Memory grows with the labels that objectives use, the seconds of the drill and the
-// loaded keys; never with the number of reads.
+// loaded keys, and with commits; never with the number of reads.
 type Recorder struct {
 	objectives []Grouped
 
 	ops      buffers[targets.Operation]
 	verdicts buffers[verdict]
 	loads    buffers[targets.Load]
+
+	drops dropLog
 
 	mu  sync.Mutex
 	agg aggregate
@@ -68,6 +70,17 @@ func (r *Recorder) Load(l targets.Load) {
 	}
 }
 
+// Commit takes in an entry of the source's history, for invalidation lag from inside. Seals are left out.
+func (r *Recorder) Commit(c targets.Commit) {
+	if c.Version > 0 {
+		r.drops.commit(c)
+	}
+}
+
+// Drop takes in the word of one place of one tier that it holds nothing older than a version any more. It
+// may come before the [Recorder.Commit] that it is about.
+func (r *Recorder) Drop(d targets.Drop) { r.drops.drop(d) }
+
 func (r *Recorder) judge(v verdict) {
 	if full := r.verdicts.add(v.op.Seq, v, v.op.Returned); full != nil {
 		r.foldVerdicts(full)
@@ -109,6 +122,7 @@ func (r *Recorder) finish(f findings, end time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.agg.found = f
+	r.agg.inside = r.drops.lags()
 	r.agg.times.end = max(end, r.agg.times.start[r.agg.times.now])
 }
 

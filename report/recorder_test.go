@@ -308,3 +308,12 @@ func TestBatchesDoNotWaitForCompany(t *testing.T) {
 	b.drain(func(items []int) { rest = append(rest, items...) })
 	require.Equal(t, []int{4, 9}, rest)
 }
+
+// A delete once counted as a read in the breakdown's endpoints.
+func TestEndpointOfEveryKind(t *testing.T) {
+	a := newAggregate(RecorderConfig{})
+	for kind, want := range map[targets.Kind]string{targets.Read: "read product", targets.Write: "write product", targets.Delete: "delete product"} {
+		op := targets.Operation{Request: targets.Request{Kind: kind, Key: targets.Key{Family: "product"}}}
+		require.Equal(t, want, a.labels(&op).Endpoint)
+	}
+}

@@ -27,30 +27,37 @@ type Environment struct {
 
 // Scenario is one drill: one run of a scenario.
 type Scenario struct {
-	Name        string         `json:"name"`
-	Description string         `json:"description,omitempty"` // why the scenario exists
-	Target      string         `json:"target"`
-	Policy      string         `json:"policy"`
-	Outcome     Outcome        `json:"outcome"`
-	Why         string         `json:"why"` // the outcome in one line; empty when it is pass
-	Attempts    int            `json:"attempts,omitempty"`
-	RecoveryS   *float64       `json:"recovery_s"`
-	Operations  Operations     `json:"operations"`
-	Phases      []PhaseSummary `json:"phases"`
-	Breakdown   []BreakdownRow `json:"breakdown"`
+	Name        string   `json:"name"`
+	Description string   `json:"description,omitempty"` // why the scenario exists
+	Target      string   `json:"target"`
+	Policy      string   `json:"policy"`
+	Outcome     Outcome  `json:"outcome"`
+	Why         string   `json:"why"` // the outcome in one line; empty when it is pass
+	Attempts    int      `json:"attempts,omitempty"`
+	RecoveryS   *float64 `json:"recovery_s"`
+	// Recovery says whether the service came back; null when there was no recovery phase.
+	Recovery   *RecoverySummary `json:"recovery,omitempty"`
+	Operations Operations       `json:"operations"`
+	Phases     []PhaseSummary   `json:"phases"`
+	Breakdown  []BreakdownRow   `json:"breakdown"`
 	// BreakdownCut says that rows were left out of the breakdown.
-	BreakdownCut bool            `json:"breakdown_cut,omitempty"`
-	Faults       []FaultSummary  `json:"faults"`
-	SLOs         []SLO           `json:"slos"`
-	Oracle       OracleSummary   `json:"oracle"`
-	Generator    GeneratorResult `json:"generator"`
+	BreakdownCut bool           `json:"breakdown_cut,omitempty"`
+	Faults       []FaultSummary `json:"faults"`
+	SLOs         []SLO          `json:"slos"`
+	Oracle       OracleSummary  `json:"oracle"`
+	// Accusations are the earliest of each kind and the stalest read, with their evidence; the oracle's numbers count all.
+	Accusations []Accusation    `json:"accusations"`
+	Generator   GeneratorResult `json:"generator"`
 }
 
 // Operations says what was asked of the target. Digest is of what was sent, in order of sequence.
+// Withheld operations were due and deliberately not sent, lest the order of a key's changes become unknown;
+// Planned is Sent and Withheld together.
 type Operations struct {
-	Planned int64  `json:"planned"`
-	Sent    int64  `json:"sent"`
-	Digest  string `json:"digest"`
+	Planned  int64  `json:"planned"`
+	Sent     int64  `json:"sent"`
+	Withheld int64  `json:"withheld,omitempty"`
+	Digest   string `json:"digest"`
 }
 
 // Latency in milliseconds.
@@ -66,6 +73,14 @@ type Latency struct {
 type Tail struct {
 	P99 *float64 `json:"p99"`
 	Max *float64 `json:"max"`
+}
+
+// TierLag is the time in milliseconds from a superseding commit until the last place of a tier told that it
+// had dropped the older copy. The tail is null where commits of which some place never told reach into it.
+type TierLag struct {
+	Tail
+	Commits int64 `json:"commits"`
+	Untold  int64 `json:"untold"`
 }
 
 // HitRatio per tier, 0..1.
@@ -106,6 +121,8 @@ type PhaseSummary struct {
 	Reads             Reads     `json:"reads"`
 	StalenessMS       Tail      `json:"staleness_ms"`
 	InvalidationLagMS Tail      `json:"invalidation_lag_ms"`
+	// InvalidationLagTierMS is the same from inside, per tier that told when it dropped what.
+	InvalidationLagTierMS map[string]TierLag `json:"invalidation_lag_tier_ms,omitempty"`
 	// LatencyClipped counts operations slower than the histograms reach (2 minutes).
 	LatencyClipped int64 `json:"latency_clipped,omitempty"`
 }

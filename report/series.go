@@ -2,6 +2,7 @@ package report
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cachedrill/cachedrill/targets"
@@ -49,9 +50,7 @@ func selectionLabels(o Objective) Labels {
 }
 
 func isStaleness(metric string) bool { return metric == "staleness.p99" || metric == "staleness.max" }
-func isLag(metric string) bool {
-	return metric == "invalidation_lag.p99" || metric == "invalidation_lag.max"
-}
+func isLag(metric string) bool       { return strings.HasPrefix(metric, "invalidation_lag.") }
 
 // opNote remembers one operation as evidence.
 type opNote struct {

@@ -61,6 +61,7 @@ func (a *aggregate) summary(p Phase, start, end time.Duration, loadsCounted bool
 	if c.reads.low.count() > 0 {
 		s.StalenessMS = tail(c.reads.low.quantile(0.99), c.reads.maxLow)
 	}
+	s.InvalidationLagTierMS = a.tierLags(p)
 	var lags []lag
 	for _, l := range a.found.lags {
 		if a.times.of(l.committed) == p {
@@ -138,6 +139,7 @@ func (r Report) Conclude() Report {
 		outcomes[i] = s.Outcome
 	}
 	r.Outcome = SuiteOutcome(outcomes)
+	r.Scenarios = numbered(r.Scenarios)
 	if r.Scenarios == nil {
 		r.Scenarios = []Scenario{}
 	}

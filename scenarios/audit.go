@@ -19,6 +19,7 @@ const (
 	settleLimit  = 5 * time.Second
 
 	auditPatience = 5 * time.Second // at least, of one read
+	auditTries    = 5
 )
 
 // settler is a target that can say when what was written has reached everybody.
@@ -26,7 +27,7 @@ type settler interface {
 	Settle(ctx context.Context) error
 }
 
-// writtenKeys remembers which keys were written to.
+// writtenKeys remembers which keys were written to or deleted.
 type writtenKeys struct {
 	mu   sync.Mutex
 	keys map[targets.Key]bool
@@ -38,10 +39,10 @@ func (w *writtenKeys) add(k targets.Key) {
 	w.keys[k] = true
 }
 
-// audit reads every written key at every door of the target, when no more writes come and everything
+// audit reads every written or deleted key at every door of the target, when no more writes come and everything
 // has settled. unread says in words what got no answer; "" when everything did.
 func (d *drill) audit(ctx context.Context) (unread string, err error) {
-	target := targets.Target(d.env.service)
+	target := d.target
 	if s, ok := target.(settler); ok {
 		sctx, cancel := context.WithTimeout(ctx, settleLimit)
 		_ = s.Settle(sctx) // a target that does not settle is audited as it is: its promises hold at all times
@@ -77,6 +78,14 @@ func (d *drill) audit(ctx context.Context) (unread string, err error) {
 }
 
 func (d *drill) auditRead(ctx context.Context, target targets.Target, r targets.Request) error {
+	for try := 1; ; try++ { // a read may be asked for again: nobody waits for it
+		if err := d.auditOnce(ctx, target, r); err == nil || try == auditTries || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func (d *drill) auditOnce(ctx context.Context, target targets.Target, r targets.Request) error {
 	op := targets.Operation{Request: r}
 	op.Sent = time.Since(d.epoch)
 	op.Due = op.Sent

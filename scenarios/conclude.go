@@ -7,14 +7,17 @@ import (
 
 	"github.com/cachedrill/cachedrill/load"
 	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 // conclude puts what was seen into a verdict.
 func (d *drill) conclude(sent load.Sent, unread string, end time.Duration) Result {
+	_, counted := d.target.(targets.LoadCounter)
 	d.recorder.Finish(d.judge.Finish(), end)
 	s := report.Evaluate(d.recorder, report.Drill{
 		Name: d.sc.Name, Description: d.sc.Why, Target: d.describeTarget(), Policy: d.opt.Policy.Name,
-		Operations: report.Operations{Planned: int64(sent.Planned), Sent: int64(sent.Sent), Digest: sent.Digest},
+		Operations: report.Operations{Planned: int64(sent.Planned), Sent: int64(sent.Sent),
+			Withheld: int64(sent.Withheld.Total()), Digest: sent.Digest},
 		Generator: report.GeneratorResult{
 			Rate: d.sc.Workload.Rate(),
 			LatenessMS: report.Lateness{
@@ -27,7 +30,7 @@ func (d *drill) conclude(sent load.Sent, unread string, end time.Duration) Resul
 		AuditBlind:       unread,
 		UnlimitedWorkers: true, // [drill.drive] sets no bound
 		Faults:           d.runs,
-		LoadsCounted:     true,
+		LoadsCounted:     counted,
 	})
 	return Result{Scenario: s, Intervals: d.recorder.Intervals(d.sc.Name, d.started)}
 }

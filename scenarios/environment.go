@@ -18,17 +18,37 @@ import (
 	"github.com/cachedrill/cachedrill/targets/service"
 )
 
-// environment is a target with everything around it: a Redis per region, proxies on every link.
+// Place is where a drill happens: the service, with everything around it that faults can touch.
+type Place struct {
+	Service *service.Service
+	Site    faults.Site
+	// Local gives the place's own form of a fault; nil: faults are injected as they are.
+	Local func(faults.Fault) faults.Fault
+	// Sleep is how the generator waits for the next operation; nil is precise, and not for virtual time.
+	Sleep func(time.Duration)
+	// Broken says which of the harness's own parts broke by themselves, "" when none did; may be nil.
+	Broken func() string
+	// Close ends everything that belongs to the place.
+	Close func() error
+}
+
+func (p *Place) broken() string {
+	if p.Broken == nil {
+		return ""
+	}
+	return p.Broken()
+}
+
+// environment is a Redis per region and proxies on every link.
 type environment struct {
 	nodes   map[string]redis.Node
 	proxies map[string]*faults.Proxies // by fault domain: one child process per region
 	service *service.Service
-	site    faults.Site
 }
 
-// build starts the environment of a drill. On an error nothing is left running.
-func build(ctx context.Context, sc Scenario, opt Options) (env *environment, err error) {
-	env = &environment{nodes: map[string]redis.Node{}, proxies: map[string]*faults.Proxies{}}
+// network starts the environment of a drill over a real network. On an error nothing is left running.
+func network(ctx context.Context, sc Scenario, opt Options) (place *Place, err error) {
+	env := &environment{nodes: map[string]redis.Node{}, proxies: map[string]*faults.Proxies{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, cleanup(env.close()))
@@ -38,7 +58,7 @@ func build(ctx context.Context, sc Scenario, opt Options) (env *environment, err
 	for _, r := range sc.Target.Regions {
 		node, err := redis.New(opt.Backend, "redis@"+r.Name)
 		if err != nil {
-			return env, fmt.Errorf("making the Redis of %s: %w", r.Name, err)
+			return nil, fmt.Errorf("making the Redis of %s: %w", r.Name, err)
 		}
 		env.nodes[r.Name] = node
 	}
@@ -52,24 +72,23 @@ func build(ctx context.Context, sc Scenario, opt Options) (env *environment, err
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return env, err
+		return nil, err
 	}
 	for name, node := range env.nodes {
 		addrs[name] = node.Addr()
 	}
 	env.service, err = service.New(service.Config{Spec: sc.Target, Policy: opt.Policy, Seed: opt.Seed, Redis: addrs})
 	if err != nil {
-		return env, err
+		return nil, err
 	}
 	listen, err := env.interpose(ctx)
 	if err != nil {
-		return env, err
+		return nil, err
 	}
 	if err := env.service.Start(ctx, func(edge string) string { return listen[edge] }); err != nil {
-		return env, fmt.Errorf("starting the service: %w", err)
+		return nil, fmt.Errorf("starting the service: %w", err)
 	}
-	env.site = env.makeSite()
-	return env, nil
+	return &Place{Service: env.service, Site: env.makeSite(), Broken: env.broken, Close: env.close}, nil
 }
 
 // interpose puts a proxy on every link and gives the address of each.

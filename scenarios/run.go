@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,15 +17,23 @@ import (
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/targets"
 	"github.com/cachedrill/cachedrill/targets/redis"
+	"github.com/cachedrill/cachedrill/targets/service"
 )
 
 // Options say how to run a scenario.
 type Options struct {
-	Policy   policy.Policy
-	Backend  redis.Backend
+	Policy   service.Policy
+	Backend  redis.Backend // of the place that is made when Place is nil
 	Seed     uint64
 	Sham     bool           // put the sham of every fault in its place
 	Progress func(Progress) // told about twice a second; may be nil
+
+	// BlackBox judges the target by its answers alone, as a stranger's service: changes of one key are then sent
+	// one at a time, for nothing else tells their order.
+	BlackBox bool
+
+	// Place makes the place of the drill; nil is a Redis per region, network proxies, and HTTP.
+	Place func(context.Context, Scenario, Options) (*Place, error)
 }
 
 // Result is a drill that came to an end.
@@ -52,11 +61,14 @@ func cleanup(err error) error {
 // that ctx ended, in which case it wraps ctx's error; a missed objective is data. Either way nothing
 // stays injected or running, unless there is a [CleanupError] in it.
 func Run(ctx context.Context, sc Scenario, opt Options) (res Result, err error) {
-	env, err := build(ctx, sc, opt)
+	if opt.Place == nil {
+		opt.Place = network
+	}
+	env, err := opt.Place(ctx, sc, opt)
 	if err != nil {
 		return res, fmt.Errorf("%s: %w", sc.Name, err)
 	}
-	defer func() { err = errors.Join(err, cleanup(env.close())) }()
+	defer func() { err = errors.Join(err, cleanup(env.Close())) }()
 	d, err := prepare(ctx, sc, opt, env)
 	if err != nil {
 		return res, fmt.Errorf("%s: %w", sc.Name, err)
@@ -71,7 +83,9 @@ func Run(ctx context.Context, sc Scenario, opt Options) (res Result, err error) 
 type drill struct {
 	sc        Scenario
 	opt       Options
-	env       *environment
+	env       *Place
+	target    targets.Target
+	history   targets.Historian // nil of a black box
 	generator *load.Generator
 	schedule  load.Schedule
 	judge     *oracle.Judge
@@ -86,8 +100,12 @@ type drill struct {
 }
 
 // prepare fills source and caches, and sets up what watches the drill.
-func prepare(ctx context.Context, sc Scenario, opt Options, env *environment) (*drill, error) {
-	d := &drill{sc: sc, opt: opt, env: env, written: writtenKeys{keys: map[targets.Key]bool{}}}
+func prepare(ctx context.Context, sc Scenario, opt Options, env *Place) (*drill, error) {
+	d := &drill{sc: sc, opt: opt, env: env, target: env.Service, written: writtenKeys{keys: map[targets.Key]bool{}}}
+	if opt.BlackBox {
+		d.target = stranger{env.Service}
+	}
+	d.history, _ = d.target.(targets.Historian)
 	run := fmt.Sprintf("%08x", rand.Uint32())
 	var err error
 	d.generator, err = load.NewGenerator(load.Workload{
@@ -112,11 +130,11 @@ func prepare(ctx context.Context, sc Scenario, opt Options, env *environment) (*
 		families[f.Name] = oracle.Family{Class: class, Within: f.Contract.Within, Horizon: f.Contract.TTL}
 	}
 	for _, m := range sc.Workload.Mixes {
-		keys := d.generator.Keys(m.Family)
-		if err := env.service.Seed(keys, run); err != nil {
+		keys := d.generator.Seeded(m.Family)
+		if err := env.Service.Seed(keys, run); err != nil {
 			return nil, fmt.Errorf("seeding the source: %w", err)
 		}
-		if err := env.service.Prewarm(ctx, keys); err != nil {
+		if err := env.Service.Prewarm(ctx, keys); err != nil {
 			return nil, fmt.Errorf("prewarming: %w", err)
 		}
 		siblings[m.Family] = m.Keys > 1 && max(len(m.Tenants), len(m.Locales), len(m.Currencies)) > 1
@@ -124,7 +142,7 @@ func prepare(ctx context.Context, sc Scenario, opt Options, env *environment) (*
 	d.recorder = report.NewRecorder(report.RecorderConfig{Objectives: sc.Objectives, Classes: classes})
 	d.live = newLive(sc.Name, sc.Phases, opt.Progress)
 	d.judge = oracle.New(oracle.Config{
-		Run: run, Families: families, Historian: true,
+		Run: run, Families: families, Historian: d.history != nil,
 		Siblings: func(k targets.Key) bool { return siblings[k.Family] },
 		Judged: func(j oracle.Judgement) {
 			d.recorder.Judged(j)
@@ -136,7 +154,7 @@ func prepare(ctx context.Context, sc Scenario, opt Options, env *environment) (*
 
 // Begin and End take in the operations of the workload.
 func (d *drill) Begin(op targets.Operation) {
-	if op.Kind == targets.Write {
+	if op.Kind.Changes() {
 		d.written.add(op.Key)
 	}
 	d.judge.Begin(op)
@@ -155,18 +173,26 @@ const lead = 50 * time.Millisecond
 func (d *drill) run(ctx context.Context) (Result, error) {
 	d.epoch = time.Now().Add(lead)
 	d.started = d.epoch
-	d.env.service.SetEpoch(d.epoch)
-	d.env.service.OnLoad(func(l targets.Load) {
-		d.recorder.Load(l)
-		if !l.Audit {
-			d.live.load(l)
-		}
-	})
+	d.env.Service.SetEpoch(d.epoch)
+	if t, ok := d.target.(targets.LoadCounter); ok {
+		t.OnLoad(func(l targets.Load) {
+			d.recorder.Load(l)
+			if !l.Audit {
+				d.live.load(l)
+			}
+		})
+	}
+
+	if t, ok := d.target.(targets.DropTeller); ok {
+		t.OnDrop(d.recorder.Drop)
+	}
 
 	done := make(chan struct{})
 	var watchers, follower sync.WaitGroup
 	hctx, endHistory := context.WithCancel(context.WithoutCancel(ctx))
-	follower.Go(func() { d.follow(hctx) })
+	if d.history != nil {
+		follower.Go(func() { d.follow(hctx) })
+	}
 	if d.opt.Progress != nil {
 		watchers.Go(func() { d.live.run(d.epoch, done) })
 	}
@@ -201,15 +227,16 @@ func (d *drill) run(ctx context.Context) (Result, error) {
 func (d *drill) drive(ctx context.Context) (load.Sent, error) {
 	attackCtx, stopAttack := context.WithCancel(ctx)
 	defer stopAttack()
-	d.env.site.Now = func() time.Duration { return time.Since(d.epoch) }
-	line := &timeline{phases: d.sc.Phases, faults: d.faults(), site: d.env.site, epoch: d.epoch,
+	d.env.Site.Now = func() time.Duration { return time.Since(d.epoch) }
+	line := &timeline{phases: d.sc.Phases, faults: d.faults(), site: d.env.Site, epoch: d.epoch,
 		mark: d.mark, note: d.live.note}
 	var unhealed error
 	var faulting sync.WaitGroup
 	faulting.Go(func() { d.runs, unhealed = line.run(attackCtx) })
 	sent, err := load.Attack{
-		Target: d.env.service, Generator: d.generator, Schedule: d.schedule, Start: d.epoch,
+		Target: d.target, Gate: d.history == nil, Generator: d.generator, Schedule: d.schedule, Start: d.epoch,
 		Timeout: d.sc.Workload.Timeout, JudgeFrom: d.sc.Phases.Warmup, Sink: d,
+		Sleep: d.env.Sleep, Bursts: d.sc.Workload.Bursts,
 	}.Run(attackCtx)
 	if err != nil {
 		stopAttack()
@@ -222,13 +249,14 @@ func (d *drill) drive(ctx context.Context) (load.Sent, error) {
 }
 
 func (d *drill) faults() []faults.Planned {
-	if !d.opt.Sham {
-		return d.sc.Faults
-	}
-	var out []faults.Planned
-	for _, p := range d.sc.Faults {
-		p.Fault = faults.Sham(p.Fault)
-		out = append(out, p)
+	out := slices.Clone(d.sc.Faults)
+	for i := range out {
+		if d.opt.Sham {
+			out[i].Fault = faults.Sham(out[i].Fault)
+		}
+		if d.env.Local != nil {
+			out[i].Fault = d.env.Local(out[i].Fault)
+		}
 	}
 	return out
 }
@@ -240,8 +268,9 @@ func (d *drill) mark(p report.Phase, at time.Duration) {
 
 // follow hands the source's history to the judge.
 func (d *drill) follow(ctx context.Context) {
-	for c := range d.env.service.Commits(ctx) {
+	for c := range d.history.Commits(ctx) {
 		d.judge.Commit(c)
+		d.recorder.Commit(c)
 		if c.Version == 0 {
 			d.sealed.Store(int64(c.At))
 		}
@@ -250,6 +279,9 @@ func (d *drill) follow(ctx context.Context) {
 
 // awaitSeal waits until the judge knows the history up to at.
 func (d *drill) awaitSeal(ctx context.Context, at time.Duration) error {
+	if d.history == nil {
+		return nil
+	}
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for time.Duration(d.sealed.Load()) < at {

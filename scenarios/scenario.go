@@ -7,8 +7,8 @@ import (
 
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/load"
 	"github.com/cachedrill/cachedrill/report"
-	"github.com/cachedrill/cachedrill/targets"
 	"github.com/cachedrill/cachedrill/targets/service"
 )
 
@@ -28,7 +28,7 @@ func (c common) check() {
 }
 
 func (c common) scenario(e strict.Entry) Scenario {
-	f := e.Value.Fields("scenario "+e.Name, "why", "workload", "phases", "faults", "slo")
+	f := e.Value.Fields("scenario "+e.Name, "why", "workload", "phases", "faults", "push", "slo")
 	sc := Scenario{Name: e.Name, Why: f["why"].String("why"), Target: c.target}
 	sc.Workload = decodeWorkload(overlay{
 		own:   f["workload"].Fields("the workload", workloadFields...),
@@ -39,7 +39,7 @@ func (c common) scenario(e strict.Entry) Scenario {
 		suite: c.phases.Fields("phases", phaseFields...),
 	})
 	checkLength(e, f, c, sc)
-	sc.Objectives = c.objectives(f["slo"], sc.Phases)
+	sc.push(f["push"])
 	scope := faults.Scope{Regions: c.target.RegionNames(), Families: c.target.FamilyNames()}
 	for _, n := range f["faults"].List("faults") {
 		if p, ok := faults.Decode(n, scope); ok {
@@ -50,7 +50,32 @@ func (c common) scenario(e strict.Entry) Scenario {
 	if len(f["faults"].List("faults")) == 0 {
 		e.Key.Fail(e.Name, "the scenario has no faults", "faults: [{sham: {for: 3s}}] is a drill without one")
 	}
+	sc.Objectives = c.objectives(f["slo"], &sc)
 	return sc
+}
+
+// push lowers the load after the recovery phase, and raises it again: push: {to: 20%, for: 3s}.
+func (sc *Scenario) push(n strict.Node) {
+	if !n.Present() {
+		return
+	}
+	f := n.Fields("a push", "to", "for")
+	to := f["to"].Percent("to", 0)
+	length := f["for"].Duration("for", 3*time.Second)
+	switch {
+	case to <= 0 || to >= 1:
+		n.Fail("", "a push lowers the load to a share of itself, above 0% and below 100%", "push: {to: 20%, for: 3s}")
+		return
+	case length <= 0:
+		n.Fail("", "a push takes some time", "push: {to: 20%, for: 3s}")
+		return
+	case sc.Phases.Recovery <= 0 || len(sc.Workload.Steps) == 0:
+		n.Fail("", "a push comes after the recovery phase, and there is none", "phases: {recovery: 6s}")
+		return
+	}
+	at, rate := sc.Phases.pushed(), sc.Workload.Steps[len(sc.Workload.Steps)-1].Rate
+	sc.Phases.Push, sc.Phases.After = length, sc.Phases.Recovery
+	sc.Workload.Steps = append(sc.Workload.Steps, load.Step{At: at, Rate: rate * to}, load.Step{At: at + length, Rate: rate})
 }
 
 func decodePhases(f overlay) Phases {
@@ -79,18 +104,27 @@ func checkLength(e strict.Entry, f map[string]strict.Node, c common, sc Scenario
 			return
 		}
 	}
+	if every := sc.Workload.Bursts.Every; every >= total {
+		n := f["workload"]
+		if !n.Present() {
+			n = c.workload
+		}
+		n.Fail("bursts", fmt.Sprintf("the first burst would be at %v, and the load ends at %v", every, total), "every: 2s")
+	}
 }
 
 // checkTimeline refuses a fault that can't be over when its phase is.
 func checkTimeline(n strict.Node, p faults.Planned, ph Phases) {
-	lasts := faults.Lasts(p.Fault)
-	end := p.At + max(lasts, p.Observe)
+	end := faultEnd(p)
 	if end <= ph.Fault {
 		return
 	}
 	n.Fail(p.Fault.String(), fmt.Sprintf("ends %v after the start of the fault phase, which lasts %v", end, ph.Fault),
 		fmt.Sprintf("shorten it, or write phases: {fault: %v}", end))
 }
+
+// faultEnd is when a fault is over at the earliest, from the start of the fault phase.
+func faultEnd(p faults.Planned) time.Duration { return p.At + max(faults.Lasts(p.Fault), p.Observe) }
 
 func groupNames() []string {
 	var names []string
@@ -101,29 +135,41 @@ func groupNames() []string {
 }
 
 // objectives reads the suite's objectives and the scenario's own. One of the scenario's replaces the
-// suite's with the same metric and labels in the same group.
-func (c common) objectives(own strict.Node, ph Phases) []report.Grouped {
-	mine := c.group(own, ph)
-	objectives := slices.DeleteFunc(c.group(c.slo, ph), func(old report.Grouped) bool {
-		return slices.ContainsFunc(mine, func(o report.Grouped) bool {
+// suite's with the same metric and labels in the same group. What is left must be possible in the phases
+// of the scenario.
+func (c common) objectives(own strict.Node, sc *Scenario) []report.Grouped {
+	mine := group(own, sc)
+	placed := slices.DeleteFunc(group(c.slo, sc), func(old placedObjective) bool {
+		return slices.ContainsFunc(mine, func(o placedObjective) bool {
 			return old.Group == o.Group && old.Objective.Same(o.Objective)
 		})
 	})
-	objectives = append(objectives, mine...)
-	slices.SortStableFunc(objectives, func(a, b report.Grouped) int {
+	placed = append(placed, mine...)
+	slices.SortStableFunc(placed, func(a, b placedObjective) int {
 		return slices.Index(report.Groups(), a.Group) - slices.Index(report.Groups(), b.Group)
 	})
-	return objectives
+	var out []report.Grouped
+	for _, o := range placed {
+		checkRecovery(o.at, o.Objective, sc.Phases)
+		checkSamples(o.at, o.Objective, o.Group, sc)
+		out = append(out, o.Grouped)
+	}
+	return out
 }
 
-func (c common) group(n strict.Node, ph Phases) []report.Grouped {
-	var out []report.Grouped
+// placedObjective is an objective and where it was written.
+type placedObjective struct {
+	report.Grouped
+	at strict.Node
+}
+
+func group(n strict.Node, sc *Scenario) []placedObjective {
+	var out []placedObjective
 	f := n.Fields("slo", groupNames()...)
 	for _, g := range report.Groups() {
 		for _, item := range f[string(g)].List("objectives") {
-			if o, ok := c.objective(item, g); ok {
-				checkRecovery(item, o, ph)
-				out = append(out, report.Grouped{Group: g, Objective: o})
+			if o, ok := objective(item, g, sc); ok {
+				out = append(out, placedObjective{report.Grouped{Group: g, Objective: o}, item})
 			}
 		}
 	}
@@ -145,7 +191,7 @@ func checkRecovery(n strict.Node, o report.Objective, ph Phases) {
 	}
 }
 
-func (c common) objective(n strict.Node, g report.Group) (report.Objective, bool) {
+func objective(n strict.Node, g report.Group, sc *Scenario) (report.Objective, bool) {
 	text := n.String("an objective")
 	o, err := report.ParseObjective(text)
 	if err == nil {
@@ -155,20 +201,9 @@ func (c common) objective(n strict.Node, g report.Group) (report.Objective, bool
 		n.FailAt(err.Offset, err.Text, err.Msg, err.Hint)
 		return o, false
 	}
-	bad := o.CheckValues(c.labelValues())
+	bad := o.CheckValues(sc.labelValues())
 	for _, e := range bad {
 		n.FailAt(e.Offset, e.Text, e.Msg, e.Hint)
 	}
 	return o, len(bad) == 0
-}
-
-// labelValues are the values that labels can have in this suite. Tenants and endpoints differ between
-// scenarios and are left to the report, where an objective without samples is unknown.
-func (c common) labelValues() map[string][]string {
-	return map[string][]string{
-		"family": c.target.FamilyNames(),
-		"region": c.target.RegionNames(),
-		"class":  {"bounded", "strong"},
-		"kind":   {targets.Read.String(), targets.Write.String()},
-	}
 }

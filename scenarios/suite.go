@@ -12,15 +12,15 @@ import (
 
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/internal/strict"
-	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/targets/service"
+	"github.com/cachedrill/cachedrill/targets/zoo"
 )
 
 // Suite is a file of scenarios against one target.
 type Suite struct {
 	File      string
-	Policies  map[string]policy.Policy
+	Policies  map[string]service.Policy
 	Scenarios []Scenario
 }
 
@@ -39,10 +39,17 @@ type Scenario struct {
 // is left of its length then belongs to recovery, so that the whole stays as long as planned.
 type Phases struct {
 	Warmup, Steady, Fault, Recovery time.Duration
+
+	// Push is for how long the load is lowered after the recovery phase, and After for how long it is then what it
+	// was before; 0 without a push.
+	Push, After time.Duration
 }
 
 // Total is the time for which load is sent.
-func (p Phases) Total() time.Duration { return p.Warmup + p.Steady + p.Fault + p.Recovery }
+func (p Phases) Total() time.Duration { return p.pushed() + p.Push + p.After }
+
+// pushed is when a push begins.
+func (p Phases) pushed() time.Duration { return p.Warmup + p.Steady + p.Fault + p.Recovery }
 
 // Error is a file that can't be used, with everything that is wrong with it.
 type Error struct {
@@ -101,11 +108,11 @@ func (s Suite) Names() []string {
 }
 
 // Policy finds one by name.
-func (s Suite) Policy(name string) (policy.Policy, error) {
+func (s Suite) Policy(name string) (service.Policy, error) {
 	if p, ok := s.Policies[name]; ok {
 		return p, nil
 	}
-	return policy.Policy{}, fmt.Errorf("%s has no policy %q; %s", s.File, name, strict.Suggest(name, s.PolicyNames()))
+	return service.Policy{}, fmt.Errorf("%s has no policy %q; %s", s.File, name, strict.Suggest(name, s.PolicyNames()))
 }
 
 // PolicyNames lists the policies, sorted.
@@ -113,14 +120,16 @@ func (s Suite) PolicyNames() []string { return slices.Sorted(maps.Keys(s.Policie
 
 func decodeSuite(file string, root strict.Node) Suite {
 	f := root.Fields("the suite", "version", "policies", "target", "workload", "phases", "slo", "scenarios")
-	suite := Suite{File: file, Policies: presets()}
+	suite := Suite{File: file, Policies: service.Presets()}
 	if !f["version"].Present() {
 		f["version"].Fail("version", "the version of the file's format is missing", "version: 1")
 	} else if f["version"].Int("version", 1, 1) != 1 {
 		f["version"].Fail("", "this program reads version 1", "version: 1")
 	}
+	presets := zoo.Presets()
+	maps.Copy(presets, service.Presets())
 	for _, e := range f["policies"].Entries("policies") {
-		suite.Policies[e.Name] = service.DecodePolicy(e)
+		suite.Policies[e.Name] = service.DecodePolicy(e, presets)
 	}
 	target := decodeTarget(f["target"])
 	common := common{target: target, workload: f["workload"], phases: f["phases"], slo: f["slo"]}
@@ -133,15 +142,6 @@ func decodeSuite(file string, root strict.Node) Suite {
 		suite.Scenarios = append(suite.Scenarios, common.scenario(e))
 	}
 	return suite
-}
-
-// presets are the policies that every suite has.
-func presets() map[string]policy.Policy {
-	all := map[string]policy.Policy{}
-	for name, preset := range policy.Presets {
-		all[name] = preset()
-	}
-	return all
 }
 
 func decodeTarget(n strict.Node) service.Spec {

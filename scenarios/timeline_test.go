@@ -126,6 +126,16 @@ func TestImpossibleWorkloads(t *testing.T) {
 		"steps must follow":       {"rate: 10/s", "rate: [{at: 0s, rate: 10/s}, {at: 0s, rate: 20/s}]"},
 		"the first step begins":   {"rate: 10/s", "rate: [{at: 1s, rate: 10/s}]"},
 		"ends 2s after the start": {"{sham: {for: 1s}}", "{sham: {for: 2s}}"},
+		"deletes add up to 110%":  {"keys: 10", "writes: 60%, deletes: 50%"},
+		"deletes must be from 0%": {"keys: 10", "deletes: 120%"},
+		"absent as a percentage":  {"keys: 10", "absent: 0.5"},
+		"every must be above 0":   {"rate: 10/s", "rate: 10/s, bursts: {every: 0s}"},
+		"need a time between":     {"rate: 10/s", "rate: 10/s, bursts: {size: 2}"},
+		"a burst has 2 or 3":      {"rate: 10/s", "rate: 10/s, bursts: {every: 1s, size: 4}"},
+		"size must be at least 2": {"rate: 10/s", "rate: 10/s, bursts: {every: 1s, size: 1}"},
+		"quiet must be shorter":   {"rate: 10/s", "rate: 10/s, bursts: {every: 1s, quiet: 1s}"},
+		"no family of the mix":    {"rate: 10/s, timeout: 1s, mix: {p: {", "rate: 10/s, timeout: 1s, bursts: {every: 1s}, mix: {p: {writes: 0%, "},
+		"first burst would be at": {"rate: 10/s", "rate: 10/s, bursts: {every: 1h}"},
 		"unknown class":           {"class: bounded", "class: eventual"},
 	} {
 		yaml := `

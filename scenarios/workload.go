@@ -3,6 +3,7 @@ package scenarios
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/cachedrill/cachedrill/internal/strict"
@@ -17,6 +18,7 @@ type Workload struct {
 	Sessions int
 	Timeout  time.Duration // a client's patience
 	Mixes    []load.Mix
+	Bursts   load.Bursts
 }
 
 // Rate is the highest rate of the schedule, operations per second.
@@ -38,7 +40,7 @@ func (o overlay) get(name string) strict.Node {
 	return o.suite[name]
 }
 
-var workloadFields = []string{"rate", "tenants", "locales", "currencies", "sessions", "timeout", "mix"}
+var workloadFields = []string{"rate", "tenants", "locales", "currencies", "sessions", "timeout", "mix", "bursts"}
 
 func decodeWorkload(f overlay, spec service.Spec) Workload {
 	w := Workload{
@@ -93,7 +95,32 @@ func decodeWorkload(f overlay, spec service.Spec) Workload {
 	if mix.Present() && math.Abs(total-1) > 1e-9 {
 		mix.Fail("", fmt.Sprintf("the shares add up to %g%%, not 100%%", math.Round(total*1e4)/100), "")
 	}
+	if n := f.get("bursts"); n.Present() {
+		w.Bursts = decodeBursts(n)
+		if mix.Present() && !slices.ContainsFunc(w.Mixes, func(m load.Mix) bool { return m.Writes > 0 }) {
+			n.Fail("", "bursts are writes, and no family of the mix has writes", "mix: {product: {share: 100%, writes: 1%}}")
+		}
+	}
 	return w
+}
+
+// decodeBursts reads {every: 2s, size: 3, quiet: 1s}.
+func decodeBursts(n strict.Node) load.Bursts {
+	f := n.Fields("the bursts", "every", "size", "quiet")
+	b := load.Bursts{Every: f["every"].Duration("every", 0), Size: f["size"].Int("size", 2, 2)}
+	b.Quiet = f["quiet"].Duration("quiet", b.Every/2)
+	switch {
+	case !f["every"].Present():
+		n.Fail("", "the bursts need a time between them", "bursts: {every: 2s, size: 3, quiet: 1s}")
+	case b.Every <= 0:
+		f["every"].Fail("", "every must be above 0", "every: 2s")
+	case b.Quiet < 0 || b.Quiet >= b.Every:
+		f["quiet"].Fail("", fmt.Sprintf("quiet must be shorter than the %v between bursts", b.Every), "")
+	}
+	if b.Size > 3 {
+		f["size"].Fail("", "a burst has 2 or 3 writes", "size: 3")
+	}
+	return b
 }
 
 // mostTenants bounds the tenants of a workload.
@@ -103,7 +130,7 @@ const mostTenants = 10_000
 const mostKeys = 1_000_000
 
 func decodeMix(e strict.Entry) load.Mix {
-	f := e.Value.Fields("the mix of "+e.Name, "share", "keys", "zipf", "writes")
+	f := e.Value.Fields("the mix of "+e.Name, "share", "keys", "zipf", "writes", "deletes", "absent")
 	if !f["share"].Present() {
 		e.Key.Fail(e.Name, "the family's share of the operations is missing", "share: 100%")
 	}
@@ -112,13 +139,20 @@ func decodeMix(e strict.Entry) load.Mix {
 		f["keys"].Fail("", fmt.Sprintf("at most %d keys", mostKeys), "")
 		keys = mostKeys
 	}
-	return load.Mix{
-		Family: e.Name,
-		Share:  f["share"].Percent("share", 0),
-		Keys:   keys,
-		Zipf:   f["zipf"].Float("zipf", 1),
-		Writes: f["writes"].Percent("writes", 0.01),
+	m := load.Mix{
+		Family:  e.Name,
+		Share:   f["share"].Percent("share", 0),
+		Keys:    keys,
+		Zipf:    f["zipf"].Float("zipf", 1),
+		Writes:  f["writes"].Percent("writes", 0.01),
+		Deletes: f["deletes"].Percent("deletes", 0),
+		Absent:  f["absent"].Percent("absent", 0),
 	}
+	if changes := math.Round((m.Writes+m.Deletes)*1e4) / 100; changes > 100 {
+		f["deletes"].Fail("", fmt.Sprintf("writes and deletes add up to %g%% of the family's operations", changes), "")
+		m.Deletes = 0
+	}
+	return m
 }
 
 // decodeRate reads 1500/s, or steps [{at: 0s, rate: 1000/s}, {at: 5s, rate: 2000/s}].

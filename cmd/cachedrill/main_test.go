@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/cachedrill/cachedrill"
@@ -16,6 +17,7 @@ import (
 
 func TestMain(m *testing.M) {
 	child.Main(roles())
+	goredis.SetLogger(silent{})
 	os.Exit(m.Run())
 }
 

@@ -6,12 +6,18 @@ import (
 	"strings"
 )
 
-// Suggest says which of the known names is meant, or lists them when none is near.
+// listed is how many known names a hint lists.
+const listed = 40
+
+// Suggest says which of the known names is meant, or lists them when none is near: the first 40.
 func Suggest(got string, known []string) string {
 	if near := Nearest(got, known); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	sorted := slices.Sorted(slices.Values(known))
+	if more := len(sorted) - listed; more > 0 {
+		return fmt.Sprintf("known: %s and %d more", strings.Join(sorted[:listed], ", "), more)
+	}
 	return "known: " + strings.Join(sorted, ", ")
 }
 

@@ -38,22 +38,29 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "after: a log position is needed", http.StatusBadRequest)
 		return
 	}
+	next, events, err := r.Pull(req.Context(), after)
+	if err == nil {
+		writeBatch(w, batch{Next: next, Events: events})
+	}
+}
+
+// Pull gives the commits of the relay's own region after a log position, waiting a moment for the first, and
+// the position up to which that is all. It makes a relay the [Peer] of another in the same process.
+func (r *Relay) Pull(ctx context.Context, after uint64) (next uint64, events []Event, err error) {
 	over := time.NewTimer(pullWait)
 	defer over.Stop()
 	for {
 		events, next, grown := ownEvents(r.cfg.Log, r.cfg.Region, after)
 		if len(events) > 0 {
-			writeBatch(w, batch{Next: next, Events: events})
-			return
+			return next, events, nil
 		}
 		after = next
 		select {
 		case <-grown:
 		case <-over.C:
-			writeBatch(w, batch{Next: after})
-			return
-		case <-req.Context().Done():
-			return
+			return after, nil, nil
+		case <-ctx.Done():
+			return after, nil, ctx.Err()
 		}
 	}
 }
@@ -64,16 +71,14 @@ func writeBatch(w http.ResponseWriter, b batch) {
 }
 
 // pull follows one peer's feed.
-func (r *Relay) pull(ctx context.Context, region, base string) error {
-	transport := &http.Transport{MaxIdleConnsPerHost: 1}
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: pullTimeout}
+func (r *Relay) pull(ctx context.Context, region string, peer Peer) error {
+	defer peer.Close()
 	at := uint64(0)
 	for ctx.Err() == nil {
-		b, err := pullOnce(ctx, client, base, at)
+		next, events, err := peer.Pull(ctx, at)
 		if err == nil {
-			at = b.Next
-			r.enqueue(region, b.Next, b.Events)
+			at = next
+			r.enqueue(region, next, events)
 			continue
 		}
 		select {
@@ -84,22 +89,39 @@ func (r *Relay) pull(ctx context.Context, region, base string) error {
 	return nil
 }
 
-func pullOnce(ctx context.Context, client *http.Client, base string, after uint64) (batch, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/feed?after=%d", base, after), nil)
+// HTTPPeer is a [Peer] behind its HTTP face.
+type HTTPPeer struct {
+	base      string
+	transport *http.Transport
+	client    *http.Client
+}
+
+// NewHTTPPeer makes the peer whose relay serves at a base URL.
+func NewHTTPPeer(base string) *HTTPPeer {
+	t := &http.Transport{MaxIdleConnsPerHost: 1}
+	return &HTTPPeer{base: base, transport: t, client: &http.Client{Transport: t, Timeout: pullTimeout}}
+}
+
+// Close implements [Peer].
+func (p *HTTPPeer) Close() { p.transport.CloseIdleConnections() }
+
+// Pull implements [Peer].
+func (p *HTTPPeer) Pull(ctx context.Context, after uint64) (uint64, []Event, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/feed?after=%d", p.base, after), nil)
 	if err != nil {
-		return batch{}, fmt.Errorf("asking a peer for its commits: %w", err)
+		return 0, nil, fmt.Errorf("asking a peer for its commits: %w", err)
 	}
-	res, err := client.Do(req)
+	res, err := p.client.Do(req)
 	if err != nil {
-		return batch{}, fmt.Errorf("asking a peer for its commits: %w", err)
+		return 0, nil, fmt.Errorf("asking a peer for its commits: %w", err)
 	}
 	defer res.Body.Close()
-	var b batch
 	if res.StatusCode != http.StatusOK {
-		return batch{}, fmt.Errorf("asking a peer for its commits: %s", res.Status)
+		return 0, nil, fmt.Errorf("asking a peer for its commits: %s", res.Status)
 	}
+	var b batch
 	if err := json.NewDecoder(res.Body).Decode(&b); err != nil {
-		return batch{}, fmt.Errorf("reading a peer's commits: %w", err)
+		return 0, nil, fmt.Errorf("reading a peer's commits: %w", err)
 	}
-	return b, nil
+	return b.Next, b.Events, nil
 }

@@ -22,7 +22,8 @@ type Event struct {
 	Index   uint64 // of the commit in the log
 	Name    key.Name
 	Version uint64
-	At      int64 // source clock at the commit, nanoseconds
+	Origin  string // region of the writer
+	At      int64  // source clock at the commit, nanoseconds
 }
 
 // Config describes a [Relay].
@@ -88,9 +89,18 @@ func (r *Relay) Stats() Stats {
 	return s
 }
 
-// Run delivers until ctx ends: the region's own commits, and those of each peer's relay, which is
-// found at its base URL, by region. It returns after everything that it started has ended.
-func (r *Relay) Run(ctx context.Context, peers map[string]string) error {
+// Peer is another region's relay, as this one reaches it.
+type Peer interface {
+	// Pull gives the commits of the peer's own region after a log position, and the position up to which that is
+	// all. It waits a moment for the first.
+	Pull(ctx context.Context, after uint64) (next uint64, events []Event, err error)
+	// Close ends what the pulling keeps open.
+	Close()
+}
+
+// Run delivers until ctx ends: the region's own commits, and those of each peer's relay, by region. It closes
+// the peers, and returns after everything that it started has ended.
+func (r *Relay) Run(ctx context.Context, peers map[string]Peer) error {
 	r.mu.Lock()
 	r.heard[r.cfg.Region] = 0
 	for name := range peers {
@@ -100,8 +110,8 @@ func (r *Relay) Run(ctx context.Context, peers map[string]string) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return r.tail(ctx) })
 	g.Go(func() error { return r.deliver(ctx) })
-	for name, base := range peers {
-		g.Go(func() error { return r.pull(ctx, name, base) })
+	for name, peer := range peers {
+		g.Go(func() error { return r.pull(ctx, name, peer) })
 	}
 	return g.Wait()
 }
@@ -140,7 +150,7 @@ func ownEvents(log *source.Log, region string, after uint64) (events []Event, ne
 	for _, e := range entries {
 		next = e.Index
 		if e.Origin == region {
-			events = append(events, Event{Index: e.Index, Name: e.Name, Version: e.Version, At: e.At})
+			events = append(events, Event{Index: e.Index, Name: e.Name, Version: e.Version, Origin: e.Origin, At: e.At})
 		}
 	}
 	return events, next, grown

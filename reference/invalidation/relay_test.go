@@ -62,8 +62,8 @@ func setup(t *testing.T) (m *source.Model, eu, us *region) {
 	eu, us = newRegion("eu", m, now), newRegion("us", m, now)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	wg.Go(func() { eu.Run(ctx, map[string]string{"us": us.server.URL}) })
-	wg.Go(func() { us.Run(ctx, map[string]string{"eu": eu.server.URL}) })
+	wg.Go(func() { eu.Run(ctx, map[string]Peer{"us": NewHTTPPeer(us.server.URL)}) })
+	wg.Go(func() { us.Run(ctx, map[string]Peer{"eu": NewHTTPPeer(eu.server.URL)}) })
 	t.Cleanup(func() { cancel(); wg.Wait(); eu.server.Close(); us.server.Close() })
 	return m, eu, us
 }

@@ -19,8 +19,9 @@ type Record struct {
 
 // Caller says who asks, for accounting at the source.
 type Caller struct {
-	Region string
-	Audit  bool // no part of the workload: neither queued nor counted as load
+	Region  string
+	Audit   bool // no part of the workload: neither queued nor counted as load
+	Attempt int  // 2 or more: the load was asked for before, and given up
 }
 
 // Source is a source of truth.
@@ -30,6 +31,8 @@ type Source interface {
 	// Store commits a value under its writer's token. An error that is [ErrNotApplied] guarantees
 	// that there was and will be no effect; after any other error the outcome is unknown.
 	Store(ctx context.Context, n key.Name, value []byte, token string, by Caller) (Record, error)
+	// Delete commits an absence, also where nothing is. Its errors are those of Store.
+	Delete(ctx context.Context, n key.Name, by Caller) (Record, error)
 	// Clock reads the source's clock, nanoseconds; the same clock that stamps Record.T0.
 	Clock(ctx context.Context) (int64, error)
 }

@@ -18,17 +18,18 @@ import (
 	"github.com/cachedrill/cachedrill/reference"
 	"github.com/cachedrill/cachedrill/reference/invalidation"
 	"github.com/cachedrill/cachedrill/reference/key"
-	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
+	"github.com/cachedrill/cachedrill/reference/store"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
 // Config describes a [Service].
 type Config struct {
 	Spec   Spec
-	Policy policy.Policy
+	Policy Policy
 	Seed   uint64            // of the source's service times
 	Redis  map[string]string // address of each region's Redis
+	Inside *Inside           // nil: workers and relays are reached over HTTP, and each Redis over TCP
 }
 
 // Edge is a directed network link that the service will use, for a proxy to stand in.
@@ -48,6 +49,8 @@ type Service struct {
 	byDoor   map[string]*worker
 	byRegion map[string]*region
 	onLoad   func(targets.Load)
+	onDrop   func(targets.Drop)
+	written  sync.Map // from a cache's key to the [targets.Key] that was written to
 	http     *http.Transport
 
 	cancel  context.CancelFunc
@@ -69,6 +72,7 @@ var (
 	_ targets.Doored      = (*Service)(nil)
 	_ targets.Historian   = (*Service)(nil)
 	_ targets.LoadCounter = (*Service)(nil)
+	_ targets.DropTeller  = (*Service)(nil)
 )
 
 // New makes the source and opens the relays' ports, so that [Service.Edges] can tell every link.
@@ -93,20 +97,23 @@ func New(cfg Config) (*Service, error) {
 		FamilyTime:  times,
 		WriteTime:   cfg.Spec.Source.WriteTime,
 		Queue:       cfg.Spec.Source.Queue,
-		Seed:        cfg.Seed,
-		Now:         s.now,
-		OnLoad:      s.loaded,
+
+		ServeAbandoned: cfg.Spec.Source.ServeAbandoned,
+		Seed:           cfg.Seed,
+		Now:            s.now,
+		OnLoad:         s.loaded,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the source: %w", err)
 	}
 	for _, r := range cfg.Spec.Regions {
-		at, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			s.Close()
-			return nil, fmt.Errorf("opening the relay of %s: %w", r.Name, err)
+		reg := &region{name: r.Name}
+		if cfg.Inside == nil {
+			if reg.relayAt, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+				s.Close()
+				return nil, fmt.Errorf("opening the relay of %s: %w", r.Name, err)
+			}
 		}
-		reg := &region{name: r.Name, relayAt: at}
 		s.regions = append(s.regions, reg)
 		s.byRegion[r.Name] = reg
 	}
@@ -139,11 +146,18 @@ func (s *Service) Edges() []Edge {
 			Edge{relayRedis(r.name), s.cfg.Redis[r.name]})
 		for _, peer := range s.regions {
 			if peer != r {
-				edges = append(edges, Edge{RelayEdge(r.name, peer.name), peer.relayAt.Addr().String()})
+				edges = append(edges, Edge{RelayEdge(r.name, peer.name), peer.address()})
 			}
 		}
 	}
 	return edges
+}
+
+func (r *region) address() string {
+	if r.relayAt == nil {
+		return ""
+	}
+	return r.relayAt.Addr().String()
 }
 
 // Start starts relays and workers; dial gives the address to use for an edge, by its name. After an
@@ -152,33 +166,37 @@ func (s *Service) Start(ctx context.Context, dial func(edge string) string) erro
 	life, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	for i, r := range s.regions {
-		client := s.client(dial(relayRedis(r.name)))
-		into := reference.NewInvalidator(s.cfg.Policy, s.families, client)
-		r.relay = invalidation.NewRelay(invalidation.Config{
-			Region: r.name, Log: s.source.Log(), Now: s.now,
-			Deliver: func(ctx context.Context, e invalidation.Event) error {
-				return into.Apply(ctx, e.Name, e.Version, e.At)
-			},
-		})
-		s.serve(r.relayAt, r.relay)
-		cacheClient := s.client(dial(workerRedis(r.name)))
+		r.relay = s.newRelay(r, s.shared(relayRedis(r.name), dial))
+		if r.relayAt != nil {
+			s.serve(r.relayAt, r.relay)
+		}
+		shared := s.shared(workerRedis(r.name), dial)
 		for n := range s.cfg.Spec.Regions[i].Workers {
-			w, err := newWorker(ctx, fmt.Sprintf("%s-%d", r.name, n+1), reference.Config{
-				Region: r.name, Policy: s.cfg.Policy, Families: s.families, Source: s.source, Redis: cacheClient,
+			name := fmt.Sprintf("%s-%d", r.name, n+1)
+			cache, err := s.cfg.Policy.Design.make(ctx, reference.Config{
+				Region: r.name, Policy: s.cfg.Policy.Policy, Families: s.families, Source: s.source, Shared: shared, L1Size: s.cfg.Inside.l1Size(),
+				OnDrop: func(d reference.Drop) { s.dropped(d, targets.TierL1, r.name, name) },
 			})
 			if err != nil {
 				return fmt.Errorf("starting worker %d of %s: %w", n+1, r.name, err)
 			}
+			w := &worker{name: name, cache: cache, encode: s.encodeValue}
 			r.workers = append(r.workers, w)
 			s.byDoor[w.name] = w
+			if s.cfg.Inside != nil {
+				continue
+			}
+			if err := w.listen(); err != nil {
+				return fmt.Errorf("starting worker %d of %s: %w", n+1, r.name, err)
+			}
 			s.serve(w.at, w)
 		}
 	}
 	for _, r := range s.regions {
-		peers := map[string]string{}
+		peers := map[string]invalidation.Peer{}
 		for _, p := range s.regions {
 			if p != r {
-				peers[p.name] = "http://" + dial(RelayEdge(r.name, p.name))
+				peers[p.name] = s.peer(RelayEdge(r.name, p.name), p, dial)
 			}
 		}
 		s.running.Go(func() { _ = r.relay.Run(life, peers) })
@@ -186,10 +204,62 @@ func (s *Service) Start(ctx context.Context, dial func(edge string) string) erro
 	return nil
 }
 
-func (s *Service) client(addr string) *goredis.Client {
-	c := reference.NewClient(addr, s.cfg.Policy)
+// newRelay makes the region's relay, which delivers into its caches.
+func (s *Service) newRelay(r *region, shared store.Store) *invalidation.Relay {
+	into := s.cfg.Policy.Design.invalidator(r.name, s.cfg.Policy.Policy, s.families, shared)
+	return invalidation.NewRelay(invalidation.Config{
+		Region: r.name, Log: s.source.Log(), Now: s.now,
+		Deliver: func(ctx context.Context, e invalidation.Event) error {
+			k := s.remember(e.Name)
+			if err := into.Apply(ctx, e); err != nil {
+				return err
+			}
+			s.dropped(reference.Drop{Key: k, Version: e.Version}, targets.TierL2, r.name, "")
+			return nil
+		},
+	})
+}
+
+// remember notes whose copies a cache's key is about.
+func (s *Service) remember(n key.Name) (k string) {
+	for _, f := range s.families {
+		if f.Schema.Family == n.Family {
+			if k, err := f.Schema.Build(n); err == nil {
+				s.written.Store(k, targets.Key(n))
+				return k
+			}
+		}
+	}
+	return ""
+}
+
+// OnDrop implements [targets.DropTeller].
+func (s *Service) OnDrop(f func(targets.Drop)) { s.onDrop = f }
+
+func (s *Service) dropped(d reference.Drop, tier, region, worker string) {
+	if s.onDrop == nil {
+		return
+	}
+	if k, ok := s.written.Load(d.Key); ok {
+		s.onDrop(targets.Drop{Key: k.(targets.Key), Tier: tier, Region: region, Worker: worker, Version: d.Version, At: s.offset(s.now())})
+	}
+}
+
+// shared gives a region's Redis as it is reached over an edge.
+func (s *Service) shared(edge string, dial func(edge string) string) store.Store {
+	if s.cfg.Inside != nil {
+		return s.cfg.Inside.Store(edge)
+	}
+	c := reference.NewClient(dial(edge), s.cfg.Policy.Policy)
 	s.clients = append(s.clients, c)
-	return c
+	return store.NewRedis(c)
+}
+
+func (s *Service) peer(edge string, of *region, dial func(edge string) string) invalidation.Peer {
+	if s.cfg.Inside != nil {
+		return insidePeer{of.relay, s.cfg.Inside.Wire(edge)}
+	}
+	return invalidation.NewHTTPPeer("http://" + dial(edge))
 }
 
 func (s *Service) serve(at net.Listener, h http.Handler) {
@@ -207,7 +277,9 @@ func (s *Service) Close() error {
 		_ = srv.Close()
 	}
 	for _, r := range s.regions {
-		_ = r.relayAt.Close()
+		if r.relayAt != nil {
+			_ = r.relayAt.Close()
+		}
 		for _, w := range r.workers {
 			w.cache.Close()
 		}
@@ -217,6 +289,9 @@ func (s *Service) Close() error {
 		errs = append(errs, c.Close())
 	}
 	s.running.Wait()
+	if s.source != nil {
+		s.source.Close()
+	}
 	s.http.CloseIdleConnections()
 	return errors.Join(errs...)
 }
@@ -254,7 +329,7 @@ func (s *Service) Pattern(family string) string {
 func (s *Service) Seed(keys []targets.Key, run string) error {
 	for _, k := range keys {
 		token := targets.NewToken(run, targets.SeedSeq, k)
-		v, err := encodeValue(key.Name(k), token)
+		v, err := s.encodeValue(key.Name(k), token)
 		if err != nil {
 			return err
 		}

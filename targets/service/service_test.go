@@ -41,7 +41,7 @@ func start(t *testing.T, p policy.Policy) *Service {
 		require.NoError(t, node.Start(t.Context()))
 		addrs[r.Name] = node.Addr()
 	}
-	s, err := New(Config{Spec: spec, Policy: p, Redis: addrs})
+	s, err := New(Config{Spec: spec, Policy: Policy{Policy: p}, Redis: addrs})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	at := map[string]string{}
@@ -142,7 +142,7 @@ func TestLoadsAreCountedAtTheSource(t *testing.T) {
 	s.ask(t, targets.Request{Key: page, Door: targets.SourceDoor})
 	s.ask(t, targets.Request{Key: page, Region: "us"})
 	l := <-loads
-	require.Equal(t, targets.Load{Key: page, Region: "us", Arrived: l.Arrived, Done: l.Done, Version: 1, Width: 1}, l)
+	require.Equal(t, targets.Load{Key: page, Region: "us", Arrived: l.Arrived, Done: l.Done, Version: 1, Width: 1, Queued: l.Queued, Attempt: 1}, l)
 	require.Greater(t, l.Done, l.Arrived)
 	require.Empty(t, loads, "audits and cache hits are no loads")
 }
@@ -170,7 +170,7 @@ func TestDecodeProblems(t *testing.T) {
 	}
 	n, problems := strict.Parse([]byte("x: {preset: recomended}\ny: {without: [jiter]}\nz: {without: [jitter]}"))
 	for _, e := range n.Entries("policies") {
-		p := DecodePolicy(e)
+		p := DecodePolicy(e, Presets())
 		require.Equal(t, e.Name, p.Name)
 		if e.Name == "z" {
 			require.False(t, p.Controls.Has(policy.Jitter))

@@ -2,6 +2,7 @@ package service
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -29,7 +30,9 @@ type Source struct {
 	Servers     int           // requests served at a time
 	ServiceTime time.Duration // mean time of a load
 	WriteTime   time.Duration // mean time of a write
-	Queue       int           // requests that may wait; more are shed
+	Queue       int           // requests that may wait; more are shed. 0: no bound
+	// ServeAbandoned says that loads are served although whoever asked has given up.
+	ServeAbandoned bool
 }
 
 // Family is one kind of key.
@@ -38,6 +41,7 @@ type Family struct {
 	Contract    policy.Family
 	ServiceTime time.Duration // mean time of a load at the source
 	Vary        []key.Dimension
+	Empty       float64 // share of the names whose value has an empty text, 0..1
 }
 
 // Family finds a family by name.
@@ -106,17 +110,23 @@ func checkName(e strict.Entry, what string) {
 }
 
 func decodeSource(n strict.Node) Source {
-	f := n.Fields("the source", "servers", "service_time", "write_time", "queue")
+	f := n.Fields("the source", "servers", "service_time", "write_time", "queue", "abandoned")
+	abandoned := "dropped"
+	if f["abandoned"].Present() {
+		abandoned = f["abandoned"].OneOf("what becomes of abandoned loads", "dropped", "served")
+	}
 	return Source{
+		ServeAbandoned: abandoned == "served",
+
 		Servers:     f["servers"].Int("servers", 40, 1),
 		ServiceTime: f["service_time"].Duration("service_time", 50*time.Millisecond),
 		WriteTime:   f["write_time"].Duration("write_time", 5*time.Millisecond),
-		Queue:       f["queue"].Int("queue", 1000, 1),
+		Queue:       f["queue"].Int("queue", 1000, 0),
 	}
 }
 
 func decodeFamily(e strict.Entry, src Source) Family {
-	f := e.Value.Fields("family "+e.Name, "class", "within", "ttl", "service_time", "vary")
+	f := e.Value.Fields("family "+e.Name, "class", "within", "ttl", "service_time", "vary", "empty")
 	fam := Family{Name: e.Name, ServiceTime: f["service_time"].Duration("service_time", src.ServiceTime)}
 	if f["class"].OneOf("class", "bounded", "strong") == "strong" {
 		fam.Contract.Class = policy.Strong
@@ -124,6 +134,7 @@ func decodeFamily(e strict.Entry, src Source) Family {
 	if !f["class"].Present() {
 		e.Key.Fail(e.Name, "the family needs a class", "class: bounded (no read older than within) or class: strong (linearizable)")
 	}
+	fam.Empty = f["empty"].Percent("empty", 0)
 	fam.Contract.Within = f["within"].Duration("within", 0)
 	fam.Contract.TTL = f["ttl"].Duration("ttl", fam.Contract.Within)
 	for _, v := range f["vary"].List("dimensions") {
@@ -154,21 +165,18 @@ func decodeFamily(e strict.Entry, src Source) Family {
 }
 
 // DecodePolicy reads one entry of `policies`: a preset and what to take from it.
-func DecodePolicy(e strict.Entry) policy.Policy {
+func DecodePolicy(e strict.Entry, presets map[string]Policy) Policy {
 	checkName(e, "policy")
 	f := e.Value.Fields("policy "+e.Name, "preset", "without")
 	preset := "recommended"
 	if f["preset"].Present() {
-		preset = f["preset"].OneOf("preset", "recommended", "naive")
+		preset = f["preset"].OneOf("preset", slices.Sorted(maps.Keys(presets))...)
 	}
-	p := policy.Recommended()
-	if make, ok := policy.Presets[preset]; ok {
-		p = make()
-	}
+	p := presets[preset]
 	p.Name = e.Name
 	for _, n := range f["without"].List("controls") {
 		if name := n.OneOf("control", policy.Names()...); name != "" {
-			p, _ = p.Without(name)
+			p.Policy, _ = p.Without(name)
 		}
 	}
 	return p

@@ -1,0 +1,60 @@
+// Package store is what the caches need of a shared second tier: a few commands of a Redis, and scripts
+// that run in one step. [Redis] is one behind a client; [Memory] is one within the process, for tests in
+// virtual time. Both keep the same rules, and one conformance test holds them to it.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Store is a shared store of keys whose values expire. After an error nobody knows whether the command
+// took effect, unless it is [ErrRefused].
+type Store interface {
+	// Get reads a key; ok is false when there is none.
+	Get(ctx context.Context, key string) (value []byte, ok bool, err error)
+	// Set stores a value for ttl, which counts in whole milliseconds, 1 or more.
+	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
+	// Add is Set where there is no value yet, and says whether there was none.
+	Add(ctx context.Context, key string, value []byte, ttl time.Duration) (added bool, err error)
+	// Delete forgets keys.
+	Delete(ctx context.Context, keys ...string) error
+	// SetAll stores many values in as few round trips as is sensible.
+	SetAll(ctx context.Context, items []Item) error
+	// Run runs a script in one step and gives its answer.
+	Run(ctx context.Context, s *Script, keys []string, args ...string) ([]string, error)
+	// Publish sends a message to those who subscribe to a channel now.
+	Publish(ctx context.Context, channel, message string) error
+	// Subscribe listens to a channel from the moment it returns. Messages that come while the connection is
+	// away are lost.
+	Subscribe(ctx context.Context, channel string) (Subscription, error)
+}
+
+// Item is a value to be stored.
+type Item struct {
+	Key   string
+	Value []byte
+	TTL   time.Duration
+}
+
+// Subscription is a listener. Its channel is closed after Close.
+type Subscription interface {
+	Messages() <-chan string
+	Close() error
+}
+
+// ErrRefused marks a command that never reached the store.
+var ErrRefused = errors.New("connection refused")
+
+// Script is a step of several commands that nothing comes between, in the two languages that it must be
+// known in. Both forms must do the same; answers are lists of strings.
+type Script struct {
+	lua luaScript
+	run func(tx *Tx, keys, args []string) []string
+}
+
+// NewScript makes a script from its Lua form, for a Redis, and its Go form, for [Memory].
+func NewScript(lua string, run func(tx *Tx, keys, args []string) []string) *Script {
+	return &Script{lua: newLua(lua), run: run}
+}
