@@ -91,7 +91,9 @@ type region struct {
 	client *redis.Client
 }
 
-func newRegion(t *testing.T, p policy.Policy, workers int) *region { return newRegionOn(t, p, workers, nil) }
+func newRegion(t *testing.T, p policy.Policy, workers int) *region {
+	return newRegionOn(t, p, workers, nil)
+}
 
 // newRegionOn shares a store of the caller's instead of a Redis: one that answers at once, however busy the machine is.
 func newRegionOn(t *testing.T, p policy.Policy, workers int, shared store.Store) *region {
