@@ -70,6 +70,9 @@ func textScenario(b *strings.Builder, s Scenario, width int, color bool) {
 			textEvidence(b, r.Why)
 		}
 	}
+	if line := consistencyLine(s); line != "" {
+		fmt.Fprintf(b, "      %s\n", line)
+	}
 	if s.Outcome != Pass && len(shown) == 0 && s.Outcome != decidedBy(s.SLOs) && s.Why != "" {
 		fmt.Fprintf(b, "      %s\n", oneLine(s.Why))
 	}
