@@ -4,8 +4,10 @@ SEEDS ?= 10
 
 RUNS ?= 3
 VIRTUAL_SEEDS ?= 1000
+DOCS ?= 1
+FUZZTIME ?= 60s
 
-.PHONY: test lint soak conformance build bench setup
+.PHONY: test lint soak conformance fuzz build bench setup
 
 # Everything: sets up what the tests need, then runs them all.
 test: setup
@@ -30,8 +32,15 @@ soak: setup
 
 # The zoo: every broken cache must be caught by its drill, no correct one accused; writes docs/conformance.md.
 conformance: setup
-	GOGC=400 UPDATE_DOCS=1 CACHEDRILL_CONFORMANCE=$(RUNS) CACHEDRILL_VIRTUAL_SEEDS=$(VIRTUAL_SEEDS) \
+	GOGC=400 UPDATE_DOCS=$(DOCS) CACHEDRILL_CONFORMANCE=$(RUNS) CACHEDRILL_VIRTUAL_SEEDS=$(VIRTUAL_SEEDS) \
 		$(GO) test -count=1 -run TestConformance -timeout 6h ./cmd/cachedrill
+
+# Random input for the parsers and for the judge, for a while each.
+fuzz:
+	$(GO) test -run '^$$' -fuzz FuzzJudge -fuzztime $(FUZZTIME) ./oracle
+	$(GO) test -run '^$$' -fuzz FuzzParseObjective -fuzztime $(FUZZTIME) ./report
+	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./scenarios
+	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./internal/strict
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./load ./oracle ./report

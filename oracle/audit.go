@@ -11,18 +11,25 @@ import (
 func (j *Judge) audit(k *keyState, v uint64, op *targets.Operation) {
 	k.audited = max(k.audited, op.Sent)
 	h := &k.history
-	for at := h.after(v); at < len(h.versions); at++ {
+	by, excused := before, false
+	first := h.after(v)
+	if op.Reply.Absent && !j.cfg.Historian {
+		if by, excused = k.excuse(op); excused {
+			_, first = h.following(v, by, op.Returned)
+		}
+	}
+	for at := first; at < len(h.versions); at++ {
 		if h.versions[at].own < op.Sent {
-			j.lostOrRolledBack(k, at, op.Sent, textAudit(v, op))
+			j.lostOrRolledBack(k, at, op.Sent, textAudit(v, op), answered(op))
 		}
 	}
 	if v != 0 || j.cfg.Historian {
 		return
 	}
 	for i := len(k.open) - 1; i >= 0; i-- { // nothing is there: neither is any write whose version nobody told
-		if w := k.open[i]; w.state == unplaced && w.returned < op.Sent {
+		if w := k.open[i]; w.state == unplaced && w.returned < op.Sent && !w.deleted && !(excused && by >= w.sent) {
 			k.settle(i)
-			j.lost(k, w, "; "+textAudit(v, op))
+			j.lost(k, w, "; "+textAudit(v, op), acked(k.key, w.seq, 0, w.sent, w.returned), accused(op, 0))
 		}
 	}
 }
@@ -34,54 +41,60 @@ func (j *Judge) contradicted(k *keyState, v uint64, op *targets.Operation) findi
 	if !k.trusted() || k.history.versions[at].own >= op.Sent {
 		return ordered
 	}
-	j.lostOrRolledBack(k, at, op.Sent, "the source answered its version with another value")
+	j.lostOrRolledBack(k, at, op.Sent, "the source answered its version with another value", answered(op))
 	return contradicting
 }
 
 // lostOrRolledBack counts a version that the source no longer has, once: as a lost write if its write was
 // acknowledged, and else as a rollback.
-func (j *Judge) lostOrRolledBack(k *keyState, at int, when time.Duration, how string) {
+func (j *Judge) lostOrRolledBack(k *keyState, at int, when time.Duration, how string, against Event) {
 	v := &k.history.versions[at]
 	if v.gone || v.contested {
 		return
 	}
 	v.gone = true
 	if v.ackedAt != never {
-		j.lost(k, write{seq: writeSeq(v.token), token: v.token, sent: v.sent, returned: v.ackedAt, claimed: v.n}, "; "+how)
+		seq := v.token.seq
+		if v.deleted {
+			seq = targets.SeedSeq // which deletion made it is not remembered
+		}
+		j.lost(k, write{seq: seq, token: v.token.hash, sent: v.sent, returned: v.ackedAt, claimed: v.n, deleted: v.deleted}, "; "+how,
+			j.goneHistory(k, at, against)...)
 		return
 	}
 	if j.ledger.count(kindRollback, when) {
-		j.ledger.keep(kindRollback, k.accusation(when, targets.Operation{}, textRollback(k.key, v, how)))
+		events := j.goneHistory(k, at, against)
+		j.ledger.keep(kindRollback, k.accusation(when, targets.Operation{}, textRollback(k.key, v, how), events,
+			proofGone(v.n, v.token.seq, events)))
 	}
 }
 
-// lost counts a lost write. how continues the text that says when it was acknowledged.
-func (j *Judge) lost(k *keyState, w write, how string) {
+// lost counts a lost write. how continues the text that says when it was acknowledged; the events prove it.
+func (j *Judge) lost(k *keyState, w write, how string, events ...Event) {
 	if j.ledger.count(kindLost, w.returned) {
-		j.ledger.keep(kindLost, k.accusation(w.returned, w.operation(k.key), textLost(k.key, &w, how)))
+		j.ledger.keep(kindLost, k.accusation(w.returned, w.operation(k.key), textLost(k.key, &w, how),
+			events, proofGone(w.claimed, w.seq, events)))
 	}
 }
 
 // falseRejection counts a write that the target promised to be without effect and that took effect.
-func (j *Judge) falseRejection(k *keyState, seq, version uint64, at time.Duration) {
+func (j *Judge) falseRejection(k *keyState, r rejection, version uint64, at time.Duration, there Event) {
 	if j.ledger.count(kindFalseRejection, at) {
-		j.ledger.keep(kindFalseRejection, k.accusation(at, targets.Operation{}, textFalseRejection(k.key, seq, version, at)))
+		rejected := Event{What: WriteRejected, Key: k.key, Seq: r.seq, Writer: r.seq, Sent: r.sent, Returned: r.returned, Accused: true}
+		j.ledger.keep(kindFalseRejection, k.accusation(at, targets.Operation{}, textFalseRejection(k.key, r.seq, version, at),
+			[]Event{rejected, there}, proofFalseRejection(&r, &there)))
 	}
 }
 
-// operation is the write as far as it is remembered.
+// operation is the write as far as it is remembered: its token can be made again, see [targets.NewToken].
 func (w *write) operation(key targets.Key) targets.Operation {
+	kind := targets.Write
+	if w.deleted {
+		kind = targets.Delete
+	}
 	return targets.Operation{
-		Request:  targets.Request{Seq: w.seq, Kind: targets.Write, Key: key, Token: w.token},
+		Request:  targets.Request{Seq: w.seq, Kind: kind, Key: key},
 		Sent:     max(w.sent, 0),
 		Returned: w.returned,
 	}
-}
-
-// writeSeq gives the operation that wrote a token; [targets.SeedSeq] for seeds and for what is no token.
-func writeSeq(token string) uint64 {
-	if t, ok := targets.ParseToken(token); ok {
-		return t.Seq
-	}
-	return targets.SeedSeq
 }

@@ -113,6 +113,36 @@ func BenchmarkReads(b *testing.B) {
 	}
 }
 
+// BenchmarkMix is a million operations of a drill, one in a hundred a write, from the first on: keys are met for the first
+// time, and histories grow.
+func BenchmarkMix(b *testing.B) {
+	const n = 1_000_000
+	t := newTraffic(n, 2000, 0.01)
+	for _, historian := range []bool{false, true} {
+		b.Run(map[bool]string{false: "blackbox", true: "historian"}[historian], func(b *testing.B) {
+			var spent time.Duration
+			b.ReportAllocs()
+			for range b.N {
+				b.StopTimer()
+				judged := 0
+				j := newBenchJudge(t, historian, func(Judgement) { judged++ })
+				runtime.GC()
+				was := cpu(b)
+				b.StartTimer()
+				t.play(j, 0, historian)
+				b.StopTimer()
+				spent += cpu(b) - was
+				f := j.Finish()
+				require.Equal(b, n, judged+f.Writes)
+				require.Empty(b, f.Accusations)
+				b.StartTimer()
+			}
+			b.ReportMetric(float64(b.N)*n/b.Elapsed().Seconds(), "ops/s")
+			b.ReportMetric(float64(b.N)*n/spent.Seconds(), "ops/cpu-s")
+		})
+	}
+}
+
 // cpu is the processor time that this process has used.
 func cpu(b *testing.B) time.Duration {
 	var u syscall.Rusage

@@ -17,6 +17,10 @@ type Accusation struct {
 	Op     targets.Operation // the accused operation as far as it is remembered; of a key's history, zero
 	Low    time.Duration     // of a stale read: the proven staleness
 	High   time.Duration     // of a stale read: the largest possible staleness; -1 when nothing bounds it
+
+	// History is the shortest part of what was observed that proves the accusation, and Proof says how in one line.
+	History []Event
+	Proof   string
 }
 
 // Lag is one superseded version, as the harness saw it die.
@@ -42,7 +46,11 @@ type Findings struct {
 	SessionViolations int // reads older than what their session had seen or written; an accusation in no class
 	Unjudged          int // reads without an answer, other than those that were accused instead
 
-	// Violations is the number of reads proven to break their class, by class.
+	UnjudgedKeys  int // keys whose reads became unjudged: another run wrote there, answers contradict each other, too many unresolved writes
+	UndecidedKeys int // keys of strong families of which it was not decided whether some order of the writes explains all reads
+
+	// Violations is the number of reads proven to break their class, by class. Of a strong key whose reads no order of the writes
+	// explains, though none by itself is proven stale, it is the number of values in conflict.
 	Violations map[string]int
 
 	// Opportunities is how many chances there were to prove each kind of fault. Reads that could have exposed it:

@@ -9,6 +9,11 @@ import (
 // called once, after every other call has returned.
 func (j *Judge) Finish() Findings {
 	var done []verdict
+	j.each(func(_ *shard, k *keyState) {
+		if k.register != nil {
+			k.register.close()
+		}
+	})
 	for i := range j.shards {
 		s := &j.shards[i]
 		s.mu.Lock()
@@ -27,8 +32,12 @@ func (j *Judge) Finish() Findings {
 
 	var f Findings
 	var c counts
+	n := 0
+	j.each(func(_ *shard, k *keyState) { n += len(k.history.versions) })
+	f.Lags = make([]Lag, 0, n)
 	j.each(func(s *shard, k *keyState) {
 		j.reckon(s, k)
+		j.conclude(s, k, &f)
 		f.StaleIncidents += k.incidents()
 		f.Lags = k.lags(f.Lags)
 	})
@@ -54,10 +63,10 @@ func (j *Judge) reckon(s *shard, k *keyState) {
 		case w.state == inFlight:
 			s.counts.unknown++
 		case w.state == unplaced && j.cfg.Historian && w.returned < sealed:
-			_, ok := k.history.byToken(w.token, never)
-			if !ok && k.trusted() {
+			if !k.inLog(&w) && k.trusted() {
 				s.counts.lostChecked++
-				j.lost(k, w, " and is not in the source's history")
+				j.lost(k, w, " and is not in the source's history",
+					acked(k.key, w.seq, w.claimed, w.sent, w.returned), j.end(k.key))
 			}
 		}
 	}
@@ -68,7 +77,7 @@ func (j *Judge) reckon(s *shard, k *keyState) {
 		}
 		checked := v.own < k.audited || j.cfg.Historian || v.gone
 		switch {
-		case v.deleted || !checked:
+		case !checked, v.deleted && v.ackedAt == never:
 		case v.ackedAt != never && (v.ackedAt < k.audited || j.cfg.Historian || v.gone):
 			s.counts.lostChecked++
 		default:

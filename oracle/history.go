@@ -27,7 +27,7 @@ func (p proof) String() string { return [...]string{"seen", "acknowledged", "com
 // version is one version of a key. Its commit lies in [low, high].
 type version struct {
 	n     uint64
-	token string // empty: deleted, or nobody told
+	token signature // none: deleted, or nobody told
 
 	sent time.Duration // the commit is not before: its write's Sent, or the log's stamp; [before] for seeds
 	low  time.Duration // L: the largest sent among versions <= n
@@ -37,6 +37,7 @@ type version struct {
 
 	since   time.Duration // the earliest Sent among the operations that told of this version
 	ackedAt time.Duration // when its write's acknowledgement returned; [never] if it was not acknowledged
+	last    time.Duration // the latest Sent among the reads from caches that answered it; without a historian only
 
 	ownProof, highProof proof
 	deleted             bool
@@ -80,9 +81,9 @@ func (h *history) find(n uint64) (int, bool) {
 }
 
 // byToken gives the index of the latest version with this token that is known to have been committed by t.
-func (h *history) byToken(token string, t time.Duration) (int, bool) {
+func (h *history) byToken(token uint64, t time.Duration) (int, bool) {
 	for i := len(h.versions) - 1; i >= 0; i-- {
-		if v := &h.versions[i]; v.token == token && !v.deleted && v.own <= t {
+		if v := &h.versions[i]; v.token.hash == token && !v.deleted && v.own <= t {
 			return i, true
 		}
 	}
@@ -96,13 +97,18 @@ func (h *history) put(n uint64) (i int, isNew bool) {
 		return i, false
 	}
 	i++
-	v := version{n: n, sent: before, low: before, own: never, high: never, since: never, ackedAt: never}
+	v := version{n: n, sent: before, low: before, own: never, high: never, since: never, ackedAt: never, last: before}
 	if i > 0 {
 		v.low = h.versions[i-1].low
 	}
 	if i < len(h.versions) {
 		next := &h.versions[i]
 		v.high, v.via, v.highProof = next.high, next.via, next.highProof
+	}
+	if len(h.versions) == cap(h.versions) { // most keys have few: doubling would waste a third
+		more := make([]version, len(h.versions), len(h.versions)+1+len(h.versions)/8)
+		copy(more, h.versions)
+		h.versions = more
 	}
 	h.versions = append(h.versions, version{})
 	copy(h.versions[i+1:], h.versions[i:])

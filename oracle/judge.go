@@ -3,7 +3,7 @@
 // what it answered was fresh, stale or neither provably, and of each write whether it survived.
 //
 // It knows no target, no fault, no phase and no clock: all it has are the stamps in the operations.
-// It streams: memory grows with keys, writes and (key, session) pairs, never with reads.
+// It streams: memory grows with keys and writes, never with reads.
 // docs/oracle.md defines every word used here and proves the definitions sound.
 //
 // # What the caller owes
@@ -11,8 +11,11 @@
 // For every operation, in this order and in one goroutine: stamp Sent, call [Judge.Begin], send;
 // receive, stamp Returned, call [Judge.End]. Other goroutines may run in between at any point. Every
 // Begin gets its End: a deadline turns an operation without an answer into a failed read or an
-// unknown write. (Seq, Sent) is unique among the operations in flight. Commits and seals are handed
+// unknown write. (Seq, Sent) is unique among the operations in flight on a key. Commits and seals are handed
 // over in the order in which the target sent them.
+//
+// A request that reads k keys is k reads, one a key, that share Seq, Sent and Returned: each is begun
+// and ended by itself, and judged by itself.
 //
 // The families' values must be acknowledged only once they are committed at the source, and a family's
 // versions must grow in commit order. Write-behind families break the first half: they are out of scope.
@@ -33,8 +36,9 @@ type Class uint8
 
 // The consistency classes.
 const (
-	Bounded Class = iota // no read is staler than [Family.Within]
-	Strong               // no read is stale
+	Bounded  Class = iota // no read is staler than [Family.Within]
+	Strong                // no read is stale; without versions: and some order of the writes explains all reads
+	Eventual              // no read is staler than [Family.Within], once the world has been healthy for longer than that
 )
 
 // String gives the class as labels show it.
@@ -44,6 +48,8 @@ func (c Class) String() string {
 		return "bounded"
 	case Strong:
 		return "strong"
+	case Eventual:
+		return "eventual"
 	}
 	return "invalid"
 }
@@ -51,7 +57,7 @@ func (c Class) String() string {
 // Family is what the judge must know of a kind of key.
 type Family struct {
 	Class  Class
-	Within time.Duration // the bound D of a bounded family; ignored for strong ones
+	Within time.Duration // the bound D of a bounded family, the C of an eventual one; ignored for strong ones
 	// Horizon is how long a cache could plausibly keep a copy: the TTL. Only opportunities depend on it.
 	// 0 means never: no read of the family counts as one that could have been stale.
 	Horizon time.Duration
@@ -91,6 +97,7 @@ type Judge struct {
 	shards  [shardCount]shard
 	ledger  ledger
 	mixups  mixups
+	calm    calm
 	sealed  atomic.Int64 // every commit before it is known; math.MinInt64 at first
 	waiting atomic.Int64 // reads that wait to be judged
 
@@ -125,9 +132,14 @@ func (j *Judge) Begin(op targets.Operation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := j.state(s, hash, op.Key)
-	if op.Kind == targets.Write {
+	if op.Kind.Changes() {
 		s.counts.writes++
-		k.open = append(k.open, write{seq: op.Seq, token: op.Token, sent: op.Sent})
+		k.open = append(k.open, write{seq: op.Seq, token: j.digest(op.Token), sent: op.Sent, deleted: op.Kind == targets.Delete})
+		if !j.cfg.Historian {
+			if r := k.unordered(op.Sent); r != nil {
+				r.add(op.Seq, op.Sent, op.Kind == targets.Delete)
+			}
+		}
 	}
 	if !j.cfg.Historian {
 		k.flight.add(op.Sent, op.Seq)
@@ -142,7 +154,7 @@ func (j *Judge) End(op targets.Operation) {
 	s.mu.Lock()
 	k := j.state(s, hash, op.Key)
 	switch {
-	case op.Kind == targets.Write:
+	case op.Kind.Changes():
 		j.endWrite(s, k, &op)
 	case op.Outcome != targets.OK:
 	case j.cfg.Historian:
@@ -153,6 +165,7 @@ func (j *Judge) End(op targets.Operation) {
 	if !j.cfg.Historian && k.flight.remove(op.Sent, op.Seq) {
 		done = j.release(s, k, done)
 	}
+	k.forget()
 	s.mu.Unlock()
 	*buffer = j.pronounceAll(done)
 	verdicts.Put(buffer)

@@ -23,7 +23,7 @@ type tray struct {
 
 	mu      sync.Mutex
 	first   []Accusation // by At
-	stalest Judgement
+	stalest verdict
 }
 
 func (t *tray) init() { t.latest.Store(math.MaxInt64) }
@@ -49,7 +49,7 @@ func (t *tray) keep(a Accusation) {
 
 // weigh keeps a stale read if it is the stalest so far. It is put into words at the end: in an outage that goes on,
 // every read is.
-func (t *tray) weigh(d *Judgement) {
+func (t *tray) weigh(d *verdict) {
 	if int64(d.Low) <= t.top.Load() {
 		return
 	}
@@ -67,7 +67,7 @@ func (t *tray) kept(k string) []Accusation {
 	defer t.mu.Unlock()
 	all := slices.Clone(t.first)
 	if t.top.Load() > 0 {
-		a := about(&t.stalest, t.stalest.Text())
+		a := t.stalest.stale()
 		if !slices.ContainsFunc(all, func(b Accusation) bool { return chronological(a, b) == 0 }) {
 			all = append(all, a)
 		}
@@ -85,7 +85,7 @@ func chronological(a, b Accusation) int {
 // ledger is the accusations, by kind, and the violations, by class.
 type ledger struct {
 	trays      [kinds]tray
-	violations [Strong + 1]atomic.Int64
+	violations [Eventual + 1]atomic.Int64
 }
 
 func (l *ledger) init() {
@@ -97,11 +97,19 @@ func (l *ledger) init() {
 // count counts an accusation. If it says true, keep should be called with the accusation in words.
 func (l *ledger) count(k kind, at time.Duration) bool { return l.trays[k].count(at) }
 
+// wants says whether an accusation would be kept: it is early, or staler than any.
+func (l *ledger) wants(k kind, at, low time.Duration) bool {
+	t := &l.trays[k]
+	return int64(at) < t.latest.Load() || int64(low) > t.top.Load()
+}
+
 func (l *ledger) keep(k kind, a Accusation) { l.trays[k].keep(a) }
 
 func (l *ledger) total(k kind) int { return int(l.trays[k].n.Load()) }
 
 // accusation is one about the key, to be kept under some kind.
-func (k *keyState) accusation(at time.Duration, op targets.Operation, text string) Accusation {
-	return Accusation{Key: k.key, At: at, Family: k.key.Family, Class: k.family.class(), Text: text, Op: op}
+func (k *keyState) accusation(at time.Duration, op targets.Operation, text string, history []Event, proof string) Accusation {
+	return Accusation{
+		Key: k.key, At: at, Family: k.key.Family, Class: k.family.class(), Text: text, Op: op, History: history, Proof: proof,
+	}
 }

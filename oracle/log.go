@@ -8,19 +8,20 @@ import (
 
 // commit adds an entry of the source's log.
 func (j *Judge) commit(k *keyState, c targets.Commit) {
-	h := &k.history
+	h, token := &k.history, j.signature(c.Token)
 	at, isNew := h.put(c.Version)
 	v := &h.versions[at]
 	if !isNew {
-		if v.token != c.Token || v.deleted != c.Deleted { // numbering restarted: what was there is gone
-			j.lostOrRolledBack(k, at, c.At, "its version was committed again with another value")
+		if v.token.hash != token.hash || v.deleted != c.Deleted { // numbering restarted: what was there is gone
+			j.lostOrRolledBack(k, at, c.At, "its version was committed again with another value", j.logEntry(c))
 			k.rewritten = true
 		}
 		return
 	}
-	v.token = c.Token
+	v.token = token
 	if c.Deleted {
 		h.bury(at)
+		k.deletionLogged(at)
 	}
 	h.notBefore(at, c.At)
 	v.since = before
@@ -29,7 +30,7 @@ func (j *Judge) commit(k *keyState, c targets.Commit) {
 		v.initial = !ok || t.Run != j.cfg.Run || t.Seq == targets.SeedSeq
 	}
 	h.by(at, c.At, committed)
-	if i, ok := k.openByToken(c.Token); ok && c.Token != "" {
+	if i, ok := k.openByToken(token.hash); ok && c.Token != "" {
 		if w := &k.open[i]; w.state == inFlight {
 			w.version = c.Version
 		} else {
@@ -42,8 +43,8 @@ func (j *Judge) commit(k *keyState, c targets.Commit) {
 		return
 	}
 	if t, ok := targets.ParseToken(c.Token); ok && t.Run == j.cfg.Run && t.For(k.key) {
-		if _, failed := k.takeFailed(t.Seq); failed {
-			j.falseRejection(k, t.Seq, c.Version, c.At)
+		if r, failed := k.takeFailed(t.Seq); failed {
+			j.falseRejection(k, r, c.Version, c.At, j.logEntry(c))
 		}
 	}
 }
@@ -79,15 +80,15 @@ func (j *Judge) settled(k *keyState, op *targets.Operation) bool {
 	if sealed != op.Returned {
 		return sealed > op.Returned
 	}
-	if op.Reply.Absent || op.Sent == sealed {
+	if op.Reply.Absent || op.Reply.Version == 0 || op.Sent == sealed { // its token may be stored again at this time
 		return false
 	}
-	_, ok := k.logged(op)
+	_, ok := j.logged(k, op)
 	return ok
 }
 
 // logged gives the version that the log says the read answered, if it was committed by its return.
-func (k *keyState) logged(op *targets.Operation) (uint64, bool) {
+func (j *Judge) logged(k *keyState, op *targets.Operation) (uint64, bool) {
 	if v := op.Reply.Version; v != 0 {
 		at, ok := k.history.find(v)
 		return v, ok && k.history.versions[at].own <= op.Returned
@@ -95,7 +96,7 @@ func (k *keyState) logged(op *targets.Operation) (uint64, bool) {
 	if op.Reply.Token == "" {
 		return 0, false
 	}
-	at, ok := k.history.byToken(op.Reply.Token, op.Returned)
+	at, ok := k.history.byToken(j.digest(op.Reply.Token), op.Returned)
 	if !ok {
 		return 0, false
 	}

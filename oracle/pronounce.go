@@ -30,15 +30,17 @@ func (j *Judge) pronounce(d *verdict) {
 	case blank:
 		f := d.family
 		if f.blanks.count(d.Op.Sent) {
-			f.blanks.keep(about(&d.Judgement, textValue(&d.Op, "carried no value")))
+			f.blanks.keep(d.wrong(textValue(&d.Op, "carried no value")))
 		}
 	case owned:
 		j.accuseRead(kindLeak, d, textLeak(&d.Op, d.Op.Reply.Owner))
 	case mixed:
 		switch owner, ok := j.mixups.owner(j, d.Op.Key, d.Op.Reply.Token); {
 		case ok && owner.Family == d.Op.Key.Family:
+			d.history = j.mixedHistory(owner, &d.Op)
 			j.accuseRead(kindLeak, d, textLeak(&d.Op, owner))
 		case ok:
+			d.history = j.mixedHistory(owner, &d.Op)
 			j.accuseRead(kindCorruption, d, textLeak(&d.Op, owner))
 		default:
 			j.accuseRead(kindCorruption, d, textValue(&d.Op, "was the value of a key unknown to this drill"))
@@ -53,10 +55,10 @@ func (j *Judge) pronounce(d *verdict) {
 		j.accuseRead(kindDirty, d, textValue(&d.Op, "was stored by no write of this drill"))
 	}
 	if d.Answer == Stale && d.Op.Door != targets.SourceDoor {
-		j.accuseStale(kindStale, &d.Judgement)
+		j.accuseStale(kindStale, d)
 		if d.Violation {
 			j.ledger.violations[d.family.Class].Add(1)
-			j.accuseStale(kindViolation, &d.Judgement)
+			j.accuseStale(kindViolation, d)
 		}
 	}
 	if j.cfg.Judged != nil {
@@ -67,13 +69,13 @@ func (j *Judge) pronounce(d *verdict) {
 func (j *Judge) accuseRead(k kind, d *verdict, text string) {
 	d.Accused = k.String()
 	if j.ledger.count(k, d.Op.Sent) {
-		j.ledger.keep(k, about(&d.Judgement, text))
+		j.ledger.keep(k, d.wrong(text))
 	}
 }
 
-func (j *Judge) accuseStale(k kind, d *Judgement) {
+func (j *Judge) accuseStale(k kind, d *verdict) {
 	if j.ledger.count(k, d.Op.Sent) {
-		j.ledger.keep(k, about(d, d.Text()))
+		j.ledger.keep(k, d.stale())
 	}
 	j.ledger.trays[k].weigh(d)
 }
@@ -84,4 +86,35 @@ func about(d *Judgement, text string) Accusation {
 		Key: d.Op.Key, At: d.Op.Sent, Family: d.Op.Key.Family, Class: d.Class, Text: text,
 		Op: d.Op, Low: d.Low, High: d.High,
 	}
+}
+
+// stale is an accusation of the judged read's staleness.
+func (d *verdict) stale() Accusation {
+	a := about(&d.Judgement, d.Text())
+	a.History, a.Proof = d.history, proofStale(&d.Judgement, d.family)
+	return a
+}
+
+// wrong is an accusation of the judged read's value.
+func (d *verdict) wrong(text string) Accusation {
+	a := about(&d.Judgement, text)
+	a.History = d.history
+	if a.History == nil || d.Answer == Stale { // what is wrong with the value shows in the answer itself
+		a.History = []Event{accused(&d.Op, d.Op.Reply.Version)}
+	}
+	a.Proof = proofValue(d.finding, &d.Op, a.History)
+	return a
+}
+
+// accuses gives the kind of accusation that a finding is.
+func (f finding) accuses() (kind, bool) {
+	switch f {
+	case owned:
+		return kindLeak, true
+	case mixed, malformed, conflicting:
+		return kindCorruption, true
+	case uncommitted, unwritten:
+		return kindDirty, true
+	}
+	return 0, false
 }

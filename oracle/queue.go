@@ -9,6 +9,7 @@ type waiter struct {
 	k    *keyState
 	op   targets.Operation
 	v    uint64 // the version that it answered, unless it is absent or the log will tell
+	m    *mark  // the write whose value it answered, of a key without versions
 	base uint64 // the latest version that its session is known to have seen before
 }
 

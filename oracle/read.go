@@ -64,29 +64,39 @@ type verdict struct {
 	Judgement
 	family  *family
 	finding finding
-	known   string // of a conflicting answer: the value that the version is known to have
+	history []Event   // what proves the accusation, if one is made and will be kept
+	known   signature // of a conflicting answer: the value that the version is known to have
 }
 
 // endRead takes what a read proves and judges it unless an operation that overlaps it is in flight.
 func (j *Judge) endRead(s *shard, k *keyState, op *targets.Operation, done []verdict) []verdict {
+	if op.Reply.Version != 0 {
+		k.tells(op)
+	}
+	if op.Reply.Absent {
+		j.notFound(k, op)
+	}
+	if k.loose(op) {
+		return j.endReadLoose(s, k, op, done)
+	}
 	v, f, known := j.place(s, k, op)
 	if f == conflicting && op.Door == targets.SourceDoor {
 		f = j.contradicted(k, v, op)
 	}
 	if f != sound && f != blank || f == blank && v == 0 {
-		return append(done, k.setAside(s, op, f, known))
+		return append(done, j.setAside(s, k, op, f, known))
 	}
-	base := k.sessions.before(op)
+	base := s.sessions.before(k, op)
 	if !op.Reply.Absent {
-		k.sessions.saw(op, v)
+		s.sessions.saw(k, op, v)
 	}
 	k.flight.remove(op.Sent, op.Seq)
 	switch {
 	case k.flight.oldest() > op.Returned:
 		done = j.release(s, k, done)
 		return append(done, j.judge(s, k, op, v, base, f))
-	case !j.wait(s, &k.waiting, k, op, v, base):
-		done = append(done, k.setAside(s, op, ordered, ""))
+	case !j.wait(s, &k.waiting, k, op, v, base, nil):
+		done = append(done, j.setAside(s, k, op, ordered, signature{}))
 	}
 	return j.release(s, k, done)
 }
@@ -96,20 +106,20 @@ func (j *Judge) endReadLogged(s *shard, k *keyState, op *targets.Operation, done
 	switch {
 	case j.settled(k, op):
 		return append(done, j.judgeLogged(s, k, op))
-	case !j.wait(s, &s.waiting, k, op, 0, 0):
-		return append(done, k.setAside(s, op, ordered, ""))
+	case !j.wait(s, &s.waiting, k, op, 0, 0, nil):
+		return append(done, j.setAside(s, k, op, ordered, signature{}))
 	}
 	return done
 }
 
 // wait lets a read wait, unless too many do.
-func (j *Judge) wait(s *shard, q *queue, k *keyState, op *targets.Operation, v, base uint64) bool {
+func (j *Judge) wait(s *shard, q *queue, k *keyState, op *targets.Operation, v, base uint64, m *mark) bool {
 	if j.waiting.Add(1) > maxWaiting {
 		j.waiting.Add(-1)
 		return false
 	}
 	w := s.spare.take()
-	w.k, w.op, w.v, w.base = k, *op, v, base
+	w.k, w.op, w.v, w.base, w.m = k, *op, v, base, m
 	q.push(w)
 	return true
 }
@@ -125,14 +135,17 @@ func (j *Judge) release(s *shard, k *keyState, done []verdict) []verdict {
 func (j *Judge) judgeFirst(s *shard, q *queue, done []verdict) []verdict {
 	w := q.pop()
 	j.waiting.Add(-1)
-	if j.cfg.Historian {
+	switch {
+	case j.cfg.Historian:
 		done = append(done, j.judgeLogged(s, w.k, &w.op))
-	} else {
+	case w.m != nil || w.k.loose(&w.op):
+		done = append(done, j.settleLoose(s, w.k, &w.op, w.m))
+	default:
 		f := sound
 		if w.op.Reply.Token == "" && !w.op.Reply.Absent {
 			f = blank
 		}
-		base := max(w.base, w.k.sessions.before(&w.op)) // what ended meanwhile
+		base := max(w.base, s.sessions.before(w.k, &w.op)) // what ended meanwhile
 		done = append(done, j.judge(s, w.k, &w.op, w.v, base, f))
 	}
 	s.spare.give(w)
@@ -143,19 +156,19 @@ func (j *Judge) judgeLogged(s *shard, k *keyState, op *targets.Operation) verdic
 	v, f, known := j.placeLogged(s, k, op)
 	switch {
 	case f == sound, f == blank && v != 0:
-		base := k.sessions.before(op)
+		base := s.sessions.before(k, op)
 		if !op.Reply.Absent {
-			k.sessions.saw(op, v)
+			s.sessions.saw(k, op, v)
 		}
 		return j.judge(s, k, op, v, base, f)
 	case f == conflicting && op.Door == targets.SourceDoor:
 		f = j.contradicted(k, v, op)
 	}
-	return k.setAside(s, op, f, known)
+	return j.setAside(s, k, op, f, known)
 }
 
 // setAside answers a read that has no known place in the key's history.
-func (k *keyState) setAside(s *shard, op *targets.Operation, f finding, known string) verdict {
+func (j *Judge) setAside(s *shard, k *keyState, op *targets.Operation, f finding, known signature) verdict {
 	d := verdict{Judgement: Judgement{Op: *op, Class: k.family.class(), Version: op.Reply.Version}, family: k.family, finding: f, known: known}
 	switch f {
 	case alien:
@@ -169,6 +182,8 @@ func (k *keyState) setAside(s *shard, op *targets.Operation, f finding, known st
 	}
 	if d.Why != "" {
 		s.counts.unjudged++
+	} else if kind, ok := f.accuses(); ok && j.ledger.wants(kind, op.Sent, 0) {
+		d.history = j.valueHistory(k, op, f)
 	}
 	return d
 }
@@ -190,6 +205,12 @@ func (j *Judge) judge(s *shard, k *keyState, op *targets.Operation, v, base uint
 	}
 	d.Version = v
 	j.compare(k, v, op, &d.Judgement)
+	if op.Reply.Absent && !j.cfg.Historian {
+		if by, ok := k.excuse(op); ok {
+			k.history.excused(&d.Judgement, v, by)
+			base = 0 // it may be later than anything that the session saw
+		}
+	}
 	if op.Reply.Absent && j.cfg.Historian && time.Duration(j.sealed.Load()) <= op.Returned {
 		// The drill is over and the log ended before the read did: a deletion that explains it may be missing.
 		if d.Answer == Stale {
@@ -202,8 +223,12 @@ func (j *Judge) judge(s *shard, k *keyState, op *targets.Operation, v, base uint
 		return d
 	}
 	if d.Answer == Stale {
+		k.stale = true
 		k.staleRead(&d.Judgement)
-		d.Violation = k.family.classed && d.Low > k.family.bound()
+		d.Violation = j.violates(k.family, &d.Judgement)
+		if j.ledger.wants(kindStale, op.Sent, d.Low) || j.ledger.wants(kindViolation, op.Sent, d.Low) {
+			d.history = j.staleHistory(k, &d.Judgement)
+		}
 	}
 	j.opportunity(s, k, op, &d.Judgement)
 	if base != 0 {
@@ -213,6 +238,11 @@ func (j *Judge) judge(s *shard, k *keyState, op *targets.Operation, v, base uint
 		}
 	}
 	return d
+}
+
+// violates says whether a read that is stale is proven to break its family's class.
+func (j *Judge) violates(f *family, d *Judgement) bool {
+	return f.classed && d.Low > f.bound() && (f.Class != Eventual || j.calm.longer(d.Op.Sent, f.Within))
 }
 
 func (k *keyState) why() string {

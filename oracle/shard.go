@@ -13,12 +13,13 @@ const shardCount = 64 // a power of two
 
 // shard holds the keys whose hash falls to it, and what is counted of them.
 type shard struct {
-	mu      sync.Mutex
-	keys    map[uint64]*keyState // by hash; keys with the same hash are chained
-	waiting queue                // with a historian: reads that wait for a seal
-	spare   spare
-	counts  counts
-	_       [64]byte // keep neighbours' locks on other cache lines
+	mu       sync.Mutex
+	keys     map[uint64]*keyState // by hash; keys with the same hash are chained
+	waiting  queue                // with a historian: reads that wait for a seal
+	spare    spare
+	sessions sessions
+	counts   counts
+	_        [64]byte // keep neighbours' locks on other cache lines
 }
 
 // counts are the counters that ordinary operations move; accusations are counted in the ledger.
@@ -75,17 +76,19 @@ func (f *family) class() string {
 // keyState is what is known of one key. The lock of its shard guards it.
 type keyState struct {
 	key      targets.Key
+	hash     uint64
 	chain    *keyState
 	family   *family
 	siblings bool
 
-	history  history
-	open     []write     // writes in flight, and ended ones whose version is not known
-	failed   []rejection // writes that the target promised to be without effect, by seq
-	flight   flight      // operations in flight; without a historian only
-	waiting  queue       // reads that wait for others to end; without a historian only
-	sessions sessions
-	spans    []span // versions that were read proven-stale, by version
+	history history
+	open    []write     // writes in flight, and ended ones whose version is not known
+	failed  []rejection // writes that the target promised to be without effect, by seq
+	flight  flight      // operations in flight; without a historian only
+	waiting queue       // reads that wait for others to end; without a historian only
+	spans   []span      // versions that were read proven-stale, by version
+	// witnesses is the reads that are the earliest evidence of a version, by version; without a historian only.
+	witnesses map[uint64]Event
 
 	unplaced int  // writes in open that have ended
 	pruned   bool // some were forgotten: in gaps of the history they can have superseded anything
@@ -95,6 +98,12 @@ type keyState struct {
 	foreign, rewritten, tainted, crowded bool
 
 	audited time.Duration // when the last read past the caches began; [before] at first
+
+	told     time.Duration // the earliest Sent among the operations that told a version; [never] if none did
+	register *register     // while the key may have to be judged without versions
+	absent   *absences     // of strong families without a historian
+	stale    bool          // a read from a cache was proven stale
+	overfull bool          // writes of unknown version were forgotten while it did not matter
 }
 
 // trusted says whether what is known of the key's versions can be believed.
@@ -114,7 +123,7 @@ func (j *Judge) state(s *shard, hash uint64, key targets.Key) *keyState {
 			return k
 		}
 	}
-	k := &keyState{key: key, chain: first, family: j.family(key.Family), audited: before}
+	k := &keyState{key: key, hash: hash, chain: first, family: j.family(key.Family), audited: before, told: never}
 	k.history.shown = before
 	if j.cfg.Siblings != nil {
 		k.siblings = j.cfg.Siblings(key)

@@ -21,10 +21,16 @@ type span struct {
 func (k *keyState) staleRead(d *Judgement) {
 	at := sort.Search(len(k.spans), func(i int) bool { return k.spans[i].v >= d.Version })
 	if at == len(k.spans) || k.spans[at].v != d.Version {
-		k.spans = slices.Insert(k.spans, at, span{v: d.Version, from: d.NextAt, last: d.Op.Sent, region: d.Op.Region})
-		return
+		k.spans = slices.Insert(k.spans, at, span{v: d.Version, last: before})
 	}
-	s := &k.spans[at]
+	k.spans[at].read(d)
+}
+
+// read notes a proven-stale read. The last of a span without any is [before].
+func (s *span) read(d *Judgement) {
+	if s.last == before {
+		s.from = d.NextAt
+	}
 	s.from = min(s.from, d.NextAt)
 	if d.Op.Sent > s.last || d.Op.Sent == s.last && d.Op.Region < s.region {
 		s.last, s.region = d.Op.Sent, d.Op.Region
@@ -34,7 +40,7 @@ func (k *keyState) staleRead(d *Judgement) {
 // incidents counts the maximal intervals in which the key was served proven-stale. One superseded version's interval
 // lasts from the proof that it was superseded until its last stale read began; those that touch are one.
 func (k *keyState) incidents() int {
-	all := slices.SortedFunc(slices.Values(k.spans), func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	all := slices.SortedFunc(slices.Values(k.allSpans()), func(a, b span) int { return cmp.Compare(a.from, b.from) })
 	n, end := 0, before
 	for _, s := range all {
 		if n == 0 || s.from > end {
@@ -49,6 +55,7 @@ func (k *keyState) incidents() int {
 // first version counts only if it was read stale.
 func (k *keyState) lags(to []Lag) []Lag {
 	versions, spans := k.history.versions, k.spans
+	to = k.lagsLoose(to)
 	for i := -1; i < len(versions); i++ {
 		n := uint64(0)
 		if i >= 0 {
@@ -74,11 +81,17 @@ func (k *keyState) lags(to []Lag) []Lag {
 // less than the horizon: if t >= i - D - Horizon. With D = 0 that is a copy filled just before the commit and kept for its TTL; with
 // D > 0 it is one that a tier got from another just before it should have gone, and keeps for its own TTL.
 func (j *Judge) opportunity(s *shard, k *keyState, op *targets.Operation, d *Judgement) {
+	superseded := func(t, within time.Duration) bool {
+		if k.told > op.Returned && k.register != nil {
+			return k.register.changed(t, within)
+		}
+		return k.history.superseded(t, within)
+	}
 	f := k.family
 	if f.Horizon <= 0 {
 		return
 	}
-	if d.CanBeStale = k.history.superseded(op.Sent, f.Horizon); d.CanBeStale {
+	if d.CanBeStale = superseded(op.Sent, f.Horizon); d.CanBeStale {
 		s.counts.canStale++
 	}
 	if !f.classed {
@@ -86,7 +99,7 @@ func (j *Judge) opportunity(s *shard, k *keyState, op *targets.Operation, d *Jud
 	}
 	d.CanViolate = d.CanBeStale
 	if bound := f.bound(); bound > 0 {
-		d.CanViolate = k.history.superseded(op.Sent-bound, f.Horizon)
+		d.CanViolate = superseded(op.Sent-bound, f.Horizon) && (f.Class != Eventual || j.calm.longer(op.Sent, bound))
 	}
 	if d.CanViolate {
 		s.counts.canViolate++

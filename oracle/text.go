@@ -14,6 +14,9 @@ func (d Judgement) Text() string {
 	if d.Op.Reply.Absent {
 		what = fmt.Sprintf("%s was answered as not found", d.Op.Key)
 	}
+	if d.Version == 0 && d.Answer != Unjudged && d.Op.Reply.Token != "" {
+		what = fmt.Sprintf("%s read %s", d.Op.Key, author(d.Op.Reply.Token))
+	}
 	what += " at " + clock(d.Op.Sent) + whence(&d.Op)
 	switch d.Answer {
 	case Stale:
@@ -74,18 +77,18 @@ func textDamaged(op *targets.Operation) string {
 	return fmt.Sprintf("%s answered with a damaged value %q at %s%s", op.Key, clip(op.Reply.Token), clock(op.Sent), whence(op))
 }
 
-func textConflict(op *targets.Operation, known string) string {
+func textConflict(op *targets.Operation, known signature) string {
 	return fmt.Sprintf("%s answered v%d with %s at %s%s, but v%d is %s", op.Key, op.Reply.Version, author(op.Reply.Token),
-		clock(op.Sent), whence(op), op.Reply.Version, author(known))
+		clock(op.Sent), whence(op), op.Reply.Version, known.author())
 }
 
 func textMisread(key targets.Key, v *version, op *targets.Operation) string {
-	return fmt.Sprintf("v%d of %s had been answered with %s; %s was acknowledged as v%d at %s", v.n, key, author(v.token),
+	return fmt.Sprintf("v%d of %s had been answered with %s; %s was acknowledged as v%d at %s", v.n, key, v.token.author(),
 		author(op.Token), v.n, clock(op.Returned))
 }
 
 func textDisorder(key targets.Key, v *version) string {
-	return fmt.Sprintf("%s became v%d of %s; it was sent at %s, but v%d had been %s already at %s", author(v.token), v.n, key,
+	return fmt.Sprintf("%s became v%d of %s; it was sent at %s, but v%d had been %s already at %s", v.token.author(), v.n, key,
 		clock(v.sent), v.via, v.highProof, clock(v.high))
 }
 
@@ -94,7 +97,7 @@ func textLost(key targets.Key, w *write, how string) string {
 	if w.claimed != 0 {
 		as = fmt.Sprintf(" as v%d", w.claimed)
 	}
-	return fmt.Sprintf("%s of %s was acknowledged%s at %s%s", writer(w.seq), key, as, clock(w.returned), how)
+	return fmt.Sprintf("%s of %s was acknowledged%s at %s%s", w.name(), key, as, clock(w.returned), how)
 }
 
 func textRollback(key targets.Key, v *version, how string) string {
@@ -138,10 +141,8 @@ func author(token string) string {
 		return "an absence"
 	case !ok:
 		return fmt.Sprintf("the value %q", clip(token))
-	case t.Seq == targets.SeedSeq:
-		return "the initial value"
 	}
-	return fmt.Sprintf("the value of write %d", t.Seq)
+	return signature{1, t.Seq}.author()
 }
 
 func writer(seq uint64) string {
@@ -149,6 +150,17 @@ func writer(seq uint64) string {
 		return "the initial value"
 	}
 	return fmt.Sprintf("write %d", seq)
+}
+
+// name names a write that may be a deletion.
+func (w *write) name() string {
+	switch {
+	case !w.deleted:
+		return writer(w.seq)
+	case w.seq == targets.SeedSeq:
+		return "a deletion"
+	}
+	return fmt.Sprintf("deletion %d", w.seq)
 }
 
 func clip(s string) string {

@@ -1,8 +1,6 @@
 package oracle
 
 import (
-	"strings"
-
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -59,23 +57,28 @@ func (j *Judge) claims(s *shard, k *keyState, op *targets.Operation) {
 
 // place checks a read's answer without a historian, notes what it proves, and gives the version that it answered.
 // An absent answer's version is found when it is judged.
-func (j *Judge) place(s *shard, k *keyState, op *targets.Operation) (v uint64, f finding, known string) {
-	r := &op.Reply
+func (j *Judge) place(s *shard, k *keyState, op *targets.Operation) (v uint64, f finding, known signature) {
 	j.claims(s, k, op)
+	return j.placeVersion(k, op)
+}
+
+// placeVersion is place without the counting.
+func (j *Judge) placeVersion(k *keyState, op *targets.Operation) (v uint64, f finding, known signature) {
+	r := &op.Reply
 	if (r.Owner != targets.Key{}) && r.Owner != k.key {
-		return 0, owned, ""
+		return 0, owned, signature{}
 	}
 	h := &k.history
 	at, ok := -1, false
 	if r.Version != 0 {
 		at, ok = h.find(r.Version)
 	}
-	if ok && h.versions[at].token == r.Token && h.versions[at].deleted == r.Absent {
+	if ok && h.versions[at].token.hash == j.digest(r.Token) && h.versions[at].deleted == r.Absent {
 		j.saw(k, at, op) // the common case: nothing new but the time
 		if r.Token == "" && !r.Absent {
-			return r.Version, blank, ""
+			return r.Version, blank, signature{}
 		}
-		return r.Version, sound, ""
+		return r.Version, sound, signature{}
 	}
 	switch {
 	case r.Absent:
@@ -84,7 +87,7 @@ func (j *Judge) place(s *shard, k *keyState, op *targets.Operation) (v uint64, f
 			h.bury(at)
 			j.saw(k, at, op)
 		}
-		return 0, sound, ""
+		return 0, sound, signature{}
 	case r.Token == "":
 		if r.Version != 0 {
 			if !ok {
@@ -92,16 +95,16 @@ func (j *Judge) place(s *shard, k *keyState, op *targets.Operation) (v uint64, f
 			}
 			j.saw(k, at, op)
 		}
-		return r.Version, blank, ""
+		return r.Version, blank, signature{}
 	}
 	t, f := j.classify(k.key, r.Token)
 	switch {
 	case f == alien:
 		k.foreign = true
-		return 0, f, ""
+		return 0, f, signature{}
 	case f != sound:
-		return 0, f, ""
-	case ok && h.versions[at].token != "":
+		return 0, f, signature{}
+	case ok && h.versions[at].token.hash != 0:
 		if h.versions[at].ackedAt == never && op.Door != targets.SourceDoor { // of two reads, nobody knows which one is right
 			k.tainted = true
 		}
@@ -111,19 +114,20 @@ func (j *Judge) place(s *shard, k *keyState, op *targets.Operation) (v uint64, f
 }
 
 // placeToken finds which write stored the value that a read answered, and notes its version if that is news.
-func (j *Judge) placeToken(k *keyState, t targets.Token, op *targets.Operation) (uint64, finding, string) {
+func (j *Judge) placeToken(k *keyState, t targets.Token, op *targets.Operation) (uint64, finding, signature) {
 	h, r := &k.history, &op.Reply
+	token := signature{j.digest(r.Token), t.Seq}
 	sent, v := before, r.Version
-	i, open := k.openByToken(r.Token)
+	i, open := k.openByToken(token.hash)
 	earlier, known := 0, false
 	if !open || k.open[i].version != 0 { // else nobody has seen it
-		earlier, known = h.byToken(r.Token, never)
+		earlier, known = h.byToken(token.hash, never)
 	}
 	switch {
 	case v == 0 && known:
 		v = h.versions[earlier].n
 		j.saw(k, earlier, op)
-		return v, sound, ""
+		return v, sound, signature{}
 	case known: // stored twice: a duplicated write, as networks make them
 		sent = h.versions[earlier].sent
 	case open:
@@ -134,22 +138,22 @@ func (j *Judge) placeToken(k *keyState, t targets.Token, op *targets.Operation) 
 		switch {
 		case failed:
 			sent = rejected.sent
-			j.falseRejection(k, t.Seq, v, op.Sent)
+			j.falseRejection(k, rejected, v, op.Sent, answered(op))
 			if v == 0 { // it has a place, and nobody told which
-				k.open = append(k.open, write{seq: t.Seq, token: r.Token, sent: sent})
+				k.open = append(k.open, write{seq: t.Seq, token: token.hash, sent: sent})
 				k.keep(len(k.open)-1, unknown, rejected.returned)
 			}
 		case k.crowded:
-			return 0, ordered, ""
+			return 0, ordered, signature{}
 		default:
-			return 0, unwritten, ""
+			return 0, unwritten, signature{}
 		}
 	}
 	if v == 0 {
-		return 0, ordered, ""
+		return 0, ordered, signature{}
 	}
 	at, _ := h.put(v)
-	h.versions[at].token = strings.Clone(r.Token) // not the whole answer
+	h.versions[at].token = token
 	h.notBefore(at, sent)
 	if open && h.versions[at].ackedAt == never {
 		w := &k.open[i]
@@ -165,13 +169,17 @@ func (j *Judge) placeToken(k *keyState, t targets.Token, op *targets.Operation) 
 	}
 	j.saw(k, at, op)
 	j.checkOrder(k, at)
-	return v, sound, ""
+	return v, sound, signature{}
 }
 
 // saw notes that a read returned version at.
 func (j *Judge) saw(k *keyState, at int, op *targets.Operation) {
 	h := &k.history
 	h.told(at, op.Sent)
+	if op.Door != targets.SourceDoor && !op.Reply.Absent {
+		h.versions[at].last = max(h.versions[at].last, op.Sent)
+	}
+	k.witness(&h.versions[at], op)
 	if op.Returned < h.versions[at].high || op.Returned < h.versions[at].own {
 		h.by(at, op.Returned, seen)
 		j.checkOrder(k, at)
@@ -179,42 +187,42 @@ func (j *Judge) saw(k *keyState, at int, op *targets.Operation) {
 }
 
 // placeLogged checks a read's answer against the log, which is complete up to its return unless the drill is over.
-func (j *Judge) placeLogged(s *shard, k *keyState, op *targets.Operation) (v uint64, f finding, known string) {
+func (j *Judge) placeLogged(s *shard, k *keyState, op *targets.Operation) (v uint64, f finding, known signature) {
 	r := &op.Reply
 	j.claims(s, k, op)
 	if (r.Owner != targets.Key{}) && r.Owner != k.key {
-		return 0, owned, ""
+		return 0, owned, signature{}
 	}
 	if r.Absent {
-		return 0, sound, ""
+		return 0, sound, signature{}
 	}
-	v, ok := k.logged(op)
+	v, ok := j.logged(k, op)
 	if r.Token == "" {
 		if !ok && v == 0 || !ok && int64(op.Returned) >= j.sealed.Load() {
-			return 0, blank, ""
+			return 0, blank, signature{}
 		}
 		if !ok {
-			return 0, uncommitted, ""
+			return 0, uncommitted, signature{}
 		}
-		return v, blank, ""
+		return v, blank, signature{}
 	}
 	if ok {
 		at, _ := k.history.find(v)
-		if known = k.history.versions[at].token; known == r.Token && !k.history.versions[at].deleted {
-			return v, sound, ""
+		if known = k.history.versions[at].token; known.hash == j.digest(r.Token) && !k.history.versions[at].deleted {
+			return v, sound, signature{}
 		}
 	}
 	_, f = j.classify(k.key, r.Token)
 	switch {
 	case f == alien:
 		k.foreign = true
-		return 0, f, ""
+		return 0, f, signature{}
 	case f != sound:
-		return 0, f, ""
+		return 0, f, signature{}
 	case ok:
 		return v, conflicting, known
 	case int64(op.Returned) >= j.sealed.Load():
-		return 0, ordered, "" // the log ended before the read did
+		return 0, ordered, signature{} // the log ended before the read did
 	}
-	return 0, uncommitted, ""
+	return 0, uncommitted, signature{}
 }

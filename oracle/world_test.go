@@ -30,6 +30,7 @@ type event struct {
 	token   string
 	at      time.Duration
 	deleted bool
+	by      uint64 // the operation that made it; [targets.SeedSeq] for the initial value
 }
 
 type world struct {
@@ -51,6 +52,10 @@ type recipe struct {
 	reads      int
 	span       int // times are below it
 	audits     bool
+	deletes    bool // some writes are deletions
+	broken     bool // writes that failed may commit; reads may answer any value at all
+	blind      bool // nobody tells versions
+	mute       bool // half of the answers don't
 }
 
 func pick(rng *rand.Rand, lo, hi time.Duration) time.Duration {
@@ -63,12 +68,15 @@ func newWorld(rng *rand.Rand, r recipe) *world {
 	end := time.Duration(r.span)
 	seq := uint64(0)
 	if r.seeded && rng.IntN(2) == 0 {
-		w.commits = append(w.commits, event{token: targets.NewToken(run, targets.SeedSeq, key9), at: -1})
+		w.commits = append(w.commits, event{token: targets.NewToken(run, targets.SeedSeq, key9), at: -1, by: targets.SeedSeq})
 	}
 	for range 1 + rng.IntN(r.writes) {
 		sent := pick(rng, 1, end)
 		a := act{op: targets.Operation{Sent: sent, Returned: pick(rng, sent, end),
 			Request: targets.Request{Seq: seq, Kind: targets.Write, Key: key9, Token: targets.NewToken(run, seq, key9), Session: rng.Uint64N(3)}}}
+		if r.deletes && rng.IntN(3) == 0 {
+			a.op.Kind, a.op.Token = targets.Delete, ""
+		}
 		seq++
 		commits := []time.Duration{}
 		acted := a.op.Returned
@@ -81,6 +89,9 @@ func newWorld(rng *rand.Rand, r recipe) *world {
 			}
 		case x < 3:
 			a.op.Outcome = targets.Failed
+			if r.broken && rng.IntN(2) == 0 {
+				commits = append(commits, pick(rng, sent, end))
+			}
 		default:
 			commits = append(commits, pick(rng, sent, a.op.Returned))
 			acted = commits[0]
@@ -93,13 +104,13 @@ func newWorld(rng *rand.Rand, r recipe) *world {
 			a.began = pick(rng, sent, acted)
 		}
 		for _, c := range commits {
-			w.commits = append(w.commits, event{token: a.op.Token, at: c})
+			w.commits = append(w.commits, event{token: a.op.Token, at: c, deleted: a.op.Kind == targets.Delete, by: a.op.Seq})
 		}
 		w.acts = append(w.acts, a)
 	}
 	if r.historian {
 		for range rng.IntN(2) {
-			w.commits = append(w.commits, event{deleted: true, at: pick(rng, 1, end)})
+			w.commits = append(w.commits, event{deleted: true, at: pick(rng, 1, end), by: targets.SeedSeq})
 		}
 	}
 	rng.Shuffle(len(w.commits), func(i, j int) { w.commits[i], w.commits[j] = w.commits[j], w.commits[i] })
@@ -109,7 +120,7 @@ func newWorld(rng *rand.Rand, r recipe) *world {
 	}
 	for i := range w.acts {
 		if o := &w.acts[i].op; o.Outcome == targets.OK && !(r.silent && rng.IntN(2) == 0) {
-			o.Reply.Version = w.commits[slices.IndexFunc(w.commits, func(e event) bool { return e.token == o.Token })].n
+			o.Reply.Version = w.commits[slices.IndexFunc(w.commits, func(e event) bool { return e.by == o.Seq })].n
 		}
 	}
 	for range 1 + rng.IntN(r.reads) {
@@ -120,6 +131,11 @@ func newWorld(rng *rand.Rand, r recipe) *world {
 		w.read(rng, recipe{}, end+1, end+3, seq, targets.SourceDoor)
 	}
 	rng.Shuffle(len(w.acts), func(i, j int) { w.acts[i], w.acts[j] = w.acts[j], w.acts[i] })
+	for i := range w.acts {
+		if r.blind || r.mute && rng.IntN(2) == 0 {
+			w.acts[i].op.Reply.Version = 0
+		}
+	}
 	for i := range w.acts {
 		a := &w.acts[i]
 		a.called = pick(rng, a.op.Returned, a.op.Returned+time.Duration(rng.IntN(r.span)))
@@ -144,6 +160,8 @@ func (w *world) read(rng *rand.Rand, r recipe, sent, end time.Duration, seq uint
 	switch {
 	case r.stale && rng.IntN(2) == 0:
 		current = rng.IntN(current + 1)
+	case r.broken && rng.IntN(12) == 0:
+		current = rng.IntN(len(w.commits) + 1)
 	case r.within > 0: // as old as the bound allows
 		for current > 0 && w.commits[current-1].at >= sent-r.within && rng.IntN(2) == 0 {
 			current--
@@ -243,7 +261,18 @@ func (w *world) stream(rng *rand.Rand, cfg Config) (map[uint64]Judgement, Findin
 	for _, c := range w.calls(rng, cfg.Historian) {
 		c.do(j)
 	}
-	return judged, j.Finish()
+	f := j.Finish()
+	return judged, f
+}
+
+// reads gives the reads of a world.
+func (w *world) reads() (all []targets.Operation) {
+	for _, a := range w.acts {
+		if a.op.Kind == targets.Read {
+			all = append(all, a.op)
+		}
+	}
+	return all
 }
 
 func (w *world) String() string {

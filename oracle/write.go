@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"slices"
 	"sort"
 	"time"
 
@@ -14,12 +15,13 @@ const maxUnplaced = 64
 // write is a write whose fate is not settled.
 type write struct {
 	seq      uint64
-	token    string
+	token    uint64 // see [Judge.digest]
 	sent     time.Duration
 	returned time.Duration // of its acknowledgement
 	claimed  uint64        // as which version it was acknowledged, while the log has not shown it
 	version  uint64        // under which a read or the log showed it while it was in flight; 0: none did
 	state    fate
+	deleted  bool // it is a deletion, and has no token
 }
 
 type fate uint8
@@ -48,9 +50,9 @@ func (k *keyState) openBySeq(seq uint64) (int, bool) {
 	return 0, false
 }
 
-func (k *keyState) openByToken(token string) (int, bool) {
+func (k *keyState) openByToken(token uint64) (int, bool) {
 	for i := range k.open {
-		if k.open[i].token == token {
+		if k.open[i].token == token && !k.open[i].deleted {
 			return i, true
 		}
 	}
@@ -72,7 +74,11 @@ func (k *keyState) keep(i int, state fate, returned time.Duration) {
 		k.prune()
 	}
 	if k.unplaced > maxUnplaced {
-		k.crowded = true
+		if k.told == never {
+			k.overfull = true // the register knows them
+		} else {
+			k.crowded = true
+		}
 		k.settle(i)
 	}
 }
@@ -98,15 +104,17 @@ func (k *keyState) prune() {
 }
 
 func (k *keyState) reject(op *targets.Operation) {
-	at := sort.Search(len(k.failed), func(i int) bool { return k.failed[i].seq >= op.Seq })
-	k.failed = append(k.failed, rejection{})
-	copy(k.failed[at+1:], k.failed[at:])
-	k.failed[at] = rejection{seq: op.Seq, sent: op.Sent, returned: op.Returned}
+	k.failed = slices.Insert(k.failed, k.rejection(op.Seq), rejection{seq: op.Seq, sent: op.Sent, returned: op.Returned})
+}
+
+// rejection gives the index of a rejected write, or where it belongs.
+func (k *keyState) rejection(seq uint64) int {
+	return sort.Search(len(k.failed), func(i int) bool { return k.failed[i].seq >= seq })
 }
 
 // takeFailed gives the rejected write seq and forgets it: it is accused once.
 func (k *keyState) takeFailed(seq uint64) (rejection, bool) {
-	at := sort.Search(len(k.failed), func(i int) bool { return k.failed[i].seq >= seq })
+	at := k.rejection(seq)
 	if at == len(k.failed) || k.failed[at].seq != seq {
 		return rejection{}, false
 	}
@@ -119,24 +127,38 @@ func (k *keyState) takeFailed(seq uint64) (rejection, bool) {
 func (j *Judge) endWrite(s *shard, k *keyState, op *targets.Operation) {
 	i, ok := k.openBySeq(op.Seq)
 	if !ok { // the caller left Begin out: take the write as it is now
-		k.open = append(k.open, write{seq: op.Seq, token: op.Token, sent: op.Sent})
+		k.open = append(k.open, write{seq: op.Seq, token: j.digest(op.Token), sent: op.Sent, deleted: op.Kind == targets.Delete})
 		i = len(k.open) - 1
 		s.counts.writes++
 	}
 	w := k.open[i]
+	read := false
+	if !j.cfg.Historian {
+		if op.Outcome == targets.OK && op.Reply.Version != 0 {
+			k.tells(op)
+		}
+		if r := k.unordered(op.Sent); r != nil {
+			read = r.end(op)
+		}
+	}
 	switch op.Outcome {
 	case targets.OK:
 		s.counts.acknowledged++
-		k.sessions.saw(op, op.Reply.Version)
+		s.sessions.saw(k, op, op.Reply.Version)
 		j.acknowledge(k, i, op)
 	case targets.Failed:
 		s.counts.rejected++
-		k.settle(i)
-		if w.version != 0 {
-			j.falseRejection(k, w.seq, w.version, op.Returned)
-			return
+		switch {
+		case w.version != 0:
+			k.settle(i)
+			j.falseRejection(k, rejection{w.seq, w.sent, op.Returned}, w.version, op.Returned, j.there(k, w.version))
+		case read:
+			k.keep(i, unknown, op.Returned) // it has a place, and nobody told which
+			j.falseRejection(k, rejection{w.seq, w.sent, op.Returned}, 0, op.Returned, k.seenLoose(w.seq))
+		default:
+			k.settle(i)
+			k.reject(op)
 		}
-		k.reject(op)
 	default:
 		s.counts.unknown++
 		switch {
@@ -155,6 +177,8 @@ func (j *Judge) endWrite(s *shard, k *keyState, op *targets.Operation) {
 func (j *Judge) acknowledge(k *keyState, i int, op *targets.Operation) {
 	w := k.open[i]
 	switch {
+	case j.cfg.Historian && w.deleted:
+		k.acknowledgeLogged(i, op)
 	case j.cfg.Historian && w.version == 0:
 		k.keepForLog(i, op)
 	case j.cfg.Historian:
@@ -182,27 +206,42 @@ func (k *keyState) keepForLog(i int, op *targets.Operation) {
 
 // placeAcknowledged adds the version as which a write was acknowledged.
 func (j *Judge) placeAcknowledged(k *keyState, w write, op *targets.Operation) {
-	h := &k.history
-	at, isNew := h.put(op.Reply.Version)
-	v := &h.versions[at]
-	switch {
-	case isNew, v.token == "", v.token == w.token:
-		v.token = w.token
-	case v.ackedAt != never: // two writes were acknowledged as one version: the source has at most one of them
-		if !v.contested {
-			v.contested = true
-			j.lost(k, write{seq: op.Seq, token: op.Token, sent: op.Sent, returned: op.Returned, claimed: v.n},
-				"; another write was acknowledged as the same version")
-		}
-		return
-	default: // a read had answered this version with another value
-		if j.ledger.count(kindCorruption, op.Returned) {
-			j.ledger.keep(kindCorruption, k.accusation(op.Returned, *op, textMisread(k.key, v, op)))
-		}
-		k.tainted = true
+	if w.deleted {
+		j.placeDeleted(k, w, op)
 		return
 	}
-	v.ackedAt = min(v.ackedAt, op.Returned)
+	at, isNew := k.history.put(op.Reply.Version)
+	v := &k.history.versions[at]
+	if !isNew && (v.deleted || v.token.hash != 0 && v.token.hash != w.token) {
+		j.contradict(k, at, w, op)
+		return
+	}
+	v.token = signature{w.token, w.seq}
+	j.placed(k, at, w, op)
+}
+
+// contradict notes that a write was acknowledged as a version that is known to be another value.
+func (j *Judge) contradict(k *keyState, at int, w write, op *targets.Operation) {
+	v := &k.history.versions[at]
+	switch {
+	case v.ackedAt == never: // a read had answered this version with another value
+		if j.ledger.count(kindCorruption, op.Returned) {
+			j.ledger.keep(kindCorruption, k.accusation(op.Returned, *op, textMisread(k.key, v, op),
+				append(j.proven(k, at), acked(k.key, op.Seq, v.n, op.Sent, op.Returned)), proofMisread(v, op)))
+		}
+		k.tainted = true
+	case !v.contested: // two writes were acknowledged as one version: the source has at most one of them
+		v.contested = true
+		j.lost(k, write{seq: op.Seq, token: w.token, sent: op.Sent, returned: op.Returned, claimed: v.n, deleted: w.deleted},
+			"; another write was acknowledged as the same version",
+			acked(k.key, v.token.seq, v.n, v.sent, v.ackedAt), acked(k.key, op.Seq, v.n, op.Sent, op.Returned))
+	}
+}
+
+// placed notes that a write was acknowledged as version at.
+func (j *Judge) placed(k *keyState, at int, w write, op *targets.Operation) {
+	h := &k.history
+	h.versions[at].ackedAt = min(h.versions[at].ackedAt, op.Returned)
 	h.notBefore(at, w.sent)
 	h.told(at, op.Sent)
 	h.by(at, op.Returned, acknowledged)
@@ -225,7 +264,8 @@ func (j *Judge) checkOrder(k *keyState, at int) {
 		}
 		v.disordered = true
 		if j.ledger.count(kindCorruption, v.sent) {
-			j.ledger.keep(kindCorruption, k.accusation(v.sent, targets.Operation{}, textDisorder(k.key, v)))
+			j.ledger.keep(kindCorruption, k.accusation(v.sent, targets.Operation{}, textDisorder(k.key, v),
+				j.disorderHistory(k, i), proofDisorder(v)))
 		}
 	}
 }

@@ -51,6 +51,7 @@ type Cache struct {
 	l1       l1
 	l2       l2
 	clock    upperClock
+	source   source.Source // behind its guard
 	flights  singleflight.Group
 
 	life    context.Context
@@ -96,6 +97,7 @@ func New(ctx context.Context, cfg Config) (*Cache, error) {
 		}
 		c.families[f.Schema.Family] = f
 	}
+	c.source = newGuard(cfg.Source, cfg.Policy)
 	asked := time.Now()
 	said, err := cfg.Source.Clock(ctx)
 	if err != nil {
@@ -201,7 +203,7 @@ func (c *Cache) joined(ctx context.Context, name string, fn func(context.Context
 // GetPast reads a name from the source, past every tier. audit marks it as no part of the workload.
 func (c *Cache) GetPast(ctx context.Context, n key.Name, audit bool) (Answer, error) {
 	asked := time.Now()
-	r, err := c.cfg.Source.Load(ctx, n, source.Caller{Region: c.cfg.Region, Audit: audit})
+	r, err := c.source.Load(ctx, n, source.Caller{Region: c.cfg.Region, Audit: audit})
 	if err != nil {
 		return Answer{}, err
 	}

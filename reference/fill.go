@@ -90,7 +90,7 @@ func (c *Cache) fill(ctx context.Context, k string, n key.Name, f Family, token 
 	own, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	asked := time.Now()
-	r, err := c.cfg.Source.Load(own, n, source.Caller{Region: c.cfg.Region})
+	r, err := c.source.Load(own, n, source.Caller{Region: c.cfg.Region})
 	leased := token != "" && token != noStore
 	if err != nil || absent(r) {
 		if leased {

@@ -13,10 +13,13 @@ type aggregate struct {
 	cells     [phaseCount][]*cell // by phase and index in wanted; nil until something happened
 	rows      breakdown
 	recovered *recovery
-	seconds   intervalLog
-	versions  versionLog
-	found     findings
-	inside    []insideLag
+	// recoveredAfter judges the time after a push as recovered does the time after the heal.
+	recoveredAfter *recovery
+	after          [2]aftermath // of the heal, and of a push
+	seconds        intervalLog
+	versions       versionLog
+	found          findings
+	inside         []insideLag
 
 	at       Labels // of what is being counted: kept here so that pointers to it cost no allocation
 	classes  map[string]string
@@ -35,9 +38,11 @@ func newAggregate(c RecorderConfig) aggregate {
 		wanted:    selectionsOf(c.Objectives),
 		rows:      newBreakdown(),
 		recovered: newRecovery(c.Objectives),
-		versions:  newVersionLog(),
-		classes:   c.Classes,
-		families:  map[string]familyLabels{},
+
+		recoveredAfter: newRecovery(c.Objectives),
+		versions:       newVersionLog(),
+		classes:        c.Classes,
+		families:       map[string]familyLabels{},
 	}
 	for p := range a.cells {
 		a.cells[p] = make([]*cell, len(a.wanted))
@@ -87,6 +92,17 @@ func (a *aggregate) observe(op *targets.Operation) {
 	a.at = a.labels(op)
 	a.each(p, &a.at, func(c *cell, s *selection) { c.observe(op, s) })
 	a.recovered.observe(op, &a.at, p, a.times.start[p])
+	if p == After {
+		a.recoveredAfter.observe(op, &a.at, Recovery, a.times.start[p])
+	} else {
+		a.recoveredAfter.observe(op, &a.at, min(p, Fault), 0) // what steady state was like
+	}
+	switch p {
+	case Recovery:
+		a.after[0].observe(op, a.times.start[p])
+	case After:
+		a.after[1].observe(op, a.times.start[p])
+	}
 	a.seconds.record(op.Returned, op.Latency())
 	if judgesPerformance(p) {
 		a.rows.observe(op, &a.at)
@@ -108,6 +124,12 @@ func (a *aggregate) load(l *targets.Load) {
 	a.at = Labels{Family: l.Key.Family, Class: a.classes[l.Key.Family], Tenant: l.Key.Tenant, Region: l.Region}
 	start := a.times.start[p]
 	a.each(p, &a.at, func(c *cell, _ *selection) { c.loads.add(l, start, redundant) })
+	switch p {
+	case Recovery:
+		a.after[0].load(l, start)
+	case After:
+		a.after[1].load(l, start)
+	}
 }
 
 func judgesPerformance(p Phase) bool { return p == Steady || p == Fault || p == Recovery }

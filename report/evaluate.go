@@ -51,7 +51,7 @@ func Evaluate(r *Recorder, d Drill) Scenario {
 	defer r.mu.Unlock()
 	a := &r.agg
 
-	a.recovered.excuse = d.UnlimitedWorkers
+	a.recovered.excuse, a.recoveredAfter.excuse = d.UnlimitedWorkers, d.UnlimitedWorkers
 	rows := make([]SLO, 0, len(r.objectives)+len(implicitSafety))
 	for _, g := range r.objectives {
 		rows = append(rows, judge(a, &d, g.Group, g.Objective))
@@ -93,9 +93,10 @@ func Evaluate(r *Recorder, d Drill) Scenario {
 	s := Scenario{
 		Name: d.Name, Description: d.Description, Target: d.Target, Policy: d.Policy, Attempts: d.Attempts,
 		Operations: d.Operations, Generator: d.Generator, Faults: faultSummaries(d.Faults), SLOs: rows,
-		Phases: a.summaries(d.LoadsCounted), Oracle: a.found.summary(), RecoveryS: a.recoverySeconds(),
+		Phases: a.summaries(d.LoadsCounted), Oracle: a.found.summary(), RecoveryS: a.recoverySeconds(), Recovery: a.comeback(),
 		Consistency: a.found.consistency(), ConsistentWithin: a.found.consistentWithin(),
 	}
+	s.Accusations = withFaults(a.found.evidence, d.Faults)
 	var complete bool
 	s.Breakdown, complete = a.rows.table()
 	s.BreakdownCut = !complete

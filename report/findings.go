@@ -17,6 +17,7 @@ type findings struct {
 	opportunities                         map[string]int64 // per kind of finding
 	lags                                  []lag
 	accusations                           []accusation
+	evidence                              []Accusation
 }
 
 // lag is how long a superseded version went on being read.

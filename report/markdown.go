@@ -34,6 +34,7 @@ func mdScenario(b *strings.Builder, s Scenario) {
 	if s.Description != "" {
 		fmt.Fprintf(b, "%s\n\n", escaped(s.Description))
 	}
+	mdRecovery(b, s.Recovery)
 	if len(s.SLOs) > 0 {
 		b.WriteString("| objective | when | outcome | observed | evidence |\n| --- | --- | --- | --- | --- |\n")
 		for _, o := range s.SLOs {
@@ -62,6 +63,13 @@ func mdScenario(b *strings.Builder, s Scenario) {
 		}
 		b.WriteByte('\n')
 	}
+	if len(s.Accusations) > 0 {
+		b.WriteString("| accusation | kind | what | proof |\n| --: | --- | --- | --- |\n")
+		for _, a := range s.Accusations[:min(len(s.Accusations), maxAccusations)] {
+			mdRow(b, fmt.Sprint(a.N), a.Kind, a.Text, a.Proof)
+		}
+		fmt.Fprintf(b, "\n%d in all; `cachedrill report DIR --explain N` shows the evidence of each.\n\n", len(s.Accusations))
+	}
 	if len(s.Faults) > 0 {
 		b.WriteString("| fault | injected | healed | evidence |\n| --- | --: | --: | --- |\n")
 		for _, f := range s.Faults {
@@ -70,6 +78,24 @@ func mdScenario(b *strings.Builder, s Scenario) {
 		b.WriteByte('\n')
 	}
 }
+
+// mdRecovery tells of a service that did not come back by itself.
+func mdRecovery(b *strings.Builder, r *RecoverySummary) {
+	if r == nil || r.State != Stuck && r.State != Recovering {
+		return
+	}
+	fmt.Fprintf(b, "**%s** after the fault: %s.\n\n", r.State, escaped(r.Evidence))
+	for _, effect := range r.SustainedBy {
+		fmt.Fprintf(b, "- %s\n", escaped(effect))
+	}
+	if r.Push != nil {
+		fmt.Fprintf(b, "- after %ss of lower load: %s\n", trimmed(r.Push.ForS, 1), r.Push.State)
+	}
+	b.WriteByte('\n')
+}
+
+// maxAccusations is how many accusations of a drill a page for people lists.
+const maxAccusations = 5
 
 func orDash(v *float64, unit string, decimals int) string {
 	if v == nil {

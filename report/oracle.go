@@ -46,6 +46,7 @@ func findingsOf(f oracle.Findings) findings {
 	for _, a := range f.Accusations {
 		out.accusations = append(out.accusations, accusation{kind: a.Kind, at: a.At, text: a.Text, op: a.Op, low: a.Low})
 	}
+	out.evidence = accusationsOf(f.Accusations)
 	return out
 }
 

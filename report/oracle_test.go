@@ -35,6 +35,7 @@ func TestFindingsKeepTheirNumbers(t *testing.T) {
 		violations: map[string]int64{"strong": 13}, opportunities: map[string]int64{"stale": 14},
 		lags:        []lag{{"price", "eu", 15, 16}},
 		accusations: []accusation{{kind: "leak", at: 17, text: "t", low: 18}},
+		evidence:    []Accusation{{Kind: "leak", Key: ":", AtS: 17e-9, Text: "t", History: []Event{}, Faults: []string{}}},
 	}, got)
 	s := got.summary()
 	require.Equal(t, []int64{1, 4, 5, 6, 7, 10, 11}, []int64{s.Writes, s.LostWrites, s.Rollbacks, s.Leaks, s.Corruptions, s.SessionViolations, s.Unjudged})

@@ -16,6 +16,8 @@ const (
 	Steady
 	Fault
 	Recovery
+	Push  // the load is lowered, where a scenario asks for it
+	After // the load is what it was before
 	Audit
 	phaseCount
 )
@@ -31,6 +33,10 @@ func (p Phase) String() string {
 		return "fault"
 	case Recovery:
 		return "recovery"
+	case Push:
+		return "push"
+	case After:
+		return "after"
 	case Audit:
 		return "audit"
 	}
@@ -48,7 +54,7 @@ func phasesOf(g Group, safety bool) []Phase {
 		return []Phase{Recovery}
 	}
 	if safety {
-		return []Phase{Warmup, Steady, Fault, Recovery, Audit}
+		return []Phase{Warmup, Steady, Fault, Recovery, Push, After, Audit}
 	}
 	return []Phase{Steady, Fault, Recovery}
 }

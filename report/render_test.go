@@ -51,7 +51,8 @@ func sample() Report {
 			},
 			{
 				Name: "mass-expiry", Target: "reference", Policy: "naive", Outcome: Fail, Attempts: 2, Why: "stampede.max <= 2: observed 6 in fault",
-				Faults: []FaultSummary{{Name: "keys.expire", Problem: "not injected: timeout"}},
+				Faults:      []FaultSummary{{Name: "keys.expire", Problem: "not injected: timeout"}},
+				Accusations: []Accusation{{Kind: "stale", Key: "price:9", AtS: 33.1, Text: "price:9 read v3 | twice", Proof: "33.1s > 32.2s", History: []Event{}, Faults: []string{}}},
 				SLOs: []SLO{
 					{Expr: "stampede.max <= 2", Phase: GroupFault, Outcome: Fail, Observed: "6", Limit: "<= 2", Where: "eu", Evidence: "6 loads of product:17 (tenant <t|3>) under way at once in eu at 19.412s, each asking the source for the same key"},
 					{Expr: "stale{family=price} < 0.1%", Phase: GroupFault, Outcome: Fail, Observed: "3.6% (33 of 912 reads)", Limit: "< 0.1%", Where: "eu", Evidence: "price:\x1b[31m9 read \x00v3 at 33.10s"},
@@ -84,7 +85,7 @@ func sample() Report {
 func TestGolden(t *testing.T) {
 	for name, write := range map[string]func(io.Writer, Report) error{
 		"report.txt": func(w io.Writer, r Report) error {
-			return Text(w, r, TextOptions{Repeat: "cachedrill run --policy naive --seed 7"})
+			return Text(w, r, TextOptions{Repeat: "cachedrill run --policy naive --seed 7", Dir: "drill-out"})
 		},
 		"report.color.txt": func(w io.Writer, r Report) error { return Text(w, r, TextOptions{Color: true}) },
 		"report.json":      JSON,

@@ -27,17 +27,19 @@ type Environment struct {
 
 // Scenario is one drill: one run of a scenario.
 type Scenario struct {
-	Name        string         `json:"name"`
-	Description string         `json:"description,omitempty"` // why the scenario exists
-	Target      string         `json:"target"`
-	Policy      string         `json:"policy"`
-	Outcome     Outcome        `json:"outcome"`
-	Why         string         `json:"why"` // the outcome in one line; empty when it is pass
-	Attempts    int            `json:"attempts,omitempty"`
-	RecoveryS   *float64       `json:"recovery_s"`
-	Operations  Operations     `json:"operations"`
-	Phases      []PhaseSummary `json:"phases"`
-	Breakdown   []BreakdownRow `json:"breakdown"`
+	Name        string   `json:"name"`
+	Description string   `json:"description,omitempty"` // why the scenario exists
+	Target      string   `json:"target"`
+	Policy      string   `json:"policy"`
+	Outcome     Outcome  `json:"outcome"`
+	Why         string   `json:"why"` // the outcome in one line; empty when it is pass
+	Attempts    int      `json:"attempts,omitempty"`
+	RecoveryS   *float64 `json:"recovery_s"`
+	// Recovery says whether the service came back; null when there was no recovery phase.
+	Recovery   *RecoverySummary `json:"recovery,omitempty"`
+	Operations Operations       `json:"operations"`
+	Phases     []PhaseSummary   `json:"phases"`
+	Breakdown  []BreakdownRow   `json:"breakdown"`
 	// BreakdownCut says that rows were left out of the breakdown.
 	BreakdownCut bool           `json:"breakdown_cut,omitempty"`
 	Faults       []FaultSummary `json:"faults"`
@@ -47,7 +49,9 @@ type Scenario struct {
 	// could have seen a stale one.
 	Consistency      []Consistency      `json:"consistency,omitempty"`
 	ConsistentWithin []ConsistentWithin `json:"consistent_within,omitempty"`
-	Generator        GeneratorResult    `json:"generator"`
+	// Accusations are the earliest of each kind and the stalest read, with their evidence; the oracle's numbers count all.
+	Accusations []Accusation    `json:"accusations"`
+	Generator   GeneratorResult `json:"generator"`
 }
 
 // Operations says what was asked of the target. Digest is of what was sent, in order of sequence.

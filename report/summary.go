@@ -139,6 +139,7 @@ func (r Report) Conclude() Report {
 		outcomes[i] = s.Outcome
 	}
 	r.Outcome = SuiteOutcome(outcomes)
+	r.Scenarios = numbered(r.Scenarios)
 	if r.Scenarios == nil {
 		r.Scenarios = []Scenario{}
 	}

@@ -10,6 +10,7 @@ import (
 type TextOptions struct {
 	Color  bool   // whether the terminal takes colours; NO_COLOR is the caller's to honour
 	Repeat string // the command line that repeats the run; empty leaves the line out
+	Dir    string // where report.json is, for the line that explains accusations; empty leaves it out
 }
 
 const (
@@ -28,7 +29,7 @@ func Text(w io.Writer, r Report, o TextOptions) error {
 		width = max(width, len(oneLine(s.Name)))
 	}
 	for _, s := range r.Scenarios {
-		textScenario(&b, s, width, o.Color)
+		textScenario(&b, s, width, o)
 	}
 	if len(r.Scenarios) > 0 {
 		b.WriteByte('\n')
@@ -43,8 +44,8 @@ func Text(w io.Writer, r Report, o TextOptions) error {
 	return nil
 }
 
-func textScenario(b *strings.Builder, s Scenario, width int, color bool) {
-	line := fmt.Sprintf("%s  %-*s", badge(s.Outcome, color), width, oneLine(s.Name))
+func textScenario(b *strings.Builder, s Scenario, width int, o TextOptions) {
+	line := fmt.Sprintf("%s  %-*s", badge(s.Outcome, o.Color), width, oneLine(s.Name))
 	if s.RecoveryS != nil && s.Outcome == Pass {
 		line += fmt.Sprintf("   recovered %ss", trimmed(*s.RecoveryS, 1))
 	}
@@ -52,6 +53,7 @@ func textScenario(b *strings.Builder, s Scenario, width int, color bool) {
 		line += fmt.Sprintf("   attempt %d", s.Attempts)
 	}
 	b.WriteString(strings.TrimRight(line, " ") + "\n")
+	textRecovery(b, s.Recovery)
 	shown := map[string]bool{}
 	exprs, values := columns(s.SLOs)
 	for _, r := range s.SLOs {
@@ -73,9 +75,34 @@ func textScenario(b *strings.Builder, s Scenario, width int, color bool) {
 	if line := consistencyLine(s); line != "" {
 		fmt.Fprintf(b, "      %s\n", line)
 	}
+	if n := len(s.Accusations); n > 0 && s.Outcome == Fail && o.Dir != "" {
+		fmt.Fprintf(b, "      evidence: cachedrill report %s --explain %s\n", oneLine(o.Dir), span(s.Accusations[0].N, s.Accusations[n-1].N))
+	}
 	if s.Outcome != Pass && len(shown) == 0 && s.Outcome != decidedBy(s.SLOs) && s.Why != "" {
 		fmt.Fprintf(b, "      %s\n", oneLine(s.Why))
 	}
+}
+
+// textRecovery tells of a service that did not come back by itself.
+func textRecovery(b *strings.Builder, r *RecoverySummary) {
+	if r == nil || r.State != Stuck && r.State != Recovering {
+		return
+	}
+	fmt.Fprintf(b, "      %s after the fault: %s\n", r.State, oneLine(r.Evidence))
+	for _, effect := range r.SustainedBy {
+		fmt.Fprintf(b, "        %s\n", oneLine(effect))
+	}
+	if p := r.Push; p != nil {
+		fmt.Fprintf(b, "        after %ss of lower load: %s\n", trimmed(p.ForS, 1), p.State)
+	}
+}
+
+// span names the numbers from first to last: "3", or "3 (to 7)".
+func span(first, last int) string {
+	if first == last {
+		return fmt.Sprint(first)
+	}
+	return fmt.Sprintf("%d (to %d)", first, last)
 }
 
 // decidedBy is what a drill's rows alone come to.

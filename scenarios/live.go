@@ -97,7 +97,11 @@ func (l *live) length() time.Duration {
 	case report.Fault:
 		return l.phases.Fault
 	case report.Recovery:
-		return l.phases.Total() - l.began
+		return l.phases.pushed() - l.began
+	case report.Push:
+		return l.phases.Push
+	case report.After:
+		return l.phases.After
 	}
 	return 0
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/load"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/targets/service"
 )
@@ -27,7 +28,7 @@ func (c common) check() {
 }
 
 func (c common) scenario(e strict.Entry) Scenario {
-	f := e.Value.Fields("scenario "+e.Name, "why", "workload", "phases", "faults", "slo")
+	f := e.Value.Fields("scenario "+e.Name, "why", "workload", "phases", "faults", "push", "slo")
 	sc := Scenario{Name: e.Name, Why: f["why"].String("why"), Target: c.target}
 	sc.Workload = decodeWorkload(overlay{
 		own:   f["workload"].Fields("the workload", workloadFields...),
@@ -38,6 +39,7 @@ func (c common) scenario(e strict.Entry) Scenario {
 		suite: c.phases.Fields("phases", phaseFields...),
 	})
 	checkLength(e, f, c, sc)
+	sc.push(f["push"])
 	scope := faults.Scope{Regions: c.target.RegionNames(), Families: c.target.FamilyNames()}
 	for _, n := range f["faults"].List("faults") {
 		if p, ok := faults.Decode(n, scope); ok {
@@ -50,6 +52,30 @@ func (c common) scenario(e strict.Entry) Scenario {
 	}
 	sc.Objectives = c.objectives(f["slo"], &sc)
 	return sc
+}
+
+// push lowers the load after the recovery phase, and raises it again: push: {to: 20%, for: 3s}.
+func (sc *Scenario) push(n strict.Node) {
+	if !n.Present() {
+		return
+	}
+	f := n.Fields("a push", "to", "for")
+	to := f["to"].Percent("to", 0)
+	length := f["for"].Duration("for", 3*time.Second)
+	switch {
+	case to <= 0 || to >= 1:
+		n.Fail("", "a push lowers the load to a share of itself, above 0% and below 100%", "push: {to: 20%, for: 3s}")
+		return
+	case length <= 0:
+		n.Fail("", "a push takes some time", "push: {to: 20%, for: 3s}")
+		return
+	case sc.Phases.Recovery <= 0 || len(sc.Workload.Steps) == 0:
+		n.Fail("", "a push comes after the recovery phase, and there is none", "phases: {recovery: 6s}")
+		return
+	}
+	at, rate := sc.Phases.pushed(), sc.Workload.Steps[len(sc.Workload.Steps)-1].Rate
+	sc.Phases.Push, sc.Phases.After = length, sc.Phases.Recovery
+	sc.Workload.Steps = append(sc.Workload.Steps, load.Step{At: at, Rate: rate * to}, load.Step{At: at + length, Rate: rate})
 }
 
 func decodePhases(f overlay) Phases {

@@ -39,10 +39,17 @@ type Scenario struct {
 // is left of its length then belongs to recovery, so that the whole stays as long as planned.
 type Phases struct {
 	Warmup, Steady, Fault, Recovery time.Duration
+
+	// Push is for how long the load is lowered after the recovery phase, and After for how long it is then what it
+	// was before; 0 without a push.
+	Push, After time.Duration
 }
 
 // Total is the time for which load is sent.
-func (p Phases) Total() time.Duration { return p.Warmup + p.Steady + p.Fault + p.Recovery }
+func (p Phases) Total() time.Duration { return p.pushed() + p.Push + p.After }
+
+// pushed is when a push begins.
+func (p Phases) pushed() time.Duration { return p.Warmup + p.Steady + p.Fault + p.Recovery }
 
 // Error is a file that can't be used, with everything that is wrong with it.
 type Error struct {

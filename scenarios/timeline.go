@@ -53,6 +53,12 @@ func (t *timeline) run(ctx context.Context) ([]report.FaultRun, error) {
 	if ctx.Err() == nil {
 		t.mark(report.Recovery, t.now())
 	}
+	if at := t.phases.pushed(); t.phases.Push > 0 && t.until(ctx, at) == nil {
+		t.mark(report.Push, at)
+		if t.until(ctx, at+t.phases.Push) == nil {
+			t.mark(report.After, at+t.phases.Push)
+		}
+	}
 	return runs, errors.Join(errs...)
 }
 

@@ -153,6 +153,10 @@ type Load struct {
 	Version uint64        // what it read; 0 when it failed
 	Width   int           // loads of this key from this region under way at its arrival, itself included
 	Audit   bool          // asked through [SourceDoor]: no part of the workload
+
+	Queued    time.Duration // between its arrival and the moment at which it was taken up
+	Attempt   int           // 2 or more: a retry of a load that was given up
+	Abandoned bool          // whoever asked gave up at Done, and it is served all the same
 }
 
 // DropTeller is a target that tells when its tiers let go of superseded copies: invalidation seen from inside.

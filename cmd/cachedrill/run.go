@@ -241,7 +241,7 @@ func write(c *cobra.Command, f runFlags, rep report.Report, latency []report.Int
 	if f.json {
 		shown = report.JSON(c.OutOrStdout(), rep)
 	} else {
-		shown = report.Text(c.OutOrStdout(), rep, report.TextOptions{Color: colours(c.OutOrStdout()), Repeat: repeat})
+		shown = report.Text(c.OutOrStdout(), rep, report.TextOptions{Color: colours(c.OutOrStdout()), Repeat: repeat, Dir: f.out})
 	}
 	if f.out == "" {
 		return shown

@@ -55,6 +55,14 @@ func TestSoak(t *testing.T) {
 			}
 			require.Equal(t, digests[seed], digestOf(t, r))
 		})
+		t.Run(fmt.Sprintf("metastable %d", seed), func(t *testing.T) {
+			for policy, above := range map[string]report.RecoveryState{"fragile": report.Stuck, "sturdy": report.Recovered} {
+				r := drill(t, binary, "-f", "../../scenarios/metastable.yaml", "--policy", policy, "--redis", "embedded", "--seed", strconv.Itoa(seed))
+				require.Equal(t, report.Recovered, r.Scenarios[0].Recovery.State, explain(r))
+				require.Equal(t, above, r.Scenarios[1].Recovery.State, explain(r))
+				require.Equal(t, report.Recovered, r.Scenarios[1].Recovery.Push.State, explain(r))
+			}
+		})
 		for _, m := range mutants {
 			t.Run(fmt.Sprintf("%s %d", m.name, seed), func(t *testing.T) {
 				r := drill(t, binary, m.drill, "-f", mutantSuite(t), "--policy", m.name, "--redis", "embedded", "--seed", strconv.Itoa(seed))

@@ -21,6 +21,8 @@ const (
 	Bus
 	ClassRouting
 	RedisDeadline
+	Shedding
+	RetryBudget
 )
 
 // Has says whether every control of c is on.
@@ -57,6 +59,10 @@ var Table = []Control{
 		"age-clamp, for bounded families", "copies live on until their TTL after a write"},
 	{RedisDeadline, "redis-deadline", "latency: a Redis that does not answer costs milliseconds, not seconds",
 		"", "reads wait for Redis's client defaults: seconds, and retries"},
+	{Shedding, "shedding", "the source, from queues that nobody survives: a worker asks for no more at a time than the source answers in time, and refuses at once what would come too late",
+		"", "after a burst of misses every load times out in the source's queue, for ever"},
+	{RetryBudget, "retry-budget", "the source, from retries that multiply its load when it is slowest: at most one retry for ten loads",
+		"shedding", "load rises when the source slows down, and the failure sustains itself"},
 }
 
 // All is every control there is.

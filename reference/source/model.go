@@ -18,9 +18,12 @@ type ModelConfig struct {
 	FamilyTime  map[string]time.Duration // the mean of particular families
 	WriteTime   time.Duration            // mean time of a store
 	Queue       int                      // requests that may wait; more are shed with [ErrShed]. 0: no bound
-	Seed        uint64                   // of the service times
-	Now         func() int64             // the source's clock, monotonic, nanoseconds
-	OnLoad      func(Load)               // called after each load ended, concurrently; may be nil
+	// ServeAbandoned serves loads whose callers have given up, as a database does that was not told: they keep
+	// their place in the queue and take their time.
+	ServeAbandoned bool
+	Seed           uint64       // of the service times
+	Now            func() int64 // the source's clock, monotonic, nanoseconds
+	OnLoad         func(Load)   // called after each load ended, concurrently; may be nil
 }
 
 // Load is one load as counted at the source.
@@ -31,7 +34,10 @@ type Load struct {
 	Done    int64
 	Version uint64
 	Failed  bool
-	Width   int // loads of this name from this region under way at arrival, itself included
+	Width   int   // loads of this name from this region under way at arrival, itself included
+	Queued  int64 // nanoseconds between arrival and the moment at which a server took it up
+	// Abandoned says that its caller gave up at Done, and that it will be served all the same: work for nobody.
+	Abandoned bool
 }
 
 // Model is a source of truth in memory with the queueing of a real one: a number of servers that
@@ -43,6 +49,10 @@ type Model struct {
 	waiting atomic.Int64
 	drawn   atomic.Uint64
 	log     *Log
+
+	life    context.Context // ends what nobody waits for
+	end     context.CancelFunc
+	orphans sync.WaitGroup
 
 	mu   sync.Mutex // the commit lock: T0 and At are stamped under it
 	rows map[key.Name]row
@@ -76,7 +86,14 @@ func NewModel(cfg ModelConfig) (*Model, error) {
 	}
 	m := &Model{cfg: cfg, servers: make(chan struct{}, cfg.Servers), log: newLog(), rows: map[key.Name]row{}}
 	m.widths.of = map[place]int{}
+	m.life, m.end = context.WithCancel(context.Background())
 	return m, nil
+}
+
+// Close ends the loads that nobody waits for any more.
+func (m *Model) Close() {
+	m.end()
+	m.orphans.Wait()
 }
 
 // Log is the commit log.
@@ -120,22 +137,59 @@ func (m *Model) Load(ctx context.Context, n key.Name, by Caller) (Record, error)
 	l.Width = m.widths.of[at]
 	m.widths.Unlock()
 
-	rec, err := m.load(ctx, n)
+	if !m.cfg.ServeAbandoned {
+		rec, err := m.load(ctx, n, &l)
+		m.left(at)
+		m.tell(l, rec, err)
+		return rec, err
+	}
+	type result struct {
+		rec    Record
+		err    error
+		queued int64
+	}
+	done := make(chan result, 1)
+	m.orphans.Go(func() {
+		served := Load{Arrived: l.Arrived}
+		rec, err := m.load(m.life, n, &served)
+		m.left(at)
+		done <- result{rec, err, served.Queued}
+	})
+	select {
+	case r := <-done:
+		l.Queued = r.queued
+		m.tell(l, r.rec, r.err)
+		return r.rec, r.err
+	case <-ctx.Done():
+		l.Abandoned = true
+		l.Queued = m.cfg.Now() - l.Arrived
+		err := fmt.Errorf("loading %s:%s: %w", n.Family, n.ID, ctx.Err())
+		m.tell(l, Record{}, err)
+		return Record{}, err
+	}
+}
 
+// left notes that a load is no longer under way.
+func (m *Model) left(at place) {
 	m.widths.Lock()
+	defer m.widths.Unlock()
 	if m.widths.of[at]--; m.widths.of[at] == 0 {
 		delete(m.widths.of, at)
 	}
-	m.widths.Unlock()
+}
+
+// tell counts a load that ended for its caller.
+func (m *Model) tell(l Load, rec Record, err error) {
 	l.Done, l.Version, l.Failed = m.cfg.Now(), rec.Version, err != nil
 	if m.cfg.OnLoad != nil {
 		m.cfg.OnLoad(l)
 	}
-	return rec, err
 }
 
-func (m *Model) load(ctx context.Context, n key.Name) (Record, error) {
-	if err := m.enter(ctx); err != nil {
+func (m *Model) load(ctx context.Context, n key.Name, l *Load) (Record, error) {
+	err := m.enter(ctx)
+	l.Queued = m.cfg.Now() - l.Arrived
+	if err != nil {
 		return Record{}, fmt.Errorf("loading %s:%s: %w", n.Family, n.ID, err)
 	}
 	defer m.leave()

@@ -19,8 +19,9 @@ type Record struct {
 
 // Caller says who asks, for accounting at the source.
 type Caller struct {
-	Region string
-	Audit  bool // no part of the workload: neither queued nor counted as load
+	Region  string
+	Audit   bool // no part of the workload: neither queued nor counted as load
+	Attempt int  // 2 or more: the load was asked for before, and given up
 }
 
 // Source is a source of truth.

@@ -97,9 +97,11 @@ func New(cfg Config) (*Service, error) {
 		FamilyTime:  times,
 		WriteTime:   cfg.Spec.Source.WriteTime,
 		Queue:       cfg.Spec.Source.Queue,
-		Seed:        cfg.Seed,
-		Now:         s.now,
-		OnLoad:      s.loaded,
+
+		ServeAbandoned: cfg.Spec.Source.ServeAbandoned,
+		Seed:           cfg.Seed,
+		Now:            s.now,
+		OnLoad:         s.loaded,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the source: %w", err)
@@ -287,6 +289,9 @@ func (s *Service) Close() error {
 		errs = append(errs, c.Close())
 	}
 	s.running.Wait()
+	if s.source != nil {
+		s.source.Close()
+	}
 	s.http.CloseIdleConnections()
 	return errors.Join(errs...)
 }

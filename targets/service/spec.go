@@ -30,7 +30,9 @@ type Source struct {
 	Servers     int           // requests served at a time
 	ServiceTime time.Duration // mean time of a load
 	WriteTime   time.Duration // mean time of a write
-	Queue       int           // requests that may wait; more are shed
+	Queue       int           // requests that may wait; more are shed. 0: no bound
+	// ServeAbandoned says that loads are served although whoever asked has given up.
+	ServeAbandoned bool
 }
 
 // Family is one kind of key.
@@ -108,12 +110,18 @@ func checkName(e strict.Entry, what string) {
 }
 
 func decodeSource(n strict.Node) Source {
-	f := n.Fields("the source", "servers", "service_time", "write_time", "queue")
+	f := n.Fields("the source", "servers", "service_time", "write_time", "queue", "abandoned")
+	abandoned := "dropped"
+	if f["abandoned"].Present() {
+		abandoned = f["abandoned"].OneOf("what becomes of abandoned loads", "dropped", "served")
+	}
 	return Source{
+		ServeAbandoned: abandoned == "served",
+
 		Servers:     f["servers"].Int("servers", 40, 1),
 		ServiceTime: f["service_time"].Duration("service_time", 50*time.Millisecond),
 		WriteTime:   f["write_time"].Duration("write_time", 5*time.Millisecond),
-		Queue:       f["queue"].Int("queue", 1000, 1),
+		Queue:       f["queue"].Int("queue", 1000, 0),
 	}
 }
 

@@ -1,0 +1,131 @@
+package reference
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/cachedrill/cachedrill/reference/key"
+	"github.com/cachedrill/cachedrill/reference/policy"
+	"github.com/cachedrill/cachedrill/reference/source"
+)
+
+// silentSource answers no load; it counts them.
+type silentSource struct {
+	source.Source
+	loads, retries atomic.Int64
+}
+
+func (s *silentSource) Load(ctx context.Context, _ key.Name, by source.Caller) (source.Record, error) {
+	s.loads.Add(1)
+	if by.Attempt > 1 {
+		s.retries.Add(1)
+	}
+	<-ctx.Done()
+	return source.Record{}, ctx.Err()
+}
+
+// Of a source that does not answer, a worker asks up to three times as much without a budget, and hardly more with one.
+func TestRetryBudget(t *testing.T) {
+	for _, c := range []struct {
+		without  []string
+		min, max int64
+	}{
+		{[]string{"retry-budget", "shedding"}, 600, 600},
+		{[]string{"shedding"}, 200, 200 + 20 + budgetMost},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &silentSource{}
+			g := newGuard(s, without(t, c.without...))
+			for range 200 {
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				_, err := g.Load(ctx, hot, source.Caller{})
+				require.Error(t, err)
+				cancel()
+			}
+			require.GreaterOrEqual(t, s.loads.Load(), c.min)
+			require.LessOrEqual(t, s.loads.Load(), c.max)
+			require.Equal(t, s.loads.Load()-200, s.retries.Load())
+		})
+	}
+}
+
+func TestRetriesAreCountedAndEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &silentSource{}
+		g := newGuard(s, policy.Recommended())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		_, err := g.Load(ctx, hot, source.Caller{})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, time.Second, time.Since(began), "the last attempt has what is left")
+		require.EqualValues(t, 3, s.loads.Load())
+		_, err = g.Load(ctx, hot, source.Caller{Audit: true})
+		require.Error(t, err, "an audit goes straight through, and its context is over")
+		require.EqualValues(t, 4, s.loads.Load())
+	})
+}
+
+// burst asks a source of 2 servers and 50 ms for n names at once, again and again for a while, and says how many loads
+// came in time, how many were refused at once, and how many died waiting.
+func burst(t *testing.T, p policy.Policy, n, rounds int) (good, refused, late int64) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		m, err := source.NewModel(source.ModelConfig{Servers: 2, ServiceTime: 50 * time.Millisecond, ServeAbandoned: true,
+			Now: func() int64 { return int64(time.Since(start)) }})
+		require.NoError(t, err)
+		defer m.Close()
+		m.Seed(hot, []byte("v"), "s")
+		g := newGuard(m, p)
+		var ok, shed, died atomic.Int64
+		var wg sync.WaitGroup
+		for range rounds {
+			for range n {
+				wg.Go(func() {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+					defer cancel()
+					asked := time.Now()
+					switch _, err := g.Load(ctx, hot, source.Caller{}); {
+					case err == nil:
+						ok.Add(1)
+					case errors.Is(err, source.ErrShed) && time.Since(asked) == 0:
+						shed.Add(1)
+					default:
+						died.Add(1)
+					}
+				})
+			}
+			time.Sleep(500 * time.Millisecond)
+		}
+		wg.Wait()
+		good, refused, late = ok.Load(), shed.Load(), died.Load()
+	})
+	return good, refused, late
+}
+
+// Twice as many loads are asked for as the source can answer (40 in half a second, of 20). Asked for all at once they
+// queue up until none is in time; with shedding more than half of what the source can serve comes in time.
+func TestSheddingKeepsGoodput(t *testing.T) {
+	const rounds = 40
+	served := int64(20 * rounds)
+	good, refused, _ := burst(t, without(t, "shedding", "retry-budget"), 40, rounds)
+	require.Less(t, good, served/4, "the queue eats everything")
+	require.Zero(t, refused)
+	good, refused, _ = burst(t, policy.Recommended(), 40, rounds)
+	require.Greater(t, good, served/2)
+	require.Positive(t, refused, "what would be late is refused at once")
+}
+
+// A worker that is alone with a source that bears it is never held up.
+func TestSheddingLeavesHealthyLoadsAlone(t *testing.T) {
+	good, refused, late := burst(t, policy.Recommended(), 10, 40)
+	require.EqualValues(t, 400, good)
+	require.Zero(t, refused+late)
+}

@@ -1,0 +1,168 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/cachedrill/cachedrill/oracle"
+	"github.com/cachedrill/cachedrill/targets"
+)
+
+// Accusation is one proven fault with its evidence. Offsets are in seconds, to the nanosecond.
+type Accusation struct {
+	N       int     `json:"n"`    // 1 and up over the whole report
+	Kind    string  `json:"kind"` // see [oracle.Kinds]
+	Key     string  `json:"key"`
+	Class   string  `json:"class,omitempty"`
+	AtS     float64 `json:"at_s"`
+	Text    string  `json:"text"`
+	Proof   string  `json:"proof"` // the arithmetic in one line
+	History []Event `json:"history"`
+	// Faults were active at AtS, or healed not long before.
+	Faults []string `json:"faults"`
+}
+
+// Event is one observation of an accusation's history: what it was, see [oracle.What].
+type Event struct {
+	What      string   `json:"what"`
+	Key       string   `json:"key,omitempty"`     // when it is not the accusation's
+	Seq       *uint64  `json:"seq,omitempty"`     // the operation
+	Version   uint64   `json:"version,omitempty"` // 0: not told, or the absence before the first
+	Writer    string   `json:"writer,omitempty"`  // which write stored the value: "write 17" or "the initial value"
+	Absent    bool     `json:"absent,omitempty"`
+	Accused   bool     `json:"accused,omitempty"`
+	SentS     *float64 `json:"sent_s,omitempty"`
+	ReturnedS *float64 `json:"returned_s,omitempty"`
+	AtS       *float64 `json:"at_s,omitempty"` // of a commit, and of the log's end
+	Tier      string   `json:"tier,omitempty"`
+	Worker    string   `json:"worker,omitempty"`
+	Region    string   `json:"region,omitempty"`
+	Door      string   `json:"door,omitempty"`
+	Token     string   `json:"token,omitempty"` // of an accused read: the value as it was answered
+}
+
+// recent is how long after its heal a fault is still named beside an accusation.
+const recent = 5 * time.Second
+
+// accusationsOf puts the oracle's accusations into the report's form: the gravest kind first, then by time. A stale read
+// that broke its class is there once, as the violation.
+func accusationsOf(all []oracle.Accusation) []Accusation {
+	kinds := oracle.Kinds()
+	broke := map[uint64]bool{}
+	for _, a := range all {
+		if a.Kind == "violation" {
+			broke[a.Op.Seq] = true
+		}
+	}
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(a, b oracle.Accusation) int {
+		return cmp.Or(cmp.Compare(slices.Index(kinds, a.Kind), slices.Index(kinds, b.Kind)), cmp.Compare(a.At, b.At))
+	})
+	out := make([]Accusation, 0, len(all))
+	for _, a := range all {
+		if a.Kind == "stale" && broke[a.Op.Seq] {
+			continue
+		}
+		x := Accusation{Kind: a.Kind, Key: a.Key.String(), Class: a.Class, AtS: nanos(a.At), Text: a.Text, Proof: a.Proof,
+			History: make([]Event, 0, len(a.History)), Faults: []string{}}
+		for _, e := range a.History {
+			x.History = append(x.History, eventOf(a.Key, e))
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+func eventOf(key targets.Key, e oracle.Event) Event {
+	out := Event{What: e.What.String(), Version: e.Version, Absent: e.Absent, Accused: e.Accused,
+		Tier: e.Tier, Worker: e.Worker, Region: e.Region, Door: e.Door, Token: e.Token}
+	if e.Key != key {
+		out.Key = e.Key.String()
+	}
+	switch {
+	case e.What == oracle.Sealed, e.Absent, e.Writer == oracle.NoWriter:
+	case e.Writer == targets.SeedSeq:
+		out.Writer = "the initial value"
+	default:
+		out.Writer = fmt.Sprintf("write %d", e.Writer)
+	}
+	at := func(t time.Duration) *float64 { s := nanos(t); return &s }
+	switch e.What {
+	case oracle.Committed, oracle.Sealed:
+		out.AtS = at(e.At)
+		return out
+	case oracle.WriteSent:
+	default:
+		out.ReturnedS = at(e.Returned)
+	}
+	out.Seq, out.SentS = &e.Seq, at(e.Sent)
+	return out
+}
+
+// nanos is an offset in seconds that [offsetOf] makes the same offset of.
+func nanos(t time.Duration) float64 { return t.Seconds() }
+
+func offsetOf(s *float64) time.Duration {
+	if s == nil {
+		return 0
+	}
+	return time.Duration(math.Round(*s * 1e9))
+}
+
+// beside names the faults that were active at an offset, and those healed not long before.
+func beside(faults []FaultRun, at time.Duration) []string {
+	out := []string{}
+	for _, f := range faults {
+		switch {
+		case f.Injected <= 0, f.Injected > at:
+		case f.Healed <= 0:
+			out = append(out, fmt.Sprintf("%s %ss.. (never seen healed)", f.Name, trimmed(f.Injected.Seconds(), 2)))
+		case at <= f.Healed:
+			out = append(out, fmt.Sprintf("%s %ss..%ss", f.Name, trimmed(f.Injected.Seconds(), 2), trimmed(f.Healed.Seconds(), 2)))
+		case at-f.Healed <= recent:
+			out = append(out, fmt.Sprintf("%s %ss..%ss (healed %s before)", f.Name, trimmed(f.Injected.Seconds(), 2),
+				trimmed(f.Healed.Seconds(), 2), length((at-f.Healed).Seconds())))
+		}
+	}
+	return out
+}
+
+// withFaults names the faults beside each accusation.
+func withFaults(all []Accusation, faults []FaultRun) []Accusation {
+	out := make([]Accusation, 0, len(all))
+	for _, a := range all {
+		a.Faults = beside(faults, offsetOf(&a.AtS))
+		out = append(out, a)
+	}
+	return out
+}
+
+// numbered numbers the accusations over all drills.
+func numbered(drills []Scenario) []Scenario {
+	drills, n := slices.Clone(drills), 0
+	for i := range drills {
+		own := make([]Accusation, 0, len(drills[i].Accusations))
+		for _, a := range drills[i].Accusations {
+			n++
+			a.N = n
+			own = append(own, a)
+		}
+		drills[i].Accusations = own
+	}
+	return drills
+}
+
+// Accusation gives accusation n and the drill that it is about.
+func (r Report) Accusation(n int) (Accusation, Scenario, bool) {
+	for _, s := range r.Scenarios {
+		for _, a := range s.Accusations {
+			if a.N == n {
+				return a, s, true
+			}
+		}
+	}
+	return Accusation{}, Scenario{}, false
+}
