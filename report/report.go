@@ -45,6 +45,10 @@ type Scenario struct {
 	Faults       []FaultSummary `json:"faults"`
 	SLOs         []SLO          `json:"slos"`
 	Oracle       OracleSummary  `json:"oracle"`
+	// Consistency is over superseding writes, as readers saw them from outside. It is left out where no read
+	// could have seen a stale one.
+	Consistency      []Consistency      `json:"consistency,omitempty"`
+	ConsistentWithin []ConsistentWithin `json:"consistent_within,omitempty"`
 	// Accusations are the earliest of each kind and the stalest read, with their evidence; the oracle's numbers count all.
 	Accusations []Accusation    `json:"accusations"`
 	Generator   GeneratorResult `json:"generator"`
@@ -175,6 +179,21 @@ type OracleSummary struct {
 	Unjudged          int64            `json:"unjudged"`
 	Opportunities     map[string]int64 `json:"opportunities"`
 	Violations        map[string]int64 `json:"violations"`
+}
+
+// Consistency says how many writes nobody read stale for longer than a window.
+type Consistency struct {
+	WithinMS   float64 `json:"within_ms"`
+	Writes     int64   `json:"writes"`
+	Consistent int64   `json:"consistent"`
+	Share      float64 `json:"share"` // 0..1
+	Nines      int     `json:"nines"` // whole nines of the share, no more than so many writes can show
+}
+
+// ConsistentWithin is the window within which a share of the writes was consistent.
+type ConsistentWithin struct {
+	Share    float64 `json:"share"` // 0.9, 0.99, ...
+	WithinMS float64 `json:"within_ms"`
 }
 
 // GeneratorResult says how well the load was generated. Lateness is how long after its due time an
