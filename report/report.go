@@ -177,6 +177,8 @@ type OracleSummary struct {
 	SessionViolations int64            `json:"session_violations"`
 	StaleIncidents    int64            `json:"stale_incidents"`
 	Unjudged          int64            `json:"unjudged"`
+	UnjudgedKeys      int64            `json:"unjudged_keys,omitempty"`  // whose reads became unjudged
+	UndecidedKeys     int64            `json:"undecided_keys,omitempty"` // of strong families, without a verdict on all reads together
 	Opportunities     map[string]int64 `json:"opportunities"`
 	Violations        map[string]int64 `json:"violations"`
 }
