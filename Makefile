@@ -13,7 +13,7 @@ FUZZTIME ?= 60s
 test: setup
 	$(GO) test -race -run '^$$' ./... >/dev/null # builds everything, in parallel
 	$(GO) test -race -p 1 -timeout 20m ./...    # one package at a time: drills want the machine for themselves
-	$(GO) test -timeout 20m ./scenarios/virtual # the zoo over more seeds than the race detector has time for
+	$(GO) test -p 1 -timeout 20m ./oracle ./scenarios/virtual # more histories and seeds than the race detector has time for
 
 # A real Redis for the tests that want one. Without it they say what they skip (with CI=true they fail).
 setup:
