@@ -145,3 +145,18 @@ func TestDeletions(t *testing.T) {
 		})
 	}
 }
+
+// A write may be stored twice, and the second commit may carry the very time of the seal: a token without a version
+// does not say which of the two was read.
+func TestATokenStoredAgainAtTheTimeOfASeal(t *testing.T) {
+	d := newDrill(t, Config{Historian: true})
+	d.commit(1, 1, 4)
+	d.commit(2, 2, 8)
+	d.read(3, 9, 12, 0, 1)
+	d.seal(12)
+	d.commit(3, 1, 12)
+	d.seal(20)
+	require.Len(t, d.judged, 1)
+	require.Equal(t, Fresh, d.judged[0].Answer)
+	require.Empty(t, d.j.Finish().Accusations)
+}

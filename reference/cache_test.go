@@ -92,6 +92,11 @@ type region struct {
 }
 
 func newRegion(t *testing.T, p policy.Policy, workers int) *region {
+	return newRegionOn(t, p, workers, nil)
+}
+
+// newRegionOn shares a store of the caller's instead of a Redis: one that answers at once, however busy the machine is.
+func newRegionOn(t *testing.T, p policy.Policy, workers int, shared store.Store) *region {
 	mr := miniredis.RunT(t)
 	start := time.Now()
 	m, err := source.NewModel(source.ModelConfig{Servers: 100, Now: func() int64 { return int64(time.Since(start)) }})
@@ -99,8 +104,11 @@ func newRegion(t *testing.T, p policy.Policy, workers int) *region {
 	r := &region{t: t, redis: mr, policy: p, source: &gate{Model: m, read: make(chan source.Record, 100)}}
 	r.client = NewClient(mr.Addr(), p)
 	t.Cleanup(func() { r.client.Close() })
+	if shared == nil {
+		shared = store.NewRedis(r.client)
+	}
 	for range workers {
-		c, err := New(t.Context(), Config{Region: "eu", Policy: p, Families: []Family{product, price, quick}, Source: r.source, Shared: store.NewRedis(r.client)})
+		c, err := New(t.Context(), Config{Region: "eu", Policy: p, Families: []Family{product, price, quick}, Source: r.source, Shared: shared})
 		require.NoError(t, err)
 		t.Cleanup(c.Close)
 		r.caches = append(r.caches, c)
@@ -145,7 +153,7 @@ func TestTiersInTurn(t *testing.T) {
 
 // stampede counts the source loads when readers miss one key at once on all workers.
 func stampede(t *testing.T, p policy.Policy, workers, readers int) int {
-	r := newRegion(t, p, workers)
+	r := newRegionOn(t, p, workers, store.NewMemory().Client(straight{}, store.Patience{}))
 	open := r.source.shut()
 	var wg sync.WaitGroup
 	for i := range workers * readers {

@@ -122,7 +122,7 @@ func possible(t *testing.T, m MetricDoc) []Grouped {
 	t.Helper()
 	limits := map[Unit][]string{
 		UnitCount: {"0", "1000000"}, UnitDuration: {"1us", "100s"}, UnitRatio: {"0%", "50%", "100%"},
-		UnitRate: {"0/s", "1000000/s"},
+		UnitRate: {"0/s", "1000000/s"}, UnitBudget: {"0x", "1x", "100x"},
 	}[m.Unit]
 	require.NotEmpty(t, limits, "no limits for metrics in %s", m.Unit)
 	labels := []string{""}
@@ -160,6 +160,7 @@ var samplesSuffice = map[string]bool{
 	"p50": true, "p95": true, "p99": true, "p999": true, "max": true, "errors": true, "goodput": true,
 	"hit_ratio": true, "miss_penalty": true, "source_qps.mean": true, "source_qps.peak": true,
 	"redundant_loads": true, "recovery_time": true,
+	"budget_burn.99": true, "budget_burn.999": true, "budget_burn.9995": true, "budget_burn.9999": true,
 }
 
 // everyPossible gives the objectives of every metric that can be measured.

@@ -94,6 +94,7 @@ func Evaluate(r *Recorder, d Drill) Scenario {
 		Name: d.Name, Description: d.Description, Target: d.Target, Policy: d.Policy, Attempts: d.Attempts,
 		Operations: d.Operations, Generator: d.Generator, Faults: faultSummaries(d.Faults), SLOs: rows,
 		Phases: a.summaries(d.LoadsCounted), Oracle: a.found.summary(), RecoveryS: a.recoverySeconds(), Recovery: a.comeback(),
+		Consistency: a.found.consistency(), ConsistentWithin: a.found.consistentWithin(),
 	}
 	s.Accusations = withFaults(a.found.evidence, d.Faults)
 	var complete bool

@@ -13,6 +13,7 @@ type findings struct {
 	leaks, corruptions                    int64
 	dirtyReads, falseRejections, sessions int64
 	unjudged, incidents                   int64
+	unjudgedKeys, undecidedKeys           int64
 	violations                            map[string]int64 // per class
 	opportunities                         map[string]int64 // per kind of finding
 	lags                                  []lag

@@ -42,6 +42,9 @@ func mdScenario(b *strings.Builder, s Scenario) {
 		}
 		b.WriteByte('\n')
 	}
+	if line := consistencyLine(s); line != "" {
+		fmt.Fprintf(b, "%s.\n\n", escaped(line))
+	}
 	if len(s.Phases) > 0 {
 		b.WriteString("| phase | from | to | operations | errors | p50 | p99 | max | source mean | source peak | stampede | stale reads |\n" +
 			"| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n")

@@ -67,6 +67,9 @@ func measure(a *aggregate, d *Drill, g Group, o Objective) measurement {
 		return nothing(missing)
 	}
 	m := o.metric()
+	if m.target > 0 {
+		return s.burn(m.target)
+	}
 	switch m.Name {
 	case "p50", "p95", "p99", "p999":
 		return s.percentile(o, m.quantile)

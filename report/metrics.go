@@ -12,6 +12,7 @@ const (
 	UnitRatio                // 0%..100%; kept as 0..1
 	UnitRate                 // 800/s; kept as events per second
 	UnitTimes                // 3x: times the steady mean; limits of source_qps.* only
+	UnitBudget               // 14.4x: times the error budget
 )
 
 // String gives the unit as documentation shows it.
@@ -27,6 +28,8 @@ func (u Unit) String() string {
 		return "rate"
 	case UnitTimes:
 		return "times steady"
+	case UnitBudget:
+		return "times budget"
 	}
 	return "invalid"
 }
@@ -61,6 +64,7 @@ type MetricDoc struct {
 type metric struct {
 	MetricDoc
 	quantile float64 // of percentiles, 0..1
+	target   float64 // of budget_burn.*: the share of operations that must end ok, 0..1
 }
 
 // timed says that a slow machine makes the metric worse, whatever the target does.
@@ -69,7 +73,7 @@ func (m metric) timed() bool {
 	case "max", "errors", "goodput", "miss_penalty", "recovery_time":
 		return true
 	}
-	return m.quantile > 0 && !isStaleness(m.Name) && !isLag(m.Name)
+	return m.target > 0 || m.quantile > 0 && !isStaleness(m.Name) && !isLag(m.Name)
 }
 
 var (
@@ -93,6 +97,10 @@ var metrics = []metric{
 	perf("p999", UnitDuration, perAnswer, "99.9th percentile of latency; passing needs 2,995 samples or more", 0.999),
 	perf("max", UnitDuration, perAnswer, "longest latency seen", 0),
 	perf("errors", UnitRatio, perOperation, "operations that did not end ok (failed, or a write of unknown outcome), of all that ended", 0),
+	burn("budget_burn.99", "99%", 0.99),
+	burn("budget_burn.999", "99.9%", 0.999),
+	burn("budget_burn.9995", "99.95%", 0.9995),
+	burn("budget_burn.9999", "99.99%", 0.9999),
 	perf("goodput", UnitRate, perOperation, "operations due in the phase that ended ok, per second of the phase", 0),
 	perf("stale", UnitRatio, perRead, "stale reads of all judged reads, three-valued: indeterminate reads may be either", 0),
 	perf("stale.proven", UnitRatio, perRead, "proven stale reads of all judged reads", 0),
@@ -121,7 +129,14 @@ var metrics = []metric{
 }
 
 func perf(name string, u Unit, labels []string, doc string, quantile float64) metric {
-	return metric{MetricDoc{Name: name, Unit: u, Labels: labels, Groups: anyGroup, Doc: doc}, quantile}
+	return metric{MetricDoc: MetricDoc{Name: name, Unit: u, Labels: labels, Groups: anyGroup, Doc: doc}, quantile: quantile}
+}
+
+func burn(name, target string, share float64) metric {
+	m := perf(name, UnitBudget, perOperation, "error budget burn of a "+target+
+		" objective: the share of operations that did not end ok, as a multiple of what the objective allows, within 95% bounds; 1x spends the budget exactly", 0)
+	m.target = share
+	return m
 }
 
 func safety(name string, labels []string, groups []Group, doc string) metric {

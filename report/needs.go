@@ -43,11 +43,18 @@ func (o Objective) Needs() (least int64, of Sample) {
 	default:
 		of = SampleRead
 	}
+	upper := o.Op == Less || o.Op == LessEqual
 	p := m.quantile
+	if m.target > 0 {
+		// A burn below b is a share of good operations above p.
+		p = 1 - o.Limit.Value*(1-m.target)
+	}
 	switch {
+	case m.target > 0 && (!upper || p <= 0 || p >= 1):
+		return 1, of
 	case p == 0:
 		return 1, of
-	case o.Op == Greater || o.Op == GreaterEqual:
+	case !upper:
 		// That one sample lies below the percentile bounds it from below.
 		return int64(math.Ceil(math.Log(1-confidence) / math.Log(1-p))), of
 	}

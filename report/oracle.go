@@ -38,6 +38,7 @@ func findingsOf(f oracle.Findings) findings {
 		leaks: int64(f.Leaks), corruptions: int64(f.Corruptions),
 		dirtyReads: int64(f.DirtyReads), falseRejections: int64(f.FalseRejections), sessions: int64(f.SessionViolations),
 		unjudged: int64(f.Unjudged), incidents: int64(f.StaleIncidents),
+		unjudgedKeys: int64(f.UnjudgedKeys), undecidedKeys: int64(f.UndecidedKeys),
 		violations: wide(f.Violations), opportunities: wide(f.Opportunities),
 	}
 	for _, l := range f.Lags {

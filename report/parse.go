@@ -16,7 +16,8 @@ import (
 //	metric ["{" label "=" value {"," label "=" value} "}"] op limit
 //
 // with op one of < <= > >= ==, and limit a number with the unit that fits the metric: us, ms or s for
-// durations, % for ratios, /s for rates, x (times the steady mean) for source_qps.*, none for counts.
+// durations, % for ratios, /s for rates, x for source_qps.* (times the steady mean) and budget_burn.* (times
+// the budget), none for counts.
 // Space is free between the parts. The error is nil, or places the first problem in expr.
 func ParseObjective(expr string) (Objective, *ParseError) {
 	s := &scanner{text: expr}
@@ -73,13 +74,21 @@ func checkOp(m metric, op Op, at int) *ParseError {
 		}
 		return &ParseError{at, string(op), "unknown comparison", hint}
 	}
-	if op == Equal && (m.Unit == UnitDuration || m.Unit == UnitRate) {
-		return &ParseError{at, string(op), fmt.Sprintf("a %s is never exactly equal to a limit", m.Unit), "use < or >"}
+	if op == Equal && (m.Unit == UnitDuration || m.Unit == UnitRate || m.Unit == UnitBudget) {
+		return &ParseError{at, string(op), fmt.Sprintf("a %s is never exactly equal to a limit", measured(m.Unit)), "use < or >"}
 	}
 	if m.Name == "recovery_time" && op != Less && op != LessEqual {
 		return &ParseError{at, string(op), "recovery_time takes an upper limit", "use < or <="}
 	}
 	return nil
+}
+
+// measured names what is measured in a unit.
+func measured(u Unit) string {
+	if u == UnitBudget {
+		return "burn"
+	}
+	return u.String()
 }
 
 // scanner walks an expression byte by byte.
@@ -238,6 +247,10 @@ func (s *scanner) limit(m metric) (Limit, *ParseError) {
 	case unit == "/s" && m.Unit == UnitRate:
 	case unit == "x" && strings.HasPrefix(m.Name, "source_qps."):
 		l.Unit = UnitTimes
+	case unit == "x" && m.Unit == UnitBudget:
+		if most := 1 / (1 - m.target); v*(1-m.target) > 1+1e-9 {
+			return Limit{}, &ParseError{at, text, fmt.Sprintf("it is never above %sx, when every operation is bad", trimmed(most, 0)), fits}
+		}
 	case unit == "" && m.Unit == UnitCount:
 		if v != math.Trunc(v) {
 			return Limit{}, &ParseError{at, text, "a count is a whole number", fits}
@@ -256,6 +269,8 @@ func limitUsage(m metric) string {
 		return "write a duration such as 120ms (units: us, ms, s)"
 	case m.Unit == UnitRatio:
 		return "write a percentage such as 1%"
+	case m.Unit == UnitBudget:
+		return "write times the error budget such as 14.4x"
 	case m.Unit == UnitRate:
 		return "write a rate such as 900/s"
 	}

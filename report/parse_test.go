@@ -96,6 +96,13 @@ func TestParseErrorsPlaceTheOffendingText(t *testing.T) {
 		{"source_qps.peak < 5", 18, "5", "does not fit", "3x"},
 		{"stampede.max <= 2.5", 16, "2.5", "whole number", ""},
 		{"stampede.max <= 2/s", 16, "2/s", "does not fit", "whole number"},
+		{"budget_burn < 2x", 0, "budget_burn", "unknown metric", "budget_burn.99"},
+		{"budget_burn.98 < 2x", 0, "budget_burn.98", "unknown metric", "budget_burn.99"},
+		{"budget_burn.999 < 2", 18, "2", "does not fit", "14.4x"},
+		{"budget_burn.999 < 2%", 18, "2%", "does not fit", "14.4x"},
+		{"budget_burn.99 < 101x", 17, "101x", "never above 100x", "14.4x"},
+		{"budget_burn.99 == 1x", 15, "==", "a burn is never exactly equal", "use <"},
+		{"budget_burn.99{tier=l1} < 1x", 15, "tier", "makes no sense", "endpoint"},
 		{"p99 < 5ms please", 10, "please", "unexpected text", ""},
 		{"p99 < 5ms && p95 < 1ms", 10, "&&", "unexpected text", ""},
 	} {
@@ -110,7 +117,7 @@ func TestParseErrorsPlaceTheOffendingText(t *testing.T) {
 
 // Every documented metric parses with each of its labels, a limit of its unit, and in its groups only.
 func TestMetricsParseAsDocumented(t *testing.T) {
-	limits := map[Unit]string{UnitCount: "2", UnitDuration: "20ms", UnitRatio: "2%", UnitRate: "2/s"}
+	limits := map[Unit]string{UnitCount: "2", UnitDuration: "20ms", UnitRatio: "2%", UnitRate: "2/s", UnitBudget: "2x"}
 	values := map[string]string{"tier": "l1", "kind": "read"}
 	for _, m := range Metrics() {
 		require.NotEmpty(t, m.Doc, m.Name)

@@ -45,6 +45,10 @@ type Scenario struct {
 	Faults       []FaultSummary `json:"faults"`
 	SLOs         []SLO          `json:"slos"`
 	Oracle       OracleSummary  `json:"oracle"`
+	// Consistency is over superseding writes, as readers saw them from outside. It is left out where no read
+	// could have seen a stale one.
+	Consistency      []Consistency      `json:"consistency,omitempty"`
+	ConsistentWithin []ConsistentWithin `json:"consistent_within,omitempty"`
 	// Accusations are the earliest of each kind and the stalest read, with their evidence; the oracle's numbers count all.
 	Accusations []Accusation    `json:"accusations"`
 	Generator   GeneratorResult `json:"generator"`
@@ -173,8 +177,25 @@ type OracleSummary struct {
 	SessionViolations int64            `json:"session_violations"`
 	StaleIncidents    int64            `json:"stale_incidents"`
 	Unjudged          int64            `json:"unjudged"`
+	UnjudgedKeys      int64            `json:"unjudged_keys,omitempty"`  // whose reads became unjudged
+	UndecidedKeys     int64            `json:"undecided_keys,omitempty"` // of strong families, without a verdict on all reads together
 	Opportunities     map[string]int64 `json:"opportunities"`
 	Violations        map[string]int64 `json:"violations"`
+}
+
+// Consistency says how many writes nobody read stale for longer than a window.
+type Consistency struct {
+	WithinMS   float64 `json:"within_ms"`
+	Writes     int64   `json:"writes"`
+	Consistent int64   `json:"consistent"`
+	Share      float64 `json:"share"` // 0..1
+	Nines      int     `json:"nines"` // whole nines of the share, no more than so many writes can show
+}
+
+// ConsistentWithin is the window within which a share of the writes was consistent.
+type ConsistentWithin struct {
+	Share    float64 `json:"share"` // 0.9, 0.99, ...
+	WithinMS float64 `json:"within_ms"`
 }
 
 // GeneratorResult says how well the load was generated. Lateness is how long after its due time an

@@ -104,7 +104,7 @@ func (f *findings) summary() OracleSummary {
 		Writes: f.writes, Acknowledged: f.acknowledged, UnknownWrites: f.unknownWrites,
 		LostWrites: f.lostWrites, Rollbacks: f.rollbacks, Leaks: f.leaks, Corruptions: f.corruptions,
 		DirtyReads: f.dirtyReads, FalseRejections: f.falseRejections, SessionViolations: f.sessions,
-		StaleIncidents: f.incidents, Unjudged: f.unjudged,
+		StaleIncidents: f.incidents, Unjudged: f.unjudged, UnjudgedKeys: f.unjudgedKeys, UndecidedKeys: f.undecidedKeys,
 		Opportunities: copied(f.opportunities), Violations: copied(f.violations),
 	}
 }

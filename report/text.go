@@ -72,6 +72,9 @@ func textScenario(b *strings.Builder, s Scenario, width int, o TextOptions) {
 			textEvidence(b, r.Why)
 		}
 	}
+	if line := consistencyLine(s); line != "" {
+		fmt.Fprintf(b, "      %s\n", line)
+	}
 	if n := len(s.Accusations); n > 0 && s.Outcome == Fail && o.Dir != "" {
 		fmt.Fprintf(b, "      evidence: cachedrill report %s --explain %s\n", oneLine(o.Dir), span(s.Accusations[0].N, s.Accusations[n-1].N))
 	}

@@ -254,8 +254,8 @@ func (d *drill) faults() []faults.Planned {
 		if d.opt.Sham {
 			out[i].Fault = faults.Sham(out[i].Fault)
 		}
-		if d.env.Local != nil {
-			out[i].Fault = d.env.Local(out[i].Fault)
+		if d.env.Adapt != nil {
+			out[i].Fault = d.env.Adapt(out[i].Fault)
 		}
 	}
 	return out

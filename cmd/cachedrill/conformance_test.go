@@ -23,9 +23,8 @@ import (
 
 // TestConformance shows the zoo's caches to their drills and writes down who was caught by what. A broken cache
 // must be caught by its own drill and objective, with evidence; a correct one must be accused of nothing in any
-// drill. CACHEDRILL_VIRTUAL_SEEDS says over how many seeds in virtual time, where a correct cache meets the drills in
-// turn, one a seed. CACHEDRILL_CONFORMANCE says how often in real time on a real Redis broken ones meet their drill;
-// correct ones meet every drill, correctTimes as often. make conformance runs it.
+// drill. CACHEDRILL_VIRTUAL_SEEDS says over how many seeds in virtual time, CACHEDRILL_CONFORMANCE how often in real time
+// on a real Redis; there correct ones are drilled correctTimes as often. make conformance runs it.
 func TestConformance(t *testing.T) {
 	_, runs, ok := seedRange(os.Getenv("CACHEDRILL_CONFORMANCE"))
 	if !ok {
@@ -53,8 +52,8 @@ func TestConformance(t *testing.T) {
 		opt.Backend = redis.Process
 		return scenarios.Run(t.Context(), sc, opt)
 	}
-	c.show(t, seeds, true, func(s *sightings) *tally { return &s.virtual }, inBubble)
-	c.show(t, runs, false, func(s *sightings) *tally { return &s.real }, inReal)
+	c.show(t, seeds, seeds, func(s *sightings) *tally { return &s.virtual }, inBubble)
+	c.show(t, runs, correctRuns(runs), func(s *sightings) *tally { return &s.real }, inReal)
 	page := c.page(seeds, runs)
 	if os.Getenv("UPDATE_DOCS") != "" {
 		require.NoError(t, os.WriteFile("../../docs/conformance.md", []byte(page), 0o644))
@@ -97,24 +96,19 @@ const correctTimes = 10.0 / 3
 const tries = 6
 
 // show runs the drills, broken caches n times at their own.
-func (c *conformance) show(t *testing.T, n int, inTurn bool, of func(*sightings) *tally, run func(scenarios.Scenario, scenarios.Options) (scenarios.Result, error)) {
+func (c *conformance) show(t *testing.T, n, correct int, of func(*sightings) *tally, run func(scenarios.Scenario, scenarios.Options) (scenarios.Result, error)) {
 	g, ctx := errgroup.WithContext(t.Context())
 	g.SetLimit(lanes)
 	for _, a := range zoo.Animals() {
-		for _, s := range c.plan(a, n, inTurn) {
+		for _, s := range c.plan(a, n, correct) {
 			g.Go(func() error { return c.one(ctx, a, s.drill, s.seed, of, run) })
 		}
 	}
 	require.NoError(t, g.Wait())
 }
 
-// correctRuns is how often correct caches meet each drill in real time: ten times for three, once in a sample.
-func correctRuns(n int) int {
-	if n == 1 {
-		return 1
-	}
-	return int(math.Ceil(float64(n) * correctTimes))
-}
+// correctRuns is how often correct caches are drilled in real time: ten times for three.
+func correctRuns(n int) int { return int(math.Ceil(float64(n) * correctTimes)) }
 
 // sitting is one drill for one cache.
 type sitting struct {
@@ -122,22 +116,17 @@ type sitting struct {
 	seed  uint64
 }
 
-func (c *conformance) plan(a zoo.Animal, n int, inTurn bool) (out []sitting) {
+// plan shows a broken cache to its own drill n times, and a correct one to all drills in turn, every one once at least.
+func (c *conformance) plan(a zoo.Animal, n, correct int) (out []sitting) {
 	names := c.suite.Names()
 	switch {
 	case !a.Correct():
 		for i := range n {
 			out = append(out, sitting{a.Drill, uint64(i) + 1})
 		}
-	case inTurn:
-		for i := range n {
-			out = append(out, sitting{names[i%len(names)], uint64(i) + 1})
-		}
 	default:
-		for i := range correctRuns(n) {
-			for _, name := range names {
-				out = append(out, sitting{name, uint64(i) + 1})
-			}
+		for i := range max(correct, len(names)) {
+			out = append(out, sitting{names[i%len(names)], uint64(i) + 1})
 		}
 	}
 	return out
@@ -187,7 +176,7 @@ func (c *conformance) page(seeds, runs int) string {
 	var b strings.Builder
 	b.WriteString("# Conformance: who was caught, and by what\n\n<!-- Written by make conformance -->\n\n")
 	fmt.Fprintf(&b, "The zoo's caches at its drills (targets/zoo/zoo.yaml): over %d seeds in virtual time, and %d times each in real time on a\n"+
-		"real Redis behind network proxies, correct ones %d times at every drill. `cachedrill run -f targets/zoo/zoo.yaml DRILL --policy NAME`\n"+
+		"real Redis behind network proxies, correct ones %d times, at the drills in turn. `cachedrill run -f targets/zoo/zoo.yaml DRILL --policy NAME`\n"+
 		"repeats any of them.\n\n## Broken caches\n\nEach must be caught by its own drill and its own objective, with evidence.\n\n"+
 		"| cache | what is wrong | drill | objective | virtual | real | first evidence |\n| --- | --- | --- | --- | --- | --- | --- |\n", seeds, runs, correctRuns(runs))
 	for _, a := range zoo.Animals() {

@@ -17,7 +17,7 @@ func TestMetastability(t *testing.T) {
 	suite, err := scenarios.Load("../metastable.yaml")
 	require.NoError(t, err)
 	states := map[string]map[report.RecoveryState]int{}
-	runs := int(max(3, seeds(t)))
+	runs := int(seeds(t))
 	for _, c := range []struct {
 		drill, policy string
 		state         report.RecoveryState

@@ -65,7 +65,7 @@ func build(ctx context.Context, sc scenarios.Scenario, opt scenarios.Options) (*
 		site.Relays[r.Name] = relay{w.service.Relay(r.Name)}
 	}
 	return w, &scenarios.Place{
-		Service: w.service, Site: site, Local: w.local, Sleep: time.Sleep, Close: w.service.Close,
+		Service: w.service, Site: site, Adapt: w.local, Sleep: time.Sleep, Close: w.service.Close,
 	}, nil
 }
 

@@ -109,7 +109,6 @@ func (v invalidator) tell(ctx context.Context, k string, f reference.Family, ver
 type queue struct {
 	mu  sync.Mutex
 	ids []pending
-	n   uint64
 }
 
 type pending struct {
