@@ -73,7 +73,7 @@ func (m metric) timed() bool {
 	case "max", "errors", "goodput", "miss_penalty", "recovery_time":
 		return true
 	}
-	return m.target > 0 || m.quantile > 0 && !isStaleness(m.Name) && !isLag(m.Name)
+	return m.target > 0 || isLag(m.Name) || m.quantile > 0 && !isStaleness(m.Name)
 }
 
 var (
