@@ -75,7 +75,7 @@ func mutants() []Animal {
 		{"single-flight", []string{"lease", "l1"}, "herd", "stampede.max{family=slow}", true},
 		{"lease", []string{"single-flight", "l1"}, "herd", "stampede.max{family=slow}", true},
 		{"jitter", []string{"stale-while-revalidate", "l1"}, "wave", "source_qps.peak{family=batch}", true},
-		{"versioned-store", nil, "calm", "invalidation_lag.max{family=page}", true},
+		{"versioned-store", nil, "overtaken", "invalidation_lag.max{family=page}", true},
 		{"bus", nil, "calm", "invalidation_lag.max{family=page}", true},
 		{"redis-deadline", nil, "restart", "p95{family=page, kind=read}", true},
 	} {
