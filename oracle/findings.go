@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"time"
+	"unique"
 
 	"github.com/cachedrill/cachedrill/targets"
 )
@@ -25,8 +26,8 @@ type Accusation struct {
 
 // Lag is one superseded version, as the harness saw it die.
 type Lag struct {
-	Family    string
-	Region    string        // of the client that last read it stale; empty when nobody did
+	Family    unique.Handle[string] // there are as many lags as writes: two words of text would outweigh the rest
+	Region    unique.Handle[string] // of the client that last read it stale; empty when nobody did
 	Committed time.Duration // the earliest proof that it was superseded; with a historian, when
 	Lag       time.Duration // from then until its last proven-stale read began; 0 when nobody read it stale
 }

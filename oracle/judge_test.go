@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 	"time"
+	"unique"
 
 	"github.com/stretchr/testify/require"
 
@@ -205,7 +206,7 @@ func TestBoundedFamilies(t *testing.T) {
 	require.Equal(t, 4, f.Opportunities["stale"])
 	require.Equal(t, 4, f.Opportunities["violations"])
 	require.Equal(t, 1, f.StaleIncidents)
-	require.Equal(t, []Lag{{Family: "price", Region: "eu", Committed: ms(100), Lag: ms(41)}}, f.Lags)
+	require.Equal(t, []Lag{{Family: unique.Make("price"), Region: unique.Make("eu"), Committed: ms(100), Lag: ms(41)}}, f.Lags)
 }
 
 // An initial value supersedes nothing that a cache could hold.
@@ -249,9 +250,9 @@ func TestStaleIncidentsAndLags(t *testing.T) {
 	f := d.j.Finish()
 	require.Equal(t, 2, f.StaleIncidents)
 	require.Equal(t, []Lag{
-		{"price", "eu", ms(10), ms(15)},
-		{"price", "eu", ms(20), ms(10)},
-		{"price", "eu", ms(50), ms(5)},
+		{unique.Make("price"), unique.Make("eu"), ms(10), ms(15)},
+		{unique.Make("price"), unique.Make("eu"), ms(20), ms(10)},
+		{unique.Make("price"), unique.Make("eu"), ms(50), ms(5)},
 	}, f.Lags)
 }
 

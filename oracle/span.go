@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sort"
 	"time"
+	"unique"
 
 	"github.com/cachedrill/cachedrill/targets"
 )
@@ -56,6 +57,7 @@ func (k *keyState) incidents() int {
 func (k *keyState) lags(to []Lag) []Lag {
 	versions, spans := k.history.versions, k.spans
 	to = k.lagsLoose(to)
+	family, nobody := unique.Make(k.key.Family), unique.Make("")
 	for i := -1; i < len(versions); i++ {
 		n := uint64(0)
 		if i >= 0 {
@@ -65,9 +67,9 @@ func (k *keyState) lags(to []Lag) []Lag {
 		case len(spans) > 0 && spans[0].v == n:
 			s := spans[0]
 			spans = spans[1:]
-			to = append(to, Lag{Family: k.key.Family, Region: s.region, Committed: s.from, Lag: s.last - s.from})
+			to = append(to, Lag{Family: family, Region: unique.Make(s.region), Committed: s.from, Lag: s.last - s.from})
 		case i >= 0 && i+1 < len(versions):
-			to = append(to, Lag{Family: k.key.Family, Committed: versions[i+1].high})
+			to = append(to, Lag{Family: family, Region: nobody, Committed: versions[i+1].high})
 		}
 	}
 	return to

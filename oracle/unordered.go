@@ -3,6 +3,7 @@ package oracle
 import (
 	"slices"
 	"time"
+	"unique"
 
 	"github.com/cachedrill/cachedrill/targets"
 )
@@ -269,6 +270,7 @@ func (k *keyState) lagsLoose(to []Lag) []Lag {
 	if r == nil || k.told != never {
 		return to
 	}
+	family, nobody := unique.Make(k.key.Family), unique.Make("")
 	for _, m := range r.everything() {
 		by := m.by
 		if m == r.seed {
@@ -277,9 +279,9 @@ func (k *keyState) lagsLoose(to []Lag) []Lag {
 		next := r.superseded(by)
 		switch {
 		case m.stale.last != before:
-			to = append(to, Lag{Family: k.key.Family, Region: m.stale.region, Committed: m.stale.from, Lag: m.stale.last - m.stale.from})
+			to = append(to, Lag{Family: family, Region: unique.Make(m.stale.region), Committed: m.stale.from, Lag: m.stale.last - m.stale.from})
 		case m.by != never && !m.deleted && next.at != never:
-			to = append(to, Lag{Family: k.key.Family, Committed: next.at})
+			to = append(to, Lag{Family: family, Region: nobody, Committed: next.at})
 		}
 	}
 	return to

@@ -5,6 +5,7 @@ import (
 	"math"
 	"testing"
 	"time"
+	"unique"
 
 	"github.com/cachedrill/cachedrill/targets"
 	"github.com/stretchr/testify/require"
@@ -211,7 +212,7 @@ func TestNoObjectivePassesWithoutOpportunity(t *testing.T) {
 	f.Mark(Audit, 8*time.Second)
 	f.finish(findings{
 		writes: 9, acknowledged: 9,
-		lags: []lag{{"product", "eu", 3 * time.Second, 0}, {"product", "eu", 5 * time.Second, 0}, {"product", "eu", 7 * time.Second, 0}},
+		lags: []lag{{unique.Make("product"), unique.Make("eu"), 3 * time.Second, 0}, {unique.Make("product"), unique.Make("eu"), 5 * time.Second, 0}, {unique.Make("product"), unique.Make("eu"), 7 * time.Second, 0}},
 	}, 10*time.Second)
 	judged := 0
 	for _, g := range every {

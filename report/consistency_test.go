@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 	"time"
+	"unique"
 
 	"github.com/stretchr/testify/require"
 )
@@ -11,7 +12,7 @@ import (
 func lagged(lags ...time.Duration) findings {
 	f := findings{opportunities: map[string]int64{"stale": 1}}
 	for i, l := range lags {
-		f.lags = append(f.lags, lag{"product", "eu", time.Duration(i) * ms, l})
+		f.lags = append(f.lags, lag{unique.Make("product"), unique.Make("eu"), time.Duration(i) * ms, l})
 	}
 	return f
 }

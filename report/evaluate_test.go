@@ -3,6 +3,7 @@ package report
 import (
 	"testing"
 	"time"
+	"unique"
 
 	"github.com/cachedrill/cachedrill/targets"
 	"github.com/stretchr/testify/require"
@@ -49,7 +50,7 @@ func healthy() *made {
 			writes: 30, acknowledged: 30,
 			opportunities: map[string]int64{"stale": 100, "violations": 100, "leaks": 100, "corruptions": 100, "lost_writes": 30},
 			violations:    map[string]int64{"bounded": 0},
-			lags:          []lag{{"product", "eu", 4 * time.Second, 100 * ms}, {"product", "us", 2 * time.Second, 5 * time.Second}},
+			lags:          []lag{{unique.Make("product"), unique.Make("eu"), 4 * time.Second, 100 * ms}, {unique.Make("product"), unique.Make("us"), 2 * time.Second, 5 * time.Second}},
 		},
 		drill: Drill{
 			Name: "mass-expiry", LoadsCounted: true,

@@ -2,6 +2,7 @@ package report
 
 import (
 	"time"
+	"unique"
 
 	"github.com/cachedrill/cachedrill/targets"
 )
@@ -23,8 +24,8 @@ type findings struct {
 
 // lag is how long a superseded version went on being read.
 type lag struct {
-	family, region string
-	committed      time.Duration // of the version that superseded it
+	family, region unique.Handle[string] // there are as many lags as writes: two words of text would outweigh the rest
+	committed      time.Duration         // of the version that superseded it
 	lag            time.Duration
 }
 

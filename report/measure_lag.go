@@ -14,7 +14,7 @@ func (s *scope) lag(tier string, p float64) measurement {
 	}
 	var lags []lag
 	for _, l := range s.agg.found.lags {
-		at := Labels{Family: l.family, Class: s.agg.classes[l.family]}
+		at := Labels{Family: l.family.Value(), Class: s.agg.classes[l.family.Value()]}
 		if s.contains(l.committed) && s.labels.selects(&at) {
 			lags = append(lags, l)
 		}
@@ -26,9 +26,9 @@ func (s *scope) lag(tier string, p float64) measurement {
 	worst := lags[len(lags)-1]
 	m := measurement{blind: s.blindToStaleness()}
 	if worst.lag > 0 {
-		m.where = worst.region
+		m.where = worst.region.Value()
 		m.evidence = fmt.Sprintf("longest: a %s committed at %s was still read stale%s %s later",
-			worst.family, moment(worst.committed), inRegion(worst.region), duration(worst.lag))
+			worst.family.Value(), moment(worst.committed), inRegion(worst.region.Value()), duration(worst.lag))
 	}
 	if p == 0 {
 		m.known, m.observed = Exactly(worst.lag.Seconds()), duration(worst.lag)

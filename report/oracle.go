@@ -41,6 +41,7 @@ func findingsOf(f oracle.Findings) findings {
 		unjudgedKeys: int64(f.UnjudgedKeys), undecidedKeys: int64(f.UndecidedKeys),
 		violations: wide(f.Violations), opportunities: wide(f.Opportunities),
 	}
+	out.lags = make([]lag, 0, len(f.Lags))
 	for _, l := range f.Lags {
 		out.lags = append(out.lags, lag{family: l.Family, region: l.Region, committed: l.Committed, lag: l.Lag})
 	}

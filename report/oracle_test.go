@@ -3,6 +3,7 @@ package report
 import (
 	"testing"
 	"time"
+	"unique"
 
 	"github.com/cachedrill/cachedrill/oracle"
 	"github.com/cachedrill/cachedrill/targets"
@@ -26,14 +27,14 @@ func TestFindingsKeepTheirNumbers(t *testing.T) {
 		Writes: 1, Acknowledged: 2, UnknownWrites: 3, LostWrites: 4, Rollbacks: 5, Leaks: 6, Corruptions: 7, DirtyReads: 8,
 		FalseRejections: 9, SessionViolations: 10, Unjudged: 11, StaleIncidents: 12,
 		Violations: map[string]int{"strong": 13}, Opportunities: map[string]int{"stale": 14},
-		Lags:        []oracle.Lag{{Family: "price", Region: "eu", Committed: 15, Lag: 16}},
+		Lags:        []oracle.Lag{{Family: unique.Make("price"), Region: unique.Make("eu"), Committed: 15, Lag: 16}},
 		Accusations: []oracle.Accusation{{Kind: "leak", At: 17, Text: "t", Low: 18}},
 	})
 	require.Equal(t, findings{
 		writes: 1, acknowledged: 2, unknownWrites: 3, lostWrites: 4, rollbacks: 5, leaks: 6, corruptions: 7, dirtyReads: 8,
 		falseRejections: 9, sessions: 10, unjudged: 11, incidents: 12,
 		violations: map[string]int64{"strong": 13}, opportunities: map[string]int64{"stale": 14},
-		lags:        []lag{{"price", "eu", 15, 16}},
+		lags:        []lag{{unique.Make("price"), unique.Make("eu"), 15, 16}},
 		accusations: []accusation{{kind: "leak", at: 17, text: "t", low: 18}},
 		evidence:    []Accusation{{Kind: "leak", Key: ":", AtS: 17e-9, Text: "t", History: []Event{}, Faults: []string{}}},
 	}, got)
