@@ -28,8 +28,8 @@ type Accusation struct {
 type Lag struct {
 	Family    unique.Handle[string] // there are as many lags as writes: two words of text would outweigh the rest
 	Region    unique.Handle[string] // of the client that last read it stale; empty when nobody did
-	Committed time.Duration // the earliest proof that it was superseded; with a historian, when
-	Lag       time.Duration // from then until its last proven-stale read began; 0 when nobody read it stale
+	Committed time.Duration         // the earliest proof that it was superseded; with a historian, when
+	Lag       time.Duration         // from then until its last proven-stale read began; 0 when nobody read it stale
 }
 
 // Findings is what a drill proved. A number counts everything; of accusations some are kept.

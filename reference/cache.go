@@ -18,9 +18,17 @@ import (
 
 // Family is one kind of key: how its keys are built and what its readers are promised.
 type Family struct {
-	Schema   key.Schema
-	Contract policy.Family
+	Schema    key.Schema
+	Contract  policy.Family
+	Namespace string // families of one namespace must have one class; empty: a namespace of its own
+
+	// Redact takes out of a value what must not be cached or shown; nil leaves it as it is. It is applied to what the
+	// source answers, before anything else sees it, and to nothing that is absent. A value that it refuses can't be read.
+	Redact func(value []byte) ([]byte, error)
 }
+
+// ErrMixed marks a configuration in which one namespace has families of two classes.
+var ErrMixed = errors.New("a namespace has one class")
 
 // Config describes one worker's cache.
 type Config struct {
@@ -91,10 +99,15 @@ var ErrFamily = errors.New("unknown family")
 // source for its clock, so ctx bounds the time this may take.
 func New(ctx context.Context, cfg Config) (*Cache, error) {
 	c := &Cache{cfg: cfg, policy: cfg.Policy, families: map[string]Family{}, refresh: make(chan struct{}, refreshers)}
+	classes := map[string]policy.Class{}
 	for _, f := range cfg.Families {
 		if err := f.Contract.Validate(); err != nil {
 			return nil, fmt.Errorf("family %s: %w", f.Schema.Family, err)
 		}
+		if class, known := classes[f.Namespace]; known && f.Namespace != "" && class != f.Contract.Class {
+			return nil, fmt.Errorf("family %s: %w: %s has %s and %s", f.Schema.Family, ErrMixed, f.Namespace, class, f.Contract.Class)
+		}
+		classes[f.Namespace] = f.Contract.Class
 		c.families[f.Schema.Family] = f
 	}
 	c.source = newGuard(cfg.Source, cfg.Policy)
@@ -202,13 +215,31 @@ func (c *Cache) joined(ctx context.Context, name string, fn func(context.Context
 
 // GetPast reads a name from the source, past every tier. audit marks it as no part of the workload.
 func (c *Cache) GetPast(ctx context.Context, n key.Name, audit bool) (Answer, error) {
-	asked := time.Now()
-	r, err := c.source.Load(ctx, n, source.Caller{Region: c.cfg.Region, Audit: audit})
+	f, _, err := c.resolve(n)
 	if err != nil {
 		return Answer{}, err
 	}
-	c.clock.heard(r.T0, asked)
+	r, err := c.load(ctx, n, f, audit)
+	if err != nil {
+		return Answer{}, err
+	}
 	return Answer{Value: r.Value, Version: r.Version, Tier: TierBypass, Absent: absent(r)}, nil
+}
+
+// load reads a name at the source, and redacts what it finds.
+func (c *Cache) load(ctx context.Context, n key.Name, f Family, audit bool) (source.Record, error) {
+	asked := time.Now()
+	r, err := c.source.Load(ctx, n, source.Caller{Region: c.cfg.Region, Audit: audit})
+	if err != nil {
+		return source.Record{}, err
+	}
+	c.clock.heard(r.T0, asked)
+	if f.Redact != nil && !absent(r) {
+		if r.Value, err = f.Redact(r.Value); err != nil {
+			return source.Record{}, err
+		}
+	}
+	return r, nil
 }
 
 // Put writes a value through to the source, then drops what the region has cached of it. Other

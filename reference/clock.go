@@ -38,6 +38,7 @@ func (c *upperClock) at(instant time.Time) int64 {
 	return bound(c.said, c.asked, instant)
 }
 
+// bound adds a nanosecond: both clocks count whole ones.
 func bound(said int64, asked, now time.Time) int64 {
-	return said + int64(float64(now.Sub(asked))*(1+rateError))
+	return said + int64(float64(now.Sub(asked))*(1+rateError)) + 1
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
-	"github.com/cachedrill/cachedrill/reference/source"
 )
 
 // fetch answers what the worker's memory could not: from Redis, or else from the source under the
@@ -89,8 +88,7 @@ const noStore = "-"
 func (c *Cache) fill(ctx context.Context, k string, n key.Name, f Family, token string) (Answer, error) {
 	own, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
-	asked := time.Now()
-	r, err := c.source.Load(own, n, source.Caller{Region: c.cfg.Region})
+	r, err := c.load(own, n, f, false)
 	leased := token != "" && token != noStore
 	if err != nil || absent(r) {
 		if leased {
@@ -98,7 +96,6 @@ func (c *Cache) fill(ctx context.Context, k string, n key.Name, f Family, token 
 		}
 		return Answer{Tier: TierSource, Absent: err == nil}, err
 	}
-	c.clock.heard(r.T0, asked)
 	e := c.admit(f, r)
 	if token != noStore {
 		// An answer in hand is given whether or not Redis takes the copy.

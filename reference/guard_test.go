@@ -56,6 +56,70 @@ func TestRetryBudget(t *testing.T) {
 	}
 }
 
+// A source that fails at once is asked three times, and then no more.
+func TestAttemptsAreBounded(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want int
+	}{{errors.New("broken"), mostAttempts}, {source.ErrShed, 1}} {
+		s := &failing{err: c.err}
+		_, err := newGuard(s, without(t, "retry-budget")).Load(t.Context(), hot, source.Caller{})
+		require.ErrorIs(t, err, c.err)
+		require.Equal(t, c.want, s.loads)
+	}
+}
+
+// failing refuses the loads of one caller, and counts them.
+type failing struct {
+	source.Source
+	err   error
+	loads int
+}
+
+func (s *failing) Load(context.Context, key.Name, source.Caller) (source.Record, error) {
+	s.loads++
+	return source.Record{}, s.err
+}
+
+// An audit is no load of the workload's: it is tried once, waits in no line and costs no budget.
+func TestAuditsPassTheGuard(t *testing.T) {
+	s := &failing{err: errors.New("broken")}
+	g := newGuard(s, policy.Recommended())
+	for g.throttle.inside < int(g.throttle.limit) {
+		require.NoError(t, g.throttle.enter(t.Context()))
+	}
+	for range 2 * budgetMost {
+		_, err := g.Load(t.Context(), hot, source.Caller{Audit: true})
+		require.ErrorIs(t, err, s.err)
+	}
+	require.Equal(t, 2*budgetMost, s.loads)
+	require.InDelta(t, budgetMost, g.budget.tokens, 0)
+}
+
+// Who gives up in the line, at whatever moment, takes no place with it.
+func TestGivingUpInLineLeavesNoPlaceTaken(t *testing.T) {
+	for range 200 {
+		g := newThrottle()
+		for range int(limitFirst) {
+			require.NoError(t, g.enter(t.Context()))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		got := make(chan error)
+		go func() { got <- g.enter(ctx) }()
+		require.Eventually(t, func() bool { g.mu.Lock(); defer g.mu.Unlock(); return len(g.line) == 1 }, 10*time.Second, time.Microsecond)
+		go cancel() // at the same time as its turn comes
+		g.leave("product", time.Millisecond, nil)
+		entered := 0
+		if <-got == nil {
+			entered = 1
+		}
+		g.mu.Lock()
+		require.Equal(t, int(limitFirst)-1+entered, g.inside)
+		require.Empty(t, g.line)
+		g.mu.Unlock()
+	}
+}
+
 func TestRetriesAreCountedAndEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &silentSource{}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/cachedrill/cachedrill/reference/key"
-	"github.com/cachedrill/cachedrill/reference/source"
 	"github.com/cachedrill/cachedrill/reference/store"
 )
 
@@ -24,7 +23,7 @@ func (c *Cache) Prewarm(ctx context.Context, names []key.Name, position func(i i
 		if !c.policy.Cached(f.Contract) {
 			continue
 		}
-		r, err := c.cfg.Source.Load(ctx, n, source.Caller{Region: c.cfg.Region, Audit: true})
+		r, err := c.load(ctx, n, f, true)
 		if err != nil {
 			return fmt.Errorf("prewarming: %w", err)
 		}

@@ -38,6 +38,7 @@ func TestLookup(t *testing.T) {
 		{"past its fresh life, nobody revalidates", no("stale-while-revalidate"), m, 106 * s, Miss},
 		{"past its life", all, m, 110 * s, Miss},
 		{"a floor is no copy", all, floor, 101 * s, Miss},
+		{"at the end of a life that is shorter than the bound", all, Meta{Version: 3, T0: 100 * s, FreshUntil: 103 * s, DropAt: 103 * s}, 103 * s, Miss},
 		{"alive but older than the bound", all, long, 110 * s, Miss},
 		{"alive, older than the bound, nobody clamps", no("age-clamp"), long, 110 * s, Serve},
 	} {
@@ -66,6 +67,7 @@ func TestSupersedes(t *testing.T) {
 		{"older version", v(1, 9), v(2, 0), false},
 		{"older than the floor", v(1, 9), floor(2), false},
 		{"the floor's own version", v(2, 9), floor(2), true},
+		{"same version read at the same time", v(2, 8), v(2, 8), true},
 		{"same version read later", v(2, 9), v(2, 8), true},
 		{"same version read earlier", v(2, 7), v(2, 8), false},
 		{"floor of a version that is there", floor(2), v(2, 8), false},

@@ -1,0 +1,247 @@
+package contract
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/reference/key"
+	"github.com/cachedrill/cachedrill/reference/policy"
+)
+
+// Error is everything that is wrong with the form of a file, each with its place.
+type Error struct {
+	File     string
+	Problems []strict.Problem
+}
+
+// Error gives a problem a line.
+func (e *Error) Error() string {
+	lines := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		lines[i] = e.File + ":" + p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Parse reads a contract. file is for messages. The error is an [*Error]: the file can't be understood. What is understood
+// and must not stand is for [Check].
+func Parse(file string, src []byte) (Contract, error) {
+	doc, problems := strict.Parse(src)
+	c := decode(doc)
+	if len(problems.List) > 0 {
+		return Contract{}, &Error{File: file, Problems: problems.Sorted()}
+	}
+	return c, nil
+}
+
+func decode(doc strict.Node) Contract {
+	f := doc.Fields("the contract", "version", "service", "release", "owner", "incidents", "ttl_classes", "ceilings", "families",
+		"jobs", "exceptions", "toggles", "decisions")
+	if f["version"].Int("version", 1, 1) != 1 {
+		f["version"].Fail("", "unknown version of the format", "version: 1")
+	}
+	c := Contract{Service: need(f, "service", "service: shop"), Incidents: need(f, "incidents", "incidents: docs/runbooks/cache.md")}
+	if f["release"].Present() {
+		c.Release = release(f["release"])
+	}
+	c.Owner = owner(f["owner"])
+	if c.Owner.Team == "" {
+		f["owner"].Fail("", "the contract needs an owner", `owner: {team: catalogue, contact: "#catalogue-oncall"}`)
+	}
+	for _, e := range f["ttl_classes"].Entries("ttl_classes") {
+		g := e.Value.Fields("TTL class "+e.Name, "ttl", "review", "why")
+		c.TTLClasses = append(c.TTLClasses, TTLClass{
+			At: at(e.Key), Name: e.Name, TTL: g["ttl"].Duration("ttl", 0), Review: date(g, "review"), Why: need(g, "why", "why: ...")})
+		if g["ttl"].Duration("ttl", 0) < time.Millisecond {
+			e.Key.Fail(e.Name, "the class needs a ttl of at least 1ms", "ttl: 10s")
+		}
+	}
+	for _, e := range f["ceilings"].Entries("ceilings") {
+		s := Sensitivity(e.Name)
+		if !s.Sensitive() {
+			e.Key.Fail(e.Name, "only personal and secret fields have a ceiling", "")
+		}
+		c.Ceilings = append(c.Ceilings, Ceiling{At: at(e.Key), For: s, TTL: e.Value.Duration("ceiling", 0)})
+	}
+	for _, e := range f["families"].Entries("families") {
+		c.Families = append(c.Families, family(e, c))
+	}
+	if len(c.Families) == 0 {
+		f["families"].Fail("", "the contract needs families", "families: {product: {class: bounded, within: 10s, ttl: listing, schema: 1}}")
+	}
+	for _, e := range f["jobs"].Entries("jobs") {
+		c.Jobs = append(c.Jobs, job(e, c))
+	}
+	for _, n := range f["exceptions"].List("exceptions") {
+		g := n.Fields("an exception", "without", "why", "approved", "expires")
+		c.Exceptions = append(c.Exceptions, Exception{At: at(n), Without: g["without"].OneOf("control", policy.Names()...),
+			Why: need(g, "why", "why: ..."), Approved: need(g, "approved", "approved: who agreed"), Expires: date(g, "expires")})
+		if !g["without"].Present() {
+			n.Fail("", "the exception does not say which control is left out", "without: jitter")
+		}
+	}
+	for _, e := range f["toggles"].Entries("toggles") {
+		g := e.Value.Fields("toggle "+e.Name, "what", "how", "until")
+		c.Toggles = append(c.Toggles, Toggle{At: at(e.Key), Name: e.Name, What: need(g, "what", "what: ..."), How: need(g, "how", "how: ..."),
+			Until: release(g["until"])})
+		if !c.Release.Known() {
+			e.Key.Fail(e.Name, "nobody knows whether the toggle is past its release: the contract has none", "release: 4.2")
+		}
+	}
+	for _, n := range f["decisions"].List("decisions") {
+		g := n.Fields("a decision", "on", "what", "why", "by")
+		c.Decisions = append(c.Decisions, Decision{At: at(n), On: date(g, "on"), What: need(g, "what", "what: ..."),
+			Why: need(g, "why", "why: ..."), By: need(g, "by", "by: who decided")})
+	}
+	return c
+}
+
+func family(e strict.Entry, c Contract) Family {
+	g := e.Value.Fields("family "+e.Name, "namespace", "class", "within", "ttl", "schema", "vary", "owner", "fields")
+	fam := Family{At: at(e.Key), Name: e.Name, Namespace: e.Name, ClassAt: at(g["class"]), Owner: c.Owner,
+		Within: g["within"].Duration("within", 0),
+		Schema: key.Schema{Family: e.Name, Version: g["schema"].Int("schema", 1, 1)}}
+	if g["namespace"].Present() {
+		fam.Namespace = g["namespace"].String("namespace")
+	}
+	if !g["class"].Present() {
+		e.Key.Fail(e.Name, "the family needs a class", "class: bounded (no read older than within) or class: strong (linearizable)")
+	}
+	if g["class"].OneOf("class", "bounded", "strong") == "strong" {
+		fam.Class = policy.Strong
+	}
+	if g["owner"].Present() {
+		fam.Owner = owner(g["owner"])
+	}
+	var classes []string
+	for _, t := range c.TTLClasses {
+		classes = append(classes, t.Name)
+	}
+	fam.TTLClass = g["ttl"].OneOf("TTL class", classes...)
+	if !g["ttl"].Present() {
+		e.Key.Fail(e.Name, "the family needs the name of a TTL class", "ttl: listing")
+	}
+	for _, t := range c.TTLClasses {
+		if t.Name == fam.TTLClass {
+			fam.TTL = t.TTL
+		}
+	}
+	strong := fam.Class == policy.Strong
+	switch {
+	case strong && g["within"].Present():
+		g["within"].Fail("", "a strong family has no bound: its reads are never stale", "remove within, or make the class bounded")
+	case !strong && g["class"].Present() && fam.Within <= 0:
+		e.Key.Fail(e.Name, "a bounded family needs within, above 0", "within: 10s")
+	case !strong && fam.TTL > fam.Within:
+		g["ttl"].Fail("", fmt.Sprintf("the TTL of this class (%v) is above the family's bound (%v)", fam.TTL, fam.Within),
+			"a copy must not outlive the staleness it may have")
+	}
+	var dimensions []string
+	for _, d := range key.Dimensions {
+		dimensions = append(dimensions, string(d))
+	}
+	for _, n := range g["vary"].List("dimensions") {
+		d := key.Dimension(n.OneOf("dimension", dimensions...))
+		if slices.Contains(fam.Schema.Vary, d) {
+			n.Fail("", "appears twice", "")
+		}
+		fam.Schema.Vary = append(fam.Schema.Vary, d)
+	}
+	for _, p := range g["fields"].Entries("fields") {
+		fam.Fields = append(fam.Fields, field(p))
+	}
+	return fam
+}
+
+// field reads `name: public`, or `name: {class: personal, redact: mask}`.
+func field(e strict.Entry) Field {
+	sensitivity, redact := e.Value, strict.Node{}
+	if e.Value.IsMap() {
+		g := e.Value.Fields("field "+e.Name, "class", "redact")
+		sensitivity, redact = g["class"], g["redact"]
+		if !sensitivity.Present() {
+			e.Key.Fail(e.Name, "the field needs a class", "class: public, internal, personal or secret")
+		}
+	}
+	if slices.Contains(strings.Split(e.Name, "."), "") {
+		e.Key.Fail(e.Name, "not the path of a field", "names with dots between: contact.email")
+	}
+	return Field{At: at(e.Key), Path: e.Name,
+		Sensitivity: Sensitivity(sensitivity.OneOf("class", string(Public), string(Internal), string(Personal), string(Secret))),
+		Redact:      Redaction(redact.OneOf("redaction", string(Drop), string(Mask)))}
+}
+
+func job(e strict.Entry, c Contract) Job {
+	g := e.Value.Fields("job "+e.Name, "kind", "family", "every", "budget", "owner", "alert")
+	b := g["budget"].Fields("the budget of job "+e.Name, "rate", "for")
+	j := Job{At: at(e.Key), Name: e.Name, Kind: Kind(g["kind"].OneOf("kind", string(WarmUp), string(Refresh))),
+		Rate: b["rate"].Rate("rate", 0), For: b["for"].Duration("for", 0), Owner: c.Owner,
+		Every: g["every"].Duration("every", 0), Alert: need(g, "alert", `alert: "#catalogue-oncall"`)}
+	var families []string
+	for _, f := range c.Families {
+		families = append(families, f.Name)
+	}
+	j.Family = g["family"].OneOf("family", families...)
+	if g["owner"].Present() {
+		j.Owner = owner(g["owner"])
+	}
+	switch {
+	case !g["kind"].Present():
+		e.Key.Fail(e.Name, "the job needs a kind", "kind: warm-up (once, when a cache starts empty) or kind: refresh (again and again)")
+	case !g["family"].Present():
+		e.Key.Fail(e.Name, "the job needs a family", "")
+	case j.Rate == 0 || j.For == 0:
+		e.Key.Fail(e.Name, "the job needs a budget: source loads a second, and how long one run may take", "budget: {rate: 50/s, for: 30s}")
+	case j.Kind == Refresh && j.Every == 0:
+		e.Key.Fail(e.Name, "a refresh needs its period", "every: 10m")
+	case j.Kind == WarmUp && j.Every != 0:
+		g["every"].Fail("", "a warm-up runs once, when a cache starts empty", "remove every, or make it a refresh")
+	}
+	return j
+}
+
+func owner(n strict.Node) Owner {
+	g := n.Fields("the owner", "team", "contact")
+	o := Owner{Team: g["team"].String("team"), Contact: g["contact"].String("contact")}
+	if n.Present() && (o.Team == "" || o.Contact == "") {
+		n.Fail("", "an owner has a team and a contact", `owner: {team: catalogue, contact: "#catalogue-oncall"}`)
+	}
+	return o
+}
+
+func need(f map[string]strict.Node, name, hint string) string {
+	s := f[name].String(name)
+	if s == "" {
+		f[name].Fail("", name+" is missing", hint)
+	}
+	return s
+}
+
+func date(f map[string]strict.Node, name string) Date {
+	s := need(f, name, name+": 2027-03-01")
+	if s == "" {
+		return Date{}
+	}
+	t, err := time.Parse(dateForm, s)
+	if err != nil {
+		f[name].Fail("", "not a date", "year-month-day, as in 2027-03-01")
+	}
+	return Date{t}
+}
+
+func release(n strict.Node) Release {
+	s := n.String("release")
+	r, err := ParseRelease(s)
+	if err != nil {
+		n.Fail("", "not a release", "numbers with dots between, as in 4.2")
+	}
+	return r
+}
+
+func at(n strict.Node) Place {
+	line, column := n.Pos()
+	return Place{line, column}
+}
