@@ -309,6 +309,25 @@ type Drop struct {
 	Version uint64
 }
 
+// Warm makes sure that the region's Redis and the worker's memory hold a name, without a reader waiting. With renew it loads
+// the name even where a copy is still good, unless somebody is loading it already. Of a name that is not cached, because its
+// family is strong, there is nothing to do. The load is bounded and shed as a reader's is.
+func (c *Cache) Warm(ctx context.Context, n key.Name, renew bool) error {
+	f, k, err := c.resolve(n)
+	if err != nil {
+		return err
+	}
+	if !c.policy.Cached(f.Contract) {
+		return nil
+	}
+	if !renew {
+		_, err = c.joined(ctx, k, func(ctx context.Context) (Answer, error) { return c.fetch(ctx, k, n, f) })
+		return err
+	}
+	_, err = c.joined(ctx, "renew "+k, func(ctx context.Context) (Answer, error) { return c.reload(ctx, k, n, f) })
+	return err
+}
+
 // background renews a copy while readers are served with the old one.
 func (c *Cache) background(k string, n key.Name, f Family) {
 	select {

@@ -67,8 +67,14 @@ func (c *Cache) renew(ctx context.Context, k string, n key.Name, f Family) (Answ
 		c.l1.put(k, e)
 		return answer(e, TierL2), nil
 	}
+	return c.reload(ctx, k, n, f)
+}
+
+// reload replaces a copy, whatever it is good for, unless another worker is at it.
+func (c *Cache) reload(ctx context.Context, k string, n key.Name, f Family) (Answer, error) {
 	token := ""
 	if c.policy.Controls.Has(policy.Lease) {
+		var err error
 		token, _, err = c.l2.lease(ctx, k, leaseTTL, true)
 		if err != nil {
 			c.orphan(k, token)

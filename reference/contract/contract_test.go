@@ -110,6 +110,7 @@ func TestFormIsChecked(t *testing.T) {
 		"job without budget":  {"budget: {rate: 50/s, for: 30s}, ", "", "the job needs a budget"},
 		"job without alert":   {`, budget: {rate: 200/s, for: 1m}, alert: "#catalogue-oncall"`, ", budget: {rate: 200/s, for: 1m}", "alert is missing"},
 		"refresh, no period":  {"every: 5m, ", "", "a refresh needs its period"},
+		"longer than period":  {"every: 5m", "every: 20s", "a run may take longer than its period"},
 		"half an owner":       {`owner: {team: accounts, contact: "#accounts-oncall"}`, "owner: {team: accounts}", "a team and a contact"},
 		"bad path":            {"card.number:", "card..number:", "not the path of a field"},
 		"class of a field":    {"title: public", "title: publik", "class"},

@@ -197,6 +197,8 @@ func job(e strict.Entry, c Contract) Job {
 		e.Key.Fail(e.Name, "the job needs a budget: source loads a second, and how long one run may take", "budget: {rate: 50/s, for: 30s}")
 	case j.Kind == Refresh && j.Every == 0:
 		e.Key.Fail(e.Name, "a refresh needs its period", "every: 10m")
+	case j.Kind == Refresh && j.For > j.Every:
+		b["for"].Fail("", "a run may take longer than its period", "every is "+duration(j.Every))
 	case j.Kind == WarmUp && j.Every != 0:
 		g["every"].Fail("", "a warm-up runs once, when a cache starts empty", "remove every, or make it a refresh")
 	}

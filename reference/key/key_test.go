@@ -83,3 +83,39 @@ func TestInjective(t *testing.T) {
 		}
 	})
 }
+
+// FuzzInjective looks for two different names that share a key, over shapes of families and all text there is.
+func FuzzInjective(f *testing.F) {
+	f.Add("p", "1", "a", "de", uint8(3), "p", "1", "a:p", "de", uint8(3))
+	f.Add("tenant", "x", "", "", uint8(0), "t", "p:1:v1", "", "", uint8(0))
+	f.Add("p", "1:v1:locale:de", "", "", uint8(0), "p", "1", "", "de", uint8(2))
+	f.Fuzz(func(t *testing.T, fam1, id1, ten1, loc1 string, shape1 uint8, fam2, id2, ten2, loc2 string, shape2 uint8) {
+		build := func(family, id, tenant, locale string, shape uint8) (Name, Schema, string, bool) {
+			s := Schema{Family: family, Version: int(shape>>4) + 1}
+			n := Name{Family: family, ID: id}
+			if shape&1 != 0 {
+				s.Vary, n.Tenant = append(s.Vary, Tenant), tenant
+			}
+			if shape&2 != 0 {
+				s.Vary, n.Locale = append(s.Vary, Locale), locale
+			}
+			if shape&4 != 0 { // a value that another dimension may have, too
+				s.Vary, n.Currency = append(s.Vary, Currency), locale
+			}
+			if shape&8 != 0 {
+				s.Vary, n.Variant = append(s.Vary, Variant), tenant
+			}
+			k, err := s.Build(n)
+			return n, s, k, err == nil && family != ""
+		}
+		n1, s1, k1, ok1 := build(fam1, id1, ten1, loc1, shape1)
+		n2, s2, k2, ok2 := build(fam2, id2, ten2, loc2, shape2)
+		if !ok1 || !ok2 {
+			return
+		}
+		same := n1 == n2 && s1.Version == s2.Version
+		if same != (k1 == k2) {
+			t.Fatalf("%+v v%d -> %s, %+v v%d -> %s", n1, s1.Version, k1, n2, s2.Version, k2)
+		}
+	})
+}
