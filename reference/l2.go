@@ -65,18 +65,20 @@ return {'W'}`, func(tx *store.Tx, keys, args []string) []string {
 		return []string{"L"}
 	})
 
-	// invalidateScript leaves a floor where nothing as new is, and voids the lease of a fill under way.
+	// invalidateScript leaves a floor where nothing as new is, and voids the lease of a fill under way. Where something as
+	// new is, the lease was granted after that came (what came then voided or used up the one before), and so was its load
+	// begun: to void it because an event comes twice would double the load for nothing.
 	// KEYS: entry, lease. ARGV: floor's header, ttl in ms.
 	invalidateScript = store.NewScript(`
-redis.call('DEL', KEYS[2])
 local head = redis.call('GETRANGE', KEYS[1], 0, 18)
 if #head == 19 and string.sub(head, 1, 2) == 'c1' and string.sub(head, 4, 19) >= string.sub(ARGV[1], 4, 19) then return {'0'} end
+redis.call('DEL', KEYS[2])
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return {'1'}`, func(tx *store.Tx, keys, args []string) []string {
-		tx.Delete(keys[1])
 		if have, ok := tx.Get(keys[0]); ok && ours(have, headT0) && have[headVersion:headT0] >= args[0][headVersion:headT0] {
 			return refused
 		}
+		tx.Delete(keys[1])
 		tx.Set(keys[0], args[0], milliseconds(args[1]))
 		return done
 	})
