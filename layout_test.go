@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"reference/policy":       {},
 	"reference/key":          {},
 	"reference/store":        {},
+	"reference/journal":      {},
 	"reference/contract":     {"reference", "reference/key", "reference/policy", "internal/strict"},
 	"internal/strict":        {},
 	"internal/child":         {},
