@@ -42,6 +42,10 @@ fuzz:
 	$(GO) test -run '^$$' -fuzz FuzzParseObjective -fuzztime $(FUZZTIME) ./report
 	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./scenarios
 	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./internal/strict
+	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./reference/contract
+	$(GO) test -run '^$$' -fuzz FuzzRedaction -fuzztime $(FUZZTIME) ./reference/contract
+	$(GO) test -run '^$$' -fuzz FuzzInjective -fuzztime $(FUZZTIME) ./reference/key
+	$(GO) test -run '^$$' -fuzz FuzzReadSegment -fuzztime $(FUZZTIME) ./reference/journal
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./load ./oracle ./report
