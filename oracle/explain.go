@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"slices"
 	"time"
 
 	"github.com/cachedrill/cachedrill/targets"
@@ -29,12 +30,80 @@ func (j *Judge) explain(k *keyState) (decided bool) {
 	case k.history.explains(a.all):
 		return true
 	default:
-		if _, open := k.excuse(&targets.Operation{Returned: never}); open {
-			return false // a deletion that told no version may explain it
+		explained, decided := k.explainedUntold(a.all)
+		if decided && !explained {
+			j.accuseOrder(k, a.all[0].from, textAbsences(k.key, a.all))
 		}
-		j.accuseOrder(k, a.all[0].from, textAbsences(k.key, a.all))
-		return true
+		return decided
 	}
+}
+
+// mostPlacements bounds the search for a place for deletions that told no version.
+const mostPlacements = 5_000
+
+// explainedUntold says whether the absences can be explained with the deletions that told no version: each stands somewhere
+// between the versions, or, if nobody knows whether it took effect, nowhere. All places are tried, if they are few enough.
+func (k *keyState) explainedUntold(reads []interval) (explained, decided bool) {
+	var untold []write
+	for i := range k.open {
+		if w := k.open[i]; w.deleted {
+			untold = append(untold, w)
+		}
+	}
+	places := 1
+	for i := range untold {
+		if places *= len(k.history.versions) + i + 1; places > mostPlacements {
+			return false, false
+		}
+	}
+	return len(untold) > 0 && k.history.explainsWith(untold, reads), true
+}
+
+// explainsWith tries all places of deletions. One that may not have taken effect may as well have done so last of all.
+func (h *history) explainsWith(untold []write, reads []interval) bool {
+	if len(untold) == 0 {
+		return h.explains(reads)
+	}
+	w := untold[0]
+	for at := 0; at <= len(h.versions); at++ {
+		with := h.withTomb(at, w)
+		if with.explainsWith(untold[1:], reads) {
+			return true
+		}
+	}
+	return false
+}
+
+// withTomb gives the history with a deletion before version at, numbered anew: where versions are not known there is room, and
+// where none seems to be, nobody knows whether a deletion takes up a number.
+func (h *history) withTomb(at int, w write) *history {
+	d := version{sent: w.sent, own: never, last: before, deleted: true}
+	if w.state == unplaced {
+		d.own = w.returned
+	}
+	out := &history{versions: slices.Insert(slices.Clone(h.versions), at, d)}
+	low := before
+	for i := range out.versions {
+		v := &out.versions[i]
+		v.n = uint64(i) + 1
+		low = max(low, v.sent)
+		v.low = low
+		if _, tomb := slices.BinarySearch(h.tombs, h.numberBefore(i, at)); tomb || i == at {
+			out.tombs = append(out.tombs, v.n)
+		}
+	}
+	return out
+}
+
+// numberBefore is the number that version i of a history with an insertion at at had before; 0 of the inserted one.
+func (h *history) numberBefore(i, at int) uint64 {
+	switch {
+	case i == at:
+		return 0
+	case i > at:
+		i--
+	}
+	return h.versions[i].n
 }
 
 // explains says whether every absence can be given to one of the history's absences such that no read of any version is stale.

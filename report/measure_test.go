@@ -137,6 +137,7 @@ func TestNoDataAndNoOpportunityAreUnknown(t *testing.T) {
 		{"no load of these labels", nil, "fault: stampede.max{region=mars} <= 2", "no load reached the source in this phase"},
 		{"no lag of these labels", nil, "fault: invalidation_lag.p99{family=price} < 1s", "no commit of these labels"},
 		{"no violation of these labels", nil, "fault: violations{region=mars} == 0", "no read could have exposed a violation"},
+		{"a strong key undecided", func(m *made) { m.findings.undecidedKeys = 1 }, "always: violations == 0", "of 1 strong keys it was not decided"},
 		{"too few samples", func(m *made) { m.rate = 90 }, "fault: p99{kind=read} < 1s", "271 samples are too few: an upper bound on this percentile needs 299"},
 		{"no tier known", nil, "fault: hit_ratio{region=mars} > 1%", "no read told which tier answered it"},
 		{"few misses", func(m *made) { m.rate = 150 }, "fault: miss_penalty < 1s", "it needs 30 of each"},

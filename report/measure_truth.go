@@ -75,11 +75,15 @@ func (s *scope) staleness(p float64) measurement {
 
 func (s *scope) violations() measurement {
 	r := &s.cell.reads
-	n := r.violations
-	if s.group == GroupAlways && s.labels == (Labels{}) {
+	n, whole := r.violations, s.group == GroupAlways && s.labels == (Labels{})
+	if whole {
 		n = max(n, s.agg.found.violationsTotal())
 	}
 	m := measurement{known: Exactly(float64(n)), observed: count(n)}
+	if undecided := s.agg.found.undecidedKeys; whole && undecided > 0 { // each may hide one, at least
+		m.known.High = inf
+		m.why = fmt.Sprintf("of %s strong keys it was not decided whether some order of the writes explains all reads", count(undecided))
+	}
 	if r.canViolate == 0 && (s.group != GroupAlways || s.agg.found.opportunities["violations"] == 0 || s.labels != (Labels{})) {
 		m.blind = "no read could have exposed a violation " + s.during()
 	}
