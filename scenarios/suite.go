@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/cachedrill/cachedrill/faults"
@@ -52,19 +51,7 @@ func (p Phases) Total() time.Duration { return p.pushed() + p.Push + p.After }
 func (p Phases) pushed() time.Duration { return p.Warmup + p.Steady + p.Fault + p.Recovery }
 
 // Error is a file that can't be used, with everything that is wrong with it.
-type Error struct {
-	File     string
-	Problems []strict.Problem
-}
-
-// Error lists the problems, a line each, as file:line:column: text: what is wrong; what would be right.
-func (e *Error) Error() string {
-	lines := make([]string, len(e.Problems))
-	for i, p := range e.Problems {
-		lines[i] = e.File + ":" + p.String()
-	}
-	return strings.Join(lines, "\n")
-}
+type Error = strict.Error
 
 // Load reads and checks a suite from a file. What is wrong with its content comes as an [*Error].
 func Load(file string) (Suite, error) {

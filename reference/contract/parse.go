@@ -12,19 +12,7 @@ import (
 )
 
 // Error is everything that is wrong with the form of a file, each with its place.
-type Error struct {
-	File     string
-	Problems []strict.Problem
-}
-
-// Error gives a problem a line.
-func (e *Error) Error() string {
-	lines := make([]string, len(e.Problems))
-	for i, p := range e.Problems {
-		lines[i] = e.File + ":" + p.String()
-	}
-	return strings.Join(lines, "\n")
-}
+type Error = strict.Error
 
 // Parse reads a contract. file is for messages. The error is an [*Error]: the file can't be understood. What is understood
 // and must not stand is for [Check].
