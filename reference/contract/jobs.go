@@ -90,22 +90,26 @@ func (r *Runner) Once(ctx context.Context, j Job) Run {
 	var first atomic.Pointer[error]
 	var loads errgroup.Group
 	loads.SetLimit(atOnce)
-	cut := false
+	var cut atomic.Bool
 	started := 0
 	for n := range r.Names(j) {
 		due := run.Began.Add(time.Duration(float64(started) / j.Rate * float64(time.Second)))
 		if !waitUntil(within, due) {
-			cut = true
+			cut.Store(true)
 			break
 		}
 		started++
 		loads.Go(func() error {
-			if err := r.Cache.Warm(within, n, j.Kind == Refresh); err != nil {
+			err := r.Cache.Warm(within, n, j.Kind == Refresh)
+			switch {
+			case err == nil:
+				loaded.Add(1)
+			case within.Err() != nil: // not the load failed: its time was over
+				cut.Store(true)
+			default:
 				failed.Add(1)
 				first.CompareAndSwap(nil, &err)
-				return nil
 			}
-			loaded.Add(1)
 			return nil
 		})
 	}
@@ -114,7 +118,7 @@ func (r *Runner) Once(ctx context.Context, j Job) Run {
 	switch {
 	case run.Failed > 0:
 		run.Problem = fmt.Sprintf("%d failed, the first with: %v", run.Failed, *first.Load())
-	case cut:
+	case cut.Load():
 		run.Problem = fmt.Sprintf("the budget of %g loads/s for %v ended it before it was through", j.Rate, j.For)
 	}
 	return run
