@@ -16,7 +16,8 @@ type ModelConfig struct {
 	Servers     int                      // requests served at a time, at least 1
 	ServiceTime time.Duration            // mean time of a load, apart from queueing
 	FamilyTime  map[string]time.Duration // the mean of particular families
-	WriteTime   time.Duration            // mean time of a store
+	VersionTime time.Duration            // mean time of a version read; 0: a fifth of the load's
+	WriteTime   time.Duration            // mean time of a store, and of a fence
 	Queue       int                      // requests that may wait; more are shed with [ErrShed]. 0: no bound
 	// ServeAbandoned serves loads whose callers have given up, as a database does that was not told: they keep
 	// their place in the queue and take their time.
@@ -33,8 +34,9 @@ type Load struct {
 	Arrived int64 // source clock, before queueing
 	Done    int64
 	Version uint64
+	Check   bool // only the version was asked for
 	Failed  bool
-	Width   int   // loads of this name from this region under way at arrival, itself included
+	Width   int   // loads of this name from this region under way at arrival, itself included; 0 of a check
 	Queued  int64 // nanoseconds between arrival and the moment at which a server took it up
 	// Abandoned says that its caller gave up at Done, and that it will be served all the same: work for nobody.
 	Abandoned bool
@@ -67,6 +69,7 @@ type row struct {
 	value   []byte
 	version uint64
 	deleted bool
+	fence   string
 }
 
 type place struct {
@@ -112,7 +115,8 @@ func (m *Model) Clock(context.Context) (int64, error) { return m.cfg.Now(), nil 
 
 // Seed commits a value at once, as something that was there before.
 func (m *Model) Seed(n key.Name, value []byte, token string) Record {
-	return m.commit(Entry{Name: n, Token: token}, value)
+	r, _ := m.commit(Entry{Name: n, Token: token}, value, "") // fails only under a fence
+	return r
 }
 
 // Peek reads a name at once: no queue, no time, no count.
@@ -120,7 +124,7 @@ func (m *Model) Peek(n key.Name) Record {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.rows[n]
-	return Record{Value: r.value, Version: r.version, Deleted: r.deleted, T0: m.cfg.Now()}
+	return Record{Value: r.value, Version: r.version, Deleted: r.deleted, Fenced: r.fence != "", T0: m.cfg.Now()}
 }
 
 // Load implements [Source]. The value is that of the moment at which a server takes the request up;
@@ -130,16 +134,29 @@ func (m *Model) Load(ctx context.Context, n key.Name, by Caller) (Record, error)
 	if by.Audit {
 		return m.Peek(n), ctx.Err()
 	}
-	l := Load{Name: n, Caller: by, Arrived: m.cfg.Now()}
-	at := place{n, by.Region}
-	m.widths.Lock()
-	m.widths.of[at]++
-	l.Width = m.widths.of[at]
-	m.widths.Unlock()
+	return m.read(ctx, Load{Name: n, Caller: by})
+}
 
+// Version implements [Source], as Load does.
+func (m *Model) Version(ctx context.Context, n key.Name, by Caller) (Record, error) {
+	if by.Audit {
+		return m.Peek(n).withoutValue(), ctx.Err()
+	}
+	rec, err := m.read(ctx, Load{Name: n, Caller: by, Check: true})
+	return rec.withoutValue(), err
+}
+
+func (r Record) withoutValue() Record {
+	r.Value = nil
+	return r
+}
+
+func (m *Model) read(ctx context.Context, l Load) (Record, error) {
+	l.Arrived = m.cfg.Now()
+	m.arrived(&l)
 	if !m.cfg.ServeAbandoned {
-		rec, err := m.load(ctx, n, &l)
-		m.left(at)
+		rec, err := m.load(ctx, &l)
+		m.left(l)
 		m.tell(l, rec, err)
 		return rec, err
 	}
@@ -150,9 +167,9 @@ func (m *Model) Load(ctx context.Context, n key.Name, by Caller) (Record, error)
 	}
 	done := make(chan result, 1)
 	m.orphans.Go(func() {
-		served := Load{Arrived: l.Arrived}
-		rec, err := m.load(m.life, n, &served)
-		m.left(at)
+		served := l
+		rec, err := m.load(m.life, &served)
+		m.left(l)
 		done <- result{rec, err, served.Queued}
 	})
 	select {
@@ -163,14 +180,30 @@ func (m *Model) Load(ctx context.Context, n key.Name, by Caller) (Record, error)
 	case <-ctx.Done():
 		l.Abandoned = true
 		l.Queued = m.cfg.Now() - l.Arrived
-		err := fmt.Errorf("loading %s:%s: %w", n.Family, n.ID, ctx.Err())
+		err := fmt.Errorf("loading %s:%s: %w", l.Name.Family, l.Name.ID, ctx.Err())
 		m.tell(l, Record{}, err)
 		return Record{}, err
 	}
 }
 
+// arrived counts a load among those under way.
+func (m *Model) arrived(l *Load) {
+	if l.Check {
+		return
+	}
+	at := place{l.Name, l.Caller.Region}
+	m.widths.Lock()
+	defer m.widths.Unlock()
+	m.widths.of[at]++
+	l.Width = m.widths.of[at]
+}
+
 // left notes that a load is no longer under way.
-func (m *Model) left(at place) {
+func (m *Model) left(l Load) {
+	if l.Check {
+		return
+	}
+	at := place{l.Name, l.Caller.Region}
 	m.widths.Lock()
 	defer m.widths.Unlock()
 	if m.widths.of[at]--; m.widths.of[at] == 0 {
@@ -186,7 +219,8 @@ func (m *Model) tell(l Load, rec Record, err error) {
 	}
 }
 
-func (m *Model) load(ctx context.Context, n key.Name, l *Load) (Record, error) {
+func (m *Model) load(ctx context.Context, l *Load) (Record, error) {
+	n := l.Name
 	err := m.enter(ctx)
 	l.Queued = m.cfg.Now() - l.Arrived
 	if err != nil {
@@ -197,6 +231,11 @@ func (m *Model) load(ctx context.Context, n key.Name, l *Load) (Record, error) {
 	if t, ok := m.cfg.FamilyTime[n.Family]; ok {
 		mean = t
 	}
+	if l.Check {
+		if mean /= 5; m.cfg.VersionTime > 0 {
+			mean = m.cfg.VersionTime
+		}
+	}
 	rec := m.Peek(n)
 	if err := pause(ctx, m.draw(mean)); err != nil {
 		return Record{}, fmt.Errorf("loading %s:%s: %w", n.Family, n.ID, err)
@@ -206,18 +245,42 @@ func (m *Model) load(ctx context.Context, n key.Name, l *Load) (Record, error) {
 
 // Store implements [Source]. The commit happens at the end of the service time; a caller that gave
 // up before then left no effect.
-func (m *Model) Store(ctx context.Context, n key.Name, value []byte, token string, by Caller) (Record, error) {
-	return m.change(ctx, n, "storing", Entry{Name: n, Token: token, Origin: by.Region}, value)
+func (m *Model) Store(ctx context.Context, n key.Name, value []byte, token string, by Caller) (rec Record, err error) {
+	err = m.change(ctx, n, "storing", func() (err error) {
+		rec, err = m.commit(Entry{Name: n, Token: token, Origin: by.Region}, value, by.Fence)
+		return err
+	})
+	return rec, err
 }
 
 // Delete implements [Source], as Store does.
-func (m *Model) Delete(ctx context.Context, n key.Name, by Caller) (Record, error) {
-	return m.change(ctx, n, "deleting", Entry{Name: n, Deleted: true, Origin: by.Region}, nil)
+func (m *Model) Delete(ctx context.Context, n key.Name, by Caller) (rec Record, err error) {
+	err = m.change(ctx, n, "deleting", func() (err error) {
+		rec, err = m.commit(Entry{Name: n, Deleted: true, Origin: by.Region}, nil, by.Fence)
+		return err
+	})
+	return rec, err
 }
 
-func (m *Model) change(ctx context.Context, n key.Name, doing string, e Entry, value []byte) (Record, error) {
-	fail := func(err error) (Record, error) {
-		return Record{}, fmt.Errorf("%s %s:%s: %w: %w", doing, n.Family, n.ID, ErrNotApplied, err)
+// Fence implements [Source], as Store does.
+func (m *Model) Fence(ctx context.Context, n key.Name, fence string, take bool, _ Caller) error {
+	return m.change(ctx, n, "fencing", func() error {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		r := m.rows[n]
+		if r.fence != "" && r.fence != fence && !take {
+			return ErrFenced
+		}
+		r.fence = fence
+		m.rows[n] = r
+		return nil
+	})
+}
+
+// change makes one at the end of its service time. Whatever fails has had no effect.
+func (m *Model) change(ctx context.Context, n key.Name, doing string, do func() error) error {
+	fail := func(err error) error {
+		return fmt.Errorf("%s %s:%s: %w: %w", doing, n.Family, n.ID, ErrNotApplied, err)
 	}
 	if err := m.enter(ctx); err != nil {
 		return fail(err)
@@ -226,18 +289,28 @@ func (m *Model) change(ctx context.Context, n key.Name, doing string, e Entry, v
 	if err := pause(ctx, m.draw(m.cfg.WriteTime)); err != nil {
 		return fail(err)
 	}
-	return m.commit(e, value), nil
+	if err := do(); err != nil {
+		return fail(err)
+	}
+	return nil
 }
 
 // commit gives e its version and time and appends it to the log.
-func (m *Model) commit(e Entry, value []byte) Record {
+func (m *Model) commit(e Entry, value []byte, fence string) (Record, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r := row{value: value, version: m.rows[e.Name].version + 1, deleted: e.Deleted}
+	old := m.rows[e.Name]
+	if fence != "" {
+		if old.fence != fence {
+			return Record{}, ErrFenced
+		}
+		old.fence = ""
+	}
+	r := row{value: value, version: old.version + 1, deleted: e.Deleted, fence: old.fence}
 	m.rows[e.Name] = r
 	e.Version, e.At = r.version, m.cfg.Now()
 	m.log.append(e)
-	return Record{Value: value, Version: r.version, Deleted: r.deleted, T0: e.At}
+	return Record{Value: value, Version: r.version, Deleted: r.deleted, Fenced: r.fence != "", T0: e.At}, nil
 }
 
 // enter waits for a free server.

@@ -14,6 +14,7 @@ type Record struct {
 	Value   []byte
 	Version uint64 // per name, from 1; 0 when the name never existed
 	Deleted bool
+	Fenced  bool  // a writer has announced a change: what was read must not be kept where it is served unconfirmed
 	T0      int64 // the source's clock inside the read or commit, nanoseconds
 }
 
@@ -22,23 +23,36 @@ type Caller struct {
 	Region  string
 	Audit   bool // no part of the workload: neither queued nor counted as load
 	Attempt int  // 2 or more: the load was asked for before, and given up
+	// Fence is the fence under which a change is made: it commits only while the name's fence is still this one, and
+	// ends it. "" changes without looking at fences.
+	Fence string
 }
 
 // Source is a source of truth.
 type Source interface {
 	// Load reads one name. A name that never existed is a Record with version 0, not an error.
 	Load(ctx context.Context, n key.Name, by Caller) (Record, error)
+	// Version is Load without the value, for less.
+	Version(ctx context.Context, n key.Name, by Caller) (Record, error)
 	// Store commits a value under its writer's token. An error that is [ErrNotApplied] guarantees
 	// that there was and will be no effect; after any other error the outcome is unknown.
 	Store(ctx context.Context, n key.Name, value []byte, token string, by Caller) (Record, error)
 	// Delete commits an absence, also where nothing is. Its errors are those of Store.
 	Delete(ctx context.Context, n key.Name, by Caller) (Record, error)
+	// Fence announces a change of a name: every load that starts after it returned finds the name fenced, until a change
+	// under the same fence has committed. The fence of another writer is left alone, with [ErrFenced], unless take is set:
+	// then it is replaced, and the other writer's change can't commit any more. A fence never ends by itself.
+	// After an error that is neither ErrFenced nor [ErrNotApplied] the name may be fenced.
+	Fence(ctx context.Context, n key.Name, fence string, take bool, by Caller) error
 	// Clock reads the source's clock, nanoseconds; the same clock that stamps Record.T0.
 	Clock(ctx context.Context) (int64, error)
 }
 
 // ErrNotApplied marks a store that had no effect.
 var ErrNotApplied = errors.New("not applied")
+
+// ErrFenced marks a name that another writer has announced a change of.
+var ErrFenced = errors.New("another writer's fence stands")
 
 // ErrShed marks a request that the source refused because its queue was full.
 var ErrShed = errors.New("the source's queue is full")
