@@ -84,6 +84,14 @@ type Policy struct {
 	Controls Controls
 }
 
+// Detection is the time within which a worker of an eventual family that can be reached knows what it missed: a few beats
+// of the bus, and what a busy machine adds.
+const Detection = time.Second
+
+// Converges is how long after its last write, or after a fault was healed, an eventual family may still answer with an older
+// value.
+func (f Family) Converges() time.Duration { return f.TTL + Detection }
+
 // Kind says what is known of a name.
 type Kind uint8
 
