@@ -287,7 +287,7 @@ func (c *Cache) Delete(ctx context.Context, n key.Name) (source.Record, error) {
 // change commits at the source and drops what the region has cached of what was there before.
 func (c *Cache) change(ctx context.Context, k string, n key.Name, f Family, commit func(source.Caller) (source.Record, error)) (source.Record, error) {
 	by := source.Caller{Region: c.cfg.Region}
-	if f.Contract.Lease > 0 && c.policy.Confirms(f.Contract) {
+	if f.Contract.Lease > 0 && c.policy.Confirms(f.Contract) && c.policy.Controls.Has(policy.Fence) {
 		free, err := c.announce(ctx, k, n, f, &by)
 		if err != nil {
 			return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)

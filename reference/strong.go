@@ -145,13 +145,13 @@ const (
 // made as the caller that it gives, and free be called after it. A writer that was overtaken, or died, can't change the
 // name any more; one that fails here leaves the name fenced until the next change, which costs its readers the memory.
 func (c *Cache) announce(ctx context.Context, k string, n key.Name, f Family, by *source.Caller) (free func(), err error) {
-	free, err = c.writing.take(ctx, k)
+	release, err := c.writing.take(ctx, k)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			free()
+			release()
 		}
 	}()
 	by.Fence = newToken()
@@ -175,5 +175,5 @@ func (c *Cache) announce(ctx context.Context, k string, n key.Name, f Family, by
 			return nil, fmt.Errorf("waiting for what workers hold of %s: %w", k, err)
 		}
 	}
-	return free, nil
+	return release, nil
 }

@@ -30,6 +30,7 @@ const (
 	Breaker
 	GapDetection
 	Compression
+	Fence
 )
 
 // Has says whether every control of c is on.
@@ -48,6 +49,8 @@ type Control struct {
 var Table = []Control{
 	{ClassRouting, "class-routing", "strong families: what is cached is served only as the version that the source says is current",
 		"", "strong reads older than an acknowledged write"},
+	{Fence, "fence", "strong families with a lease: a change is announced at the source, and made when no worker may answer from its memory any more",
+		"", "a worker serves from its memory what another has changed"},
 	{L1, "l1", "latency, and load on Redis: each worker keeps its own copies",
 		"", "every hit costs a round trip; copies are gone with Redis"},
 	{AgeClamp, "age-clamp", "bounded families: no copy is served at an age beyond the bound, whatever was lost",

@@ -1,0 +1,422 @@
+package reference
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/cachedrill/cachedrill/reference/invalidation"
+	"github.com/cachedrill/cachedrill/reference/key"
+	"github.com/cachedrill/cachedrill/reference/policy"
+	"github.com/cachedrill/cachedrill/reference/source"
+	"github.com/cachedrill/cachedrill/reference/store"
+)
+
+// A schedule is everything that happens in one small world: two regions of two workers, a few names of every class, a
+// hundred operations in two seconds, and whatever can go wrong, all drawn from one seed.
+const (
+	chaosOps   = 110
+	chaosTime  = 2 * time.Second
+	chaosNames = 2 // of each family
+)
+
+type chaosWorker struct {
+	pauser
+	region *chaosRegion
+	rate   float64
+	redis  *link
+	source *link
+
+	mu    sync.Mutex
+	cache *Cache
+}
+
+type chaosRegion struct {
+	name    string
+	redis   *store.Memory
+	workers []*chaosWorker
+	bus     *link // of the relay to Redis
+	peers   *link // of the relay to the others
+
+	mu       sync.Mutex
+	relay    *invalidation.Relay
+	relaying context.CancelFunc
+	ended    chan struct{}
+}
+
+type chaos struct {
+	seed     uint64
+	policy   policy.Policy
+	rng      *rand.Rand // of the plan, made before anything runs
+	start    time.Time
+	rate     float64 // of the source's clock
+	model    *source.Model
+	families []Family
+	regions  []*chaosRegion
+	landing  sync.WaitGroup
+	plan     []string // what goes wrong, for people
+
+	mu     sync.Mutex
+	reads  []chaosRead
+	writes []chaosWrite
+}
+
+type chaosRead struct {
+	name       key.Name
+	worker     string
+	from, to   time.Duration
+	answer     Answer
+	afterwards bool // everything was healed, and had time
+}
+
+type chaosWrite struct {
+	name     key.Name
+	token    string
+	from, to time.Duration
+	version  uint64
+}
+
+// base keeps the source's clock away from 0.
+const base = int64(24 * time.Hour)
+
+// at gives the true time of a reading of the source's clock, within a nanosecond.
+func (w *chaos) at(clock int64) time.Duration {
+	return time.Duration(float64(clock-base) / (1 + w.rate))
+}
+
+func newChaos(t *testing.T, p policy.Policy, seed uint64) *chaos {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	w := &chaos{seed: seed, policy: p, rng: rng, start: time.Now(), rate: (rng.Float64() - 0.5) * 0.8e-3}
+	ms := func(least, most int) time.Duration {
+		return time.Duration(least+rng.IntN(most-least+1)) * time.Millisecond
+	}
+	within := ms(40, 250)
+	add := func(name string, c policy.Family) {
+		w.families = append(w.families, Family{Schema: key.Schema{Family: name, Version: 1}, Contract: c})
+	}
+	add("bounded", policy.Family{Class: policy.Bounded, Within: within, TTL: max(20*time.Millisecond, within*time.Duration(1+rng.IntN(10))/10)})
+	add("strong", policy.Family{Class: policy.Strong, TTL: ms(50, 500)})
+	add("leased", policy.Family{Class: policy.Strong, TTL: 500 * time.Millisecond, Lease: ms(10, 120)})
+	add("eventual", policy.Family{Class: policy.Eventual, TTL: ms(50, 400)})
+	var err error
+	w.model, err = source.NewModel(source.ModelConfig{
+		Servers: 50, ServiceTime: ms(1, 30), WriteTime: ms(1, 10), Seed: seed,
+		Now: func() int64 { return base + int64(float64(time.Since(w.start))*(1+w.rate)) },
+	})
+	require.NoError(t, err)
+	for _, name := range []string{"eu", "us"} {
+		r := &chaosRegion{name: name, redis: store.NewMemory(), bus: w.link(), peers: w.link()}
+		for range 2 {
+			r.workers = append(r.workers, &chaosWorker{region: r, rate: (rng.Float64() - 0.5) * 0.8e-3, redis: w.link(), source: w.link()})
+		}
+		w.regions = append(w.regions, r)
+	}
+	return w
+}
+
+func (w *chaos) link() *link { return &link{rng: rand.New(rand.NewPCG(w.rng.Uint64(), 2))} }
+
+func (w *chaos) direct(r *chaosRegion) store.Store {
+	return r.redis.Client(straight{}, store.Patience{})
+}
+
+// begin starts a worker, with nothing in its memory.
+func (w *chaos) begin(t *testing.T, c *chaosWorker) {
+	cache, err := New(t.Context(), Config{
+		Region: c.region.name, Policy: w.policy, Families: w.families, L1Size: 64,
+		Source: farSource{w.model, way{c.source, &c.pauser, &w.landing, 10 * time.Second}},
+		Shared: farStore{w.direct(c.region), way{c.redis, &c.pauser, &w.landing, redisTimeout}},
+		Clock:  func() time.Time { return w.start.Add(time.Duration(float64(time.Since(w.start)) * (1 + c.rate))) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.mu.Lock()
+	c.cache = cache
+	c.mu.Unlock()
+}
+
+func (c *chaosWorker) now() *Cache {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cache
+}
+
+// relayOn starts a region's relay, which begins with the first commit there ever was.
+func (w *chaos) relayOn(r *chaosRegion) {
+	runs := &pauser{}
+	into := NewInvalidator(w.policy, w.families, farStore{w.direct(r), way{r.bus, runs, &w.landing, redisTimeout}})
+	relay := invalidation.NewRelay(invalidation.Config{
+		Region: r.name, Log: w.model.Log(), Now: func() int64 { return base + int64(time.Since(w.start)) },
+		Deliver: func(ctx context.Context, e invalidation.Event) error { return into.Apply(ctx, e.Name, e.Version, e.At) },
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	r.mu.Lock()
+	r.relay, r.relaying, r.ended = relay, cancel, make(chan struct{})
+	ended := r.ended
+	r.mu.Unlock()
+	peers := map[string]invalidation.Peer{}
+	for _, p := range w.regions {
+		if p != r {
+			peers[p.name] = farPeer{func() *invalidation.Relay { p.mu.Lock(); defer p.mu.Unlock(); return p.relay },
+				way{r.peers, runs, &w.landing, 600 * time.Millisecond}}
+		}
+	}
+	go func() {
+		defer close(ended)
+		var both sync.WaitGroup
+		both.Go(func() { into.Beat(ctx) })
+		both.Go(func() { _ = relay.Run(ctx, peers) })
+		both.Wait()
+	}()
+}
+
+func (r *chaosRegion) relayOff() {
+	r.mu.Lock()
+	cancel, ended := r.relaying, r.ended
+	r.mu.Unlock()
+	cancel()
+	<-ended
+}
+
+// fault draws one thing that goes wrong, and for how long; it gives what begins and ends it.
+func (w *chaos) fault(t *testing.T) (what string, inject, heal func()) {
+	r := w.regions[w.rng.IntN(len(w.regions))]
+	c := r.workers[w.rng.IntN(len(r.workers))]
+	bad := weather{lost: w.rng.Float64() * 0.4, twice: w.rng.Float64() * 0.4, late: w.rng.Float64() * 0.4, cut: w.rng.IntN(4) == 0}
+	on := func(name string, l *link) (string, func(), func()) {
+		return fmt.Sprintf("%s of %s: %+v", name, r.name, bad), func() { l.set(bad) }, func() { l.set(weather{}) }
+	}
+	none := func() {}
+	switch w.rng.IntN(11) {
+	case 0:
+		return on("worker to redis", c.redis)
+	case 1:
+		return on("worker to source", c.source)
+	case 2:
+		return on("relay to redis", r.bus)
+	case 3:
+		return on("relay to peers", r.peers)
+	case 4:
+		return "redis of " + r.name + " is away and comes back empty", r.redis.Stop, r.redis.Start
+	case 5:
+		return "redis of " + r.name + " forgets everything", func() { r.redis.Stop(); r.redis.Start() }, none
+	case 6:
+		keep := w.rng.Uint64()
+		return "redis of " + r.name + " evicts half", func() {
+			keys := r.redis.Keys()
+			slices.Sort(keys)
+			pick := rand.New(rand.NewPCG(keep, 3))
+			r.redis.Expire(slices.DeleteFunc(keys, func(string) bool { return pick.IntN(2) == 0 })...)
+		}, none
+	case 7:
+		by := time.Duration(w.rng.IntN(2000)-1000) * time.Millisecond
+		return fmt.Sprintf("redis of %s steps its clock by %v", r.name, by), func() { r.redis.Step(by) }, none
+	case 8:
+		return "worker of " + r.name + " stands still", c.pause, c.resume
+	case 9:
+		return "worker of " + r.name + " dies and comes back", func() { c.now().Close(); w.begin(t, c) }, none
+	}
+	return "relay of " + r.name + " dies and comes back", r.relayOff, func() { w.relayOn(r) }
+}
+
+// run lets the schedule happen.
+func (w *chaos) run(t *testing.T) {
+	for _, r := range w.regions {
+		w.relayOn(r)
+	}
+	for _, r := range w.regions {
+		for _, c := range r.workers {
+			w.begin(t, c)
+		}
+	}
+	var all sync.WaitGroup
+	after := func(d time.Duration, do func()) {
+		all.Go(func() { time.Sleep(d); do() })
+	}
+	busy := map[string]bool{} // one fault of a kind at a time: they would heal each other
+	for range w.rng.IntN(6) {
+		what, inject, heal := w.fault(t)
+		from := time.Duration(w.rng.Int64N(int64(chaosTime * 3 / 5)))
+		lasts := time.Duration(w.rng.Int64N(int64(chaosTime*9/10 - from)))
+		if kind := what[:min(22, len(what))]; !busy[kind] {
+			busy[kind] = true
+			w.plan = append(w.plan, fmt.Sprintf("%v to %v: %s", from, from+lasts, what))
+			after(from, func() { inject(); time.Sleep(lasts); heal() })
+		}
+	}
+	for i := range chaosOps {
+		f := w.families[w.rng.IntN(len(w.families))].Schema.Family
+		n := key.Name{Family: f, ID: fmt.Sprint(w.rng.IntN(chaosNames))}
+		r := w.regions[w.rng.IntN(len(w.regions))]
+		c := r.workers[w.rng.IntN(len(r.workers))]
+		at := time.Duration(w.rng.Int64N(int64(chaosTime)))
+		patience := time.Duration(50+w.rng.IntN(1200)) * time.Millisecond
+		switch x := w.rng.IntN(100); {
+		case x < 70:
+			after(at, func() { w.read(c, n, patience, false) })
+		case x < 95:
+			after(at, func() { w.write(c, n, fmt.Sprint("token ", i), patience) })
+		default:
+			after(at, func() { w.write(c, n, "", patience) })
+		}
+	}
+	all.Wait()
+	w.landing.Wait()
+	time.Sleep(policy.Detection + 500*time.Millisecond) // the longest TTL is less
+	var last sync.WaitGroup
+	for _, f := range w.families {
+		for id := range chaosNames {
+			for _, r := range w.regions {
+				for _, c := range r.workers {
+					last.Go(func() { w.read(c, key.Name{Family: f.Schema.Family, ID: fmt.Sprint(id)}, time.Minute, true) })
+				}
+			}
+		}
+	}
+	last.Wait()
+	for _, r := range w.regions {
+		r.relayOff()
+		for _, c := range r.workers {
+			c.now().Close()
+		}
+	}
+	w.landing.Wait()
+	w.model.Close()
+}
+
+func (w *chaos) read(c *chaosWorker, n key.Name, patience time.Duration, afterwards bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	r := chaosRead{name: n, worker: c.region.name, from: time.Since(w.start), afterwards: afterwards}
+	a, err := c.now().Get(ctx, n)
+	if err != nil && !afterwards {
+		return
+	}
+	r.to, r.answer = time.Since(w.start), a
+	if err != nil {
+		r.answer.Value = []byte(err.Error())
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.reads = append(w.reads, r)
+}
+
+// write stores a value that is its token; "" deletes.
+func (w *chaos) write(c *chaosWorker, n key.Name, token string, patience time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	o := chaosWrite{name: n, token: token, from: time.Since(w.start)}
+	var rec source.Record
+	var err error
+	if token == "" {
+		rec, err = c.now().Delete(ctx, n)
+	} else {
+		rec, err = c.now().Put(ctx, n, []byte(token), token)
+	}
+	if err != nil {
+		return
+	}
+	o.to, o.version = time.Since(w.start), rec.Version
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.writes = append(w.writes, o)
+}
+
+// verdict says what broke its promise, by the class of the promise. It knows every commit and its time, so that it is exact.
+func (w *chaos) verdict() map[string][]string {
+	const rounding = 2 * time.Nanosecond
+	commits := map[key.Name][]source.Entry{}
+	entries, _ := w.model.Log().After(0, 0)
+	for _, e := range entries {
+		commits[e.Name] = append(commits[e.Name], e)
+	}
+	out := map[string][]string{}
+	for _, o := range w.writes {
+		of := commits[o.name]
+		if o.version == 0 || o.version > uint64(len(of)) || of[o.version-1].Token != o.token || of[o.version-1].Deleted != (o.token == "") {
+			out["lost write"] = append(out["lost write"], fmt.Sprintf("%+v", o))
+		} else if at := w.at(of[o.version-1].At); at < o.from-rounding || at > o.to+rounding {
+			out["lost write"] = append(out["lost write"], fmt.Sprintf("%+v was committed at %v", o, at))
+		}
+	}
+	for _, r := range w.reads {
+		of, v := commits[r.name], r.answer.Version
+		accuse := func(class, format string, args ...any) {
+			out[class] = append(out[class], fmt.Sprintf("%s %v..%v in %s from %s: version %d %q: ", r.name, r.from, r.to, r.worker, r.answer.Tier, v, r.answer.Value)+
+				fmt.Sprintf(format, args...))
+		}
+		switch {
+		case v > uint64(len(of)):
+			accuse("corruption", "never committed")
+			continue
+		case v == 0 && !r.answer.Absent, v > 0 && of[v-1].Deleted != r.answer.Absent, v > 0 && of[v-1].Token != string(r.answer.Value):
+			accuse("corruption", "not what was committed")
+			continue
+		case v > 0 && w.at(of[v-1].At) > r.to+rounding:
+			accuse("corruption", "committed later, at %v", w.at(of[v-1].At))
+			continue
+		case v == uint64(len(of)):
+			continue
+		}
+		superseded := w.at(of[v].At)
+		var f policy.Family
+		for _, c := range w.families {
+			if c.Schema.Family == r.name.Family {
+				f = c.Contract
+			}
+		}
+		age := r.from - superseded
+		switch {
+		case f.Class == policy.Strong && age > rounding:
+			accuse(r.name.Family, "superseded at %v", superseded)
+		case f.Class == policy.Bounded && float64(age) > float64(f.Within)*(1+2*rateError):
+			accuse("bounded", "superseded at %v, more than %v before", superseded, f.Within)
+		case f.Class == policy.Eventual && r.afterwards:
+			accuse("eventual", "superseded at %v", superseded)
+		}
+	}
+	return out
+}
+
+func (w *chaos) story() string {
+	s := fmt.Sprintf("seed %d\n", w.seed)
+	for _, f := range w.families {
+		s += fmt.Sprintf("  %s: %+v\n", f.Schema.Family, f.Contract)
+	}
+	for _, p := range w.plan {
+		s += "  " + p + "\n"
+	}
+	entries, _ := w.model.Log().After(0, 0)
+	for _, e := range entries {
+		s += fmt.Sprintf("  %v %s version %d %q\n", w.at(e.At), e.Name, e.Version, e.Token)
+	}
+	return s
+}
+
+// chaosOf runs one schedule.
+func chaosOf(t *testing.T, p policy.Policy, seed uint64) (w *chaos, broken map[string][]string) {
+	synctest.Test(t, func(t *testing.T) {
+		w = newChaos(t, p, seed)
+		w.run(t)
+		broken = w.verdict()
+	})
+	return w, broken
+}
+
+func TestChaos(t *testing.T) {
+	var reads, writes int
+	for seed := range uint64(200) {
+		w, broken := chaosOf(t, policy.Recommended(), seed)
+		require.Empty(t, broken, w.story())
+		reads, writes = reads+len(w.reads), writes+len(w.writes)
+	}
+	t.Log(reads, writes)
+}
