@@ -151,14 +151,21 @@ func (e *busEar) missed(m busMessage) bool {
 	return lost
 }
 
+// listenAgain is the time between two attempts to begin listening.
+const listenAgain = 50 * time.Millisecond
+
 // listen drops the worker's copies as the bus tells of newer versions. Messages are lost while the
-// connection is: then the copies that the worker has are in doubt.
-func (c *Cache) listen(ctx context.Context) error {
+// connection is: then the copies that the worker has are in doubt. A Redis that is away at first is listened to when it
+// comes.
+func (c *Cache) listen(ctx context.Context) {
 	sub, err := c.cfg.Shared.Subscribe(ctx, busChannel)
-	if err != nil {
-		return fmt.Errorf("listening to the invalidation bus: %w", err)
-	}
 	c.running.Go(func() {
+		for err != nil {
+			if sleep(c.life, listenAgain) != nil {
+				return
+			}
+			sub, err = c.cfg.Shared.Subscribe(c.life, busChannel)
+		}
 		defer sub.Close()
 		var ear busEar
 		for {
@@ -173,7 +180,6 @@ func (c *Cache) listen(ctx context.Context) error {
 			}
 		}
 	})
-	return nil
 }
 
 func (c *Cache) heard(ear *busEar, message string) {

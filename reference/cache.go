@@ -103,7 +103,7 @@ var errClosed = errors.New("the cache is closed")
 // ErrFamily marks a name of a family that the cache has no contract for.
 var ErrFamily = errors.New("unknown family")
 
-// New makes a worker's cache and starts listening to the region's invalidation bus. It asks the
+// New makes a worker's cache and starts listening to the region's invalidation bus, as soon as Redis is there. It asks the
 // source for its clock, so ctx bounds the time this may take.
 func New(ctx context.Context, cfg Config) (*Cache, error) {
 	c := &Cache{cfg: cfg, policy: cfg.Policy, families: map[string]Family{}, refresh: make(chan struct{}, refreshers)}
@@ -138,11 +138,7 @@ func New(ctx context.Context, cfg Config) (*Cache, error) {
 	c.l2 = l2{shared: newCircuit(cfg.Shared, c.policy), policy: c.policy}
 	c.life, c.end = context.WithCancel(context.Background())
 	if c.policy.Controls.Has(policy.Bus | policy.L1) {
-		if err := c.listen(ctx); err != nil {
-			c.end()
-			c.l1.close()
-			return nil, err
-		}
+		c.listen(ctx)
 	}
 	if c.policy.Controls.Has(policy.HotRefresh | policy.L1) {
 		c.running.Go(c.keepHot)
