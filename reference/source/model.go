@@ -166,14 +166,18 @@ func (m *Model) read(ctx context.Context, l Load) (Record, error) {
 		queued int64
 	}
 	done := make(chan result, 1)
+	served := l
 	m.orphans.Go(func() {
-		served := l
 		rec, err := m.load(m.life, &served)
-		m.left(l)
+		m.left(served)
 		done <- result{rec, err, served.Queued}
 	})
+	answer := done
+	if ctx.Err() != nil {
+		answer = nil // given up before it was asked, however fast it is served
+	}
 	select {
-	case r := <-done:
+	case r := <-answer:
 		l.Queued = r.queued
 		m.tell(l, r.rec, r.err)
 		return r.rec, r.err
