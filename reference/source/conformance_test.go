@@ -22,6 +22,13 @@ func TestModelConforms(t *testing.T) {
 	}
 }
 
+func TestLogConforms(t *testing.T) {
+	sourcetest.RunFeed(t, func(t *testing.T) (source.Source, source.Feed) {
+		m := openModel(t, source.ModelConfig{Servers: 4})
+		return m, m.Log()
+	})
+}
+
 func openModel(t *testing.T, cfg source.ModelConfig) *source.Model {
 	start := time.Now()
 	cfg.Now = func() int64 { return int64(time.Since(start)) }
