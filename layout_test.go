@@ -28,6 +28,7 @@ var allowed = map[string][]string{
 	"targets/redis":               {"targets", "internal/..."},
 	"reference":                   {"reference/..."},
 	"reference/source":            {"reference/key"},
+	"reference/source/postgres":   {"reference/key", "reference/source"},
 	"reference/source/sourcetest": {"reference/key", "reference/source"},
 	"reference/invalidation":      {"reference/key", "reference/source"},
 	"reference/policy":            {},
@@ -37,6 +38,7 @@ var allowed = map[string][]string{
 	"reference/contract":          {"reference", "reference/key", "reference/policy", "internal/strict"},
 	"internal/strict":             {},
 	"internal/child":              {},
+	"internal/pgtest":             {"internal/child"},
 }
 
 // standardOnly must import nothing but the standard library: the decision core and the key contract

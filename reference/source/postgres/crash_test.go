@@ -1,0 +1,5 @@
+package postgres
+
+const writerEnv = "CACHEDRILL_PG_WRITER"
+
+func writeUntilKilled() {}
