@@ -51,7 +51,7 @@ type Config struct {
 	// MayLose takes a server that may lose what it acknowledged when it crashes: fsync or synchronous_commit is off. Others are refused.
 	MayLose bool
 	// OnLoad is called after each load ended for its caller, concurrently; may be nil. A load's Queued is its wait for a connection, its
-	// width counts this process only. Audits aren't told of.
+	// width counts this process only. Audits aren't told of. None is Abandoned: a server whose caller gave up is asked to cancel.
 	OnLoad func(source.Load)
 	// Now is the clock of the times that OnLoad tells, monotonic, in nanoseconds. nil: since Open.
 	Now func() int64
@@ -64,11 +64,12 @@ const (
 
 // Source is a source of truth in PostgreSQL. Its methods may be called concurrently.
 type Source struct {
-	pool  *pgxpool.Pool
-	aside *pgxpool.Pool // of audits and the feed, so that they don't wait behind the workload
-	sql   statements
-	locks int32 // the class of this schema's advisory locks
-	meter source.Meter
+	pool   *pgxpool.Pool
+	aside  *pgxpool.Pool // of audits and the feed, so that they don't wait behind the workload
+	schema string
+	sql    statements
+	locks  int32 // the class of this schema's advisory locks
+	meter  source.Meter
 
 	life    context.Context // ends the look-out for commits
 	end     context.CancelFunc
@@ -95,7 +96,7 @@ func Open(ctx context.Context, cfg Config) (*Source, error) {
 		start := time.Now()
 		cfg.Now = func() int64 { return int64(time.Since(start)) }
 	}
-	s := &Source{sql: newStatements(cfg.Schema), locks: lockClass(cfg.Schema), poll: cfg.Poll,
+	s := &Source{schema: cfg.Schema, sql: newStatements(cfg.Schema), locks: lockClass(cfg.Schema), poll: cfg.Poll,
 		meter: source.Meter{Now: cfg.Now, OnLoad: cfg.OnLoad}}
 	s.tips.init()
 	s.life, s.end = context.WithCancel(context.Background())
@@ -109,7 +110,7 @@ func Open(ctx context.Context, cfg Config) (*Source, error) {
 	}
 	err = s.check(ctx, cfg)
 	if err == nil {
-		err = s.migrate(ctx, cfg.Schema)
+		err = s.migrate(ctx)
 	}
 	if err != nil {
 		s.Close()

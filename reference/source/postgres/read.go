@@ -21,13 +21,11 @@ func (s *Source) Version(ctx context.Context, n key.Name, by source.Caller) (sou
 
 func (s *Source) read(ctx context.Context, l source.Load) (rec source.Record, err error) {
 	pool := s.pool
-	sent := false
 	if l.Caller.Audit {
 		pool = s.aside
 	} else {
 		s.meter.Arrive(&l)
 		defer func() {
-			l.Abandoned = sent && err != nil && ctx.Err() != nil // the server isn't told, and answers all the same
 			s.meter.Leave(l)
 			s.meter.Tell(l, rec, err)
 		}()
@@ -39,7 +37,6 @@ func (s *Source) read(ctx context.Context, l source.Load) (rec source.Record, er
 		return source.Record{}, fmt.Errorf("loading %s:%s: waiting for a connection: %w", l.Name.Family, l.Name.ID, err)
 	}
 	defer conn.Release()
-	sent = true
 	var t0 time.Time
 	sql, into := s.sql.load, []any{&t0, &rec.Version, &rec.Deleted, &rec.Fenced, &rec.Value}
 	if l.Check {

@@ -43,7 +43,7 @@ CREATE TABLE %[1]s.outbox (
 `}
 
 // migrate brings the tables to this version. Where they are, it needs no rights but to read and write them.
-func (s *Source) migrate(ctx context.Context, schema string) error {
+func (s *Source) migrate(ctx context.Context) error {
 	found, err := s.schemaVersion(ctx, s.aside)
 	if err == nil && found < schemaVersion {
 		err = pgx.BeginFunc(ctx, s.aside, func(tx pgx.Tx) error {
@@ -54,7 +54,7 @@ func (s *Source) migrate(ctx context.Context, schema string) error {
 			if found, err = s.schemaVersion(ctx, tx); err != nil {
 				return err
 			}
-			quoted := pgx.Identifier{schema}.Sanitize()
+			quoted := pgx.Identifier{s.schema}.Sanitize()
 			if found == 0 {
 				if _, err := tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+quoted); err != nil {
 					return err
@@ -76,10 +76,10 @@ func (s *Source) migrate(ctx context.Context, schema string) error {
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("making the tables in schema %q: %w", schema, err)
+		return fmt.Errorf("making the tables in schema %q: %w", s.schema, err)
 	}
 	if found > schemaVersion {
-		return fmt.Errorf("the tables in schema %q are of version %d, newer than %d, which is the newest known here", schema, found, schemaVersion)
+		return fmt.Errorf("the tables in schema %q are of version %d, newer than %d, which is the newest known here", s.schema, found, schemaVersion)
 	}
 	return nil
 }
@@ -91,7 +91,10 @@ type querier interface {
 // schemaVersion is that of the tables, 0 where there are none.
 func (s *Source) schemaVersion(ctx context.Context, q querier) (version int, err error) {
 	var there bool
-	if err := q.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", s.sql.versionTable).Scan(&there); err != nil || !there {
+	// Not to_regclass: it answers from the session's cache, which in a transaction that waited for its turn may be out of date.
+	err = q.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+		WHERE n.nspname = $1 AND c.relname = 'version')`, s.schema).Scan(&there)
+	if err != nil || !there {
 		return 0, err
 	}
 	err = q.QueryRow(ctx, "SELECT version FROM "+s.sql.versionTable).Scan(&version)

@@ -13,8 +13,8 @@ import (
 	"github.com/cachedrill/cachedrill/reference/source"
 )
 
-// Store implements [source.Source]. A call that ctx cuts off while the statement is under way gives up its connection; the server
-// may commit later.
+// Store implements [source.Source]. A call that ctx cuts off while the statement is under way gives up its connection and
+// has the server asked to cancel, which may come too late: the outcome is unknown, and a commit may still follow.
 func (s *Source) Store(ctx context.Context, n key.Name, value []byte, token string, by source.Caller) (source.Record, error) {
 	return s.change(ctx, "storing", change{name: n, value: value, token: token, by: by})
 }
