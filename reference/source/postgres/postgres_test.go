@@ -61,13 +61,16 @@ func run(t *testing.T, conn *pgx.Conn, sql string, args ...any) {
 
 func TestConforms(t *testing.T) {
 	for name, options := range map[string]string{
-		"":                 "",
+		"":                 "&pool_max_conns=16",
 		" few connections": "&pool_max_conns=2",
-		" many":            "&pool_max_conns=32",
 		" simple protocol": "&default_query_exec_mode=simple_protocol",
-		" unprepared":      "&default_query_exec_mode=exec",
 	} {
-		url := pgtest.Shared(t).Database(t) + options
+		plain := pgtest.Shared(t).Database(t)
+		url := plain + options
+		// A database's stricter level must not reach us: concurrent writers would fail.
+		run(t, connect(t, plain), `DO $$BEGIN
+			EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = ''serializable''', current_database());
+		END$$`)
 		schemas := 0
 		fresh := func(t *testing.T) *Source {
 			schemas++
