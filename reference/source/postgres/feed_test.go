@@ -69,7 +69,17 @@ func TestLateCommitIsNotSkipped(t *testing.T) {
 	require.NoError(t, err)
 	require.Positive(t, tip, "but it is acknowledged")
 
+	waiting := make(chan []string, 1) // a follower that waits meanwhile
+	go func() {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		entries, _ := s.Next(ctx, 0, 0)
+		waiting <- tokens(entries)
+	}()
+	time.Sleep(5 * defaultPoll) // it has looked, and found nothing
+	require.Empty(t, waiting)
 	require.NoError(t, tx.Commit(t.Context()))
+	require.Equal(t, []string{"late", "early"}, <-waiting)
 	naiveSecond, _ := naive(naiveAt)
 	require.Empty(t, naiveSecond, "the naive reader is past it, and has lost it")
 	second, at := following(t, s, at, patience)
