@@ -15,7 +15,7 @@ test: setup
 	$(GO) test -race -p 1 -timeout 20m ./...    # one package at a time: drills want the machine for themselves
 	$(GO) test -p 1 -timeout 20m ./oracle ./scenarios/virtual # more histories and seeds than the race detector has time for
 
-# A real Redis for the tests that want one. Without it they say what they skip (with CI=true they fail).
+# A real Redis and a real PostgreSQL for the tests that want them. Without them they say what they skip (with CI=true they fail).
 setup:
 	@scripts/setup
 
@@ -27,9 +27,11 @@ lint:
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
-# The long proofs: the verdict on every policy, over many seeds, on both kinds of Redis, and the metastable pair.
+# The long proofs: the verdict on every policy, over many seeds, on both kinds of Redis, and the metastable pair;
+# and that acknowledged writes survive kill -9 of their writer, and of PostgreSQL.
 soak: setup
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run TestSoak -timeout 6h ./cmd/cachedrill
+	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run TestAcknowledgedWritesSurviveKills -timeout 1h ./reference/source/postgres
 
 # The zoo: every broken cache must be caught by its drill, no correct one accused; writes docs/conformance.md.
 conformance: setup

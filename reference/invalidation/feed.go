@@ -39,29 +39,29 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	next, events, err := r.Pull(req.Context(), after)
-	if err == nil {
-		writeBatch(w, batch{Next: next, Events: events})
+	if err != nil {
+		http.Error(w, "the source's commits can't be read", http.StatusServiceUnavailable)
+		return
 	}
+	writeBatch(w, batch{Next: next, Events: events})
 }
 
 // Pull gives the commits of the relay's own region after a log position, waiting a moment for the first, and
 // the position up to which that is all. It makes a relay the [Peer] of another in the same process.
 func (r *Relay) Pull(ctx context.Context, after uint64) (next uint64, events []Event, err error) {
-	over := time.NewTimer(pullWait)
-	defer over.Stop()
+	moment, cancel := context.WithTimeout(ctx, pullWait)
+	defer cancel()
 	for {
-		events, next, grown := ownEvents(r.cfg.Log, r.cfg.Region, after)
-		if len(events) > 0 {
+		next, events, err = r.own(moment, after)
+		switch {
+		case ctx.Err() != nil:
+			return after, nil, ctx.Err()
+		case err != nil && moment.Err() == nil:
+			return after, nil, err
+		case moment.Err() != nil || len(events) > 0: // also while other regions' commits never cease
 			return next, events, nil
 		}
 		after = next
-		select {
-		case <-grown:
-		case <-over.C:
-			return after, nil, nil
-		case <-ctx.Done():
-			return after, nil, ctx.Err()
-		}
 	}
 }
 

@@ -29,7 +29,7 @@ type Event struct {
 // Config describes a [Relay].
 type Config struct {
 	Region  string
-	Log     *source.Log
+	Log     source.Feed
 	Deliver func(context.Context, Event) error // called again until it succeeds
 	Now     func() int64                       // the clock of Event.At
 }
@@ -62,7 +62,7 @@ type Stats struct {
 
 // NewRelay makes a relay; [Relay.Run] starts it.
 func NewRelay(cfg Config) *Relay {
-	return &Relay{cfg: cfg, changed: make(chan struct{}), heard: map[string]uint64{}}
+	return &Relay{cfg: cfg, changed: make(chan struct{}), heard: map[string]uint64{cfg.Region: 0}}
 }
 
 // Delay holds each event for by from its arrival, those that wait already too. 0 delivers at once
@@ -118,14 +118,19 @@ func (r *Relay) Run(ctx context.Context, peers map[string]Peer) error {
 
 func (r *Relay) tail(ctx context.Context) error {
 	at := uint64(0)
-	for {
-		if err := r.cfg.Log.Wait(ctx, at); err != nil {
-			return nil
+	for ctx.Err() == nil {
+		next, events, err := r.own(ctx, at)
+		if err == nil {
+			at = next
+			r.enqueue(r.cfg.Region, at, events)
+			continue
 		}
-		var events []Event
-		events, at, _ = ownEvents(r.cfg.Log, r.cfg.Region, at)
-		r.enqueue(r.cfg.Region, at, events)
+		select {
+		case <-time.After(pullRetry): // the source is away
+		case <-ctx.Done():
+		}
 	}
+	return nil
 }
 
 // Through is the log position up to which every commit has been delivered here, of all regions.
@@ -142,18 +147,21 @@ func (r *Relay) Through() uint64 {
 	return through
 }
 
-// ownEvents gives the commits of a region's writers after index, and where to go on. Seeds have no
+// own waits for commits after a log position, and gives the region's own of them and where to go on. Seeds have no
 // origin: nothing can be cached of what was there before the caches.
-func ownEvents(log *source.Log, region string, after uint64) (events []Event, next uint64, grown <-chan struct{}) {
-	entries, grown := log.After(after, 0)
+func (r *Relay) own(ctx context.Context, after uint64) (next uint64, events []Event, err error) {
+	entries, err := r.cfg.Log.Next(ctx, after, 0)
+	if err != nil {
+		return after, nil, err
+	}
 	next = after
 	for _, e := range entries {
 		next = e.Index
-		if e.Origin == region {
+		if e.Origin == r.cfg.Region {
 			events = append(events, Event{Index: e.Index, Name: e.Name, Version: e.Version, Origin: e.Origin, At: e.At})
 		}
 	}
-	return events, next, grown
+	return next, events, nil
 }
 
 // enqueue takes in a region's commits up to the log position next.

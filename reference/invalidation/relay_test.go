@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -129,4 +130,70 @@ func TestPeerAwayLosesNoEvent(t *testing.T) {
 		eu.server.CloseClientConnections()
 		require.Equal(t, id, us.next(t).Name.ID)
 	}
+}
+
+// awayFeed is a feed that can't be read at times.
+type awayFeed struct {
+	source.Feed
+	away atomic.Bool
+}
+
+var errAway = errors.New("away")
+
+func (f *awayFeed) Next(ctx context.Context, after uint64, limit int) ([]source.Entry, error) {
+	if f.away.Load() {
+		return nil, errAway
+	}
+	return f.Feed.Next(ctx, after, limit)
+}
+
+func TestSourceAwayLosesNoEvent(t *testing.T) {
+	m, err := source.NewModel(source.ModelConfig{Servers: 4, Now: func() int64 { return 1 }})
+	require.NoError(t, err)
+	f := &awayFeed{Feed: m.Log()}
+	f.away.Store(true)
+	got := make(chan Event, 10)
+	r := NewRelay(Config{Region: "eu", Log: f, Now: func() int64 { return 1 }, Deliver: func(_ context.Context, e Event) error {
+		got <- e
+		return nil
+	}})
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = r.Run(ctx, nil) })
+	defer wg.Wait()
+	defer cancel()
+	write(t, m, "1", "eu")
+	_, _, err = r.Pull(t.Context(), 0)
+	require.ErrorIs(t, err, errAway, "a peer asks again")
+	require.Empty(t, got)
+	require.Zero(t, r.Through())
+	f.away.Store(false)
+	select {
+	case e := <-got:
+		require.Equal(t, "1", e.Name.ID)
+	case <-time.After(10 * time.Second):
+		t.Fatal("no event within 10 s")
+	}
+}
+
+// A pull ends also while commits of other regions never cease.
+func TestPullEndsUnderOthersCommits(t *testing.T) {
+	m, err := source.NewModel(source.ModelConfig{Servers: 4, Now: func() int64 { return 1 }})
+	require.NoError(t, err)
+	r := NewRelay(Config{Region: "eu", Log: m.Log()})
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			m.Seed(key.Name{ID: "1"}, nil, "s")
+		}
+	})
+	defer wg.Wait()
+	defer cancel()
+	began := time.Now()
+	next, events, err := r.Pull(t.Context(), 0)
+	require.NoError(t, err)
+	require.Empty(t, events)
+	require.Positive(t, next, "what was seen needn't be asked for again")
+	require.Less(t, time.Since(began), 5*time.Second)
 }

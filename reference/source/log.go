@@ -9,7 +9,7 @@ import (
 
 // Entry is one commit.
 type Entry struct {
-	Index   uint64 // position in the log, from 1
+	Index   uint64 // position in the log, from 1; of a [Feed], positions may leave gaps
 	Name    key.Name
 	Version uint64
 	Token   string
@@ -17,6 +17,18 @@ type Entry struct {
 	Origin  string // region of the writer; empty for seeds
 	At      int64  // source clock under the commit lock, nanoseconds
 }
+
+// Feed is a source's commits, for those who follow them. Positions go up in the feed's order, in which the versions of one
+// name go up too. An entry that a follower has not been given never appears at or before a position that it has reached.
+type Feed interface {
+	// Next gives the entries that follow a position, at most limit of them (0: as many as the feed gives at once). It waits
+	// for the first until ctx ends. The entries must not be changed.
+	Next(ctx context.Context, after uint64, limit int) ([]Entry, error)
+	// Tip is a position such that every change acknowledged before the call is at or before it.
+	Tip(ctx context.Context) (uint64, error)
+}
+
+var _ Feed = (*Log)(nil)
 
 // Log is the commit log of a source: append-only, in commit order. Its memory grows with commits.
 type Log struct {
@@ -58,6 +70,24 @@ func (l *Log) Len() uint64 {
 	defer l.mu.Unlock()
 	return uint64(len(l.entries))
 }
+
+// Next implements [Feed].
+func (l *Log) Next(ctx context.Context, after uint64, limit int) ([]Entry, error) {
+	for {
+		entries, grown := l.After(after, limit)
+		if len(entries) > 0 {
+			return entries, nil
+		}
+		select {
+		case <-grown:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// Tip implements [Feed].
+func (l *Log) Tip(context.Context) (uint64, error) { return l.Len(), nil }
 
 // Wait waits until the log is longer than index.
 func (l *Log) Wait(ctx context.Context, index uint64) error {

@@ -51,6 +51,7 @@ type Model struct {
 	waiting atomic.Int64
 	drawn   atomic.Uint64
 	log     *Log
+	meter   Meter
 
 	life    context.Context // ends what nobody waits for
 	end     context.CancelFunc
@@ -58,11 +59,6 @@ type Model struct {
 
 	mu   sync.Mutex // the commit lock: T0 and At are stamped under it
 	rows map[key.Name]row
-
-	widths struct {
-		sync.Mutex
-		of map[place]int
-	}
 }
 
 type row struct {
@@ -70,11 +66,6 @@ type row struct {
 	version uint64
 	deleted bool
 	fence   string
-}
-
-type place struct {
-	name   key.Name
-	region string
 }
 
 var _ Source = (*Model)(nil)
@@ -87,8 +78,8 @@ func NewModel(cfg ModelConfig) (*Model, error) {
 	if cfg.Now == nil {
 		return nil, fmt.Errorf("a source needs a clock")
 	}
-	m := &Model{cfg: cfg, servers: make(chan struct{}, cfg.Servers), log: newLog(), rows: map[key.Name]row{}}
-	m.widths.of = map[place]int{}
+	m := &Model{cfg: cfg, servers: make(chan struct{}, cfg.Servers), log: newLog(), rows: map[key.Name]row{},
+		meter: Meter{Now: cfg.Now, OnLoad: cfg.OnLoad}}
 	m.life, m.end = context.WithCancel(context.Background())
 	return m, nil
 }
@@ -152,12 +143,11 @@ func (r Record) withoutValue() Record {
 }
 
 func (m *Model) read(ctx context.Context, l Load) (Record, error) {
-	l.Arrived = m.cfg.Now()
-	m.arrived(&l)
+	m.meter.Arrive(&l)
 	if !m.cfg.ServeAbandoned {
 		rec, err := m.load(ctx, &l)
-		m.left(l)
-		m.tell(l, rec, err)
+		m.meter.Leave(l)
+		m.meter.Tell(l, rec, err)
 		return rec, err
 	}
 	type result struct {
@@ -166,56 +156,27 @@ func (m *Model) read(ctx context.Context, l Load) (Record, error) {
 		queued int64
 	}
 	done := make(chan result, 1)
+	served := l
 	m.orphans.Go(func() {
-		served := l
 		rec, err := m.load(m.life, &served)
-		m.left(l)
+		m.meter.Leave(served)
 		done <- result{rec, err, served.Queued}
 	})
+	answer := done
+	if ctx.Err() != nil {
+		answer = nil // given up before it was asked, however fast it is served
+	}
 	select {
-	case r := <-done:
+	case r := <-answer:
 		l.Queued = r.queued
-		m.tell(l, r.rec, r.err)
+		m.meter.Tell(l, r.rec, r.err)
 		return r.rec, r.err
 	case <-ctx.Done():
 		l.Abandoned = true
 		l.Queued = m.cfg.Now() - l.Arrived
 		err := fmt.Errorf("loading %s:%s: %w", l.Name.Family, l.Name.ID, ctx.Err())
-		m.tell(l, Record{}, err)
+		m.meter.Tell(l, Record{}, err)
 		return Record{}, err
-	}
-}
-
-// arrived counts a load among those under way.
-func (m *Model) arrived(l *Load) {
-	if l.Check {
-		return
-	}
-	at := place{l.Name, l.Caller.Region}
-	m.widths.Lock()
-	defer m.widths.Unlock()
-	m.widths.of[at]++
-	l.Width = m.widths.of[at]
-}
-
-// left notes that a load is no longer under way.
-func (m *Model) left(l Load) {
-	if l.Check {
-		return
-	}
-	at := place{l.Name, l.Caller.Region}
-	m.widths.Lock()
-	defer m.widths.Unlock()
-	if m.widths.of[at]--; m.widths.of[at] == 0 {
-		delete(m.widths.of, at)
-	}
-}
-
-// tell counts a load that ended for its caller.
-func (m *Model) tell(l Load, rec Record, err error) {
-	l.Done, l.Version, l.Failed = m.cfg.Now(), rec.Version, err != nil
-	if m.cfg.OnLoad != nil {
-		m.cfg.OnLoad(l)
 	}
 }
 

@@ -1,0 +1,107 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/cachedrill/cachedrill/reference/key"
+	"github.com/cachedrill/cachedrill/reference/source"
+)
+
+// Store implements [source.Source]. A call that ctx cuts off while the statement is under way gives up its connection and
+// has the server asked to cancel, which may come too late: the outcome is unknown, and a commit may still follow.
+func (s *Source) Store(ctx context.Context, n key.Name, value []byte, token string, by source.Caller) (source.Record, error) {
+	return s.change(ctx, "storing", change{name: n, value: value, token: token, by: by})
+}
+
+// Delete implements [source.Source], as Store does.
+func (s *Source) Delete(ctx context.Context, n key.Name, by source.Caller) (source.Record, error) {
+	return s.change(ctx, "deleting", change{name: n, deleted: true, by: by})
+}
+
+// Apply commits a change whose version was given before it came here, as by the owner of a journal. It is not needed, and
+// nothing happens, when the name has this version or a newer one: so a journal can be replayed from any point before its end, as often
+// as it takes. Versions that were left out stay out, and no fence is looked at. Its errors are those of Store.
+func (s *Source) Apply(ctx context.Context, n key.Name, version uint64, value []byte, token string, deleted bool, by source.Caller) (
+	needed bool, err error) {
+	if version == 0 || version > math.MaxInt64 {
+		return false, fmt.Errorf("applying %s:%s: %w: there is no version %d", n.Family, n.ID, source.ErrNotApplied, version)
+	}
+	_, err = s.change(ctx, "applying", change{name: n, value: value, token: token, deleted: deleted, by: by, version: version})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+type change struct {
+	name    key.Name
+	value   []byte
+	token   string
+	deleted bool
+	by      source.Caller
+	version uint64 // given before; 0: the next
+}
+
+func (s *Source) change(ctx context.Context, doing string, c change) (source.Record, error) {
+	args := append(nameArgs(c.name), s.locks, lockKey(c.name), c.deleted, c.token, c.value, c.by.Region)
+	sql := s.sql.store
+	switch {
+	case c.version > 0:
+		sql, args = s.sql.apply, append(args, c.version)
+	case c.by.Fence != "":
+		sql, args = s.sql.fencedStore, append(args, c.by.Fence)
+	}
+	rec := source.Record{Value: c.value, Deleted: c.deleted}
+	var at time.Time
+	err := s.write(ctx, sql, args, &at, &rec.Version, &rec.Fenced)
+	switch {
+	case err == nil:
+		rec.T0 = at.UnixNano()
+		s.tips.look()
+		return rec, nil
+	case errors.Is(err, pgx.ErrNoRows) && c.version == 0:
+		err = fmt.Errorf("%w: %w", source.ErrNotApplied, source.ErrFenced)
+	}
+	return source.Record{}, fmt.Errorf("%s %s:%s: %w", doing, c.name.Family, c.name.ID, err)
+}
+
+// Fence implements [source.Source].
+func (s *Source) Fence(ctx context.Context, n key.Name, fence string, take bool, _ source.Caller) error {
+	sql := s.sql.fence
+	if take {
+		sql = s.sql.takeFence
+	}
+	var done bool
+	err := s.write(ctx, sql, append(nameArgs(n), s.locks, lockKey(n), fence), &done)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = fmt.Errorf("%w: %w", source.ErrNotApplied, source.ErrFenced)
+	}
+	if err != nil {
+		return fmt.Errorf("fencing %s:%s: %w", n.Family, n.ID, err)
+	}
+	return nil
+}
+
+// write runs a statement that is a transaction of its own. It returns after the server said that it is ready for another, which it does
+// after the commit: the row itself arrives before that. [pgx.ErrNoRows] says that the statement changed nothing.
+func (s *Source) write(ctx context.Context, sql string, args []any, into ...any) error {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: waiting for a connection: %w", source.ErrNotApplied, err)
+	}
+	defer conn.Release()
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", source.ErrNotApplied, err)
+	}
+	err = conn.QueryRow(ctx, sql, args...).Scan(into...)
+	if err != nil && noEffect(err) {
+		err = fmt.Errorf("%w: %w", source.ErrNotApplied, err)
+	}
+	return err
+}
