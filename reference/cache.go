@@ -181,7 +181,7 @@ func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
 		now := c.clock.at(began)
 		action := c.policy.Lookup(f.Contract, held.meta, now, rand.Float64())
 		if c.l1.doubted(held) {
-			action = c.policy.Doubted(action)
+			action = c.policy.Doubted(f.Contract, action)
 		}
 		switch action {
 		case policy.Serve:

@@ -145,12 +145,12 @@ func (p Policy) Lookup(f Family, m Meta, now int64, random float64) Action {
 }
 
 // Doubted is what to do with a copy in a worker's memory that may have missed the message which would have dropped it:
-// it is renewed, by a later reader's leave where copies may be served meanwhile.
-func (p Policy) Doubted(a Action) Action {
+// it is renewed. Where nothing but a long TTL would end it, nobody gets it before that.
+func (p Policy) Doubted(f Family, a Action) Action {
 	switch {
-	case a != Serve:
+	case a != Serve && a != Refresh:
 		return a
-	case p.Controls.Has(StaleWhileRevalidate):
+	case f.Class == Bounded && p.Controls.Has(AgeClamp|StaleWhileRevalidate):
 		return Refresh
 	}
 	return Miss
