@@ -36,6 +36,7 @@ var allowed = map[string][]string{
 	"reference/contract":     {"reference", "reference/key", "reference/policy", "internal/strict"},
 	"internal/strict":        {},
 	"internal/child":         {},
+	"internal/redistest":     {"internal/child", "targets/redis"},
 }
 
 // standardOnly must import nothing but the standard library: the decision core and the key contract
