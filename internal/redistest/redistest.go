@@ -28,8 +28,14 @@ const guardRole = "redis-guard"
 // Main must be called first thing in TestMain: the servers' guards are the test's own binary, executed again.
 func Main() {
 	child.Main(redis.Roles)
+	goredis.SetLogger(quiet{})
 	_ = os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // or every guard built with -race takes a second to end
 }
+
+// quiet silences go-redis, which logs every failed dial on stderr.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
 
 // Server is a running redis-server (or valkey-server).
 type Server struct {
