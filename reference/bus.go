@@ -13,7 +13,7 @@ import (
 // busChannel is the Redis channel on which a region's workers hear of superseded versions.
 const busChannel = "cache:superseded"
 
-// A bus message is "family version key", the version in decimal.
+// A bus message is "family version key", the version in decimal, or a purge's (purge_select.go).
 func busMessage(family string, version uint64, k string) string {
 	return fmt.Sprintf("%s %d %s", family, version, k)
 }
@@ -54,6 +54,9 @@ func (c *Cache) listen(ctx context.Context) error {
 }
 
 func (c *Cache) heard(message string) {
+	if c.purge(message) {
+		return
+	}
 	family, version, k, ok := parseBusMessage(message)
 	if !ok {
 		return

@@ -20,6 +20,7 @@ type copied struct {
 type l1 struct {
 	policy policy.Policy
 	cache  *otter.Cache[string, *copied]
+	purges *purges
 }
 
 func newL1(p policy.Policy, size int) (l1, error) {
@@ -32,7 +33,7 @@ func newL1(p policy.Policy, size int) (l1, error) {
 	if err != nil {
 		return l1{}, fmt.Errorf("making the in-process cache: %w", err)
 	}
-	return l1{policy: p, cache: c}, nil
+	return l1{policy: p, cache: c, purges: &purges{}}, nil
 }
 
 func (s l1) get(k string) (*copied, bool) {
@@ -42,9 +43,14 @@ func (s l1) get(k string) (*copied, bool) {
 	return s.cache.GetIfPresent(k)
 }
 
-// put stores e unless what is there is newer, in one step.
+// put stores e unless what is there is newer, in one step, or e was read before a purge of it.
 func (s l1) put(k string, e entry) {
 	if s.cache == nil {
+		return
+	}
+	s.purges.mu.RLock()
+	defer s.purges.mu.RUnlock()
+	if !e.meta.Floor && s.purges.bars(k, e.meta.T0) {
 		return
 	}
 	fresh := &copied{entry: e}

@@ -1,0 +1,419 @@
+package reference
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cachedrill/cachedrill/internal/redistest"
+	"github.com/cachedrill/cachedrill/reference/key"
+	"github.com/cachedrill/cachedrill/reference/policy"
+	"github.com/cachedrill/cachedrill/reference/store"
+)
+
+// purgerOf makes a purger of what the regions of the tests hold, and gives its log.
+func purgerOf(t *testing.T, shared store.Store, progress func(Purged)) (p *Purger, log string) {
+	t.Helper()
+	log = filepath.Join(t.TempDir(), "purges.jsonl")
+	audit, err := OpenAudit(log)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, audit.Close()) })
+	p, err = NewPurger(PurgerConfig{Region: "eu", Families: []Family{product, price, quick}, Shared: shared, Audit: audit, Progress: progress})
+	require.NoError(t, err)
+	return p, log
+}
+
+func purgeNow(t *testing.T, shared store.Store, s Selector) Purged {
+	t.Helper()
+	p, _ := purgerOf(t, shared, nil)
+	done, err := p.Purge(t.Context(), Order{Selector: s, Who: "ines", Why: "test"})
+	require.NoError(t, err)
+	return done
+}
+
+func memory() store.Store { return store.NewMemory().Client(straight{}, store.Patience{}) }
+
+func ofHot() Selector    { return Selector{Name: hot} }
+func ofFamily() Selector { return Selector{Family: "product"} }
+
+// After a purge the next reader of every worker loads anew, whichever way the name was selected.
+func TestPurgeReachesRedisAndEveryWorkersMemory(t *testing.T) {
+	for _, s := range []Selector{ofHot(), ofFamily(), {Prefix: "product:1"}, {All: true}} {
+		shared := memory()
+		r := newRegionOn(t, policy.Recommended(), 2, shared)
+		r.get(0, hot)
+		require.Equal(t, TierL2, r.get(1, hot).Tier)
+		require.Equal(t, Purged{Seen: 1, Removed: 1}, purgeNow(t, shared, s))
+
+		raw, _, err := shared.Get(t.Context(), hotKey)
+		require.NoError(t, err)
+		left, err := decode(raw)
+		require.NoError(t, err)
+		require.True(t, left.meta.Floor)
+		require.EqualValues(t, 1, left.meta.Version, "what is known of its version stays")
+		require.Empty(t, left.value)
+		for _, c := range r.caches {
+			require.Eventually(t, func() bool {
+				held, ok := c.l1.get(hotKey)
+				return ok && held.meta.Floor && held.value == nil
+			}, 5*time.Second, time.Millisecond)
+		}
+		require.Equal(t, TierSource, r.get(0, hot).Tier)
+		require.Equal(t, TierL2, r.get(1, hot).Tier)
+		require.Eventually(t, func() bool { return r.get(1, hot).Tier == TierL1 }, 5*time.Second, time.Millisecond, "and copies are kept again")
+		require.Equal(t, 2, r.source.count())
+		require.Equal(t, Purged{Seen: 1, Removed: 1}, purgeNow(t, shared, s), "again")
+		require.Equal(t, Purged{Seen: 1}, purgeNow(t, shared, s), "there is nothing left but the floor")
+	}
+}
+
+func TestPurgeLeavesOthersAlone(t *testing.T) {
+	shared := memory()
+	r := newRegionOn(t, policy.Recommended(), 1, shared)
+	r.get(0, hot)
+	r.get(0, brief)
+	for _, k := range []string{"somebody:1:v1", "product:17", "price"} {
+		require.NoError(t, shared.Set(t.Context(), k, []byte("theirs"), time.Hour))
+	}
+	require.Equal(t, Purged{Seen: 1, Removed: 1}, purgeNow(t, shared, Selector{Family: "quick"}))
+	require.Equal(t, Purged{Seen: 2, Removed: 1}, purgeNow(t, shared, Selector{All: true}), "of our families only")
+	for _, k := range []string{"somebody:1:v1", "product:17", "price"} {
+		v, ok, err := shared.Get(t.Context(), k)
+		require.NoError(t, err)
+		require.True(t, ok)
+		require.Equal(t, "theirs", string(v))
+	}
+}
+
+// A load that read before a purge and ends after it: what it read must be in no tier.
+func TestFillUnderWayDuringAPurgeIsNotStored(t *testing.T) {
+	for _, s := range []Selector{ofHot(), ofFamily()} {
+		shared := memory()
+		r := newRegionOn(t, policy.Recommended(), 2, shared)
+		open := r.source.shut()
+		done := make(chan Answer)
+		go func() { done <- r.get(0, hot) }()
+		<-r.source.read
+		require.Equal(t, Purged{Seen: 1, Voided: 1}, purgeNow(t, shared, s))
+		require.Eventually(t, func() bool { return r.caches[0].l1.purges.count() == 1 }, 5*time.Second, time.Millisecond, "it has heard")
+		open()
+		require.Equal(t, TierSource, (<-done).Tier, "who waited has an answer")
+		_, there, err := shared.Get(t.Context(), hotKey)
+		require.NoError(t, err)
+		require.False(t, there, "redis")
+		_, there = r.caches[0].l1.get(hotKey)
+		require.False(t, there, "memory")
+		require.Equal(t, TierSource, r.get(0, hot).Tier)
+		require.Equal(t, 2, r.source.count())
+	}
+}
+
+// Readers of Redis that were overtaken by the purge put nothing back into memory either.
+func TestWhatWasReadFromRedisBeforeAPurgeIsNotKept(t *testing.T) {
+	r := newRegionOn(t, policy.Recommended(), 2, memory())
+	r.get(0, hot)
+	before, found, err := r.caches[1].l2.get(t.Context(), hotKey)
+	require.NoError(t, err)
+	require.True(t, found)
+	r.caches[1].heard(mustSelect(t, ofFamily()).message())
+	_, ok := r.caches[1].adopt(hotKey, hot, product, before)
+	require.True(t, ok, "it is an honest answer")
+	_, kept := r.caches[1].l1.get(hotKey)
+	require.False(t, kept)
+}
+
+// A fill of an older version that nothing voids, because the policy has no lease, must not win after a purge.
+func olderFillAfterPurge(t *testing.T, p policy.Policy, purge func(store.Store)) uint64 {
+	shared := memory()
+	r := newRegionOn(t, p, 2, shared)
+	open := r.source.shut()
+	done := make(chan Answer)
+	go func() { done <- r.get(0, hot) }()
+	require.EqualValues(t, 1, (<-r.source.read).Version)
+	r.source.Seed(hot, []byte("v2"), "w") // another region's write, and its event
+	into := NewInvalidator(p, []Family{product}, shared)
+	require.NoError(t, into.Apply(t.Context(), hot, 2, r.caches[1].clock.now()))
+	purge(shared)
+	open()
+	require.EqualValues(t, 1, (<-done).Version, "the reader began before the write")
+	return r.get(1, hot).Version
+}
+
+func TestNoOlderFillWinsAfterAPurge(t *testing.T) {
+	for _, s := range []Selector{ofHot(), ofFamily()} {
+		purge := func(shared store.Store) { purgeNow(t, shared, s) }
+		require.EqualValues(t, 2, olderFillAfterPurge(t, without(t, "lease"), purge))
+		require.EqualValues(t, 2, olderFillAfterPurge(t, policy.Recommended(), purge))
+	}
+	bare := func(shared store.Store) { require.NoError(t, shared.Delete(t.Context(), hotKey, leaseKey(hotKey))) }
+	require.EqualValues(t, 1, olderFillAfterPurge(t, without(t, "lease"), bare), "a bare delete would have let it win")
+}
+
+// The value of a purge's floor is that of the value it replaces: a fill of that version may come, one of an older may not.
+func TestAPurgedValueRefusesOlderFills(t *testing.T) {
+	shared := memory()
+	r := newRegionOn(t, without(t, "lease"), 1, shared)
+	r.source.Seed(hot, []byte("v2"), "w")
+	require.EqualValues(t, 2, r.get(0, hot).Version)
+	purgeNow(t, shared, ofFamily())
+	s := r.caches[0].l2
+	e := func(version uint64) entry {
+		return entry{meta: s.policy.Admit(product.Contract, version, r.caches[0].clock.now(), 0), value: []byte("late")}
+	}
+	for version, taken := range map[uint64]bool{1: false, 2: true} {
+		_, err := s.store(t.Context(), hotKey, e(version), r.caches[0].clock.now(), "")
+		require.NoError(t, err)
+		got, _, err := s.get(t.Context(), hotKey)
+		require.NoError(t, err)
+		if taken {
+			require.EqualValues(t, 2, got.meta.Version)
+			require.False(t, got.meta.Floor)
+		} else {
+			require.NotEqualValues(t, 1, got.meta.Version)
+		}
+	}
+}
+
+// A strong family is read at the source before a purge, while it runs, and after it.
+func TestStrongReadsAreStrongAfterAPurge(t *testing.T) {
+	shared := memory()
+	r := newRegionOn(t, policy.Recommended(), 1, shared)
+	for i := range 5 {
+		w, err := r.caches[0].Put(t.Context(), ninePro, []byte("p"), fmt.Sprint(i))
+		require.NoError(t, err)
+		purgeNow(t, shared, Selector{Family: "price"})
+		require.Equal(t, w.Version, r.get(0, ninePro).Version)
+	}
+}
+
+// Whatever else happens meanwhile, a bounded family's versions never run backwards after its event was applied.
+func TestPurgesAmongWritesAndReads(t *testing.T) {
+	shared := memory()
+	r := newRegionOn(t, policy.Recommended(), 2, shared)
+	p, _ := purgerOf(t, shared, nil)
+	into := NewInvalidator(policy.Recommended(), []Family{product}, shared)
+	stop := make(chan struct{})
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		for i := 0; err == nil; i++ {
+			select {
+			case <-stop:
+				ended <- nil
+				return
+			default:
+				_, err = p.Purge(context.Background(), Order{Selector: []Selector{ofHot(), ofFamily()}[i%2], Who: "x", Why: "y"})
+			}
+		}
+		ended <- err
+	}()
+	for i := range 200 {
+		w, err := r.caches[0].Put(t.Context(), hot, []byte("v"), fmt.Sprint("w", i))
+		require.NoError(t, err)
+		require.NoError(t, into.Apply(t.Context(), hot, w.Version, w.T0))
+		require.GreaterOrEqual(t, r.get(0, hot).Version, w.Version)
+		raw, there, err := shared.Get(t.Context(), hotKey)
+		require.NoError(t, err)
+		if there {
+			e, err := decode(raw)
+			require.NoError(t, err)
+			require.GreaterOrEqual(t, e.meta.Version, w.Version)
+		}
+	}
+	close(stop)
+	require.NoError(t, <-ended)
+}
+
+// Many keys on a real Redis: batches, progress, and a context that ends it early, after which it can be repeated.
+func TestPurgeOfManyKeysOnARealRedis(t *testing.T) {
+	server := redistest.Start(t, redis.Options{})
+	client := NewClient(server.Addr, policy.Recommended())
+	defer client.Close()
+	shared := store.NewRedis(client)
+	const many = 2500
+	var items []store.Item
+	for i := range many {
+		meta := policy.Meta{Version: uint64(i + 1), T0: 1, FreshUntil: 2, DropAt: 3}
+		items = append(items, store.Item{Key: fmt.Sprintf("product:%d:v1", i), TTL: time.Minute, Value: encode(entry{meta: meta, value: []byte("v")})},
+			store.Item{Key: fmt.Sprintf("quick:%d:v1", i), TTL: time.Minute, Value: encode(entry{meta: meta, value: []byte("v")})})
+	}
+	require.NoError(t, shared.SetAll(t.Context(), items))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var last Purged
+	p, log := purgerOf(t, shared, func(sofar Purged) {
+		require.LessOrEqual(t, sofar.Seen-last.Seen, purgeBatch)
+		if last = sofar; sofar.Seen > 200 {
+			cancel()
+		}
+	})
+	order := Order{Selector: ofFamily(), Who: "ines", Why: "wrong prices"}
+	first, err := p.Purge(ctx, order)
+	require.ErrorIs(t, err, ErrPartly)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, last, first)
+	require.Less(t, first.Removed, many)
+	last = Purged{}
+	rest, err := p.Purge(t.Context(), order)
+	require.NoError(t, err)
+	require.Equal(t, many, first.Removed+rest.Removed)
+
+	lines := auditLines(t, log)
+	require.Len(t, lines, 4)
+	require.Contains(t, lines[1].Error, "canceled")
+	require.Equal(t, first.Removed, lines[1].Removed)
+	require.Equal(t, rest.Removed, lines[3].Removed)
+	require.Empty(t, lines[3].Error)
+
+	floors, values := 0, 0
+	require.NoError(t, shared.Scan(t.Context(), nil, func(keys []string) error {
+		for _, k := range keys {
+			raw, _, err := shared.Get(t.Context(), k)
+			require.NoError(t, err)
+			e, err := decode(raw)
+			require.NoError(t, err)
+			if e.meta.Floor {
+				floors++
+				require.Contains(t, k, "product:")
+				require.Greater(t, client.PTTL(t.Context(), k).Val(), time.Second, "floors end, too")
+			} else {
+				values++
+			}
+		}
+		return nil
+	}))
+	require.Equal(t, []int{many, many}, []int{floors, values})
+}
+
+func TestPurgeWhenRedisIsAway(t *testing.T) {
+	m := store.NewMemory()
+	m.Stop()
+	p, log := purgerOf(t, m.Client(straight{}, store.Patience{}), nil)
+	for _, s := range []Selector{ofHot(), ofFamily()} {
+		_, err := p.Purge(t.Context(), Order{Selector: s, Who: "ines", Why: "test"})
+		require.ErrorIs(t, err, ErrPartly)
+		require.ErrorIs(t, err, store.ErrRefused)
+	}
+	lines := auditLines(t, log)
+	require.Len(t, lines, 4)
+	require.Contains(t, lines[3].Error, "family product in eu")
+}
+
+// The purge's script does in Go what it does in Lua, on miniredis and on a real Redis.
+func TestPurgeScriptInBothLanguages(t *testing.T) {
+	mini := miniredis.RunT(t)
+	embedded := redis.NewClient(&redis.Options{Addr: mini.Addr()})
+	defer embedded.Close()
+	server := redis.NewClient(&redis.Options{Addr: redistest.Start(t, redis.Options{}).Addr})
+	defer server.Close()
+	all := []store.Store{memory(), store.NewRedis(embedded), store.NewRedis(server)}
+	rng := rand.New(rand.NewPCG(3, 3))
+	keys := []string{"a", leaseKey("a"), "b", leaseKey("b")}
+	for i := range 2_000 {
+		k := keys[2*rng.IntN(2)]
+		version, which, kind := uint64(rng.IntN(4)), rng.IntN(6), rng.IntN(3)
+		e := encode(entry{value: []byte("v"), meta: policy.Meta{Version: version, T0: int64(rng.IntN(3)), Floor: kind == 0}})
+		var answers []string
+		for _, s := range all {
+			var out []string
+			var err error
+			switch which {
+			case 0, 1:
+				out, err = s.Run(t.Context(), purgeScript, keys, fmt.Sprint(headLength), "60000", "50000")
+			case 2:
+				out, err = s.Run(t.Context(), storeScript, []string{k, leaseKey(k)}, string(e), "60000", "")
+			case 3:
+				out, err = s.Run(t.Context(), leaseScript, []string{k, leaseKey(k)}, "t1", "60000", "renew")
+			case 4:
+				err = s.Set(t.Context(), k, []byte([]string{"x", "", "c1Vcut off", "somebody else's value that is longer than a header of ours is, really"}[i%4]), time.Minute)
+			case 5:
+				err = s.Delete(t.Context(), k)
+			}
+			said := fmt.Sprintf("%q %v", out, err)
+			for _, k := range keys {
+				have, ok, err := s.Get(t.Context(), k)
+				require.NoError(t, err)
+				said += fmt.Sprintf("; %q %v", have, ok)
+			}
+			answers = append(answers, said)
+		}
+		require.Equal(t, answers[0], answers[1], "miniredis, step %d: command %d", i, which)
+		require.Equal(t, answers[0], answers[2], "redis, step %d: command %d", i, which)
+	}
+	require.NoError(t, server.FlushAll(t.Context()).Err())
+	require.NoError(t, server.RPush(t.Context(), "a", "somebody's list").Err())
+	out, err := all[2].Run(t.Context(), purgeScript, keys[:2], fmt.Sprint(headLength), "60000")
+	require.NoError(t, err)
+	require.Equal(t, []string{"D"}, out)
+}
+
+func TestManyPurgesAreMergedAndForgotten(t *testing.T) {
+	var p purges
+	other := selection{key: "product:18:v1", of: []Family{product}}
+	for i := range 1000 {
+		p.remember(other, int64(i), 10_000)
+		require.LessOrEqual(t, p.count(), mostPurges)
+	}
+	require.True(t, p.bars("product:18:v1", 999))
+	require.False(t, p.bars("product:18:v1", 1000), "read later")
+	require.True(t, p.bars(hotKey, 100), "merged: bars more than it must")
+	require.False(t, p.bars(hotKey, 999))
+	p.remember(other, 20_000, 10_000)
+	require.Equal(t, 1, p.count(), "what they barred is dead")
+}
+
+// count is how many purges are remembered.
+func (p *purges) count() int {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return len(p.list)
+}
+
+func mustSelect(t *testing.T, s Selector) selection {
+	t.Helper()
+	out, err := s.compile(map[string]Family{"product": product, "price": price, "quick": quick})
+	require.NoError(t, err)
+	return out
+}
+
+func TestPurgeRefusesOrders(t *testing.T) {
+	shared := memory()
+	p, log := purgerOf(t, shared, nil)
+	r := newRegionOn(t, policy.Recommended(), 1, shared)
+	r.get(0, hot)
+	for _, c := range []struct {
+		order Order
+		err   error
+		says  string
+	}{
+		{Order{Selector: ofHot(), Why: "y"}, ErrOrder, ""},
+		{Order{Selector: ofHot(), Who: "x", Why: " \t"}, ErrOrder, ""},
+		{Order{Who: "x", Why: "y"}, ErrSelector, "say All"},
+		{Order{Who: "x", Why: "y", Selector: Selector{Family: "nope"}}, ErrFamily, "nope"},
+		{Order{Who: "x", Why: "y", Selector: Selector{Name: key.Name{Family: "nope", ID: "1"}}}, ErrFamily, "nope"},
+		{Order{Who: "x", Why: "y", Selector: Selector{Name: key.Name{Family: "product"}}}, ErrSelector, "the id is missing"},
+		{Order{Who: "x", Why: "y", Selector: Selector{Family: "product", All: true}}, ErrSelector, "give a name"},
+		{Order{Who: "x", Why: "y", Selector: Selector{Name: hot, Prefix: "p"}}, ErrSelector, "give a name"},
+		{Order{Who: "x", Why: "y", Selector: Selector{Tenant: "a"}}, ErrSelector, "no family varies by tenant"},
+		{Order{Who: "x", Why: "y", Selector: Selector{Tenant: "a", Family: "product"}}, ErrSelector, "does not vary by tenant"},
+		{Order{Who: "x", Why: "y", Selector: Selector{Prefix: "product:*"}}, ErrSelector, `no key holds "*"`},
+	} {
+		done, err := p.Purge(t.Context(), c.order)
+		require.ErrorIs(t, err, c.err)
+		require.ErrorContains(t, err, c.says)
+		require.Zero(t, done)
+		require.False(t, errors.Is(err, ErrPartly))
+	}
+	require.Equal(t, TierL1, r.get(0, hot).Tier, "nothing happened")
+	require.Empty(t, auditLines(t, log))
+	_, err := NewPurger(PurgerConfig{Shared: shared})
+	require.Error(t, err)
+}
