@@ -116,6 +116,39 @@ func TestFillUnderWayDuringAPurgeIsNotStored(t *testing.T) {
 	}
 }
 
+// between runs something once, after a store's first scan.
+type between struct {
+	store.Store
+	first func()
+}
+
+func (b *between) Scan(ctx context.Context, pieces []string, each func([]string) error) error {
+	err := b.Store.Scan(ctx, pieces, each)
+	if b.first != nil {
+		b.first()
+		b.first = nil
+	}
+	return err
+}
+
+// A fill that ends between the scans has lost its lease by then, or is found: none slips through.
+func TestNoFillSlipsThroughBetweenTheScans(t *testing.T) {
+	shared := memory()
+	r := newRegionOn(t, policy.Recommended(), 1, shared)
+	open := r.source.shut()
+	done := make(chan Answer)
+	go func() { done <- r.get(0, hot) }()
+	<-r.source.read
+	purgeNow(t, &between{shared, func() { open(); <-done }}, ofFamily())
+	raw, there, err := shared.Get(t.Context(), hotKey)
+	require.NoError(t, err)
+	if there {
+		e, err := decode(raw)
+		require.NoError(t, err)
+		require.True(t, e.meta.Floor)
+	}
+}
+
 // Readers of Redis that were overtaken by the purge put nothing back into memory either.
 func TestWhatWasReadFromRedisBeforeAPurgeIsNotKept(t *testing.T) {
 	r := newRegionOn(t, policy.Recommended(), 2, memory())
