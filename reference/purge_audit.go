@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -51,7 +52,8 @@ func OpenAudit(path string) (*Audit, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAudit, err)
 	}
-	if err := endLine(f); err == nil {
+	err = endLine(f)
+	if err == nil {
 		err = syncFolder(path) // the file may be new, and its name must outlive a crash, too
 	}
 	if err != nil {
@@ -61,7 +63,7 @@ func OpenAudit(path string) (*Audit, error) {
 }
 
 func endLine(f *os.File) error {
-	size, err := f.Seek(0, 2)
+	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil || size == 0 {
 		return err
 	}

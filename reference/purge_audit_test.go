@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -78,6 +79,10 @@ func TestAuditLogAfterACrash(t *testing.T) {
 	require.Contains(t, lines[2], `"id":"next"`)
 
 	_, err = OpenAudit(filepath.Join(log, "not a folder"))
+	require.ErrorIs(t, err, ErrAudit)
+	pipe := filepath.Join(t.TempDir(), "pipe") // has no end to look at
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	_, err = OpenAudit(pipe)
 	require.ErrorIs(t, err, ErrAudit)
 }
 
