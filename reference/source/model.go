@@ -166,10 +166,10 @@ func (m *Model) read(ctx context.Context, l Load) (Record, error) {
 		queued int64
 	}
 	done := make(chan result, 1)
+	served := l // its own: l is told of while it is served
 	m.orphans.Go(func() {
-		served := l
 		rec, err := m.load(m.life, &served)
-		m.left(l)
+		m.left(served)
 		done <- result{rec, err, served.Queued}
 	})
 	select {
