@@ -39,6 +39,10 @@ type Config struct {
 	Shared   store.Store // of the region: [store.NewRedis] of a [NewClient]. The cache does not close it.
 	L1Size   int         // copies kept in memory; 0: 10,000
 	OnDrop   func(Drop)  // told when the worker's memory let go of superseded copies; may be nil
+
+	// Clock is the worker's own clock, with monotonic readings; nil: [time.Now]. The guarantees bear a rate that is wrong by
+	// up to a thousandth, and none that jumps.
+	Clock func() time.Time
 }
 
 // Bounds on waiting. A lease outlives the load that it stands for, so that a slow load is not doubled.
@@ -61,6 +65,9 @@ type Cache struct {
 	clock    upperClock
 	source   source.Source // behind its guard
 	flights  singleflight.Group
+	checks   rounds[sighting] // of strong families: what the source says of a version
+	loads    rounds[sighting] // and of a value
+	writing  locks            // of strong families that are held: one writer of a name at a time
 
 	life    context.Context
 	end     context.CancelFunc
@@ -75,8 +82,9 @@ type Answer struct {
 	Version uint64
 	Tier    Tier
 	Absent  bool
+	Spare   bool // a copy past its TTL and within the family's bound, because nothing better could be had
 
-	t0 int64 // source clock inside the read that made the value; 0 of a value that is absent
+	t0 int64 // source clock inside the read that made the answer
 }
 
 // Tier says where an answer came from.
@@ -111,7 +119,8 @@ func New(ctx context.Context, cfg Config) (*Cache, error) {
 		c.families[f.Schema.Family] = f
 	}
 	c.source = newGuard(cfg.Source, cfg.Policy)
-	asked := time.Now()
+	c.clock.local = cfg.Clock
+	asked := c.clock.instant()
 	said, err := cfg.Source.Clock(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("asking the source for its clock: %w", err)
@@ -126,7 +135,7 @@ func New(ctx context.Context, cfg Config) (*Cache, error) {
 			return nil, err
 		}
 	}
-	c.l2 = l2{shared: cfg.Shared, policy: c.policy}
+	c.l2 = l2{shared: newCircuit(cfg.Shared, c.policy), policy: c.policy}
 	c.life, c.end = context.WithCancel(context.Background())
 	if c.policy.Controls.Has(policy.Bus | policy.L1) {
 		if err := c.listen(ctx); err != nil {
@@ -134,6 +143,9 @@ func New(ctx context.Context, cfg Config) (*Cache, error) {
 			c.l1.close()
 			return nil, err
 		}
+	}
+	if c.policy.Controls.Has(policy.HotRefresh | policy.L1) {
+		c.running.Go(c.keepHot)
 	}
 	return c, nil
 }
@@ -158,25 +170,29 @@ func (c *Cache) begin() bool {
 	return true
 }
 
-// Get reads a name. For a bounded family the answer is at most Within old; for a strong one it is
-// the source's own. An error means that no honest answer could be given in time.
+// Get reads a name. For a bounded family the answer is at most Within old; for a strong one it was the source's own at some
+// moment since the call. An error means that no honest answer could be given in time.
 func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
 	f, k, err := c.resolve(n)
 	if err != nil {
 		return Answer{}, err
 	}
-	if !c.policy.Cached(f.Contract) {
-		return c.GetPast(ctx, n, false)
+	if c.policy.Confirms(f.Contract) {
+		return c.confirmed(ctx, k, n, f)
 	}
-	began := time.Now()
+	began := c.clock.instant()
 	if held, ok := c.l1.get(k); ok {
 		now := c.clock.at(began)
-		switch c.policy.Lookup(f.Contract, held.meta, now) {
+		action := c.policy.Lookup(f.Contract, held.meta, now, rand.Float64())
+		if c.l1.doubted(held) {
+			action = c.policy.Doubted(action)
+		}
+		switch action {
 		case policy.Serve:
 			return answer(held.entry, TierL1), nil
 		case policy.Refresh:
 			if held.mayRefresh(now) {
-				c.background(k, n, f)
+				c.background(k, n, f, held.meta.T0)
 			}
 			return answer(held.entry, TierL1), nil
 		}
@@ -187,7 +203,7 @@ func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
 	for {
 		a, err := c.joined(ctx, k, func(ctx context.Context) (Answer, error) { return c.fetch(ctx, k, n, f) })
 		// A load that was under way when this reader came may have read too long before.
-		if err != nil || a.Absent || !c.policy.TooOld(f.Contract, a.t0, c.clock.at(began)) {
+		if err != nil || !c.policy.TooOld(f.Contract, a.t0, c.clock.at(began)) {
 			return a, err
 		}
 	}
@@ -219,27 +235,28 @@ func (c *Cache) GetPast(ctx context.Context, n key.Name, audit bool) (Answer, er
 	if err != nil {
 		return Answer{}, err
 	}
-	r, err := c.load(ctx, n, f, audit)
-	if err != nil {
-		return Answer{}, err
-	}
-	return Answer{Value: r.Value, Version: r.Version, Tier: TierBypass, Absent: absent(r)}, nil
+	e, _, err := c.load(ctx, n, f, audit)
+	return answer(e, TierBypass), err
 }
 
-// load reads a name at the source, and redacts what it finds.
-func (c *Cache) load(ctx context.Context, n key.Name, f Family, audit bool) (source.Record, error) {
-	asked := time.Now()
+// load reads a name at the source, and redacts what it finds. The copy has no life yet; see [policy.Policy.Admit].
+func (c *Cache) load(ctx context.Context, n key.Name, f Family, audit bool) (e entry, fenced bool, err error) {
+	asked := c.clock.instant()
 	r, err := c.source.Load(ctx, n, source.Caller{Region: c.cfg.Region, Audit: audit})
 	if err != nil {
-		return source.Record{}, err
+		return entry{}, false, err
 	}
 	c.clock.heard(r.T0, asked)
 	if f.Redact != nil && !absent(r) {
 		if r.Value, err = f.Redact(r.Value); err != nil {
-			return source.Record{}, err
+			return entry{}, false, err
 		}
 	}
-	return r, nil
+	e = entry{meta: policy.Meta{Kind: policy.Value, Version: r.Version, T0: r.T0, Took: c.clock.instant().Sub(asked)}, value: r.Value}
+	if absent(r) {
+		e.meta.Kind, e.value = policy.Absence, nil
+	}
+	return e, r.Fenced, nil
 }
 
 // Put writes a value through to the source, then drops what the region has cached of it. Other
@@ -250,8 +267,8 @@ func (c *Cache) Put(ctx context.Context, n key.Name, value []byte, token string)
 	if err != nil {
 		return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
 	}
-	return c.change(ctx, k, f, func() (source.Record, error) {
-		return c.cfg.Source.Store(ctx, n, value, token, source.Caller{Region: c.cfg.Region})
+	return c.change(ctx, k, n, f, func(by source.Caller) (source.Record, error) {
+		return c.cfg.Source.Store(ctx, n, value, token, by)
 	})
 }
 
@@ -262,26 +279,32 @@ func (c *Cache) Delete(ctx context.Context, n key.Name) (source.Record, error) {
 	if err != nil {
 		return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
 	}
-	return c.change(ctx, k, f, func() (source.Record, error) {
-		return c.cfg.Source.Delete(ctx, n, source.Caller{Region: c.cfg.Region})
+	return c.change(ctx, k, n, f, func(by source.Caller) (source.Record, error) {
+		return c.cfg.Source.Delete(ctx, n, by)
 	})
 }
 
 // change commits at the source and drops what the region has cached of what was there before.
-func (c *Cache) change(ctx context.Context, k string, f Family, commit func() (source.Record, error)) (source.Record, error) {
-	asked := time.Now()
-	r, err := commit()
+func (c *Cache) change(ctx context.Context, k string, n key.Name, f Family, commit func(source.Caller) (source.Record, error)) (source.Record, error) {
+	by := source.Caller{Region: c.cfg.Region}
+	if f.Contract.Lease > 0 && c.policy.Confirms(f.Contract) {
+		free, err := c.announce(ctx, k, n, f, &by)
+		if err != nil {
+			return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
+		}
+		defer free()
+	}
+	asked := c.clock.instant()
+	r, err := commit(by)
 	if err != nil {
 		return source.Record{}, err
 	}
 	c.clock.heard(r.T0, asked)
-	if c.policy.Cached(f.Contract) {
-		c.drop(k, f, r.Version)
-		own, cancel := context.WithTimeout(c.life, redisTimeout)
-		defer cancel()
-		// The write stands whether or not Redis hears of it now: the relay will tell it again.
-		_ = c.l2.invalidate(own, k, f.Contract, r.Version, c.clock.now())
-	}
+	c.drop(k, f, r.Version)
+	own, cancel := context.WithTimeout(c.life, redisTimeout)
+	defer cancel()
+	// The write stands whether or not Redis hears of it now: the relay will tell it again.
+	_ = c.l2.invalidate(own, k, f.Contract, r.Version, c.clock.now())
 	return r, nil
 }
 
@@ -297,7 +320,7 @@ func (c *Cache) resolve(n key.Name) (Family, string, error) {
 // drop forgets the worker's own copy of everything older than version.
 func (c *Cache) drop(k string, f Family, version uint64) {
 	if c.policy.Controls.Has(policy.VersionedStore) {
-		c.l1.put(k, entry{meta: c.policy.FloorFor(f.Contract, version, c.clock.now())})
+		c.l1.put(k, &copied{entry: entry{meta: c.policy.FloorFor(f.Contract, version, c.clock.now())}})
 		return
 	}
 	c.l1.delete(k)
@@ -310,15 +333,16 @@ type Drop struct {
 }
 
 // Warm makes sure that the region's Redis and the worker's memory hold a name, without a reader waiting. With renew it loads
-// the name even where a copy is still good, unless somebody is loading it already. Of a name that is not cached, because its
-// family is strong, there is nothing to do. The load is bounded and shed as a reader's is.
+// the name even where a copy is still good, unless somebody is loading it already; of a strong family it looks whether the copy is
+// current. The load is bounded and shed as a reader's is.
 func (c *Cache) Warm(ctx context.Context, n key.Name, renew bool) error {
 	f, k, err := c.resolve(n)
 	if err != nil {
 		return err
 	}
-	if !c.policy.Cached(f.Contract) {
-		return nil
+	if c.policy.Confirms(f.Contract) {
+		_, err = c.confirmed(ctx, k, n, f)
+		return err
 	}
 	if !renew {
 		_, err = c.joined(ctx, k, func(ctx context.Context) (Answer, error) { return c.fetch(ctx, k, n, f) })
@@ -328,8 +352,8 @@ func (c *Cache) Warm(ctx context.Context, n key.Name, renew bool) error {
 	return err
 }
 
-// background renews a copy while readers are served with the old one.
-func (c *Cache) background(k string, n key.Name, f Family) {
+// background renews a copy, read at source time t0, while readers are served with it.
+func (c *Cache) background(k string, n key.Name, f Family, t0 int64) {
 	select {
 	case c.refresh <- struct{}{}:
 	default:
@@ -343,16 +367,12 @@ func (c *Cache) background(k string, n key.Name, f Family) {
 		defer c.running.Done()
 		defer func() { <-c.refresh }()
 		// A failed refresh is tried again by a later reader; until then the copy ages towards its bound.
-		_, _ = c.joined(c.life, "refresh "+k, func(ctx context.Context) (Answer, error) { return c.renew(ctx, k, n, f) })
+		_, _ = c.joined(c.life, "refresh "+k, func(ctx context.Context) (Answer, error) { return c.renew(ctx, k, n, f, t0) })
 	}()
 }
 
 func answer(e entry, t Tier) Answer {
-	return Answer{Value: e.value, Version: e.meta.Version, Tier: t, t0: e.meta.T0}
+	return Answer{Value: e.value, Version: e.meta.Version, Tier: t, Absent: e.meta.Kind == policy.Absence, t0: e.meta.T0}
 }
 
 func absent(r source.Record) bool { return r.Version == 0 || r.Deleted }
-
-func (c *Cache) admit(f Family, r source.Record) entry {
-	return entry{meta: c.policy.Admit(f.Contract, r.Version, r.T0, rand.Float64()), value: r.Value}
-}

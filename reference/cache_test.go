@@ -144,11 +144,17 @@ func TestTiersInTurn(t *testing.T) {
 	require.Equal(t, TierL1, r.get(0, hot).Tier)
 	require.Equal(t, TierL2, r.get(1, hot).Tier)
 	require.Equal(t, TierL1, r.get(1, hot).Tier)
-	require.Equal(t, Answer{Value: []byte("v1"), Version: 1, Tier: TierBypass}, r.get(0, ninePro), "strong: never cached")
-	require.Equal(t, TierBypass, r.get(0, ninePro).Tier)
+	require.Equal(t, TierSource, r.get(0, ninePro).Tier)
+	require.Equal(t, TierL1, r.get(0, ninePro).Tier)
+	require.Equal(t, TierL2, r.get(1, ninePro).Tier)
 	absent, err := r.caches[0].Get(t.Context(), key.Name{Family: "product", ID: "none"})
 	require.NoError(t, err)
 	require.True(t, absent.Absent)
+	require.Equal(t, TierSource, absent.Tier)
+	absent, err = r.caches[1].Get(t.Context(), key.Name{Family: "product", ID: "none"})
+	require.NoError(t, err)
+	require.True(t, absent.Absent)
+	require.Equal(t, TierL2, absent.Tier)
 	_, err = r.caches[0].Get(t.Context(), key.Name{Family: "nope", ID: "1"})
 	require.ErrorIs(t, err, ErrFamily)
 }
@@ -328,7 +334,7 @@ func TestRefreshInTheBackground(t *testing.T) {
 	old.meta.FreshUntil = old.meta.T0
 	old.meta.T0--
 	cache.l1.cache.Set(hotKey, &copied{entry: old})
-	raw := encode(old)
+	raw := encode(policy.Policy{}, old)
 	r.redis.Set(hotKey, string(raw))
 	open := r.source.shut()
 	require.Equal(t, TierL1, r.get(0, hot).Tier, "the reader does not wait")
@@ -343,15 +349,15 @@ func TestRefreshInTheBackground(t *testing.T) {
 }
 
 func TestEntryRoundTrip(t *testing.T) {
-	e := entry{meta: policy.Meta{Version: 1 << 60, T0: -5, FreshUntil: 7, DropAt: 1 << 62}, value: []byte("\x00v")}
-	got, err := decode(encode(e))
+	e := entry{meta: policy.Meta{Kind: policy.Value, Version: 1 << 60, T0: -5, FreshUntil: 7, Until: 8, DropAt: 1 << 62, Took: 9}, value: []byte("\x00v")}
+	got, err := decode(encode(policy.Policy{}, e))
 	require.NoError(t, err)
 	require.Equal(t, e, got)
-	floor := entry{meta: policy.Meta{Version: 3, Floor: true}, value: []byte{}}
-	got, err = decode(encode(floor))
+	floor := entry{meta: policy.Meta{Kind: policy.Floor, Version: 3}, value: []byte{}}
+	got, err = decode(encode(policy.Policy{}, floor))
 	require.NoError(t, err)
 	require.Equal(t, floor, got)
-	for _, bad := range []string{"", "c1V", "plain value that somebody else put here, long enough to be one of ours, is it", "c1X" + string(encode(e))[3:]} {
+	for _, bad := range []string{"", "c2V", "plain value that somebody else put here, long enough to be one of ours, is it", "c2X" + string(encode(policy.Policy{}, e))[3:]} {
 		_, err := decode([]byte(bad))
 		require.ErrorIs(t, err, errFormat)
 	}

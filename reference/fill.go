@@ -3,6 +3,7 @@ package reference
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/cachedrill/cachedrill/reference/key"
@@ -10,15 +11,53 @@ import (
 )
 
 // fetch answers what the worker's memory could not: from Redis, or else from the source under the
-// region's lease. When Redis is away it goes to the source, and what it finds lives in memory only.
+// region's lease. When Redis is away it goes to the source, and what it finds lives in memory only. When that fails too it
+// answers with a copy that is only just good enough, if there is one.
 func (c *Cache) fetch(ctx context.Context, k string, n key.Name, f Family) (Answer, error) {
+	var spare spares
+	if held, ok := c.l1.get(k); ok {
+		spare.note(c.decide(f, held.meta), held.entry, TierL1)
+	}
+	a, err := c.seek(ctx, k, n, f, &spare)
+	if err != nil {
+		if a, ok := spare.answer(c.policy, f, c.clock.now()); ok {
+			return a, nil
+		}
+	}
+	return a, err
+}
+
+// spares is the best copy met on the way that may be served only when everything fails.
+type spares struct {
+	entry
+	tier Tier
+}
+
+func (s *spares) note(a policy.Action, e entry, t Tier) {
+	if a == policy.Spare && e.meta.T0 > s.meta.T0 {
+		s.entry, s.tier = e, t
+	}
+}
+
+// answer gives the copy if it is still good enough at source time now.
+func (s *spares) answer(p policy.Policy, f Family, now int64) (Answer, bool) {
+	if s.tier == "" || now >= s.meta.DropAt || p.TooOld(f.Contract, s.meta.T0, now) {
+		return Answer{}, false
+	}
+	a := answer(s.entry, s.tier)
+	a.Spare = true
+	return a, true
+}
+
+func (c *Cache) seek(ctx context.Context, k string, n key.Name, f Family, spare *spares) (Answer, error) {
 	for {
+		era := c.l1.now()
 		e, found, err := c.l2.get(ctx, k)
 		if err != nil {
 			return c.fill(ctx, k, n, f, noStore)
 		}
 		if found {
-			if a, ok := c.adopt(k, n, f, e); ok {
+			if a, ok := c.adopt(k, n, f, e, era, spare); ok {
 				return a, nil
 			}
 		}
@@ -26,7 +65,8 @@ func (c *Cache) fetch(ctx context.Context, k string, n key.Name, f Family) (Answ
 			return c.fill(ctx, k, n, f, "")
 		}
 		// A copy that is there and can't be served any more must be replaced, not waited for.
-		renew := found && !e.meta.Floor
+		renew := found && e.meta.Kind != policy.Floor
+		era = c.l1.now()
 		token, e, err := c.l2.lease(ctx, k, leaseTTL, renew)
 		switch {
 		case err != nil:
@@ -35,7 +75,7 @@ func (c *Cache) fetch(ctx context.Context, k string, n key.Name, f Family) (Answ
 		case token != "":
 			return c.fill(ctx, k, n, f, token)
 		}
-		if a, ok := c.adopt(k, n, f, e); ok {
+		if a, ok := c.adopt(k, n, f, e, era, spare); ok {
 			return a, nil
 		}
 		if err := sleep(ctx, leasePoll); err != nil {
@@ -44,27 +84,34 @@ func (c *Cache) fetch(ctx context.Context, k string, n key.Name, f Family) (Answ
 	}
 }
 
+// decide is the policy's decision about a copy now.
+func (c *Cache) decide(f Family, m policy.Meta) policy.Action {
+	return c.policy.Lookup(f.Contract, m, c.clock.now(), rand.Float64())
+}
+
 // adopt serves a copy from Redis, if it may be served, and keeps it in memory.
-func (c *Cache) adopt(k string, n key.Name, f Family, e entry) (Answer, bool) {
-	switch c.policy.Lookup(f.Contract, e.meta, c.clock.now()) {
+func (c *Cache) adopt(k string, n key.Name, f Family, e entry, era uint64, spare *spares) (Answer, bool) {
+	switch a := c.decide(f, e.meta); a {
 	case policy.Serve:
 	case policy.Refresh:
-		c.background(k, n, f)
+		c.background(k, n, f, e.meta.T0)
 	default:
+		spare.note(a, e, TierL2)
 		return Answer{}, false
 	}
-	c.l1.put(k, e)
+	c.l1.put(k, &copied{entry: e, name: n, era: era})
 	return answer(e, TierL2), true
 }
 
-// renew replaces a copy that has outlived its freshness, unless another worker did or is at it.
-func (c *Cache) renew(ctx context.Context, k string, n key.Name, f Family) (Answer, error) {
+// renew replaces a copy that was read at source time t0, unless another worker did or is at it.
+func (c *Cache) renew(ctx context.Context, k string, n key.Name, f Family, t0 int64) (Answer, error) {
+	era := c.l1.now()
 	e, found, err := c.l2.get(ctx, k)
 	if err != nil {
 		return c.fill(ctx, k, n, f, noStore)
 	}
-	if found && c.policy.Lookup(f.Contract, e.meta, c.clock.now()) == policy.Serve {
-		c.l1.put(k, e)
+	if found && e.meta.T0 > t0 && c.decide(f, e.meta) == policy.Serve {
+		c.l1.put(k, &copied{entry: e, name: n, era: era})
 		return answer(e, TierL2), nil
 	}
 	return c.reload(ctx, k, n, f)
@@ -94,22 +141,23 @@ const noStore = "-"
 func (c *Cache) fill(ctx context.Context, k string, n key.Name, f Family, token string) (Answer, error) {
 	own, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
-	r, err := c.load(own, n, f, false)
+	era := c.l1.now()
+	e, _, err := c.load(own, n, f, false)
 	leased := token != "" && token != noStore
-	if err != nil || absent(r) {
+	if err != nil || !c.policy.Keeps(e.meta.Kind) {
 		if leased {
 			c.giveBack(k, token)
 		}
-		return Answer{Tier: TierSource, Absent: err == nil}, err
+		return answer(e, TierSource), err
 	}
-	e := c.admit(f, r)
+	e.meta = c.policy.Admit(f.Contract, e.meta, rand.Float64())
 	if token != noStore {
 		// An answer in hand is given whether or not Redis takes the copy.
 		if settled, _ := c.l2.store(ctx, k, e, c.clock.now(), token); leased && !settled {
 			c.giveBack(k, token)
 		}
 	}
-	c.l1.put(k, e)
+	c.l1.put(k, &copied{entry: e, name: n, era: era})
 	return answer(e, TierSource), nil
 }
 

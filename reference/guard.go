@@ -34,14 +34,26 @@ func newGuard(s source.Source, p policy.Policy) *guard {
 
 // Load implements [source.Source].
 func (g *guard) Load(ctx context.Context, n key.Name, by source.Caller) (source.Record, error) {
+	return g.try(ctx, n, by, n.Family, g.Source.Load)
+}
+
+// Version implements [source.Source].
+func (g *guard) Version(ctx context.Context, n key.Name, by source.Caller) (source.Record, error) {
+	return g.try(ctx, n, by, "version of "+n.Family, g.Source.Version)
+}
+
+type question func(context.Context, key.Name, source.Caller) (source.Record, error)
+
+// try asks again what failed. like names what takes the same time.
+func (g *guard) try(ctx context.Context, n key.Name, by source.Caller, like string, ask question) (source.Record, error) {
 	if by.Audit {
-		return g.Source.Load(ctx, n, by)
+		return ask(ctx, n, by)
 	}
 	if g.policy.Controls.Has(policy.RetryBudget) {
 		g.budget.earn()
 	}
 	for by.Attempt = 1; ; by.Attempt++ {
-		r, err := g.attempt(ctx, n, by)
+		r, err := g.attempt(ctx, n, by, like, ask)
 		if err == nil || ctx.Err() != nil || by.Attempt == mostAttempts || errors.Is(err, source.ErrShed) {
 			return r, err
 		}
@@ -51,21 +63,21 @@ func (g *guard) Load(ctx context.Context, n key.Name, by source.Caller) (source.
 	}
 }
 
-func (g *guard) attempt(ctx context.Context, n key.Name, by source.Caller) (source.Record, error) {
+func (g *guard) attempt(ctx context.Context, n key.Name, by source.Caller, like string, ask question) (source.Record, error) {
 	if by.Attempt < mostAttempts {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, attemptTimeout)
 		defer cancel()
 	}
 	if !g.policy.Controls.Has(policy.Shedding) {
-		return g.Source.Load(ctx, n, by)
+		return ask(ctx, n, by)
 	}
 	if err := g.throttle.enter(ctx); err != nil {
 		return source.Record{}, fmt.Errorf("loading %s:%s: %w", n.Family, n.ID, err)
 	}
 	began := time.Now()
-	r, err := g.Source.Load(ctx, n, by)
-	g.throttle.leave(n.Family, time.Since(began), err)
+	r, err := ask(ctx, n, by)
+	g.throttle.leave(like, time.Since(began), err)
 	return r, err
 }
 

@@ -7,19 +7,24 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
 )
 
 // copied is an entry in a worker's memory. The entry is never changed once it is there.
 type copied struct {
 	entry
-	retryAt atomic.Int64 // source clock: no new background refresh before; see l1.mayRefresh
+	name    key.Name     // of a copy
+	era     uint64       // of the memory when the load or look began that made it; see l1.doubt
+	asked   time.Time    // worker's clock before the source confirmed it for a strong family that is held; zero: it may not be
+	retryAt atomic.Int64 // source clock: no new background refresh before; see mayRefresh
 }
 
 // l1 is the memory of one worker.
 type l1 struct {
 	policy policy.Policy
 	cache  *otter.Cache[string, *copied]
+	era    *atomic.Uint64
 	purges *purges
 }
 
@@ -33,8 +38,26 @@ func newL1(p policy.Policy, size int) (l1, error) {
 	if err != nil {
 		return l1{}, fmt.Errorf("making the in-process cache: %w", err)
 	}
-	return l1{policy: p, cache: c, purges: &purges{}}, nil
+	return l1{policy: p, cache: c, era: &atomic.Uint64{}, purges: &purges{}}, nil
 }
+
+// now is the era that what begins now belongs to.
+func (s l1) now() uint64 {
+	if s.era == nil {
+		return 0
+	}
+	return s.era.Load()
+}
+
+// doubt puts everything in doubt that is there, or whose load is under way: the message that would have dropped it may
+// have been lost.
+func (s l1) doubt() {
+	if s.era != nil {
+		s.era.Add(1)
+	}
+}
+
+func (s l1) doubted(c *copied) bool { return c.era != s.era.Load() }
 
 func (s l1) get(k string) (*copied, bool) {
 	if s.cache == nil {
@@ -43,19 +66,18 @@ func (s l1) get(k string) (*copied, bool) {
 	return s.cache.GetIfPresent(k)
 }
 
-// put stores e unless what is there is newer, in one step, or e was read before a purge of it.
-func (s l1) put(k string, e entry) {
+// put stores a copy unless what is there is newer, in one step, or it was read before a purge of it.
+func (s l1) put(k string, fresh *copied) {
 	if s.cache == nil {
 		return
 	}
 	s.purges.mu.RLock()
 	defer s.purges.mu.RUnlock()
-	if !e.meta.Floor && s.purges.bars(k, e.meta.T0) {
+	if fresh.meta.Kind != policy.Floor && s.purges.bars(k, fresh.meta.T0) {
 		return
 	}
-	fresh := &copied{entry: e}
 	s.cache.Compute(k, func(old *copied, found bool) (*copied, otter.ComputeOp) {
-		if found && !s.policy.Supersedes(e.meta, old.meta) {
+		if found && !s.policy.Supersedes(fresh.meta, old.meta) {
 			return old, otter.CancelOp
 		}
 		return fresh, otter.WriteOp

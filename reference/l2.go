@@ -24,7 +24,7 @@ if ARGV[3] ~= '' then
   redis.call('DEL', KEYS[2])
 end
 local head = redis.call('GETRANGE', KEYS[1], 0, 34)
-if #head == 35 and string.sub(head, 1, 2) == 'c1' then
+if #head == 35 and string.sub(head, 1, 2) == 'c2' then
   local have, new = string.sub(head, 4, 19), string.sub(ARGV[1], 4, 19)
   if have > new then return {'0'} end
   if have == new and string.sub(head, 3, 3) ~= 'F' and string.sub(head, 20, 35) > string.sub(ARGV[1], 20, 35) then return {'0'} end
@@ -65,24 +65,6 @@ return {'W'}`, func(tx *store.Tx, keys, args []string) []string {
 		return []string{"L"}
 	})
 
-	// invalidateScript leaves a floor where nothing as new is, and voids the lease of a fill under way. Where something as
-	// new is, the lease was granted after that came (what came then voided or used up the one before), and so was its load
-	// begun: to void it because an event comes twice would double the load for nothing.
-	// KEYS: entry, lease. ARGV: floor's header, ttl in ms.
-	invalidateScript = store.NewScript(`
-local head = redis.call('GETRANGE', KEYS[1], 0, 18)
-if #head == 19 and string.sub(head, 1, 2) == 'c1' and string.sub(head, 4, 19) >= string.sub(ARGV[1], 4, 19) then return {'0'} end
-redis.call('DEL', KEYS[2])
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return {'1'}`, func(tx *store.Tx, keys, args []string) []string {
-		if have, ok := tx.Get(keys[0]); ok && ours(have, headT0) && have[headVersion:headT0] >= args[0][headVersion:headT0] {
-			return refused
-		}
-		tx.Delete(keys[1])
-		tx.Set(keys[0], args[0], milliseconds(args[1]))
-		return done
-	})
-
 	// releaseScript gives a lease back that was not used, if it is still the caller's.
 	releaseScript = store.NewScript(`
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) return {'1'} end
@@ -119,15 +101,12 @@ type l2 struct {
 	policy policy.Policy
 }
 
-// invalidate makes everything older than version unusable in the region's Redis.
+// invalidate makes everything older than version unusable in the region's Redis, and voids the lease of a fill under way.
+// Where something as new is, the lease was granted after that came (what came then voided or used up the one before), and
+// so was its load begun: to void it because an event comes twice would double the load for nothing.
 func (s l2) invalidate(ctx context.Context, k string, f policy.Family, version uint64, now int64) error {
-	var err error
-	if s.policy.Controls.Has(policy.VersionedStore) {
-		floor := encode(entry{meta: s.policy.FloorFor(f, version, now)})
-		_, err = s.shared.Run(ctx, invalidateScript, []string{k, leaseKey(k)}, string(floor), millis(f.TTL))
-	} else {
-		err = s.shared.Delete(ctx, k)
-	}
+	_, err := s.shared.Run(ctx, supersedeScript, []string{k, leaseKey(k), busEpoch, busNumber}, floor(s.policy, f, version, now),
+		millis(s.policy.Keep(f)), "", "", "", "")
 	if err != nil {
 		return fmt.Errorf("invalidating %s in redis: %w", k, err)
 	}
@@ -198,10 +177,10 @@ func (s l2) store(ctx context.Context, k string, e entry, now int64, token strin
 		return false, nil
 	}
 	if s.policy.Controls.Has(policy.VersionedStore) {
-		_, err = s.shared.Run(ctx, storeScript, []string{k, leaseKey(k)}, string(encode(e)), millis(ttl), token)
+		_, err = s.shared.Run(ctx, storeScript, []string{k, leaseKey(k)}, string(encode(s.policy, e)), millis(ttl), token)
 		settled = err == nil
 	} else {
-		err = s.shared.Set(ctx, k, encode(e), ttl)
+		err = s.shared.Set(ctx, k, encode(s.policy, e), ttl)
 	}
 	if err != nil {
 		return false, fmt.Errorf("storing %s in redis: %w", k, err)

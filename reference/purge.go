@@ -8,13 +8,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/store"
 )
 
 // PurgerConfig describes a region's purger.
 type PurgerConfig struct {
 	Region   string
-	Families []Family // as the workers have them
+	Policy   policy.Policy // as the workers have it
+	Families []Family      // likewise
 	Shared   store.Store
 	Audit    *Audit
 	Progress func(Purged) // told after every batch, of all so far; must not block. May be nil
@@ -48,8 +50,11 @@ var (
 //
 // What was cached, or was being loaded, when the purge began is not served from any tier after it ended, with these exceptions:
 //
-//   - A worker that does not hear the bus at that moment keeps its copies, until their end of life at most.
+//   - A worker that does not hear the bus at that moment keeps its copies. With gap detection it notices at the next beat, and
+//     renews each with the next read; without, they stay until their end of life.
 //   - A reader who waits for a load that began before the purge is answered with what it read, and so is one who joins it.
+//   - A strong family is filled without a lease. What a load under way has read may be stored again: it is payload, which is
+//     never served but as the version that the source has.
 //   - A policy without the lease or the versioned-store control has nothing by which a fill under way could be stopped.
 //   - The source has what it has: what should be gone must be deleted there first.
 //
@@ -113,7 +118,7 @@ func (p *Purger) purge(ctx context.Context, what selection) (sofar Purged, err e
 		}
 	}
 	if err == nil {
-		err = p.cfg.Shared.Publish(ctx, busChannel, what.message())
+		_, err = p.cfg.Shared.Run(ctx, tellPurgeScript, []string{busEpoch, busNumber}, busChannel, what.message(), newToken(), millis(busKept))
 	}
 	return sofar, err
 }
@@ -143,37 +148,63 @@ func (p *Purger) scan(ctx context.Context, what selection, prefix string, sofar 
 	})
 }
 
-// purgeBatch is how many entries one script changes: others wait for it.
+// purgeBatch is how many entries one script looks at: others wait for it.
 const purgeBatch = 100
 
-// batch purges those of the keys that are selected.
+// batch purges those of the keys that are selected: it asks for their versions, and then puts floors of these in their place,
+// until nothing newer came between.
 func (p *Purger) batch(ctx context.Context, what selection, keys []string, sofar *Purged) error {
-	var pairs []string
-	args := []string{strconv.Itoa(headLength)}
+	floors := map[string]string{}
 	for _, k := range keys {
-		if f, selected := what.owner(k); selected {
+		if _, selected := what.owner(k); selected {
+			floors[k] = ""
+		}
+	}
+	for sofar.Seen += len(floors); len(floors) > 0; {
+		var pairs []string
+		args := []string{strconv.Itoa(headLength)}
+		for k, floor := range floors {
+			f, _ := what.owner(k)
 			pairs = append(pairs, k, leaseKey(k))
-			args = append(args, millis(f.Contract.TTL))
+			args = append(args, millis(p.cfg.Policy.Keep(f.Contract)), floor)
 		}
-	}
-	if len(pairs) == 0 {
-		return nil
-	}
-	said, err := p.cfg.Shared.Run(ctx, purgeScript, pairs, args...)
-	if err != nil {
-		return err
-	}
-	for _, s := range said {
-		sofar.Seen++
-		if s[0] == 'V' || s[0] == 'D' {
-			sofar.Removed++
+		said, err := p.cfg.Shared.Run(ctx, purgeScript, pairs, args...)
+		if err != nil {
+			return err
 		}
-		if len(s) > 1 {
-			sofar.Voided++
+		for i := 0; i < len(said); i += 2 {
+			k := pairs[i]
+			if said[i+1] != "0" {
+				sofar.Voided++
+			}
+			if said[i][0] == 'R' {
+				if floors[k], err = p.floorFor(what, k, said[i][1:]); err != nil {
+					return err
+				}
+				continue
+			}
+			delete(floors, k)
+			if said[i][0] == 'V' || said[i][0] == 'D' {
+				sofar.Removed++
+			}
 		}
 	}
 	if p.cfg.Progress != nil {
 		p.cfg.Progress(*sofar)
 	}
 	return nil
+}
+
+// floorFor makes the floor that takes a copy's place, from the digits of the copy's version and T0.
+func (p *Purger) floorFor(what selection, k, digits string) (string, error) {
+	version, err := getHex([]byte(digits[:hexLength]))
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", k, err)
+	}
+	t0, err := getHex([]byte(digits[hexLength:]))
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", k, err)
+	}
+	f, _ := what.owner(k)
+	return string(encode(p.cfg.Policy, entry{meta: p.cfg.Policy.FloorFor(f.Contract, version, int64(t0))})), nil
 }

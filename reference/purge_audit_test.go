@@ -143,14 +143,9 @@ func (w watched) Scan(ctx context.Context, pieces []string, each func([]string) 
 	return w.Store.Scan(ctx, pieces, each)
 }
 
-func (w watched) Publish(ctx context.Context, channel, message string) error {
-	w.add("publish")
-	return w.Store.Publish(ctx, channel, message)
-}
-
 // The record is durable before the first command, and nothing is purged when it is not.
 func TestNoPurgeWithoutItsRecord(t *testing.T) {
-	purging := []string{"scan", "scan", "run", "publish"}
+	purging := []string{"scan", "scan", "run", "run", "run"} // leases, entries; versions, floors, the workers
 	for _, c := range []struct {
 		failsAt int
 		short   bool
@@ -165,7 +160,7 @@ func TestNoPurgeWithoutItsRecord(t *testing.T) {
 		{4, false, append(append([]string{"write", "sync"}, purging...), "write", "sync failed"), ErrPartly},
 	} {
 		shared := memory()
-		require.NoError(t, shared.Set(t.Context(), hotKey, encode(entry{meta: policy.Meta{Version: 1}}), time.Minute))
+		require.NoError(t, shared.Set(t.Context(), hotKey, encode(policy.Policy{}, entry{meta: policy.Meta{Kind: policy.Value, Version: 1}}), time.Minute))
 		var seen steps
 		p, err := NewPurger(PurgerConfig{Families: []Family{product}, Shared: watched{Store: shared, steps: &seen},
 			Audit: &Audit{file: &logFile{steps: &seen, failsAt: c.failsAt, short: c.short}}})

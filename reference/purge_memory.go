@@ -4,6 +4,8 @@ import (
 	"sync"
 
 	"github.com/maypok86/otter/v2"
+
+	"github.com/cachedrill/cachedrill/reference/policy"
 )
 
 // purges is what a worker's memory remembers of the purges it has heard of: a load, or a read of Redis, that was under way
@@ -78,30 +80,26 @@ func (s l1) forget(what selection, now, life int64) {
 	}
 	for _, k := range keys {
 		s.cache.Compute(k, func(old *copied, found bool) (*copied, otter.ComputeOp) {
-			if !found || old.meta.Floor {
+			if !found || old.meta.Kind == policy.Floor {
 				return old, otter.CancelOp
 			}
-			floor := &copied{}
-			floor.meta = old.meta
-			floor.meta.Floor = true
+			floor := &copied{entry: entry{meta: old.meta}}
+			floor.meta.Kind = policy.Floor
 			return floor, otter.WriteOp
 		})
 	}
 }
 
-// purge forgets what a message of the bus tells to forget, and says whether it was such a message.
-func (c *Cache) purge(message string) bool {
-	what, ok, err := parsePurge(message, c.families)
-	if !ok {
-		return false
-	}
+// purge forgets what a message of the bus tells to forget. A message about families that this worker has not is none of its
+// business.
+func (c *Cache) purge(message string) {
+	what, err := parseSelection(message, c.families)
 	if err != nil {
-		return true // it is about families of other workers
+		return
 	}
 	life := int64(0)
 	for _, f := range c.families {
-		life = max(life, int64(f.Contract.TTL))
+		life = max(life, int64(c.policy.Keep(f.Contract)))
 	}
 	c.l1.forget(what, c.clock.now(), life)
-	return true
 }

@@ -136,11 +136,7 @@ func (s selection) String() string {
 	return "everything"
 }
 
-// purgeMark begins a purge's message on the bus. A worker that does not know it takes what follows for a version without
-// digits, and drops the message.
-const purgeMark = "!purge "
-
-// message is the selection for the workers of the region.
+// message is the selection as the bus carries it, without a space.
 func (s selection) message() string {
 	v := url.Values{}
 	for name, value := range map[string]string{"key": s.key, "family": s.family, "tenant": s.tenant, "prefix": s.prefix} {
@@ -151,24 +147,18 @@ func (s selection) message() string {
 	if s.all {
 		v.Set("all", "yes")
 	}
-	return purgeMark + v.Encode()
+	return v.Encode()
 }
 
-// parsePurge reads what message wrote; ok is false of another kind of message. Of a message that this worker can't make
-// sense of, because its families are others, the error is not nil.
-func parsePurge(message string, families map[string]Family) (s selection, ok bool, err error) {
-	text, ok := strings.CutPrefix(message, purgeMark)
-	if !ok || !strings.Contains(text, "=") {
-		return selection{}, false, nil
-	}
-	v, err := url.ParseQuery(text)
+// parseSelection reads what message wrote.
+func parseSelection(message string, families map[string]Family) (selection, error) {
+	v, err := url.ParseQuery(message)
 	if err != nil {
-		return selection{}, true, fmt.Errorf("%w: %w", ErrSelector, err)
+		return selection{}, fmt.Errorf("%w: %w", ErrSelector, err)
 	}
-	s = selection{key: v.Get("key"), family: v.Get("family"), tenant: v.Get("tenant"), prefix: v.Get("prefix"), all: v.Get("all") == "yes"}
+	s := selection{key: v.Get("key"), family: v.Get("family"), tenant: v.Get("tenant"), prefix: v.Get("prefix"), all: v.Get("all") == "yes"}
 	if s.key != "" {
 		s.of = make([]Family, 1)
 	}
-	s, err = s.check(families)
-	return s, true, err
+	return s.check(families)
 }

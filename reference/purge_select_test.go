@@ -93,9 +93,8 @@ func TestMatcherPicksExactlyTheNames(t *testing.T) {
 		s := drawSelector(t, aim, aimed)
 		here, err := s.compile(shapes)
 		require.NoError(t, err)
-		there, ok, err := parsePurge(here.message(), shapes)
+		there, err := parseSelection(here.message(), shapes)
 		require.NoError(t, err)
-		require.True(t, ok)
 		for range 10 {
 			n, k := drawName(t)
 			for _, m := range []selection{here, there} {
@@ -125,7 +124,7 @@ func TestPurgeTakesExactlyTheNames(t *testing.T) {
 	}
 	p, err := NewPurger(PurgerConfig{Region: "eu", Families: all, Shared: shared, Audit: audit})
 	require.NoError(t, err)
-	value := encode(entry{meta: policy.Meta{Version: 1}, value: []byte("v")})
+	value := encode(policy.Policy{}, entry{meta: policy.Meta{Kind: policy.Value, Version: 1}, value: []byte("v")})
 	rapid.Check(t, func(rt *rapid.T) {
 		require.NoError(rt, client.FlushAll(context.Background()).Err())
 		names := map[string]key.Name{}
@@ -149,7 +148,7 @@ func TestPurgeTakesExactlyTheNames(t *testing.T) {
 			require.NoError(rt, err)
 			e, err := decode(raw)
 			require.NoError(rt, err)
-			require.Equal(rt, wanted(s, n, k), e.meta.Floor, "%+v and %s", s, k)
+			require.Equal(rt, wanted(s, n, k), e.meta.Kind == policy.Floor, "%+v and %s", s, k)
 			_, leased, err := shared.Get(context.Background(), leaseKey(k))
 			require.NoError(rt, err)
 			require.Equal(rt, !wanted(s, n, k), leased, "%+v and the lease of %s", s, k)
@@ -157,26 +156,37 @@ func TestPurgeTakesExactlyTheNames(t *testing.T) {
 	})
 }
 
-// Workers of before don't know a purge, and must take it for nothing else; workers of now must take nothing else for one.
+// A purge's message is read as what it is, whatever is selected; what can't be understood selects nothing.
 func TestPurgeAmongTheMessagesOfTheBus(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n, k := drawName(t)
 		s, err := drawSelector(t, n, k).compile(shapes)
 		require.NoError(t, err)
-		_, _, _, old := parseBusMessage(s.message())
-		require.False(t, old, s.message())
-		_, purge, _ := parsePurge(busMessage(n.Family, 3, k), shapes)
-		require.False(t, purge)
-	})
-	for _, message := range []string{"", "!purge", "!purge ", "!purge 3 key", "!purge family", "product 3 !purge "} {
-		_, ok, _ := parsePurge(message, shapes)
-		require.False(t, ok, message)
-	}
-	for _, message := range []string{"!purge family=unknown", "!purge x=y", "!purge family=%zz", "!purge tenant=a&all=yes"} {
-		_, ok, err := parsePurge(message, shapes)
+		m, ok := parseBusMessage("p epoch 7 " + s.message())
 		require.True(t, ok)
+		require.Equal(t, busMessage{kind: busPurge, epoch: "epoch", number: 7, purge: s.message()}, m)
+	})
+	for _, message := range []string{"", "family=unknown", "x=y", "family=%zz", "tenant=a&all=yes", "tenant=a&key=x"} {
+		_, err := parseSelection(message, shapes)
 		require.ErrorIs(t, err, ErrSelector, message)
 	}
+}
+
+// Who misses a purge's message notices at the next beat, as with an event's, and not otherwise.
+func TestAMissedPurgeIsNoticed(t *testing.T) {
+	heard := func(messages ...string) (lost bool) {
+		ear := busEar{epoch: "e", number: 4, identity: "i"}
+		for _, s := range messages {
+			m, ok := parseBusMessage(s)
+			require.True(t, ok)
+			lost = ear.missed(m)
+		}
+		return lost
+	}
+	require.False(t, heard("p e 5 all=yes", "b e 5 i"))
+	require.True(t, heard("b e 5 i"))
+	require.False(t, heard("p e 5 all=yes", "e e 6 f 1 k"))
+	require.True(t, heard("e e 6 f 1 k"))
 }
 
 func TestSelectionsSayWhatTheyAre(t *testing.T) {

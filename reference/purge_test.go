@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ func purgerOf(t *testing.T, shared store.Store, progress func(Purged)) (p *Purge
 	audit, err := OpenAudit(log)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, audit.Close()) })
-	p, err = NewPurger(PurgerConfig{Region: "eu", Families: []Family{product, price, quick}, Shared: shared, Audit: audit, Progress: progress})
+	p, err = NewPurger(PurgerConfig{Region: "eu", Policy: policy.Recommended(), Families: []Family{product, price, quick}, Shared: shared, Audit: audit, Progress: progress})
 	require.NoError(t, err)
 	return p, log
 }
@@ -57,13 +58,13 @@ func TestPurgeReachesRedisAndEveryWorkersMemory(t *testing.T) {
 		require.NoError(t, err)
 		left, err := decode(raw)
 		require.NoError(t, err)
-		require.True(t, left.meta.Floor)
+		require.True(t, left.meta.Kind == policy.Floor)
 		require.EqualValues(t, 1, left.meta.Version, "what is known of its version stays")
 		require.Empty(t, left.value)
 		for _, c := range r.caches {
 			require.Eventually(t, func() bool {
 				held, ok := c.l1.get(hotKey)
-				return ok && held.meta.Floor && held.value == nil
+				return ok && held.meta.Kind == policy.Floor && held.value == nil
 			}, 5*time.Second, time.Millisecond)
 		}
 		require.Equal(t, TierSource, r.get(0, hot).Tier)
@@ -145,8 +146,39 @@ func TestNoFillSlipsThroughBetweenTheScans(t *testing.T) {
 	if there {
 		e, err := decode(raw)
 		require.NoError(t, err)
-		require.True(t, e.meta.Floor)
+		require.Equal(t, policy.Floor, e.meta.Kind)
 	}
+}
+
+// racing puts a newer version in place while a purge has only asked which there is.
+type racing struct {
+	store.Store
+	newer []string
+}
+
+func (r *racing) Run(ctx context.Context, s *store.Script, keys []string, args ...string) ([]string, error) {
+	out, err := r.Store.Run(ctx, s, keys, args...)
+	if len(r.newer) > 0 && err == nil {
+		err = r.Store.Set(ctx, hotKey, []byte(r.newer[0]), time.Minute)
+		r.newer = r.newer[1:]
+	}
+	return out, err
+}
+
+// A purge's floor is of the version that it replaces, also when that has only just come: a purge takes no version back.
+func TestPurgeWhileNewerVersionsCome(t *testing.T) {
+	shared := memory()
+	of := func(version uint64) string {
+		return string(encode(policy.Policy{}, entry{meta: policy.Meta{Kind: policy.Value, Version: version}, value: []byte("v")}))
+	}
+	require.NoError(t, shared.Set(t.Context(), hotKey, []byte(of(1)), time.Minute))
+	require.Equal(t, Purged{Seen: 1, Removed: 1}, purgeNow(t, &racing{shared, []string{of(2), of(3)}}, ofHot()))
+	raw, _, err := shared.Get(t.Context(), hotKey)
+	require.NoError(t, err)
+	left, err := decode(raw)
+	require.NoError(t, err)
+	require.Equal(t, policy.Floor, left.meta.Kind)
+	require.EqualValues(t, 3, left.meta.Version)
 }
 
 // Readers of Redis that were overtaken by the purge put nothing back into memory either.
@@ -156,8 +188,8 @@ func TestWhatWasReadFromRedisBeforeAPurgeIsNotKept(t *testing.T) {
 	before, found, err := r.caches[1].l2.get(t.Context(), hotKey)
 	require.NoError(t, err)
 	require.True(t, found)
-	r.caches[1].heard(mustSelect(t, ofFamily()).message())
-	_, ok := r.caches[1].adopt(hotKey, hot, product, before)
+	r.caches[1].purge(mustSelect(t, ofFamily()).message())
+	_, ok := r.caches[1].adopt(hotKey, hot, product, before, 0, &spares{})
 	require.True(t, ok, "it is an honest answer")
 	_, kept := r.caches[1].l1.get(hotKey)
 	require.False(t, kept)
@@ -199,7 +231,8 @@ func TestAPurgedValueRefusesOlderFills(t *testing.T) {
 	purgeNow(t, shared, ofFamily())
 	s := r.caches[0].l2
 	e := func(version uint64) entry {
-		return entry{meta: s.policy.Admit(product.Contract, version, r.caches[0].clock.now(), 0), value: []byte("late")}
+		found := policy.Meta{Kind: policy.Value, Version: version, T0: r.caches[0].clock.now()}
+		return entry{meta: s.policy.Admit(product.Contract, found, 0), value: []byte("late")}
 	}
 	for version, taken := range map[uint64]bool{1: false, 2: true} {
 		_, err := s.store(t.Context(), hotKey, e(version), r.caches[0].clock.now(), "")
@@ -208,7 +241,7 @@ func TestAPurgedValueRefusesOlderFills(t *testing.T) {
 		require.NoError(t, err)
 		if taken {
 			require.EqualValues(t, 2, got.meta.Version)
-			require.False(t, got.meta.Floor)
+			require.Equal(t, policy.Value, got.meta.Kind)
 		} else {
 			require.NotEqualValues(t, 1, got.meta.Version)
 		}
@@ -220,6 +253,7 @@ func TestStrongReadsAreStrongAfterAPurge(t *testing.T) {
 	shared := memory()
 	r := newRegionOn(t, policy.Recommended(), 1, shared)
 	for i := range 5 {
+		r.get(0, ninePro)
 		w, err := r.caches[0].Put(t.Context(), ninePro, []byte("p"), fmt.Sprint(i))
 		require.NoError(t, err)
 		purgeNow(t, shared, Selector{Family: "price"})
@@ -274,9 +308,9 @@ func TestPurgeOfManyKeysOnARealRedis(t *testing.T) {
 	const many = 2500
 	var items []store.Item
 	for i := range many {
-		meta := policy.Meta{Version: uint64(i + 1), T0: 1, FreshUntil: 2, DropAt: 3}
-		items = append(items, store.Item{Key: fmt.Sprintf("product:%d:v1", i), TTL: time.Minute, Value: encode(entry{meta: meta, value: []byte("v")})},
-			store.Item{Key: fmt.Sprintf("quick:%d:v1", i), TTL: time.Minute, Value: encode(entry{meta: meta, value: []byte("v")})})
+		meta := policy.Meta{Kind: policy.Value, Version: uint64(i + 1), T0: 1, FreshUntil: 2, DropAt: 3}
+		items = append(items, store.Item{Key: fmt.Sprintf("product:%d:v1", i), TTL: time.Minute, Value: encode(policy.Recommended(), entry{meta: meta, value: []byte("v")})},
+			store.Item{Key: fmt.Sprintf("quick:%d:v1", i), TTL: time.Minute, Value: encode(policy.Recommended(), entry{meta: meta, value: []byte("v")})})
 	}
 	require.NoError(t, shared.SetAll(t.Context(), items))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -309,11 +343,14 @@ func TestPurgeOfManyKeysOnARealRedis(t *testing.T) {
 	floors, values := 0, 0
 	require.NoError(t, shared.Scan(t.Context(), nil, func(keys []string) error {
 		for _, k := range keys {
+			if k == busEpoch || k == busNumber {
+				continue
+			}
 			raw, _, err := shared.Get(t.Context(), k)
 			require.NoError(t, err)
 			e, err := decode(raw)
 			require.NoError(t, err)
-			if e.meta.Floor {
+			if e.meta.Kind == policy.Floor {
 				floors++
 				require.Contains(t, k, "product:")
 				require.Greater(t, client.PTTL(t.Context(), k).Val(), time.Second, "floors end, too")
@@ -352,26 +389,33 @@ func TestPurgeScriptInBothLanguages(t *testing.T) {
 	keys := []string{"a", leaseKey("a"), "b", leaseKey("b")}
 	for i := range 2_000 {
 		k := keys[2*rng.IntN(2)]
-		version, which, kind := uint64(rng.IntN(4)), rng.IntN(6), rng.IntN(3)
-		e := encode(entry{value: []byte("v"), meta: policy.Meta{Version: version, T0: int64(rng.IntN(3)), Floor: kind == 0}})
+		version, which, kind := uint64(rng.IntN(3)), rng.IntN(7), rng.IntN(3)
+		e := encode(policy.Policy{}, entry{value: []byte("v"), meta: policy.Meta{
+			Kind: []policy.Kind{policy.Value, policy.Absence, policy.Floor}[kind], Version: version, T0: int64(rng.IntN(3))}})
+		floor := []string{"", string(encode(policy.Policy{}, entry{meta: policy.Meta{Kind: policy.Floor, Version: version}}))}[i%2]
 		var answers []string
 		for _, s := range all {
 			var out []string
 			var err error
 			switch which {
 			case 0, 1:
-				out, err = s.Run(t.Context(), purgeScript, keys, fmt.Sprint(headLength), "60000", "50000")
+				out, err = s.Run(t.Context(), purgeScript, keys, fmt.Sprint(headLength), "60000", floor, "50000", floor)
 			case 2:
 				out, err = s.Run(t.Context(), storeScript, []string{k, leaseKey(k)}, string(e), "60000", "")
 			case 3:
 				out, err = s.Run(t.Context(), leaseScript, []string{k, leaseKey(k)}, "t1", "60000", "renew")
 			case 4:
-				err = s.Set(t.Context(), k, []byte([]string{"x", "", "c1Vcut off", "somebody else's value that is longer than a header of ours is, really"}[i%4]), time.Minute)
+				err = s.Set(t.Context(), k, []byte([]string{"x", "", "c2Vcut off", "c2V" + strings.Repeat("somebody else's ", 10), "somebody else's " + string(e)}[i%5]), time.Minute)
 			case 5:
 				err = s.Delete(t.Context(), k)
+			case 6:
+				out, err = s.Run(t.Context(), tellPurgeScript, []string{busEpoch, busNumber}, busChannel, "all=yes", fmt.Sprint("epoch", i), "60000")
+				if i%5 == 0 {
+					require.NoError(t, s.Delete(t.Context(), busEpoch))
+				}
 			}
 			said := fmt.Sprintf("%q %v", out, err)
-			for _, k := range keys {
+			for _, k := range append([]string{busEpoch, busNumber}, keys...) {
 				have, ok, err := s.Get(t.Context(), k)
 				require.NoError(t, err)
 				said += fmt.Sprintf("; %q %v", have, ok)
@@ -383,9 +427,9 @@ func TestPurgeScriptInBothLanguages(t *testing.T) {
 	}
 	require.NoError(t, server.FlushAll(t.Context()).Err())
 	require.NoError(t, server.RPush(t.Context(), "a", "somebody's list").Err())
-	out, err := all[2].Run(t.Context(), purgeScript, keys[:2], fmt.Sprint(headLength), "60000")
+	out, err := all[2].Run(t.Context(), purgeScript, keys[:2], fmt.Sprint(headLength), "60000", "")
 	require.NoError(t, err)
-	require.Equal(t, []string{"D"}, out)
+	require.Equal(t, []string{"D", "0"}, out)
 }
 
 func TestManyPurgesAreMergedAndForgotten(t *testing.T) {

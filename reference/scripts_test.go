@@ -31,9 +31,9 @@ func TestScriptsInBothLanguages(t *testing.T) {
 	for i := range 5_000 {
 		k := fmt.Sprint("k", rng.IntN(2))
 		keys := []string{k, leaseKey(k)}
-		e := encode(entry{value: []byte("v"), meta: policy.Meta{
-			Version: uint64(rng.IntN(4)), T0: int64(rng.IntN(3)), Floor: rng.IntN(3) == 0}})
-		token, which := tokens[rng.IntN(3)], rng.IntN(6)
+		e := encode(policy.Policy{}, entry{value: []byte("v"), meta: policy.Meta{
+			Kind: []policy.Kind{policy.Value, policy.Absence, policy.Floor}[rng.IntN(3)], Version: uint64(rng.IntN(4)), T0: int64(rng.IntN(3))}})
+		token, which := tokens[rng.IntN(3)], rng.IntN(7)
 		var answers [2]string
 		for n, s := range both {
 			var out []string
@@ -44,11 +44,14 @@ func TestScriptsInBothLanguages(t *testing.T) {
 			case 1:
 				out, err = s.Run(t.Context(), leaseScript, keys, "t1", "60000", []string{"", "renew"}[i%2])
 			case 2:
-				out, err = s.Run(t.Context(), invalidateScript, keys, string(e), "60000")
+				out, err = s.Run(t.Context(), supersedeScript, append(keys, busEpoch, busNumber), []string{string(e), ""}[i%2], "60000",
+					[]string{"", busChannel}[i%3%2], "f 1 "+k, fmt.Sprint("epoch", i), "60000")
 			case 3:
 				out, err = s.Run(t.Context(), releaseScript, keys[1:], token)
 			case 4:
-				err = s.Delete(t.Context(), keys[i%2])
+				err = s.Delete(t.Context(), []string{keys[0], keys[1], busEpoch, busNumber}[i%4])
+			case 6:
+				out, err = s.Run(t.Context(), beatScript, []string{busEpoch, busNumber}, busChannel, fmt.Sprint("epoch", i), "60000", "me")
 			case 5:
 				err = s.Set(t.Context(), k, []byte([]string{"x", "", "somebody else's value that is longer than a header"}[i%3]), time.Minute)
 			}
@@ -56,7 +59,11 @@ func TestScriptsInBothLanguages(t *testing.T) {
 			require.NoError(t, got)
 			lease, leased, got := s.Get(t.Context(), leaseKey(k))
 			require.NoError(t, got)
-			answers[n] = fmt.Sprintf("%q %v; %q %v; %q %v", out, err, have, ok, lease, leased)
+			epoch, _, got := s.Get(t.Context(), busEpoch)
+			require.NoError(t, got)
+			number, _, got := s.Get(t.Context(), busNumber)
+			require.NoError(t, got)
+			answers[n] = fmt.Sprintf("%q %v; %q %v; %q %v; %q %q", out, err, have, ok, lease, leased, epoch, number)
 		}
 		require.Equal(t, answers[0], answers[1], "step %d: command %d", i, which)
 	}

@@ -32,7 +32,9 @@ func TestWarm(t *testing.T) {
 	require.Greater(t, after.meta.T0, before.meta.T0)
 
 	require.NoError(t, r.caches[0].Warm(t.Context(), ninePro, true))
-	require.Equal(t, 2, r.source.count(), "strong values are not cached")
+	require.Equal(t, 3, r.source.count())
+	require.NoError(t, r.caches[0].Warm(t.Context(), ninePro, true))
+	require.Equal(t, 3, r.source.count(), "a strong value that is current needs no load")
 	wrong := hot
 	wrong.Family = "none"
 	require.ErrorIs(t, r.caches[0].Warm(t.Context(), wrong, false), ErrFamily)

@@ -81,7 +81,7 @@ type keyInRegion struct {
 // load (version 0) gave nobody anything, and a version older than both remembered ones is in doubt:
 // neither counts.
 func (v *versionLog) redundant(l *targets.Load) bool {
-	if l.Version == 0 {
+	if l.Version == 0 || l.Check {
 		return false
 	}
 	h := maphash.Comparable(v.seed, keyInRegion{l.Key, l.Region})

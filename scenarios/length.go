@@ -7,6 +7,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/internal/strict"
 	"github.com/cachedrill/cachedrill/load"
+	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/targets"
 )
@@ -171,7 +172,7 @@ func (sc *Scenario) labelValues() map[string][]string {
 	known := map[string][]string{
 		"family": sc.Target.FamilyNames(),
 		"region": sc.Target.RegionNames(),
-		"class":  {"bounded", "strong"},
+		"class":  policy.Classes(),
 	}
 	if len(sc.Workload.Mixes) == 0 {
 		return known

@@ -123,11 +123,7 @@ func prepare(ctx context.Context, sc Scenario, opt Options, env *Place) (*drill,
 	siblings := map[string]bool{}
 	for _, f := range sc.Target.Families {
 		classes[f.Name] = f.Contract.Class.String()
-		class := oracle.Bounded
-		if f.Contract.Class == policy.Strong {
-			class = oracle.Strong
-		}
-		families[f.Name] = oracle.Family{Class: class, Within: f.Contract.Within, Horizon: f.Contract.TTL}
+		families[f.Name] = promise(f.Contract)
 	}
 	for _, m := range sc.Workload.Mixes {
 		keys := d.generator.Seeded(m.Family)
@@ -165,6 +161,18 @@ func (d *drill) End(op targets.Operation) {
 	d.judge.End(op)
 	d.recorder.Observe(op)
 	d.live.observe(op)
+}
+
+// promise is what the judge holds a family to.
+func promise(f policy.Family) oracle.Family {
+	p := oracle.Family{Class: oracle.Bounded, Within: f.Within, Horizon: f.TTL}
+	switch f.Class {
+	case policy.Strong:
+		p.Class = oracle.Strong
+	case policy.Eventual:
+		p.Class, p.Within = oracle.Eventual, f.Converges()
+	}
+	return p
 }
 
 // lead is the time between the end of the preparations and the first operation.
@@ -229,7 +237,7 @@ func (d *drill) drive(ctx context.Context) (load.Sent, error) {
 	defer stopAttack()
 	d.env.Site.Now = func() time.Duration { return time.Since(d.epoch) }
 	line := &timeline{phases: d.sc.Phases, faults: d.faults(), site: d.env.Site, epoch: d.epoch,
-		mark: d.mark, note: d.live.note}
+		mark: d.mark, note: d.live.note, truth: d.judge}
 	var unhealed error
 	var faulting sync.WaitGroup
 	faulting.Go(func() { d.runs, unhealed = line.run(attackCtx) })

@@ -23,6 +23,13 @@ type timeline struct {
 	epoch  time.Time
 	mark   func(report.Phase, time.Duration)
 	note   func(string) // what a person watching should read
+	truth  worldly      // told when the world is not healthy; may be nil
+}
+
+// worldly is who must know when faults begin and end; see [oracle.Judge.Unsettled].
+type worldly interface {
+	Unsettled(at time.Duration)
+	Settled(at time.Duration)
 }
 
 func (t *timeline) now() time.Duration { return time.Since(t.epoch) }
@@ -69,6 +76,14 @@ func (t *timeline) one(ctx context.Context, p faults.Planned, begin time.Duratio
 	if err := t.until(ctx, begin+p.At); err != nil {
 		run.Problem = "not injected: the drill was stopped"
 		return run, nil
+	}
+	if t.truth != nil && !strings.HasPrefix(run.Name, "sham") {
+		t.truth.Unsettled(t.now())
+		defer func() {
+			if unhealed == nil {
+				t.truth.Settled(t.now())
+			}
+		}()
 	}
 	injected, err := p.Fault.Inject(ctx, t.site)
 	if err != nil {

@@ -136,7 +136,7 @@ func TestImpossibleWorkloads(t *testing.T) {
 		"quiet must be shorter":   {"rate: 10/s", "rate: 10/s, bursts: {every: 1s, quiet: 1s}"},
 		"no family of the mix":    {"rate: 10/s, timeout: 1s, mix: {p: {", "rate: 10/s, timeout: 1s, bursts: {every: 1s}, mix: {p: {writes: 0%, "},
 		"first burst would be at": {"rate: 10/s", "rate: 10/s, bursts: {every: 1h}"},
-		"unknown class":           {"class: bounded", "class: eventual"},
+		"unknown class":           {"class: bounded", "class: weak"},
 	} {
 		yaml := `
 version: 1

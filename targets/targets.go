@@ -151,7 +151,8 @@ type Load struct {
 	Arrived time.Duration // when it reached the source, before any queueing
 	Done    time.Duration // when the source answered or gave up
 	Version uint64        // what it read; 0 when it failed
-	Width   int           // loads of this key from this region under way at its arrival, itself included
+	Check   bool          // only the version was asked for, not the value
+	Width   int           // loads of this key from this region under way at its arrival, itself included; 0 of a check
 	Audit   bool          // asked through [SourceDoor]: no part of the workload
 
 	Queued    time.Duration // between its arrival and the moment at which it was taken up

@@ -105,7 +105,7 @@ func TestFormIsChecked(t *testing.T) {
 		"no release":          {"until: 4.4", "until: next", "not a release"},
 		"no release of ours":  {"release: 4.2  ", "#", "nobody knows whether the toggle is past its release"},
 		"ttl above bound":     {"within: 10s", "within: 5s", "is above the family's bound (5s)"},
-		"strong with a bound": {"class: strong     #", "class: strong\n    within: 3s #", "a strong family has no bound"},
+		"strong with a bound": {"class: strong     #", "class: strong\n    within: 3s #", "only a bounded family has a bound"},
 		"unknown TTL class":   {"ttl: profile", "ttl: profil", "TTL class"},
 		"job without budget":  {"budget: {rate: 50/s, for: 30s}, ", "", "the job needs a budget"},
 		"job without alert":   {`, budget: {rate: 200/s, for: 1m}, alert: "#catalogue-oncall"`, ", budget: {rate: 200/s, for: 1m}", "alert is missing"},

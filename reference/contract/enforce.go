@@ -19,7 +19,7 @@ func (c Contract) Cached() []reference.Family {
 		out = append(out, reference.Family{
 			Schema:    f.Schema,
 			Namespace: f.Namespace,
-			Contract:  policy.Family{Class: f.Class, Within: f.Within, TTL: f.TTL},
+			Contract:  policy.Family{Class: f.Class, Within: f.Within, TTL: f.TTL, Lease: f.Lease},
 			Redact:    f.Redactor(),
 		})
 	}

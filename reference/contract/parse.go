@@ -88,19 +88,18 @@ func decode(doc strict.Node) Contract {
 }
 
 func family(e strict.Entry, c Contract) Family {
-	g := e.Value.Fields("family "+e.Name, "namespace", "class", "within", "ttl", "schema", "vary", "owner", "fields")
+	g := e.Value.Fields("family "+e.Name, "namespace", "class", "within", "ttl", "lease", "schema", "vary", "owner", "fields")
 	fam := Family{At: at(e.Key), Name: e.Name, Namespace: e.Name, ClassAt: at(g["class"]), Owner: c.Owner,
-		Within: g["within"].Duration("within", 0),
+		Within: g["within"].Duration("within", 0), Lease: g["lease"].Duration("lease", 0),
 		Schema: key.Schema{Family: e.Name, Version: g["schema"].Int("schema", 1, 1)}}
 	if g["namespace"].Present() {
 		fam.Namespace = g["namespace"].String("namespace")
 	}
 	if !g["class"].Present() {
-		e.Key.Fail(e.Name, "the family needs a class", "class: bounded (no read older than within) or class: strong (linearizable)")
+		e.Key.Fail(e.Name, "the family needs a class",
+			"class: bounded (no read older than within), strong (linearizable) or eventual (converges after its ttl)")
 	}
-	if g["class"].OneOf("class", "bounded", "strong") == "strong" {
-		fam.Class = policy.Strong
-	}
+	fam.Class = policy.ParseClass(g["class"].OneOf("class", policy.Classes()...))
 	if g["owner"].Present() {
 		fam.Owner = owner(g["owner"])
 	}
@@ -117,13 +116,16 @@ func family(e strict.Entry, c Contract) Family {
 			fam.TTL = t.TTL
 		}
 	}
-	strong := fam.Class == policy.Strong
-	switch {
-	case strong && g["within"].Present():
-		g["within"].Fail("", "a strong family has no bound: its reads are never stale", "remove within, or make the class bounded")
-	case !strong && g["class"].Present() && fam.Within <= 0:
+	switch bounded := fam.Class == policy.Bounded; {
+	case !bounded && g["within"].Present():
+		g["within"].Fail("", "only a bounded family has a bound", "remove within, or make the class bounded")
+	case fam.Class != policy.Strong && g["lease"].Present():
+		g["lease"].Fail("", "only a strong family has a lease", "remove lease, or make the class strong")
+	case fam.Lease > fam.TTL:
+		g["lease"].Fail("", fmt.Sprintf("the lease is longer than the TTL of this class (%v)", fam.TTL), "a shorter lease, or another TTL class")
+	case bounded && g["class"].Present() && fam.Within <= 0:
 		e.Key.Fail(e.Name, "a bounded family needs within, above 0", "within: 10s")
-	case !strong && fam.TTL > fam.Within:
+	case bounded && fam.TTL > fam.Within:
 		g["ttl"].Fail("", fmt.Sprintf("the TTL of this class (%v) is above the family's bound (%v)", fam.TTL, fam.Within),
 			"a copy must not outlive the staleness it may have")
 	}

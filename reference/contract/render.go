@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/cachedrill/cachedrill/reference/policy"
 )
 
 // Render writes the contract as the Markdown page that an on-call engineer reads: what to do first, then what there is,
@@ -68,8 +70,13 @@ func Render(w io.Writer, c Contract, on Date) error {
 
 // promise says in words what readers may count on.
 func (f Family) promise() string {
-	if f.Within > 0 {
+	switch {
+	case f.Class == policy.Bounded:
 		return fmt.Sprintf("%s: at most %s old", f.Class, duration(f.Within))
+	case f.Class == policy.Eventual:
+		return fmt.Sprintf("%s: right %s after the last write, once everything is reachable", f.Class, duration(f.TTL))
+	case f.Lease > 0:
+		return fmt.Sprintf("%s: never stale; held without asking for %s, and writes take that long", f.Class, duration(f.Lease))
 	}
 	return f.Class.String() + ": never stale"
 }

@@ -23,6 +23,13 @@ const (
 	RedisDeadline
 	Shedding
 	RetryBudget
+	EarlyRefresh
+	HotRefresh
+	NegativeCaching
+	FailSafe
+	Breaker
+	GapDetection
+	Compression
 )
 
 // Has says whether every control of c is on.
@@ -39,14 +46,22 @@ type Control struct {
 
 // Table lists every control, in the order in which a read meets them.
 var Table = []Control{
-	{ClassRouting, "class-routing", "strong families: they are never cached",
+	{ClassRouting, "class-routing", "strong families: what is cached is served only as the version that the source says is current",
 		"", "strong reads older than an acknowledged write"},
 	{L1, "l1", "latency, and load on Redis: each worker keeps its own copies",
 		"", "every hit costs a round trip; copies are gone with Redis"},
 	{AgeClamp, "age-clamp", "bounded families: no copy is served at an age beyond the bound, whatever was lost",
 		"the TTL, while it is within the bound", "a bounded read older than its bound"},
 	{StaleWhileRevalidate, "stale-while-revalidate", "latency at expiry: readers get the old copy within the bound while one refresh runs",
-		"", "every expiry makes a reader wait for the source"},
+		"early-refresh and hot-refresh, for keys that are read often", "every expiry makes a reader wait for the source"},
+	{EarlyRefresh, "early-refresh", "latency at expiry: one of many readers renews a copy shortly before its end, at random",
+		"stale-while-revalidate; hot-refresh", "every expiry makes a reader wait for the source"},
+	{HotRefresh, "hot-refresh", "latency at expiry: each worker renews the copies that it serves most before their end, whether or not a reader comes",
+		"stale-while-revalidate; early-refresh", "every expiry makes a reader wait for the source"},
+	{NegativeCaching, "negative-caching", "source load: that there is no value is kept like a value, for a fifth of the time, and dropped when one is created",
+		"", "every read of what does not exist goes to the source"},
+	{FailSafe, "fail-safe", "availability: a copy past its TTL and within the bound is served when the source fails",
+		"stale-while-revalidate, until the TTL", "errors as soon as copies end while the source is away"},
 	{SingleFlight, "single-flight", "source load: one load of a key per worker at a time",
 		"lease", "as many loads of one key as there are readers on a worker"},
 	{Lease, "lease", "source load: one load of a key per region at a time, by a token that an invalidation voids",
@@ -57,6 +72,12 @@ var Table = []Control{
 		"age-clamp, for bounded families", "a slow fill brings a superseded value back for a whole TTL"},
 	{Bus, "bus", "staleness: writes drop the copies in other workers' memory and in Redis",
 		"age-clamp, for bounded families", "copies live on until their TTL after a write"},
+	{GapDetection, "gap-detection", "staleness: a worker notices that it missed messages, and renews what it has in memory",
+		"age-clamp, for bounded families; the TTL", "after the loss of a message a worker's memory serves the old value for a whole TTL"},
+	{Breaker, "breaker", "latency: after a few failures in a row nobody waits for Redis until one caller has found it answering",
+		"", "every miss waits for the deadline of a Redis that is away"},
+	{Compression, "compression", "memory of Redis, and the network: large values are stored compressed where that makes them smaller",
+		"", "large values take their full size"},
 	{RedisDeadline, "redis-deadline", "latency: a Redis that does not answer costs milliseconds, not seconds",
 		"", "reads wait for Redis's client defaults: seconds, and retries"},
 	{Shedding, "shedding", "the source, from queues that nobody survives: a worker asks for no more at a time than the source answers in time, and refuses at once what would come too late",

@@ -9,6 +9,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -21,14 +22,27 @@ const (
 	Bounded Class = iota
 	// Strong promises linearizability per key.
 	Strong
+	// Eventual promises that reads converge: a TTL after the last write has reached the source, and everybody can be
+	// reached again, every read finds it.
+	Eventual
 )
 
 // String gives the class as YAML and labels show it.
-func (c Class) String() string {
-	if c == Strong {
-		return "strong"
+func (c Class) String() string { return classes[c] }
+
+var classes = [...]string{Bounded: "bounded", Strong: "strong", Eventual: "eventual"}
+
+// Classes lists the classes' names.
+func Classes() []string { return classes[:] }
+
+// ParseClass gives the class of a name, or the zero Class.
+func ParseClass(name string) Class {
+	for c, n := range classes {
+		if n == name {
+			return Class(c)
+		}
 	}
-	return "bounded"
+	return Bounded
 }
 
 // Family is the caching contract of one kind of key.
@@ -36,6 +50,9 @@ type Family struct {
 	Class  Class
 	Within time.Duration // bounded: the greatest staleness a read may have
 	TTL    time.Duration // how long a copy may be kept at all
+	// Lease is how long a worker may answer for a strong family from its memory without asking the source; a write takes
+	// that long. 0: every read asks the source for the version that is current.
+	Lease time.Duration
 }
 
 // ErrTTL is wrapped by [Family.Validate] when the TTL exceeds the family's bound.
@@ -52,6 +69,12 @@ func (f Family) Validate() error {
 	if f.Class == Bounded && f.TTL > f.Within {
 		return fmt.Errorf("%w: ttl %v, within %v", ErrTTL, f.TTL, f.Within)
 	}
+	if f.Lease < 0 || f.Lease > 0 && f.Class != Strong {
+		return errors.New("lease is for strong families, and above 0")
+	}
+	if f.Lease > f.TTL {
+		return errors.New("the lease is longer than the ttl")
+	}
 	return nil
 }
 
@@ -61,13 +84,34 @@ type Policy struct {
 	Controls Controls
 }
 
-// Meta is what the decisions need to know of a copy. The zero Meta means that there is none.
+// Detection is the time within which a worker of an eventual family that can be reached knows what it missed: a few beats
+// of the bus, and what a busy machine adds.
+const Detection = time.Second
+
+// Converges is how long after its last write, or after a fault was healed, an eventual family may still answer with an older
+// value.
+func (f Family) Converges() time.Duration { return f.TTL + Detection }
+
+// Kind says what is known of a name.
+type Kind uint8
+
+// The kinds.
+const (
+	Nothing Kind = iota // the zero Meta
+	Value               // a copy of a value
+	Absence             // a copy of the knowledge that there is no value
+	Floor               // no copy: only the knowledge that older versions are superseded
+)
+
+// Meta is what the decisions need to know of a copy.
 type Meta struct {
-	Version    uint64 // 0: no copy and no floor
-	T0         int64  // source clock inside the read that made the copy
-	FreshUntil int64  // served without a second thought until then
-	DropAt     int64  // never served from then on
-	Floor      bool   // no copy: only the knowledge that older versions are superseded
+	Kind       Kind
+	Version    uint64        // 0: of a name that was never written
+	T0         int64         // source clock inside the read that made the copy
+	FreshUntil int64         // served without a second thought until then
+	Until      int64         // served at all until then
+	DropAt     int64         // kept until then, for readers whom the source fails
+	Took       time.Duration // how long the load took that made the copy
 }
 
 // Action says what to do with a copy.
@@ -78,28 +122,56 @@ const (
 	Miss    Action = iota // go on to the next tier
 	Serve                 // answer with the copy
 	Refresh               // answer with the copy, and renew it in the background
+	Confirm               // answer with the copy if the source says that its version is current
+	Spare                 // go on to the next tier; answer with the copy when everything fails
 )
 
-// Cached says whether the family's values may be put into any tier at all.
-func (p Policy) Cached(f Family) bool {
-	return f.Class != Strong || !p.Controls.Has(ClassRouting)
+// Confirms says whether what is cached of a family may be served only as the source's current version.
+func (p Policy) Confirms(f Family) bool { return f.Class == Strong && p.Controls.Has(ClassRouting) }
+
+// Lookup decides about a copy found in a tier, at source time now; random is uniform in [0, 1).
+func (p Policy) Lookup(f Family, m Meta, now int64, random float64) Action {
+	switch {
+	case m.Kind != Value && m.Kind != Absence, now >= m.DropAt, p.TooOld(f, m.T0, now):
+		return Miss
+	case p.Confirms(f):
+		return Confirm
+	case now >= m.Until, now >= m.FreshUntil && !p.Controls.Has(StaleWhileRevalidate):
+		return Spare
+	case now >= m.FreshUntil, p.Controls.Has(EarlyRefresh) && early(m, now, random):
+		return Refresh
+	}
+	return Serve
 }
 
-// Lookup decides about a copy found in a tier, at source time now.
-func (p Policy) Lookup(f Family, m Meta, now int64) Action {
-	if m.Version == 0 || m.Floor || now >= m.DropAt {
-		return Miss
-	}
-	if p.TooOld(f, m.T0, now) {
-		return Miss
-	}
-	if now < m.FreshUntil {
-		return Serve
-	}
-	if p.Controls.Has(StaleWhileRevalidate) {
+// Doubted is what to do with a copy in a worker's memory that may have missed the message which would have dropped it:
+// it is renewed, by a later reader's leave where copies may be served meanwhile.
+func (p Policy) Doubted(a Action) Action {
+	switch {
+	case a != Serve:
+		return a
+	case p.Controls.Has(StaleWhileRevalidate):
 		return Refresh
 	}
 	return Miss
+}
+
+// early decides to renew a copy before its fresh life ends, the likelier the nearer that is and the longer a load takes, so
+// that of many readers one begins, and not all at the end. It is XFetch with beta = 1 (Vattani, Chierichetti, Lowenstein:
+// Optimal Probabilistic Cache Stampede Prevention, 2015).
+func early(m Meta, now int64, random float64) bool {
+	const most = 37 // -ln of the least 1-random there is
+	took := int64(m.Took)
+	if now+most*took < m.FreshUntil {
+		return false
+	}
+	return now-int64(float64(took)*math.Log(1-random)) >= m.FreshUntil
+}
+
+// Soon says whether a copy is served until its fresh life ends within the given time: then somebody should renew it before
+// a reader has to.
+func (p Policy) Soon(m Meta, now int64, within time.Duration) bool {
+	return (m.Kind == Value || m.Kind == Absence) && now < m.Until && now+int64(within) >= m.FreshUntil
 }
 
 // TooOld says whether a value that was read at source time t0 may be older than its family allows, for
@@ -115,40 +187,90 @@ const (
 	freshMost  = 0.8
 )
 
-// Admit decides how long a value that the source gave at t0 may live; random is uniform in [0, 1).
-// Jitter spreads the end of life of copies that were made together over 20% of the TTL, and always
+// negativeShare is the share of the TTL for which an absence is kept: what is missing is what gets created.
+const negativeShare = 0.2
+
+// Keeps says whether what a load found may be kept in the tiers.
+func (p Policy) Keeps(k Kind) bool {
+	return k == Value || k == Absence && p.Controls.Has(NegativeCaching)
+}
+
+// Admit decides how long a copy may live that a load made: found has its Kind, Version, T0 and Took. random is uniform in
+// [0, 1). Jitter spreads the end of life of copies that were made together over 20% of the TTL, and always
 // downwards: a TTL is a promise.
-func (p Policy) Admit(f Family, version uint64, t0 int64, random float64) Meta {
-	life := float64(f.TTL)
+func (p Policy) Admit(f Family, found Meta, random float64) Meta {
+	m, life := found, float64(f.TTL)
+	if m.Kind == Absence {
+		life *= negativeShare
+	}
 	if p.Controls.Has(Jitter) {
 		life *= 1 - 0.2*random
 	}
-	m := Meta{Version: version, T0: t0, DropAt: t0 + int64(life)}
-	m.FreshUntil = m.DropAt
+	m.Until = m.T0 + int64(life)
+	m.FreshUntil, m.DropAt = m.Until, m.Until
+	if p.Controls.Has(FailSafe) && f.Class == Bounded {
+		m.DropAt = m.T0 + int64(f.Within)
+	}
 	if p.Controls.Has(StaleWhileRevalidate) {
 		share := freshMost
 		if p.Controls.Has(Jitter) {
 			share = freshLeast + (freshMost-freshLeast)*random
 		}
-		m.FreshUntil = t0 + int64(life*share)
+		m.FreshUntil = m.T0 + int64(life*share)
 	}
 	return m
+}
+
+// Keep is how long a copy can be of use: for its TTL, and beyond it for readers whom the source fails, as long as the bound
+// allows.
+func (p Policy) Keep(f Family) time.Duration {
+	if p.Controls.Has(FailSafe) && f.Class == Bounded {
+		return f.Within
+	}
+	return f.TTL
 }
 
 // Supersedes says whether a copy or floor of candidate may take the place of current. With equal
 // versions the younger read wins, so that a refresh extends a life and a late fill does not shorten it.
 func (p Policy) Supersedes(candidate, current Meta) bool {
-	if !p.Controls.Has(VersionedStore) || current.Version == 0 {
+	if !p.Controls.Has(VersionedStore) || current.Kind == Nothing {
 		return true
 	}
 	if candidate.Version != current.Version {
 		return candidate.Version > current.Version
 	}
-	return current.Floor || (!candidate.Floor && candidate.T0 >= current.T0)
+	return current.Kind == Floor || (candidate.Kind != Floor && candidate.T0 >= current.T0)
 }
 
 // FloorFor is the knowledge that everything older than version is superseded, kept for as long as a
 // fill that began before could still be under way or a copy be alive.
 func (p Policy) FloorFor(f Family, version uint64, now int64) Meta {
-	return Meta{Version: version, T0: now, FreshUntil: now, DropAt: now + int64(f.TTL), Floor: true}
+	return Meta{Kind: Floor, Version: version, T0: now, FreshUntil: now, Until: now, DropAt: now + int64(p.Keep(f))}
+}
+
+// Holds says whether a worker may answer for a strong family from its memory: since is the time on its own clock since
+// before it asked for what it holds, and rateError bounds how wrong that clock's rate is. Whoever writes waits for at least
+// [Family.LeaseWait] between announcing and making a change.
+func (p Policy) Holds(f Family, since time.Duration, rateError float64) bool {
+	return since < time.Duration(float64(f.Lease)*(1-rateError))
+}
+
+// LeaseWait is how long a writer waits, on its own clock, for every worker's hold on the old value to end.
+func (f Family) LeaseWait(rateError float64) time.Duration {
+	return time.Duration(math.Ceil(float64(f.Lease) * (1 + rateError)))
+}
+
+// Values of fewer bytes are stored as they are, and so are those that compression makes hardly smaller: what a hit saves
+// on the way it would lose in the worker. See docs/performance.md for the measurement.
+const (
+	compressFrom  = 4096
+	compressShare = 0.8
+)
+
+// Compresses says whether a value of so many bytes is to be compressed for the shared tier.
+func (p Policy) Compresses(size int) bool { return p.Controls.Has(Compression) && size >= compressFrom }
+
+// WorthIt says whether what compression made of a value is stored instead of it.
+func (p Policy) WorthIt(size, compressed int) bool {
+	return float64(compressed) <= compressShare*float64(size)
 }

@@ -22,9 +22,12 @@ func TestLookup(t *testing.T) {
 		return p
 	}
 	f := Family{Class: Bounded, Within: 10 * time.Second, TTL: 10 * time.Second}
-	m := Meta{Version: 3, T0: 100 * s, FreshUntil: 106 * s, DropAt: 110 * s}
-	long := Meta{Version: 3, T0: 100 * s, FreshUntil: 130 * s, DropAt: 130 * s}
-	floor := Meta{Version: 4, T0: 100 * s, FreshUntil: 130 * s, DropAt: 130 * s, Floor: true}
+	m := Meta{Kind: Value, Version: 3, T0: 100 * s, FreshUntil: 106 * s, Until: 110 * s, DropAt: 110 * s}
+	long := Meta{Kind: Value, Version: 3, T0: 100 * s, FreshUntil: 130 * s, Until: 130 * s, DropAt: 130 * s}
+	spare := Meta{Kind: Value, Version: 3, T0: 100 * s, FreshUntil: 103 * s, Until: 105 * s, DropAt: 110 * s}
+	absence := Meta{Kind: Absence, T0: 100 * s, FreshUntil: 103 * s, Until: 105 * s, DropAt: 110 * s}
+	slow := Meta{Kind: Value, Version: 3, T0: 100 * s, Took: time.Second, FreshUntil: 106 * s, Until: 110 * s, DropAt: 110 * s}
+	floor := Meta{Kind: Floor, Version: 4, T0: 100 * s, FreshUntil: 130 * s, Until: 130 * s, DropAt: 130 * s}
 	for _, c := range []struct {
 		what   string
 		policy Policy
@@ -35,28 +38,78 @@ func TestLookup(t *testing.T) {
 		{"nothing there", all, Meta{}, 0, Miss},
 		{"fresh", all, m, 101 * s, Serve},
 		{"past its fresh life", all, m, 106 * s, Refresh},
-		{"past its fresh life, nobody revalidates", no("stale-while-revalidate"), m, 106 * s, Miss},
+		{"past its fresh life, nobody revalidates", no("stale-while-revalidate"), m, 106 * s, Spare},
 		{"past its life", all, m, 110 * s, Miss},
 		{"a floor is no copy", all, floor, 101 * s, Miss},
-		{"at the end of a life that is shorter than the bound", all, Meta{Version: 3, T0: 100 * s, FreshUntil: 103 * s, DropAt: 103 * s}, 103 * s, Miss},
+		{"past its life, and within the bound", all, spare, 109 * s, Spare},
+		{"past its life and the bound", all, spare, 110 * s, Miss},
+		{"an absence is a copy, of whatever version", all, absence, 102 * s, Serve},
+		{"an absence grows stale too", all, absence, 104 * s, Refresh},
+		{"a slow load is begun early, by chance", all, slow, 105*s + s/2, Refresh},
+		{"a slow load is begun early, by chance, and this is too early", all, slow, 105 * s, Serve},
+		{"nobody begins early", no("early-refresh"), slow, 105*s + s/2, Serve},
+		{"at the end of a life that is shorter than the bound", all, Meta{Kind: Value, Version: 3, T0: 100 * s, FreshUntil: 103 * s, Until: 103 * s, DropAt: 103 * s}, 103 * s, Miss},
 		{"alive but older than the bound", all, long, 110 * s, Miss},
 		{"alive, older than the bound, nobody clamps", no("age-clamp"), long, 110 * s, Serve},
 	} {
-		require.Equal(t, c.want, c.policy.Lookup(f, c.meta, c.now), c.what)
+		require.Equal(t, c.want, c.policy.Lookup(f, c.meta, c.now, 0.5), c.what)
 	}
 }
 
-func TestStrongIsNeverCached(t *testing.T) {
-	f := Family{Class: Strong, TTL: time.Second}
-	require.False(t, Recommended().Cached(f))
-	require.True(t, Naive().Cached(f))
-	require.True(t, Recommended().Cached(Family{Class: Bounded, TTL: time.Second, Within: time.Second}))
+func TestStrongIsConfirmed(t *testing.T) {
+	f := Family{Class: Strong, TTL: 10 * time.Second}
+	m := Recommended().Admit(f, Meta{Kind: Value, Version: 1, T0: 0}, 0.5)
+	require.Equal(t, Confirm, Recommended().Lookup(f, m, 1, 0.5))
+	require.Equal(t, Miss, Recommended().Lookup(f, m, m.DropAt, 0.5))
+	require.Equal(t, Serve, Naive().Lookup(f, m, 1, 0.5))
+}
+
+// Whatever the worker's and the writer's clocks do within the assumed error of their rates, no worker serves an old value
+// after the writer's wait.
+func TestNoHoldOutlivesTheWritersWait(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := rapid.Float64Range(0, 0.01).Draw(t, "rate error")
+		f := Family{Class: Strong, TTL: time.Hour, Lease: time.Duration(rapid.Int64Range(1, 100*s).Draw(t, "lease"))}
+		rate := func(who string) float64 { return 1 + rapid.Float64Range(-r, r).Draw(t, who) }
+		writer, worker := rate("writer"), rate("worker")
+		waited := float64(f.LeaseWait(r)) / writer // true time
+		since := time.Duration(waited * worker)    // what the worker's clock makes of it, counted down to whole nanoseconds
+		if p := Recommended(); p.Holds(f, since+1, r) {
+			t.Fatalf("held for %v of %v", since, f.Lease)
+		}
+	})
+}
+
+func TestCircuit(t *testing.T) {
+	var c Circuit
+	var ok bool
+	for i := range int64(opensAfter) {
+		c, ok = c.Enter(i)
+		require.True(t, ok, "closed until it has failed often enough")
+		c = c.Left(i, false)
+	}
+	_, ok = c.Enter(opensFor)
+	require.False(t, ok)
+	c, ok = c.Enter(opensFor + 10)
+	require.True(t, ok, "one tries again")
+	_, ok = c.Enter(opensFor + 11)
+	require.False(t, ok, "and the rest waits for what it finds")
+	again := c.Left(opensFor+20, false)
+	_, ok = again.Enter(opensFor + 30)
+	require.False(t, ok)
+	c = c.Left(opensFor+20, true)
+	require.Equal(t, Circuit{}, c)
+	for range 3 * opensAfter {
+		c = c.Left(0, false).Left(0, true)
+	}
+	_, ok = c.Enter(0)
+	require.True(t, ok, "failures that successes come between don't open it")
 }
 
 func TestSupersedes(t *testing.T) {
 	p := Recommended()
-	v := func(version uint64, t0 int64) Meta { return Meta{Version: version, T0: t0} }
-	floor := func(version uint64) Meta { return Meta{Version: version, Floor: true} }
+	v := func(version uint64, t0 int64) Meta { return Meta{Kind: Value, Version: version, T0: t0} }
+	floor := func(version uint64) Meta { return Meta{Kind: Floor, Version: version} }
 	for _, c := range []struct {
 		what           string
 		candidate, cur Meta
@@ -85,12 +138,12 @@ func TestNoCopyOutlivesTheBound(t *testing.T) {
 		f.TTL = time.Duration(rapid.Int64Range(1, int64(f.Within)).Draw(t, "ttl"))
 		p := Recommended()
 		t0 := rapid.Int64Range(0, 100*s).Draw(t, "t0")
-		m := p.Admit(f, 1, t0, rapid.Float64Range(0, 0.999).Draw(t, "random"))
-		if m.FreshUntil > m.DropAt || m.DropAt > t0+int64(f.TTL) {
+		m := p.Admit(f, Meta{Kind: Value, Version: 1, T0: t0, Took: time.Duration(rapid.Int64Range(0, 2*s).Draw(t, "took"))}, rapid.Float64Range(0, 0.999).Draw(t, "random"))
+		if m.FreshUntil > m.Until || m.Until > m.DropAt || m.Until > t0+int64(f.TTL) || m.DropAt > t0+int64(f.Within) {
 			t.Fatalf("life beyond the TTL: %+v", m)
 		}
 		age := rapid.Int64Range(int64(f.Within), 40*s).Draw(t, "age")
-		if got := p.Lookup(f, m, t0+age); got != Miss {
+		if got := p.Lookup(f, m, t0+age, rapid.Float64Range(0, 0.999).Draw(t, "chance")); got != Miss {
 			t.Fatalf("served at age %v: %v", time.Duration(age), got)
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -59,6 +60,15 @@ func (t *Tx) Delete(key string) bool {
 	_, ok := t.Get(key)
 	delete(t.m.items, key)
 	return ok
+}
+
+// Publish sends a message to those who listen to a channel.
+func (t *Tx) Publish(channel, message string) {
+	for l := range t.m.listeners {
+		if l.channel == channel {
+			l.hear(message)
+		}
+	}
 }
 
 func (m *Memory) tx() *Tx { return &Tx{m, time.Now().Add(m.shift)} }
@@ -226,14 +236,13 @@ func (c *client) Run(ctx context.Context, s *Script, keys []string, args ...stri
 	return out, err
 }
 
+func (c *client) Identity(ctx context.Context) (id string, err error) {
+	err = c.do(ctx, "asking who it is", func(t *Tx) { id = strconv.Itoa(t.m.incarnation) })
+	return id, err
+}
+
 func (c *client) Publish(ctx context.Context, channel, message string) error {
-	return c.do(ctx, "publishing", func(t *Tx) {
-		for l := range t.m.listeners {
-			if l.channel == channel {
-				l.hear(message)
-			}
-		}
-	})
+	return c.do(ctx, "publishing", func(t *Tx) { t.Publish(channel, message) })
 }
 
 func (c *client) Subscribe(ctx context.Context, channel string) (Subscription, error) {

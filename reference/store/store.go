@@ -29,6 +29,9 @@ type Store interface {
 	Scan(ctx context.Context, pieces []string, each func(keys []string) error) error
 	// Run runs a script in one step and gives its answer.
 	Run(ctx context.Context, s *Script, keys []string, args ...string) ([]string, error)
+	// Identity names the process that answers and the data it has: another name means that it was started anew, or that
+	// another server has taken its place, and that what was last written may be gone.
+	Identity(ctx context.Context) (string, error)
 	// Publish sends a message to those who subscribe to a channel now.
 	Publish(ctx context.Context, channel, message string) error
 	// Subscribe listens to a channel from the moment it returns. Messages that come while the connection is

@@ -74,6 +74,9 @@ func (r Reference) Apply(ctx context.Context, e invalidation.Event) error {
 	return r.Into.Apply(ctx, e.Name, e.Version, e.At)
 }
 
+// Beat keeps telling the region's workers how much there was to hear, until ctx ends.
+func (r Reference) Beat(ctx context.Context) { r.Into.Beat(ctx) }
+
 // Inside keeps the whole service within the process: workers are called, not asked over HTTP, and what
 // would be a network link is a wire. That is how drills run in virtual time, and at rates that HTTP
 // does not reach.

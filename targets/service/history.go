@@ -54,7 +54,7 @@ func (s *Service) loaded(l source.Load) {
 	}
 	s.onLoad(targets.Load{
 		Key: targets.Key(l.Name), Region: l.Caller.Region, Audit: l.Caller.Audit,
-		Arrived: s.offset(l.Arrived), Done: s.offset(l.Done), Version: l.Version, Width: l.Width,
+		Arrived: s.offset(l.Arrived), Done: s.offset(l.Done), Version: l.Version, Check: l.Check, Width: l.Width,
 		Queued: time.Duration(l.Queued), Attempt: l.Caller.Attempt, Abandoned: l.Abandoned,
 	})
 }

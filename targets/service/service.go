@@ -95,6 +95,7 @@ func New(cfg Config) (*Service, error) {
 		Servers:     cfg.Spec.Source.Servers,
 		ServiceTime: cfg.Spec.Source.ServiceTime,
 		FamilyTime:  times,
+		VersionTime: cfg.Spec.Source.CheckTime,
 		WriteTime:   cfg.Spec.Source.WriteTime,
 		Queue:       cfg.Spec.Source.Queue,
 
@@ -166,7 +167,11 @@ func (s *Service) Start(ctx context.Context, dial func(edge string) string) erro
 	life, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	for i, r := range s.regions {
-		r.relay = s.newRelay(r, s.shared(relayRedis(r.name), dial))
+		into := s.cfg.Policy.Design.invalidator(r.name, s.cfg.Policy.Policy, s.families, s.shared(relayRedis(r.name), dial))
+		r.relay = s.newRelay(r, into)
+		if b, ok := into.(beater); ok {
+			s.running.Go(func() { b.Beat(life) })
+		}
 		if r.relayAt != nil {
 			s.serve(r.relayAt, r.relay)
 		}
@@ -204,9 +209,11 @@ func (s *Service) Start(ctx context.Context, dial func(edge string) string) erro
 	return nil
 }
 
+// beater is an invalidator that keeps telling a region's workers how much there was to hear.
+type beater interface{ Beat(context.Context) }
+
 // newRelay makes the region's relay, which delivers into its caches.
-func (s *Service) newRelay(r *region, shared store.Store) *invalidation.Relay {
-	into := s.cfg.Policy.Design.invalidator(r.name, s.cfg.Policy.Policy, s.families, shared)
+func (s *Service) newRelay(r *region, into Invalidator) *invalidation.Relay {
 	return invalidation.NewRelay(invalidation.Config{
 		Region: r.name, Log: s.source.Log(), Now: s.now,
 		Deliver: func(ctx context.Context, e invalidation.Event) error {

@@ -76,7 +76,7 @@ func TestReadsAndWritesOverHTTP(t *testing.T) {
 	require.Equal(t, page, first.Owner)
 	require.EqualValues(t, 1, first.Version)
 	require.Contains(t, []string{"eu-1", "eu-2"}, first.Worker)
-	require.Equal(t, targets.TierBypass, s.ask(t, targets.Request{Key: tag, Region: "us"}).Tier)
+	require.Equal(t, targets.TierSource, s.ask(t, targets.Request{Key: tag, Region: "us"}).Tier)
 
 	token := targets.NewToken("run", 5, page)
 	w := s.ask(t, targets.Request{Seq: 5, Kind: targets.Write, Key: page, Token: token, Region: "us"})
@@ -151,9 +151,12 @@ func TestDecodeProblems(t *testing.T) {
 	for _, c := range []struct{ yaml, says string }{
 		{"regions: {eu: 0}\nfamilies: {p: {class: strong, ttl: 1s}}", "must be at least 1"},
 		{"regions: {eu: 1}\nfamilies: {p: {class: bounded, within: 1s, ttl: 2s}}", "above the family's bound (1s)"},
-		{"regions: {eu: 1}\nfamilies: {p: {class: eventual, ttl: 2s}}", "unknown class"},
+		{"regions: {eu: 1}\nfamilies: {p: {class: weak, ttl: 2s}}", "unknown class"},
 		{"regions: {eu: 1}\nfamilies: {p: {class: bounded, ttl: 2s}}", "needs within"},
-		{"regions: {eu: 1}\nfamilies: {p: {class: strong, within: 2s, ttl: 2s}}", "no bound"},
+		{"regions: {eu: 1}\nfamilies: {p: {class: strong, within: 2s, ttl: 2s}}", "only a bounded family"},
+		{"regions: {eu: 1}\nfamilies: {p: {class: eventual, within: 2s, ttl: 2s}}", "only a bounded family"},
+		{"regions: {eu: 1}\nfamilies: {p: {class: eventual, lease: 1s, ttl: 2s}}", "only a strong family"},
+		{"regions: {eu: 1}\nfamilies: {p: {class: strong, lease: 3s, ttl: 2s}}", "longer than the ttl"},
 		{"regions: {eu: 1}\nfamilies: {p: {ttl: 2s}}", "needs a class"},
 		{"regions: {eu: 1}\nfamilies: {p: {class: strong, ttl: 2s, vary: [tenat]}}", `did you mean "tenant"?`},
 		{"regions: {eu: 1}\nfamilies: {P: {class: strong, ttl: 2s}}", "bad name of a family"},

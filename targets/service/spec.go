@@ -29,6 +29,7 @@ type Region struct {
 type Source struct {
 	Servers     int           // requests served at a time
 	ServiceTime time.Duration // mean time of a load
+	CheckTime   time.Duration // mean time of a version read; 0: a fifth of the load's
 	WriteTime   time.Duration // mean time of a write
 	Queue       int           // requests that may wait; more are shed. 0: no bound
 	// ServeAbandoned says that loads are served although whoever asked has given up.
@@ -110,7 +111,7 @@ func checkName(e strict.Entry, what string) {
 }
 
 func decodeSource(n strict.Node) Source {
-	f := n.Fields("the source", "servers", "service_time", "write_time", "queue", "abandoned")
+	f := n.Fields("the source", "servers", "service_time", "check_time", "write_time", "queue", "abandoned")
 	abandoned := "dropped"
 	if f["abandoned"].Present() {
 		abandoned = f["abandoned"].OneOf("what becomes of abandoned loads", "dropped", "served")
@@ -120,23 +121,26 @@ func decodeSource(n strict.Node) Source {
 
 		Servers:     f["servers"].Int("servers", 40, 1),
 		ServiceTime: f["service_time"].Duration("service_time", 50*time.Millisecond),
+		CheckTime:   f["check_time"].Duration("check_time", 0),
 		WriteTime:   f["write_time"].Duration("write_time", 5*time.Millisecond),
 		Queue:       f["queue"].Int("queue", 1000, 0),
 	}
 }
 
+// ClassHint says what a family's class can be.
+const ClassHint = "class: bounded (no read older than within), strong (linearizable) or eventual (converges after its ttl)"
+
 func decodeFamily(e strict.Entry, src Source) Family {
-	f := e.Value.Fields("family "+e.Name, "class", "within", "ttl", "service_time", "vary", "empty")
+	f := e.Value.Fields("family "+e.Name, "class", "within", "ttl", "lease", "service_time", "vary", "empty")
 	fam := Family{Name: e.Name, ServiceTime: f["service_time"].Duration("service_time", src.ServiceTime)}
-	if f["class"].OneOf("class", "bounded", "strong") == "strong" {
-		fam.Contract.Class = policy.Strong
-	}
+	fam.Contract.Class = policy.ParseClass(f["class"].OneOf("class", policy.Classes()...))
 	if !f["class"].Present() {
-		e.Key.Fail(e.Name, "the family needs a class", "class: bounded (no read older than within) or class: strong (linearizable)")
+		e.Key.Fail(e.Name, "the family needs a class", ClassHint)
 	}
 	fam.Empty = f["empty"].Percent("empty", 0)
 	fam.Contract.Within = f["within"].Duration("within", 0)
 	fam.Contract.TTL = f["ttl"].Duration("ttl", fam.Contract.Within)
+	fam.Contract.Lease = f["lease"].Duration("lease", 0)
 	for _, v := range f["vary"].List("dimensions") {
 		var names []string
 		for _, d := range key.Dimensions {
@@ -149,13 +153,17 @@ func decodeFamily(e strict.Entry, src Source) Family {
 			fam.Vary = append(fam.Vary, d)
 		}
 	}
-	strong := fam.Contract.Class == policy.Strong
+	class := fam.Contract.Class
 	switch {
-	case strong && f["within"].Present():
-		f["within"].Fail("", "a strong family has no bound: its reads are never stale", "remove within, or make the class bounded")
-	case !strong && f["class"].Present() && fam.Contract.Within <= 0:
+	case class != policy.Bounded && f["within"].Present():
+		f["within"].Fail("", "only a bounded family has a bound", "remove within, or make the class bounded")
+	case class != policy.Strong && f["lease"].Present():
+		f["lease"].Fail("", "only a strong family has a lease", "remove lease, or make the class strong")
+	case fam.Contract.Lease > fam.Contract.TTL:
+		f["lease"].Fail("", "the lease is longer than the ttl ("+fam.Contract.TTL.String()+")", "lower lease or raise ttl")
+	case class == policy.Bounded && f["class"].Present() && fam.Contract.Within <= 0:
 		e.Key.Fail(e.Name, "a bounded family needs within, above 0", "within: 10s")
-	case !strong && fam.Contract.TTL > fam.Contract.Within:
+	case class == policy.Bounded && fam.Contract.TTL > fam.Contract.Within:
 		f["ttl"].Fail("", "the ttl is above the family's bound ("+fam.Contract.Within.String()+")",
 			"a copy must not outlive the staleness it may have: lower ttl or raise within")
 	case fam.Contract.TTL < time.Millisecond && f["class"].Present():

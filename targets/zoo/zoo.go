@@ -71,7 +71,7 @@ func mutants() []Animal {
 		{"class-routing", nil, "split", "violations", false},
 		{"l1", nil, "calm", "hit_ratio{tier=l1, family=page}", true},
 		{"age-clamp", nil, "calm", "violations", false},
-		{"stale-while-revalidate", nil, "warm", "hit_ratio{family=page}", true},
+		{"stale-while-revalidate", []string{"early-refresh", "hot-refresh"}, "warm", "hit_ratio{family=page}", true},
 		{"single-flight", []string{"lease", "l1"}, "herd", "stampede.max{family=slow}", true},
 		{"lease", []string{"single-flight", "l1"}, "herd", "stampede.max{family=slow}", true},
 		{"jitter", []string{"stale-while-revalidate", "l1"}, "wave", "source_qps.peak{family=batch}", true},
