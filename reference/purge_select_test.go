@@ -183,6 +183,7 @@ func TestAMissedPurgeIsNoticed(t *testing.T) {
 		}
 		return lost
 	}
+	require.False(t, heard("p e 5 all=yes"))
 	require.False(t, heard("p e 5 all=yes", "b e 5 i"))
 	require.True(t, heard("b e 5 i"))
 	require.False(t, heard("p e 5 all=yes", "e e 6 f 1 k"))
