@@ -39,6 +39,7 @@ var allowed = map[string][]string{
 	"internal/strict":             {},
 	"internal/child":              {},
 	"internal/pgtest":             {"internal/child"},
+	"internal/redistest":          {"internal/child", "targets/redis"},
 }
 
 // standardOnly must import nothing but the standard library: the decision core and the key contract

@@ -27,6 +27,7 @@ const busKept = 30 * 24 * time.Hour
 const (
 	busEvent = "e" // "e epoch number family version key": a version was superseded
 	busBeat  = "b" // "b epoch number identity": nothing was published since that number, says the Redis of that identity
+	busPurge = "p" // "p epoch number selection": copies must go, though nothing supersedes them
 )
 
 var (
@@ -101,6 +102,7 @@ type busMessage struct {
 	epoch    string
 	number   uint64
 	identity string // of a beat
+	purge    string // of a purge: the selection
 	family   string // of an event
 	version  uint64
 	key      string
@@ -119,6 +121,9 @@ func parseBusMessage(s string) (m busMessage, ok bool) {
 	switch {
 	case m.kind == busBeat:
 		m.identity = parts[3]
+		return m, true
+	case m.kind == busPurge:
+		m.purge = parts[3]
 		return m, true
 	case m.kind == busEvent && len(parts) == 6:
 		m.family, m.key = parts[3], parts[5]
@@ -139,7 +144,7 @@ type busEar struct {
 // memory, or of Redis itself.
 func (e *busEar) missed(m busMessage) bool {
 	expected := e.number
-	if m.kind == busEvent {
+	if m.kind != busBeat {
 		expected++
 	}
 	lost := m.epoch != e.epoch || m.number != expected
@@ -189,6 +194,9 @@ func (c *Cache) heard(ear *busEar, message string) {
 	}
 	if ear.missed(m) && c.policy.Controls.Has(policy.GapDetection) {
 		c.l1.doubt()
+	}
+	if m.kind == busPurge {
+		c.purge(m.purge)
 	}
 	if m.kind != busEvent {
 		return

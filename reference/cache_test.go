@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/cachedrill/cachedrill/internal/redistest"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
@@ -23,6 +24,7 @@ type silent struct{}
 func (silent) Printf(context.Context, string, ...any) {}
 
 func TestMain(m *testing.M) {
+	redistest.Main()
 	redis.SetLogger(silent{}) // that Redis is away is what some tests are about
 	goleak.VerifyTestMain(m)
 }

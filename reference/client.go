@@ -1,16 +1,63 @@
 package reference
 
 import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/cachedrill/cachedrill/reference/policy"
 )
 
-// NewClient connects to a region's Redis as the policy wants it: with the redis-deadline control a
-// Redis that does not answer is given up after milliseconds and not asked again; without it the
-// client's own defaults hold, which wait for seconds and retry.
+// ClientConfig says which Redis a client connects to, and as whom.
+type ClientConfig struct {
+	Addr     string // host:port
+	Username string // of Redis's access control list; empty: the default user
+	Password string // empty: none is sent
+
+	// TLS encrypts the connection and checks who answers; nil: plain text. Versions before 1.2 are never
+	// spoken, whatever it says, and an empty ServerName is Addr's host. [LoadTLS] makes one from files.
+	TLS *tls.Config
+}
+
+// ErrUnverified marks a TLS configuration that would take anybody for the Redis.
+var ErrUnverified = errors.New("the TLS configuration checks nobody's certificate")
+
+// NewClient connects to a region's Redis in plain text; see [NewClientWith].
 func NewClient(addr string, p policy.Policy) *redis.Client {
+	return redis.NewClient(options(addr, p))
+}
+
+// NewClientWith connects to a region's Redis as the policy wants it: with the redis-deadline control a
+// Redis that does not answer is given up after milliseconds and not asked again; without it the
+// client's own defaults hold, which wait for seconds and retry. No connection is made before the first command. It fails
+// with [ErrUnverified] when the TLS configuration skips verification and has no VerifyConnection of its own, and when
+// Addr has no host to be checked.
+func NewClientWith(cfg ClientConfig, p policy.Policy) (*redis.Client, error) {
+	o := options(cfg.Addr, p)
+	o.Username, o.Password = cfg.Username, cfg.Password
+	if cfg.TLS != nil {
+		if cfg.TLS.InsecureSkipVerify && cfg.TLS.VerifyConnection == nil {
+			return nil, fmt.Errorf("connecting to %s: %w", cfg.Addr, ErrUnverified)
+		}
+		t := cfg.TLS.Clone()
+		t.MinVersion = max(t.MinVersion, tls.VersionTLS12)
+		if t.ServerName == "" {
+			host, _, err := net.SplitHostPort(cfg.Addr)
+			if err != nil || host == "" {
+				return nil, fmt.Errorf("connecting to %q with TLS: it has no host whose name could be checked", cfg.Addr)
+			}
+			t.ServerName = host
+		}
+		o.TLSConfig = t
+	}
+	return redis.NewClient(o), nil
+}
+
+func options(addr string, p policy.Policy) *redis.Options {
 	o := &redis.Options{
 		Addr:                     addr,
 		PoolSize:                 64,
@@ -25,5 +72,5 @@ func NewClient(addr string, p policy.Policy) *redis.Client {
 		o.MaxRetries = -1
 		o.DialerRetries = 1
 	}
-	return redis.NewClient(o)
+	return o
 }

@@ -25,6 +25,7 @@ type l1 struct {
 	policy policy.Policy
 	cache  *otter.Cache[string, *copied]
 	era    *atomic.Uint64
+	purges *purges
 }
 
 func newL1(p policy.Policy, size int) (l1, error) {
@@ -37,7 +38,7 @@ func newL1(p policy.Policy, size int) (l1, error) {
 	if err != nil {
 		return l1{}, fmt.Errorf("making the in-process cache: %w", err)
 	}
-	return l1{policy: p, cache: c, era: &atomic.Uint64{}}, nil
+	return l1{policy: p, cache: c, era: &atomic.Uint64{}, purges: &purges{}}, nil
 }
 
 // now is the era that what begins now belongs to.
@@ -65,9 +66,14 @@ func (s l1) get(k string) (*copied, bool) {
 	return s.cache.GetIfPresent(k)
 }
 
-// put stores a copy unless what is there is newer, in one step.
+// put stores a copy unless what is there is newer, in one step, or it was read before a purge of it.
 func (s l1) put(k string, fresh *copied) {
 	if s.cache == nil {
+		return
+	}
+	s.purges.mu.RLock()
+	defer s.purges.mu.RUnlock()
+	if fresh.meta.Kind != policy.Floor && s.purges.bars(k, fresh.meta.T0) {
 		return
 	}
 	s.cache.Compute(k, func(old *copied, found bool) (*copied, otter.ComputeOp) {

@@ -13,10 +13,14 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/cachedrill/cachedrill/internal/redistest"
 	"github.com/cachedrill/cachedrill/reference/key"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	redistest.Main()
+	goleak.VerifyTestMain(m)
+}
 
 // slowCache takes its time for a load, and remembers when each began.
 type slowCache struct {

@@ -22,6 +22,11 @@ type Store interface {
 	Delete(ctx context.Context, keys ...string) error
 	// SetAll stores many values in as few round trips as is sensible.
 	SetAll(ctx context.Context, items []Item) error
+	// Scan gives the keys that begin with the first piece and hold the others after it, in their order, wherever those stand: a
+	// key that is there all the while comes at least once; one that comes or goes meanwhile may. The keys come in batches
+	// of about [ScanBatch], and each must have been dealt with before the store is asked for more. No pieces mean
+	// every key. It ends early with the error of each, or when ctx ends.
+	Scan(ctx context.Context, pieces []string, each func(keys []string) error) error
 	// Run runs a script in one step and gives its answer.
 	Run(ctx context.Context, s *Script, keys []string, args ...string) ([]string, error)
 	// Identity names the process that answers and the data it has: another name means that it was started anew, or that
@@ -33,6 +38,9 @@ type Store interface {
 	// away are lost.
 	Subscribe(ctx context.Context, channel string) (Subscription, error)
 }
+
+// ScanBatch is how many keys of a [Store.Scan] a store looks at in one step, so that nobody else waits for long.
+const ScanBatch = 500
 
 // Item is a value to be stored.
 type Item struct {

@@ -12,9 +12,14 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/cachedrill/cachedrill/internal/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	redistest.Main()
+	goleak.VerifyTestMain(m)
+}
 
 // straight is a wire without length.
 type straight struct{}
@@ -47,7 +52,7 @@ func TestBothStoresAreOne(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	for i := range 5000 {
 		k, other := fmt.Sprint("k", rng.IntN(4)), fmt.Sprint("k", rng.IntN(4))
-		which := rng.IntN(6)
+		which := rng.IntN(7)
 		var answers [2]string
 		for n, s := range both {
 			var out any
@@ -64,6 +69,8 @@ func TestBothStoresAreOne(t *testing.T) {
 				err = s.Delete(t.Context(), k, other)
 			case 5:
 				out, err = s.Run(t.Context(), swap, []string{k, other})
+			case 6:
+				out = scanned(t, s, k[:1+i%2])
 			}
 			answers[n] = fmt.Sprintf("%s %v %v", out, ok, err)
 		}
