@@ -288,7 +288,8 @@ func newFleet(t *testing.T, load time.Duration, without ...string) *fleet {
 	t.Cleanup(func() { f.redis.Close() })
 	for range countProcesses {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestLoadCountsChild$", "-test.timeout=5m")
-		cmd.Env = append(os.Environ(), countSourceEnv+"="+f.source.http.URL, countRedisEnv+"="+addr, countWithoutEnv+"="+strings.Join(without, " "))
+		cmd.Env = append(os.Environ(), countSourceEnv+"="+f.source.http.URL, countRedisEnv+"="+addr, countWithoutEnv+"="+strings.Join(without, " "),
+			"GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		cmd.Stderr = os.Stderr
 		stdin, err := cmd.StdinPipe()
@@ -348,15 +349,10 @@ func nothing() {}
 
 const countedHot = "counted:hot:v1"
 
-// hotAgain makes sure that the hot name is in Redis, and gives the version that is there.
-func (f *fleet) hotAgain() uint64 {
+// hotAgain makes sure that the hot name is in Redis, and gives what is there.
+func (f *fleet) hotAgain() entry {
 	f.t.Helper()
 	f.run(nothing, "once hot")
-	return f.hotEntry().meta.Version
-}
-
-func (f *fleet) hotEntry() entry {
-	f.t.Helper()
 	raw, err := f.redis.Get(f.t.Context(), countedHot).Bytes()
 	require.NoError(f.t, err)
 	e, err := decode(raw)
@@ -385,7 +381,7 @@ func TestOneLoadWhenAHotKeyEnds(t *testing.T) {
 	t.Run("expired", func(t *testing.T) { // in the middle of the reads
 		f := newFleet(t, 50*time.Millisecond, "l1")
 		for range countRounds {
-			next := f.hotAgain() + 1
+			next := f.hotAgain().meta.Version + 1
 			loads := f.run(func() { require.NoError(t, f.redis.PExpire(t.Context(), countedHot, time.Millisecond).Err()) }, "until hot %d", next)
 			require.Equal(t, 1, loads)
 		}
