@@ -7,7 +7,7 @@ VIRTUAL_SEEDS ?= 1000
 DOCS ?= 1
 FUZZTIME ?= 60s
 
-.PHONY: test lint soak conformance fuzz build bench setup
+.PHONY: test lint soak conformance fuzz build bench bench-cache bench-peers setup
 
 # Everything: sets up what the tests need, then runs them all.
 test: setup
@@ -51,3 +51,11 @@ fuzz:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./load ./oracle ./report
+
+# The reference cache's hits and decisions, each beside what it is held against; docs/performance.md says what they mean.
+bench-cache: setup
+	$(GO) test -run '^$$' -bench . -benchtime 2s -count 5 ./reference ./reference/policy
+
+# The reference cache beside other libraries: a module of its own, so that they are no dependencies of ours.
+bench-peers: setup
+	cd bench && $(GO) run .

@@ -205,7 +205,7 @@ func (c *Cache) heard(ear *busEar, message string) {
 	if !known {
 		return
 	}
-	c.drop(m.key, f, m.version)
+	c.drop(m.key, f.Family, m.version)
 	if c.cfg.OnDrop != nil && c.policy.Controls.Has(policy.L1) {
 		c.cfg.OnDrop(Drop{m.key, m.version})
 	}

@@ -7,8 +7,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/singleflight"
+	"unsafe"
 
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
@@ -40,9 +39,9 @@ type Config struct {
 	L1Size   int         // copies kept in memory; 0: 10,000
 	OnDrop   func(Drop)  // told when the worker's memory let go of superseded copies; may be nil
 
-	// Clock is the worker's own clock, with monotonic readings; nil: [time.Now]. The guarantees bear a rate that is wrong by
-	// up to a thousandth, and none that jumps.
-	Clock func() time.Time
+	// Clock is the worker's own monotonic clock, since whatever moment; nil: the process's. The guarantees bear a rate that is
+	// wrong by up to a thousandth, and no jumps.
+	Clock func() time.Duration
 }
 
 // Bounds on waiting. A lease outlives the load that it stands for, so that a slow load is not doubled.
@@ -59,12 +58,12 @@ const (
 type Cache struct {
 	cfg      Config
 	policy   policy.Policy
-	families map[string]Family
+	families map[string]*known
 	l1       l1
 	l2       l2
 	clock    upperClock
 	source   source.Source // behind its guard
-	flights  singleflight.Group
+	flights  flights
 	checks   rounds[sighting] // of strong families: what the source says of a version
 	loads    rounds[sighting] // and of a value
 	writing  locks            // of strong families that are held: one writer of a name at a time
@@ -106,7 +105,7 @@ var ErrFamily = errors.New("unknown family")
 // New makes a worker's cache and starts listening to the region's invalidation bus, as soon as Redis is there. It asks the
 // source for its clock, so ctx bounds the time this may take.
 func New(ctx context.Context, cfg Config) (*Cache, error) {
-	c := &Cache{cfg: cfg, policy: cfg.Policy, families: map[string]Family{}, refresh: make(chan struct{}, refreshers)}
+	c := &Cache{cfg: cfg, policy: cfg.Policy, families: map[string]*known{}, refresh: make(chan struct{}, refreshers)}
 	classes := map[string]policy.Class{}
 	for _, f := range cfg.Families {
 		if err := f.Contract.Validate(); err != nil {
@@ -116,7 +115,7 @@ func New(ctx context.Context, cfg Config) (*Cache, error) {
 			return nil, fmt.Errorf("family %s: %w: %s has %s and %s", f.Schema.Family, ErrMixed, f.Namespace, class, f.Contract.Class)
 		}
 		classes[f.Namespace] = f.Contract.Class
-		c.families[f.Schema.Family] = f
+		c.families[f.Schema.Family] = &known{f, f.Schema.Compile()}
 	}
 	c.source = newGuard(cfg.Source, cfg.Policy)
 	c.clock.local = cfg.Clock
@@ -166,18 +165,30 @@ func (c *Cache) begin() bool {
 	return true
 }
 
+// known is a family with its schema made ready.
+type known struct {
+	Family
+	keys key.Compiled
+}
+
 // Get reads a name. For a bounded family the answer is at most Within old; for a strong one it was the source's own at some
 // moment since the call. An error means that no honest answer could be given in time.
 func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
-	f, k, err := c.resolve(n)
+	f, ok := c.families[n.Family]
+	if !ok {
+		return Answer{}, fmt.Errorf("%w %q", ErrFamily, n.Family)
+	}
+	var buffer [96]byte // longer keys cost an allocation
+	b, err := f.keys.Append(buffer[:0], &n)
 	if err != nil {
 		return Answer{}, err
 	}
 	if c.policy.Confirms(f.Contract) {
-		return c.confirmed(ctx, k, n, f)
+		return c.confirmed(ctx, string(b), n, f.Family)
 	}
 	began := c.clock.instant()
-	if held, ok := c.l1.get(k); ok {
+	held, ok := c.l1.get(unsafe.String(unsafe.SliceData(b), len(b))) // which keeps no key that it is asked for
+	if ok {
 		now := c.clock.at(began)
 		action := c.policy.Lookup(f.Contract, held.meta, now, rand.Float64())
 		if c.l1.doubted(held) {
@@ -188,16 +199,21 @@ func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
 			return answer(held.entry, TierL1), nil
 		case policy.Refresh:
 			if held.mayRefresh(now) {
-				c.background(k, n, f, held.meta.T0)
+				c.background(string(b), n, f.Family, held.meta.T0)
 			}
 			return answer(held.entry, TierL1), nil
 		}
 	}
+	return c.past(ctx, string(b), n, f.Family, began)
+}
+
+// past reads a name that memory does not answer, for a reader that came at began.
+func (c *Cache) past(ctx context.Context, k string, n key.Name, f Family, began instant) (Answer, error) {
 	if !c.policy.Controls.Has(policy.SingleFlight) {
-		return c.fetch(ctx, k, n, f)
+		return c.fetch(ctx, k, n, f, lookup{})
 	}
 	for {
-		a, err := c.joined(ctx, k, func(ctx context.Context) (Answer, error) { return c.fetch(ctx, k, n, f) })
+		a, err := c.read(ctx, k, n, f)
 		// A load that was under way when this reader came may have read too long before.
 		if err != nil || !c.policy.TooOld(f.Contract, a.t0, c.clock.at(began)) {
 			return a, err
@@ -205,24 +221,59 @@ func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
 	}
 }
 
+// read is fetch, once for all callers that come while it runs. Who leads asks Redis itself, for a hit is one round trip and
+// must not cost a change of goroutine; what takes longer goes on without it, since others may wait for that.
+func (c *Cache) read(ctx context.Context, k string, n key.Name, f Family) (Answer, error) {
+	fly, lead := c.flights.join(k)
+	if !lead {
+		return fly.wait(ctx, k)
+	}
+	if !c.begin() {
+		c.flights.land(k, fly, Answer{}, errClosed)
+		return Answer{}, errClosed
+	}
+	var look lookup
+	// Without a deadline of its own the client would keep the leader beyond its context.
+	if c.policy.Controls.Has(policy.RedisDeadline) {
+		look = c.look(ctx, k)
+		if look.err == nil && look.found {
+			if a, ok := c.adopt(k, n, f, look.entry, look.era, &spares{}); ok {
+				c.flights.land(k, fly, a, nil)
+				c.running.Done()
+				return a, nil
+			}
+		}
+		if ctx.Err() != nil {
+			look = lookup{} // says nothing about Redis
+		}
+	}
+	c.fly(k, fly, func(ctx context.Context) (Answer, error) { return c.fetch(ctx, k, n, f, look) })
+	return fly.wait(ctx, k)
+}
+
 // joined runs fn once for all callers with the same name that come while it runs. It goes on when
 // its first caller gives up, since others may wait for it, but not beyond missTimeout.
 func (c *Cache) joined(ctx context.Context, name string, fn func(context.Context) (Answer, error)) (Answer, error) {
-	ch := c.flights.DoChan(name, func() (any, error) {
-		if !c.begin() {
-			return Answer{}, errClosed
+	fly, lead := c.flights.join(name)
+	if lead {
+		if c.begin() {
+			c.fly(name, fly, fn)
+		} else {
+			c.flights.land(name, fly, Answer{}, errClosed)
 		}
+	}
+	return fly.wait(ctx, name)
+}
+
+// fly runs fn in the background, which has begun.
+func (c *Cache) fly(name string, fly *flight, fn func(context.Context) (Answer, error)) {
+	go func() {
 		defer c.running.Done()
 		own, cancel := context.WithTimeout(c.life, missTimeout)
 		defer cancel()
-		return fn(own)
-	})
-	select {
-	case r := <-ch:
-		return r.Val.(Answer), r.Err
-	case <-ctx.Done():
-		return Answer{}, fmt.Errorf("waiting for %s: %w", name, ctx.Err())
-	}
+		a, err := fn(own)
+		c.flights.land(name, fly, a, err)
+	}()
 }
 
 // GetPast reads a name from the source, past every tier. audit marks it as no part of the workload.
@@ -248,7 +299,7 @@ func (c *Cache) load(ctx context.Context, n key.Name, f Family, audit bool) (e e
 			return entry{}, false, err
 		}
 	}
-	e = entry{meta: policy.Meta{Kind: policy.Value, Version: r.Version, T0: r.T0, Took: c.clock.instant().Sub(asked)}, value: r.Value}
+	e = entry{meta: policy.Meta{Kind: policy.Value, Version: r.Version, T0: r.T0, Took: time.Duration(c.clock.instant() - asked)}, value: r.Value}
 	if absent(r) {
 		e.meta.Kind, e.value = policy.Absence, nil
 	}
@@ -309,8 +360,8 @@ func (c *Cache) resolve(n key.Name) (Family, string, error) {
 	if !ok {
 		return Family{}, "", fmt.Errorf("%w %q", ErrFamily, n.Family)
 	}
-	k, err := f.Schema.Build(n)
-	return f, k, err
+	b, err := f.keys.Append(make([]byte, 0, 64), &n)
+	return f.Family, string(b), err
 }
 
 // drop forgets the worker's own copy of everything older than version.
@@ -341,10 +392,10 @@ func (c *Cache) Warm(ctx context.Context, n key.Name, renew bool) error {
 		return err
 	}
 	if !renew {
-		_, err = c.joined(ctx, k, func(ctx context.Context) (Answer, error) { return c.fetch(ctx, k, n, f) })
+		_, err = c.joined(ctx, k, func(ctx context.Context) (Answer, error) { return c.fetch(ctx, k, n, f, lookup{}) })
 		return err
 	}
-	_, err = c.joined(ctx, "renew "+k, func(ctx context.Context) (Answer, error) { return c.reload(ctx, k, n, f) })
+	_, err = c.joined(ctx, "renew "+k, func(ctx context.Context) (Answer, error) { return c.reload(ctx, k, n, f, anyCopy) })
 	return err
 }
 

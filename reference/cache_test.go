@@ -315,7 +315,7 @@ func TestFailedLoadGivesTheLeaseBack(t *testing.T) {
 	defer open()
 	failed := make(chan error, 1)
 	go func() {
-		_, err := r.caches[0].fetch(ctx, hotKey, hot, product)
+		_, err := r.caches[0].fetch(ctx, hotKey, hot, product, lookup{})
 		failed <- err
 	}()
 	<-r.source.read

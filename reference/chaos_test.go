@@ -139,7 +139,7 @@ func (w *chaos) begin(t *testing.T, c *chaosWorker) {
 		Region: c.region.name, Policy: w.policy, Families: w.families, L1Size: 64,
 		Source: farSource{w.model, way{c.source, &c.pauser, &w.landing, 10 * time.Second}},
 		Shared: farStore{w.direct(c.region), way{c.redis, &c.pauser, &w.landing, redisTimeout}},
-		Clock:  func() time.Time { return w.start.Add(time.Duration(float64(time.Since(w.start)) * (1 + c.rate))) },
+		Clock:  func() time.Duration { return time.Duration(float64(time.Since(w.start))*(1+c.rate)) + time.Hour },
 	})
 	if err != nil {
 		t.Fatal(err)

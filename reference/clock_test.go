@@ -25,7 +25,7 @@ func TestUpperClockIsAnUpperBound(t *testing.T) {
 			var c upperClock
 			for _, s := range steps {
 				time.Sleep(s[0])
-				asked := time.Now()
+				asked := c.instant()
 				time.Sleep(s[1])
 				said := source()
 				time.Sleep(s[2])
@@ -33,7 +33,7 @@ func TestUpperClockIsAnUpperBound(t *testing.T) {
 				if c.now() < source() {
 					rt.Fatalf("bound %d below the source's clock %d", c.now(), source())
 				}
-				if alone := bound(said, asked, time.Now()); c.now() > alone {
+				if alone := bound(said, asked, c.instant()); c.now() > alone {
 					rt.Fatalf("bound %d, and the last answer alone says %d", c.now(), alone)
 				}
 			}

@@ -13,12 +13,13 @@ import (
 // fetch answers what the worker's memory could not: from Redis, or else from the source under the
 // region's lease. When Redis is away it goes to the source, and what it finds lives in memory only. When that fails too it
 // answers with a copy that is only just good enough, if there is one.
-func (c *Cache) fetch(ctx context.Context, k string, n key.Name, f Family) (Answer, error) {
+// The first look at Redis may have been taken already.
+func (c *Cache) fetch(ctx context.Context, k string, n key.Name, f Family, look lookup) (Answer, error) {
 	var spare spares
 	if held, ok := c.l1.get(k); ok {
 		spare.note(c.decide(f, held.meta), held.entry, TierL1)
 	}
-	a, err := c.seek(ctx, k, n, f, &spare)
+	a, err := c.seek(ctx, k, n, f, look, &spare)
 	if err != nil {
 		if a, ok := spare.answer(c.policy, f, c.clock.now()); ok {
 			return a, nil
@@ -49,11 +50,13 @@ func (s *spares) answer(p policy.Policy, f Family, now int64) (Answer, bool) {
 	return a, true
 }
 
-func (c *Cache) seek(ctx context.Context, k string, n key.Name, f Family, spare *spares) (Answer, error) {
-	for {
-		era := c.l1.now()
-		e, found, err := c.l2.get(ctx, k)
-		if err != nil {
+func (c *Cache) seek(ctx context.Context, k string, n key.Name, f Family, look lookup, spare *spares) (Answer, error) {
+	for ; ; look = (lookup{}) {
+		if !look.done {
+			look = c.look(ctx, k)
+		}
+		e, found, era := look.entry, look.found, look.era
+		if look.err != nil {
 			return c.fill(ctx, k, n, f, noStore)
 		}
 		if found {
@@ -65,9 +68,8 @@ func (c *Cache) seek(ctx context.Context, k string, n key.Name, f Family, spare 
 			return c.fill(ctx, k, n, f, "")
 		}
 		// A copy that is there and can't be served any more must be replaced, not waited for.
-		renew := found && e.meta.Kind != policy.Floor
 		era = c.l1.now()
-		token, e, err := c.l2.lease(ctx, k, leaseTTL, renew)
+		token, e, err := c.l2.lease(ctx, k, leaseTTL, replacing(e, found))
 		switch {
 		case err != nil:
 			c.orphan(k, token)
@@ -82,6 +84,20 @@ func (c *Cache) seek(ctx context.Context, k string, n key.Name, f Family, spare 
 			return Answer{}, fmt.Errorf("waiting for another worker to load %s: %w", k, err)
 		}
 	}
+}
+
+// lookup is what Redis said of a key; the zero lookup that it was not asked.
+type lookup struct {
+	entry
+	era         uint64
+	done, found bool
+	err         error
+}
+
+func (c *Cache) look(ctx context.Context, k string) lookup {
+	l := lookup{era: c.l1.now(), done: true}
+	l.entry, l.found, l.err = c.l2.get(ctx, k)
+	return l
 }
 
 // decide is the policy's decision about a copy now.
@@ -114,20 +130,24 @@ func (c *Cache) renew(ctx context.Context, k string, n key.Name, f Family, t0 in
 		c.l1.put(k, &copied{entry: e, name: n, era: era})
 		return answer(e, TierL2), nil
 	}
-	return c.reload(ctx, k, n, f)
+	return c.reload(ctx, k, n, f, replacing(e, found))
 }
 
-// reload replaces a copy, whatever it is good for, unless another worker is at it.
-func (c *Cache) reload(ctx context.Context, k string, n key.Name, f Family) (Answer, error) {
-	token := ""
+// reload replaces a copy, see [replacing], unless another worker is at it or has replaced it.
+func (c *Cache) reload(ctx context.Context, k string, n key.Name, f Family, replace string) (Answer, error) {
+	token, era := "", c.l1.now()
 	if c.policy.Controls.Has(policy.Lease) {
+		var e entry
 		var err error
-		token, _, err = c.l2.lease(ctx, k, leaseTTL, true)
+		token, e, err = c.l2.lease(ctx, k, leaseTTL, replace)
 		if err != nil {
 			c.orphan(k, token)
 			return c.fill(ctx, k, n, f, noStore)
 		}
 		if token == "" {
+			if e.meta.Kind != policy.Nothing {
+				c.l1.put(k, &copied{entry: e, name: n, era: era})
+			}
 			return Answer{}, nil // its holder's fill will be found in Redis at the next attempt
 		}
 	}

@@ -31,7 +31,7 @@ func (c *Cache) renewHottest() {
 		}
 		f, ok := c.families[e.Value.name.Family]
 		if ok && !c.policy.Confirms(f.Contract) && c.policy.Soon(e.Value.meta, now, hotEvery) && e.Value.mayRefresh(now) {
-			c.background(e.Key, e.Value.name, f, e.Value.meta.T0)
+			c.background(e.Key, e.Value.name, f.Family, e.Value.meta.T0)
 		}
 	}
 }

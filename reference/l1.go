@@ -16,7 +16,7 @@ type copied struct {
 	entry
 	name    key.Name     // of a copy
 	era     uint64       // of the memory when the load or look began that made it; see l1.doubt
-	asked   time.Time    // worker's clock before the source confirmed it for a strong family that is held; zero: it may not be
+	asked   instant      // worker's clock before the source confirmed it for a strong family that is held; 0: it may not be
 	retryAt atomic.Int64 // source clock: no new background refresh before; see mayRefresh
 }
 

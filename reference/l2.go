@@ -48,14 +48,17 @@ return {'1'}`, func(tx *store.Tx, keys, args []string) []string {
 		return done
 	})
 
-	// leaseScript answers with the entry when there is a value by now, else with the right to load it.
-	// KEYS: entry, lease. ARGV: token, lease ttl in ms, "renew" or "". Returns {'V', entry}, {'L'} or {'W'}.
+	// leaseScript answers with the entry when there is a copy by now, else with the right to load it. Who has seen a copy that
+	// is to be replaced gives its header: when another is there by now, somebody has replaced it already.
+	// KEYS: entry, lease. ARGV: token, lease ttl in ms, the header seen, "renew" (whatever is there) or "" (nothing seen).
+	// Returns {'V', entry}, {'L'} or {'W'}.
 	leaseScript = store.NewScript(`
 local have = redis.call('GET', KEYS[1])
-if have and #have > 0 and ARGV[3] == '' and string.sub(have, 3, 3) ~= 'F' then return {'V', have} end
+if have and #have > 0 and ARGV[3] ~= 'renew' and string.sub(have, 3, 3) ~= 'F' and string.sub(have, 1, 99) ~= ARGV[3] then return {'V', have} end
 if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {'L'} end
 return {'W'}`, func(tx *store.Tx, keys, args []string) []string {
-		if have, ok := tx.Get(keys[0]); ok && have != "" && args[2] == "" && (len(have) < 3 || have[2] != kindFloor) {
+		if have, ok := tx.Get(keys[0]); ok && have != "" && args[2] != anyCopy && (len(have) < 3 || have[2] != kindFloor) &&
+			have[:min(len(have), headCoding)] != args[2] {
 			return []string{"V", have}
 		}
 		if _, taken := tx.Get(keys[1]); taken {
@@ -76,6 +79,20 @@ return {'0'}`, func(tx *store.Tx, keys, args []string) []string {
 		return refused
 	})
 )
+
+// anyCopy asks for the right to replace whatever is there.
+const anyCopy = "renew"
+
+// replacing says to the lease script which copy is to be replaced: the one found, or none.
+func replacing(e entry, found bool) string {
+	switch {
+	case !found || e.meta.Kind == policy.Floor:
+		return ""
+	case e.meta.Kind == policy.Nothing: // not one of ours
+		return anyCopy
+	}
+	return string(encode(policy.Policy{}, entry{meta: e.meta})[:headCoding])
+}
 
 // What the scripts answer of a change.
 var (
@@ -139,15 +156,11 @@ func (s l2) get(ctx context.Context, k string) (e entry, ok bool, err error) {
 }
 
 // lease asks for the right to load k. It answers with a token, or an entry that is there by now, or
-// neither: somebody else is loading. renew asks although an entry is there, to replace it. With an error
+// neither: somebody else is loading. replace is the copy that it is asked for in spite of; see [replacing]. With an error
 // the token may have been granted all the same, and must be released.
-func (s l2) lease(ctx context.Context, k string, ttl time.Duration, renew bool) (token string, e entry, err error) {
+func (s l2) lease(ctx context.Context, k string, ttl time.Duration, replace string) (token string, e entry, err error) {
 	token = newToken()
-	flag := ""
-	if renew {
-		flag = "renew"
-	}
-	res, err := s.shared.Run(ctx, leaseScript, []string{k, leaseKey(k)}, token, millis(ttl), flag)
+	res, err := s.shared.Run(ctx, leaseScript, []string{k, leaseKey(k)}, token, millis(ttl), replace)
 	if err != nil {
 		return token, entry{}, fmt.Errorf("leasing %s: %w", k, err)
 	}

@@ -93,13 +93,15 @@ func (s l1) forget(what selection, now, life int64) {
 // purge forgets what a message of the bus tells to forget. A message about families that this worker has not is none of its
 // business.
 func (c *Cache) purge(message string) {
-	what, err := parseSelection(message, c.families)
+	families := map[string]Family{}
+	life := int64(0)
+	for name, f := range c.families {
+		families[name] = f.Family
+		life = max(life, int64(c.policy.Keep(f.Contract)))
+	}
+	what, err := parseSelection(message, families)
 	if err != nil {
 		return
-	}
-	life := int64(0)
-	for _, f := range c.families {
-		life = max(life, int64(c.policy.Keep(f.Contract)))
 	}
 	c.l1.forget(what, c.clock.now(), life)
 }

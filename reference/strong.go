@@ -15,7 +15,7 @@ import (
 // sighting is what the source said of a name to a question asked at an instant of the worker's clock.
 type sighting struct {
 	entry
-	asked  time.Time
+	asked  instant
 	fenced bool
 }
 
@@ -60,10 +60,10 @@ func (c *Cache) confirmed(ctx context.Context, k string, n key.Name, f Family) (
 
 // holds says whether the worker may serve a copy for a strong family without asking the source.
 func (c *Cache) holds(f Family, held *copied) bool {
-	if f.Contract.Lease == 0 || held.asked.IsZero() || c.clock.now() >= held.meta.DropAt {
+	if f.Contract.Lease == 0 || held.asked == 0 || c.clock.now() >= held.meta.DropAt {
 		return false
 	}
-	return c.policy.Holds(f.Contract, c.clock.instant().Sub(held.asked), rateError)
+	return c.policy.Holds(f.Contract, time.Duration(c.clock.instant()-held.asked), rateError)
 }
 
 // hold keeps in memory what the source has confirmed, unless a change is announced.
@@ -157,7 +157,7 @@ func (c *Cache) announce(ctx context.Context, k string, n key.Name, f Family, by
 	by.Fence = newToken()
 	wait := f.Contract.LeaseWait(rateError)
 	for came := c.clock.instant(); ; {
-		take := c.clock.instant().Sub(came) > wait+fencePatience
+		take := time.Duration(c.clock.instant()-came) > wait+fencePatience
 		err = c.cfg.Source.Fence(ctx, n, by.Fence, take, *by)
 		if err == nil {
 			break
@@ -170,7 +170,7 @@ func (c *Cache) announce(ctx context.Context, k string, n key.Name, f Family, by
 		}
 	}
 	fenced := c.clock.instant()
-	for left := wait; left > 0; left = wait - c.clock.instant().Sub(fenced) {
+	for left := wait; left > 0; left = wait - time.Duration(c.clock.instant()-fenced) {
 		if err = sleep(ctx, left); err != nil {
 			return nil, fmt.Errorf("waiting for what workers hold of %s: %w", k, err)
 		}

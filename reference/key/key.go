@@ -74,41 +74,67 @@ func (s Schema) Varies(d Dimension) bool {
 // a dimension that the family does not vary by: a value that ignores it would be shared wrongly or
 // cached twice.
 func (s Schema) Build(n Name) (string, error) {
-	if n.Family != s.Family {
-		return "", fmt.Errorf("key of family %s asked with a name of family %q", s.Family, n.Family)
+	c := s.Compile()
+	b, err := c.Append(make([]byte, 0, 64), &n)
+	return string(b), err
+}
+
+// Compiled is a schema made ready for many keys.
+type Compiled struct {
+	family, middle, version string // its name; what stands before the ID; what stands after it
+	vary                    [4]bool
+}
+
+// Compile makes the schema ready.
+func (s Schema) Compile() Compiled {
+	c := Compiled{family: s.Family, middle: Escape(s.Family) + ":", version: ":v" + strconv.Itoa(s.Version)}
+	for i, d := range Dimensions {
+		c.vary[i] = s.Varies(d)
+	}
+	return c
+}
+
+// Append is [Schema.Build] into a buffer of the caller's.
+func (c *Compiled) Append(b []byte, n *Name) ([]byte, error) {
+	values := [4]string{n.Tenant, n.Locale, n.Currency, n.Variant}
+	if n.Family != c.family || n.ID == "" {
+		return nil, c.refuse(n, &values)
+	}
+	for i := range values {
+		if (values[i] != "") != c.vary[i] {
+			return nil, c.refuse(n, &values)
+		}
+	}
+	if c.vary[0] {
+		b = append(escape(append(b, "tenant:"...), n.Tenant), ':')
+	}
+	b = append(b, c.middle...)
+	b = append(escape(b, n.ID), c.version...)
+	for i, label := range [...]string{1: ":locale:", 2: ":currency:", 3: ":variant:"} {
+		if i > 0 && c.vary[i] {
+			b = escape(append(b, label...), values[i])
+		}
+	}
+	return b, nil
+}
+
+// refuse says what is wrong with a name.
+func (c *Compiled) refuse(n *Name, values *[4]string) error {
+	if n.Family != c.family {
+		return fmt.Errorf("key of family %s asked with a name of family %q", c.family, n.Family)
 	}
 	if n.ID == "" {
-		return "", fmt.Errorf("key of family %s: the id is missing", s.Family)
+		return fmt.Errorf("key of family %s: the id is missing", c.family)
 	}
-	for _, d := range Dimensions {
-		switch v := d.Of(n); {
-		case v == "" && s.Varies(d):
-			return "", fmt.Errorf("key of family %s: %s is missing", s.Family, d)
-		case v != "" && !s.Varies(d):
-			return "", fmt.Errorf("key of family %s: it does not vary by %s, but %q was given", s.Family, d, v)
+	for i, d := range Dimensions {
+		switch v := values[i]; {
+		case v == "" && c.vary[i]:
+			return fmt.Errorf("key of family %s: %s is missing", c.family, d)
+		case v != "" && !c.vary[i]:
+			return fmt.Errorf("key of family %s: it does not vary by %s, but %q was given", c.family, d, v)
 		}
 	}
-	var b strings.Builder
-	b.Grow(64)
-	if s.Varies(Tenant) {
-		b.WriteString("tenant:")
-		escape(&b, n.Tenant)
-		b.WriteByte(':')
-	}
-	escape(&b, s.Family)
-	b.WriteByte(':')
-	escape(&b, n.ID)
-	b.WriteString(":v")
-	b.WriteString(strconv.Itoa(s.Version))
-	for _, d := range Dimensions[1:] {
-		if s.Varies(d) {
-			b.WriteByte(':')
-			b.WriteString(string(d))
-			b.WriteByte(':')
-			escape(&b, d.Of(n))
-		}
-	}
-	return b.String(), nil
+	return nil
 }
 
 // Pattern is a Redis glob that matches every key of the family.
@@ -117,23 +143,37 @@ func (s Schema) Pattern() string {
 	if s.Varies(Tenant) {
 		b.WriteString("tenant:*:")
 	}
-	escape(&b, s.Family)
-	b.WriteString(":*")
+	b.WriteString(Escape(s.Family) + ":*")
 	return b.String()
 }
 
-// escape writes s so that it holds no separator and no character that means something in a Redis
+// escape appends s so that it holds no separator and no character that means something in a Redis
 // glob: everything but letters, digits, dot, dash and underscore becomes %XX.
-func escape(b *strings.Builder, s string) {
+func escape(b []byte, s string) []byte {
+	for i := 0; i < len(s); i++ {
+		if !plain[s[i]] {
+			return escapeFrom(append(b, s[:i]...), s[i:])
+		}
+	}
+	return append(b, s...)
+}
+
+func escapeFrom(b []byte, s string) []byte {
 	const hex = "0123456789ABCDEF"
 	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if plain(c) {
-			b.WriteByte(c)
-			continue
+		if c := s[i]; plain[c] {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', hex[c>>4], hex[c&15])
 		}
-		b.WriteByte('%')
-		b.WriteByte(hex[c>>4])
-		b.WriteByte(hex[c&15])
 	}
+	return b
 }
+
+// plain are the characters that stand for themselves.
+var plain = func() (t [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") {
+		t[c] = true
+	}
+	return t
+}()

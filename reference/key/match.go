@@ -63,18 +63,16 @@ func (s Schema) before(tenant string) string {
 
 // Escape writes s as it stands in a key: everything but letters, digits, dot, dash and underscore becomes %XX.
 func Escape(s string) string {
-	var b strings.Builder
-	escape(&b, s)
-	return b.String()
+	return string(escape(nil, s))
 }
 
 // escaped says whether s can be one part of a key.
 func escaped(s string) bool {
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
-		case plain(c):
+		case plain[c]:
 		case c == '%' && i+2 < len(s) && hexDigit(s[i+1]) && hexDigit(s[i+2]):
-			if plain((value(s[i+1]) << 4) | value(s[i+2])) {
+			if plain[(value(s[i+1])<<4)|value(s[i+2])] {
 				return false // it would stand there as itself
 			}
 			i += 2
@@ -83,10 +81,6 @@ func escaped(s string) bool {
 		}
 	}
 	return s != ""
-}
-
-func plain(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '-' || c == '_'
 }
 
 func hexDigit(c byte) bool { return c >= '0' && c <= '9' || c >= 'A' && c <= 'F' }
