@@ -69,6 +69,8 @@ type Cache struct {
 	loads    rounds[sighting] // and of a value
 	writing  locks            // of strong families that are held: one writer of a name at a time
 
+	fencePatience time.Duration // see there
+
 	life    context.Context
 	end     context.CancelFunc
 	closing sync.RWMutex // held for reading while something joins running
@@ -106,7 +108,7 @@ var ErrFamily = errors.New("unknown family")
 // New makes a worker's cache and starts listening to the region's invalidation bus, as soon as Redis is there. It asks the
 // source for its clock, so ctx bounds the time this may take.
 func New(ctx context.Context, cfg Config) (*Cache, error) {
-	c := &Cache{cfg: cfg, policy: cfg.Policy, families: map[string]*known{}, refresh: make(chan struct{}, refreshers)}
+	c := &Cache{cfg: cfg, policy: cfg.Policy, families: map[string]*known{}, refresh: make(chan struct{}, refreshers), fencePatience: fencePatience}
 	classes := map[string]policy.Class{}
 	for _, f := range cfg.Families {
 		if err := f.Contract.Validate(); err != nil {

@@ -68,9 +68,10 @@ type chaos struct {
 	regions  []*chaosRegion
 	landing  sync.WaitGroup
 	disk     *journal.Memory
-	owning   pauser   // the process that owns what is written behind
-	ownerOn  *link    // from it to the source
-	plan     []string // what goes wrong, for people
+	patience time.Duration // of writers with each other
+	owning   pauser        // the process that owns what is written behind
+	ownerOn  *link         // from it to the source
+	plan     []string      // what goes wrong, for people
 
 	mu     sync.Mutex
 	owner  *Behind
@@ -123,6 +124,7 @@ func newChaos(t *testing.T, p policy.Policy, seed uint64) *chaos {
 		Now: func() int64 { return base + int64(float64(time.Since(w.start))*(1+w.rate)) },
 	})
 	require.NoError(t, err)
+	w.patience = ms(0, 100)
 	w.disk, w.ownerOn = journal.NewMemory(), w.link()
 	for _, name := range []string{"eu", "us"} {
 		r := &chaosRegion{name: name, redis: store.NewMemory(), bus: w.link(), peers: w.link()}
@@ -152,6 +154,7 @@ func (w *chaos) begin(t *testing.T, c *chaosWorker) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cache.fencePatience = w.patience
 	c.mu.Lock()
 	c.cache = cache
 	c.mu.Unlock()

@@ -139,7 +139,7 @@ func (c *Cache) sight(ctx context.Context, all *rounds[sighting], k string, ques
 
 const (
 	fencePoll     = 5 * time.Millisecond
-	fencePatience = loadTimeout // with another writer, beyond the wait that it has to keep
+	fencePatience = loadTimeout // with another writer, beyond the wait that it has to keep; any would be right
 )
 
 // announce fences a name of a family with a lease, and waits until no worker holds its value any more. The change must be
@@ -158,7 +158,7 @@ func (c *Cache) announce(ctx context.Context, k string, n key.Name, f Family, by
 	by.Fence = newToken()
 	wait := f.Contract.LeaseWait(rateError)
 	for came := c.clock.instant(); ; {
-		take := time.Duration(c.clock.instant()-came) > wait+fencePatience
+		take := time.Duration(c.clock.instant()-came) > wait+c.fencePatience
 		err = c.cfg.Source.Fence(ctx, n, by.Fence, take, *by)
 		if err == nil {
 			break
