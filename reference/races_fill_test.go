@@ -66,13 +66,10 @@ var fillRaces = []race{
 	{
 		name:  "purge while a load is under way",
 		wrong: "what was to be purged is put back by a load that read it before",
-		ways:  []loss{alone("lease"), alone("token-compare"), alone("purges-kept")},
+		ways:  []loss{alone("lease"), alone("token-compare"), {"purges-kept", []string{"refusal-heeded"}}},
 		run: func(w *raceWorld) bool {
 			fill, reader := w.slowGet(0, lasting)
 			w.purge("lasting")
-			if w.away["purges-kept"] {
-				w.workers[0].l1.purges.list = nil
-			}
 			w.finish(fill, reader)
 			return w.isCopy(w.inRedis(lasting)) || w.isCopy(w.inMemory(0, lasting))
 		},

@@ -1,6 +1,12 @@
 package reference
 
-import "encoding/hex"
+import (
+	"encoding/hex"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+)
 
 // summed gives an entry the sum that it should have.
 func summed(raw []byte) []byte {
@@ -94,7 +100,7 @@ var memoryRaces = []race{
 	{
 		name:  "load under way while a message is lost",
 		wrong: "a load that began before the loss was noticed puts the old value into memory after it",
-		ways:  []loss{alone("gap-detection"), alone("era-of-begin")},
+		ways:  []loss{{"gap-detection", []string{"refusal-heeded"}}, {"era-of-begin", []string{"refusal-heeded"}}},
 		run: func(w *raceWorld) bool {
 			fill, reader := w.slowGet(0, lasting)
 			w.workers[0].ears.deaf.Store(true)
@@ -107,4 +113,69 @@ var memoryRaces = []race{
 			return w.stale(lasting)
 		},
 	},
+	{
+		name:  "read of Redis under way while a message is lost",
+		wrong: "what was read before the loss was noticed is put into memory after it",
+		ways:  []loss{alone("gap-detection"), alone("era-of-begin")},
+		run: func(w *raceWorld) bool {
+			w.get(1, lasting)
+			look := w.workers[0].redis.place("after get")
+			reader := w.goGet(0, lasting)
+			look.await()
+			w.workers[0].ears.deaf.Store(true)
+			w.commit(lasting)
+			w.event(lasting)
+			w.workers[0].ears.deaf.Store(false)
+			w.beat()
+			w.finish(look, reader)
+			w.stamp("era-of-begin", 0, lasting, func(c *Cache, made *copied) { made.era = c.l1.now() })
+			return w.stale(lasting)
+		},
+	},
+	{
+		name:  "read of Redis under way during a purge",
+		wrong: "what was to be purged is put into memory by a reader who had it before",
+		ways:  []loss{alone("purges-kept")},
+		run: func(w *raceWorld) bool {
+			w.get(1, lasting)
+			look := w.workers[0].redis.place("after get")
+			reader := w.goGet(0, lasting)
+			look.await()
+			w.purge("lasting")
+			w.finish(look, reader)
+			return w.isCopy(w.inMemory(0, lasting))
+		},
+	},
+	{
+		name:  "newer entry evicted from memory before an older fill ends",
+		wrong: "nothing is left in memory that an older value could be compared with",
+		ways:  []loss{alone("refusal-heeded")},
+		run: func(w *raceWorld) bool {
+			fill, reader := w.slowGet(0, lasting)
+			w.put(1, lasting)
+			w.event(lasting)
+			w.workers[0].l1.delete(w.keyOf(lasting))
+			w.finish(fill, reader)
+			return w.stale(lasting)
+		},
+	},
+}
+
+// What no control prevents: memory may evict what it knows of a version while a read of Redis is on its way, and keep then what
+// that read brings. It ends with the copy: a TTL after that was read at the source.
+func TestMemoryForgetsDuringAReadOfRedis(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRaceWorld(t, "hot-refresh") // it might end it before
+		w.get(0, lasting)
+		look := w.workers[1].redis.place("after get")
+		reader := w.goGet(1, lasting)
+		look.await()
+		w.commit(lasting)
+		w.event(lasting)
+		w.workers[1].l1.delete(w.keyOf(lasting))
+		w.finish(look, reader)
+		require.True(t, w.stale(lasting))
+		w.wait(raceLasting.Contract.TTL)
+		require.False(t, w.stale(lasting))
+	})
 }

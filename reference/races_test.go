@@ -35,6 +35,7 @@ type part struct{ name, does, double string }
 var raceParts = []part{
 	{"version-compare", "what is older than what Redis has is not stored", "the script that stores a fill looks at no version"},
 	{"token-compare", "a fill is stored only while the lease is the one under which it was loaded", "the script that stores a fill looks at no token, and ends whatever lease there is"},
+	{"refusal-heeded", "what Redis refuses to store is not kept in memory either", "the worker hears that it was stored"},
 	{"lease-void", "an invalidation ends the lease of the load that it overtakes", "the lease is put back after each invalidation"},
 	{"own-release", "a lease is given back only by its holder", "the lease is deleted, whosever it is"},
 	{"lease-outlives-load", "a load is given up before its lease ends", "leases end after 30 ms"},
@@ -190,4 +191,10 @@ const racesParts = `
 
 `
 
-const racesLimits = ``
+const racesLimits = `
+## What remains
+
+A worker's memory is bounded, and may evict what it knows of a version while a read of Redis that was overtaken is on its way
+(a round trip). What that read brings is then kept until it ends, a TTL after it was read at the source at the latest
+(` + "`TestMemoryForgetsDuringAReadOfRedis`" + `).
+`
