@@ -194,21 +194,25 @@ func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
 		return c.confirmed(ctx, string(b), n, f.Family)
 	}
 	began := c.clock.instant()
+	c.l1.read(began)
 	held, ok := c.l1.get(unsafe.String(unsafe.SliceData(b), len(b))) // which keeps no key that it is asked for
 	if ok {
 		now := c.clock.at(began)
+		if c.policy.Plain(&f.Contract, &held.meta, now) && !c.l1.doubted(held) {
+			return answer(&held.entry, TierL1), nil
+		}
 		action := c.policy.Lookup(f.Contract, held.meta, now, rand.Float64())
 		if c.l1.doubted(held) {
 			action = c.policy.Doubted(f.Contract, action)
 		}
 		switch action {
 		case policy.Serve:
-			return answer(held.entry, TierL1), nil
+			return answer(&held.entry, TierL1), nil
 		case policy.Refresh:
 			if held.mayRefresh(now) {
 				c.background(string(b), n, f.Family, held.meta.T0)
 			}
-			return answer(held.entry, TierL1), nil
+			return answer(&held.entry, TierL1), nil
 		}
 	}
 	return c.past(ctx, string(b), n, f.Family, began)
@@ -290,7 +294,7 @@ func (c *Cache) GetPast(ctx context.Context, n key.Name, audit bool) (Answer, er
 		return Answer{}, err
 	}
 	e, _, err := c.load(ctx, n, f, audit)
-	return answer(e, TierBypass), err
+	return answer(&e, TierBypass), err
 }
 
 // load reads a name at the source, and redacts what it finds. The copy has no life yet; see [policy.Policy.Admit].
@@ -437,7 +441,7 @@ func (c *Cache) background(k string, n key.Name, f Family, t0 int64) {
 	}()
 }
 
-func answer(e entry, t Tier) Answer {
+func answer(e *entry, t Tier) Answer {
 	return Answer{Value: e.value, Version: e.meta.Version, Tier: t, Absent: e.meta.Kind == policy.Absence, t0: e.meta.T0}
 }
 

@@ -85,7 +85,7 @@ var Table = []Control{
 	{Compression, "compression", "memory of Redis, and the network: large values are stored compressed where that makes them smaller",
 		"", "large values take their full size"},
 	{RedisDeadline, "redis-deadline", "latency: a Redis that does not answer costs milliseconds, not seconds",
-		"", "reads wait for Redis's client defaults: seconds, and retries"},
+		"breaker, after the first few waits", "reads wait for Redis's client defaults: seconds, and retries"},
 	{Shedding, "shedding", "the source, from queues that nobody survives: a worker asks for no more at a time than the source answers in time, and refuses at once what would come too late",
 		"", "after a burst of misses every load times out in the source's queue, for ever"},
 	{RetryBudget, "retry-budget", "the source, from retries that multiply its load when it is slowest: at most one retry for ten loads",
