@@ -171,13 +171,17 @@ func (c *Cache) fill(ctx context.Context, k string, n key.Name, f Family, token 
 		return answer(&e, TierSource), err
 	}
 	e.meta = c.policy.Admit(f.Contract, e.meta, rand.Float64())
+	offered := unsettled
 	if token != noStore {
 		// An answer in hand is given whether or not Redis takes the copy.
-		if settled, _ := c.l2.store(ctx, k, e, c.clock.now(), token); leased && !settled {
+		if offered, _ = c.l2.store(ctx, k, e, c.clock.now(), token); leased && offered == unsettled {
 			c.giveBack(k, token)
 		}
 	}
-	c.l1.put(k, &copied{entry: e, name: n, era: era})
+	// What has overtaken it may be gone from memory by now, so that nothing there would refuse it.
+	if offered != overtaken {
+		c.l1.put(k, &copied{entry: e, name: n, era: era})
+	}
 	return answer(&e, TierSource), nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -183,20 +184,33 @@ func (s l2) release(ctx context.Context, k, token string) error {
 	return err
 }
 
-// store puts an entry for the rest of its life, at source time now. settled says that the lease has ended with it.
-func (s l2) store(ctx context.Context, k string, e entry, now int64, token string) (settled bool, err error) {
+// offer is what became of an entry that was offered to Redis.
+type offer uint8
+
+const (
+	unsettled offer = iota // nobody knows, or it was not offered; the lease, if there is one, is to be given back
+	stored
+	overtaken // something newer is there, or the lease has ended: what was read may be superseded
+)
+
+// store puts an entry for the rest of its life, at source time now.
+func (s l2) store(ctx context.Context, k string, e entry, now int64, token string) (offer, error) {
 	ttl := time.Duration(e.meta.DropAt - now).Truncate(time.Millisecond)
 	if ttl <= 0 {
-		return false, nil
+		return unsettled, nil
 	}
-	if s.policy.Controls.Has(policy.VersionedStore) {
-		_, err = s.shared.Run(ctx, storeScript, []string{k, leaseKey(k)}, string(encode(s.policy, e)), millis(ttl), token)
-		settled = err == nil
-	} else {
-		err = s.shared.Set(ctx, k, encode(s.policy, e), ttl)
+	if !s.policy.Controls.Has(policy.VersionedStore) {
+		if err := s.shared.Set(ctx, k, encode(s.policy, e), ttl); err != nil {
+			return unsettled, fmt.Errorf("storing %s in redis: %w", k, err)
+		}
+		return unsettled, nil // its lease has not ended with it
 	}
+	out, err := s.shared.Run(ctx, storeScript, []string{k, leaseKey(k)}, string(encode(s.policy, e)), millis(ttl), token)
 	if err != nil {
-		return false, fmt.Errorf("storing %s in redis: %w", k, err)
+		return unsettled, fmt.Errorf("storing %s in redis: %w", k, err)
 	}
-	return settled, nil
+	if slices.Equal(out, refused) {
+		return overtaken, nil
+	}
+	return stored, nil
 }
