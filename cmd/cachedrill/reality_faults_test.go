@@ -30,11 +30,12 @@ type realWindow struct {
 }
 
 const (
-	faultsAtOnce  = 4
+	faultsAtOnce  = 3
 	faultPatience = 30 * time.Second // with an injection, and with one attempt to heal
 	healAttempts  = 4
 	calmEvery     = 20 * time.Second // then nothing goes wrong for a moment, for comparison
 	calmLasts     = 2 * time.Second
+	killsApart    = 20 * time.Second // PostgreSQL takes seconds to recover on a busy machine, and nothing can be seen meanwhile
 )
 
 // realKinds are what can go wrong, and how often, in parts of the sum.
@@ -42,9 +43,9 @@ var realKinds = []struct {
 	kind  string
 	parts int
 }{
-	{"edge slow", 16}, {"edge black-holed", 10}, {"edge stalled", 10}, {"edge reset", 8}, {"edge refuses", 6},
+	{"edge slow", 16}, {"edge black-holed", 10}, {"edge stalled", 10}, {"edge reset", 8}, {"edge refuses", 6}, {"answers cut off", 12},
 	{"redis killed", 5}, {"redis stopped", 6}, {"redis flushed", 6}, {"redis evicts", 6}, {"listeners cut off", 6},
-	{"worker replaced", 5}, {"relay restarted", 2}, {"postgres killed", 2},
+	{"worker replaced", 5}, {"relay restarted", 2}, {"postgres killed", 3},
 }
 
 // plan draws what goes wrong: each kind once, then at random. No two are on the same thing at once.
@@ -74,6 +75,7 @@ func (w *reality) plan(lasts time.Duration) (plan []*realFault) {
 		return ""
 	}
 	busy := map[string]time.Duration{} // until when, with a margin
+	killed := -killsApart
 	lanes := make([]time.Duration, faultsAtOnce)
 	for i := range lanes {
 		lanes[i] = 500*time.Millisecond + time.Duration(rng.Int64N(int64(500*time.Millisecond)))
@@ -86,7 +88,16 @@ func (w *reality) plan(lasts time.Duration) (plan []*realFault) {
 		}
 		f := w.fault(rng, next())
 		f.at = at
-		f.lasts = time.Duration(100+rng.IntN(600)*(1+rng.IntN(4))) * time.Millisecond
+		if lasts := time.Duration(100+rng.IntN(600)*(1+rng.IntN(4))) * time.Millisecond; f.lasts == 0 {
+			f.lasts = lasts
+		}
+		if f.subject == "postgres" {
+			if at < killed+killsApart {
+				continue
+			}
+			killed = at
+			f.lasts = min(f.lasts, 300*time.Millisecond)
+		}
 		calm := (at/calmEvery + 1) * calmEvery
 		f.lasts = min(f.lasts, calm-at, lasts-at)
 		if until := busy[f.subject]; until > at { // it has to wait for the other
@@ -123,6 +134,14 @@ func (w *reality) fault(rng *rand.Rand, kind string) *realFault {
 		f.kind = kind + how
 		f.inject = do(func(context.Context) error { return on.set(bad) })
 		f.heal = do(func(context.Context) error { return on.set(weather{}) })
+	case kind == "answers cut off": // PostgreSQL commits, and nobody hears of it
+		f.subject = c.toPG.name
+		f.hits = func(n int) bool { return n == c.number }
+		f.lasts = time.Duration(20+rng.IntN(130)) * time.Millisecond
+		f.inject = do(func(context.Context) error {
+			return c.toPG.set(weather{toxics: []toxic{{"timeout", "downstream", toxiproxy.Attributes{"timeout": 0}}}})
+		})
+		f.heal = do(func(context.Context) error { return c.toPG.set(weather{}) })
 	case kind == "redis killed":
 		f.subject = "redis of " + r.name
 		f.inject, f.heal = do(r.node.Kill), do(func(ctx context.Context) error {

@@ -196,8 +196,9 @@ func (v *verdict) commitTimes(a account) map[string][]span {
 	}
 	for _, r := range a.reads { // what was answered had been committed
 		if of := a.commits[r.name]; r.version > 0 && r.sane(of) {
-			s := &spans[r.name][r.version-1]
-			s.to = min(s.to, r.to)
+			if s := &spans[r.name][r.version-1]; r.to >= s.from { // else it is no evidence of anything but itself
+				s.to = min(s.to, r.to)
+			}
 		}
 	}
 	for name, s := range spans {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -58,35 +59,82 @@ func TestSoakReality(t *testing.T) {
 	needRedisServer(t)
 	lasts, soak := realBudget()
 	before := goleak.IgnoreCurrent()
-	t.Run("run", func(t *testing.T) { // everything has ended after it
-		w := newReality(t, policy.Recommended(), realSeed(t))
-		windows := w.run(t.Context(), lasts, nil)
-		a := w.settle(t)
-		v := judge(a)
-		rows := w.byFault(windows)
-		t.Logf("\n%s%s", table(rows), w.summary(a, v, windows))
-		require.Empty(t, v.broken, "seed %d", w.seed)
-		require.Empty(t, w.problems)
-		for _, family := range realOrder {
-			require.Positive(t, v.chances[family], "no read of %s could have been wrong", family)
-			require.Positive(t, v.cached[family], "no read of %s was answered by a cache when it could have been wrong", family)
+	for attempt := 1; ; attempt++ {
+		seen := false
+		t.Run(fmt.Sprint("attempt ", attempt), func(t *testing.T) { // everything has ended after it
+			seen = reallyRun(t, lasts, soak || attempt == realAttempts)
+		})
+		if seen || t.Failed() {
+			break
 		}
-		require.Positive(t, w.duringFaults(rows), "no fault was met by a read")
-		for _, r := range rows {
-			if !soak || r.kind == "nothing" {
-				continue
-			}
-			require.Positive(t, r.windows, r.kind)
-			require.Positive(t, r.reads, "nobody read while: %s", r.kind)
-			switch r.kind {
-			case "redis flushed", "redis evicts", "listeners cut off":
-				require.Positive(t, r.bitten, "%s: nothing was there", r.kind)
-			default:
-				require.Positive(t, r.failed+r.slow+r.deep+r.refused+r.unknown, "%s was not felt", r.kind)
-			}
-		}
-	})
+	}
 	goleak.VerifyNone(t, before)
+}
+
+// realAttempts is how often a sample is taken that saw too little, as on a machine that is very busy.
+const realAttempts = 3
+
+// reallyRun fails when something was wrong, and says whether there was enough to see; it fails for that too if it must be.
+func reallyRun(t *testing.T, lasts time.Duration, must bool) bool {
+	w := newReality(t, policy.Recommended(), realSeed(t))
+	windows := w.run(t.Context(), lasts, nil)
+	a := w.settle(t)
+	v := judge(a)
+	rows := w.byFault(windows)
+	t.Logf("\n%s%s", table(rows), w.summary(a, v, windows))
+	require.Empty(t, v.broken, "seed %d", w.seed)
+	require.Empty(t, w.problems)
+	var missing []string
+	for _, family := range realOrder {
+		if v.chances[family] == 0 || v.cached[family] == 0 {
+			missing = append(missing, "no cached read of "+family+" could have been wrong")
+		}
+		if w.troubled(windows, a, family) == 0 {
+			missing = append(missing, "no read of "+family+" met a fault")
+		}
+	}
+	if lasts > realSample {
+		for _, r := range rows {
+			if why := r.missing(); why != "" {
+				missing = append(missing, why)
+			}
+		}
+	}
+	if must {
+		require.Empty(t, missing)
+	}
+	return len(missing) == 0
+}
+
+// missing says what there was not to see of a kind of fault.
+func (r *faultRow) missing() string {
+	switch felt := r.failed + r.slow + r.deep + r.refused + r.unknown; {
+	case r.windows == 0 && r.kind != "nothing":
+		return r.kind + " did not happen"
+	case r.reads == 0:
+		return "nobody read while: " + r.kind
+	case r.bitten == 0 && (r.kind == "redis flushed" || r.kind == "redis evicts" || r.kind == "listeners cut off"):
+		return r.kind + ": nothing was there"
+	case felt == 0 && r.kind != "nothing":
+		return r.kind + " was not felt"
+	}
+	return ""
+}
+
+// troubled counts the answered reads of a family that began while a fault of their worker was on.
+func (w *reality) troubled(windows []realWindow, a account, family string) (n int) {
+	number := map[string]int{}
+	for _, c := range w.workers {
+		number[c.name] = c.number
+	}
+	for _, r := range a.reads {
+		if familyOf(r.name) == family && slices.ContainsFunc(windows, func(win realWindow) bool {
+			return win.err == nil && win.from < r.from && r.from < win.to && win.hits(number[r.worker])
+		}) {
+			n++
+		}
+	}
+	return n
 }
 
 // run lets load and faults happen until they are over, or enough says so; it is asked every few seconds.
@@ -153,7 +201,7 @@ func (w *reality) settle(t *testing.T) account {
 		}, realSettle, 10*time.Millisecond, "the relay of %s does not come to the end of the history", r.name)
 	}
 	healed := w.now()
-	wait(ctx, max(convergeMost, realFamilies["eventual"].Converges())+100*time.Millisecond)
+	wait(ctx, realFamilies["eventual"].Converges()+100*time.Millisecond)
 	var all sync.WaitGroup
 	for _, c := range w.workers {
 		all.Go(func() {
@@ -201,15 +249,6 @@ func (w *reality) finally(ctx context.Context, c *realWorker, n key.Name, newest
 	return false
 }
 
-func (w *reality) duringFaults(rows []*faultRow) (n int) {
-	for _, r := range rows {
-		if r.kind != "nothing" {
-			n += r.reads
-		}
-	}
-	return n
-}
-
 func (w *reality) summary(a account, v *verdict, windows []realWindow) string {
 	commits, revived, ackedWrites, broken := 0, 0, 0, 0
 	for _, of := range a.commits {
@@ -233,8 +272,8 @@ func (w *reality) summary(a account, v *verdict, windows []realWindow) string {
 		len(w.asked), len(a.reads), len(a.writes), ackedWrites, v.unknown, v.landed, commits, w.withheld)
 	s += fmt.Sprintf("%d faults; proxies started anew %d times\n", len(windows), revived)
 	for _, family := range realOrder {
-		s += fmt.Sprintf("%-8s %6d reads soon after a newer version was there, %6d of them answered by a cache; the oldest answer was proven stale by %v\n",
-			family, v.chances[family], v.cached[family], v.worst[family])
+		s += fmt.Sprintf("%-8s %6d reads soon after a newer version was there, %6d of them answered by a cache; %6d answered while a fault was on; the oldest answer was proven stale by %v\n",
+			family, v.chances[family], v.cached[family], w.troubled(windows, a, family), v.worst[family])
 	}
 	if w.heard > 0 {
 		s += fmt.Sprintf("the last worker that had missed something knew it within %v\n", w.heard)

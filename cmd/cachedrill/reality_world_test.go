@@ -38,7 +38,7 @@ var realFamilies = map[string]policy.Family{
 var realOrder = []string{"bounded", "strong", "leased", "eventual", "lasting"}
 
 const (
-	realRate    = 400 // operations a second
+	realRate    = 300 // operations a second
 	realHot     = 3   // names of each family that most operations are on
 	realCold    = 40
 	realAtOnce  = 48 // operations under way at a worker; what is due beyond is left out
