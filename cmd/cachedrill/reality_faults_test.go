@@ -43,7 +43,7 @@ var realKinds = []struct {
 	kind  string
 	parts int
 }{
-	{"edge slow", 16}, {"edge black-holed", 10}, {"edge stalled", 10}, {"edge reset", 8}, {"edge refuses", 6}, {"answers cut off", 12},
+	{"edge slow", 16}, {"edge black-holed", 10}, {"edge stalled", 10}, {"edge reset", 8}, {"edge refuses", 6}, {"answers cut off", 12}, {"answers late", 10},
 	{"redis killed", 5}, {"redis stopped", 6}, {"redis flushed", 6}, {"redis evicts", 6}, {"listeners cut off", 6},
 	{"worker replaced", 5}, {"relay restarted", 2}, {"postgres killed", 3},
 }
@@ -141,6 +141,13 @@ func (w *reality) fault(rng *rand.Rand, kind string) *realFault {
 		f.inject = do(func(context.Context) error {
 			return c.toPG.set(weather{toxics: []toxic{{"timeout", "downstream", toxiproxy.Attributes{"timeout": 0}}}})
 		})
+		f.heal = do(func(context.Context) error { return c.toPG.set(weather{}) })
+	case kind == "answers late": // what PostgreSQL said was true when it said it
+		f.subject = c.toPG.name
+		f.hits = func(n int) bool { return n == c.number }
+		f.lasts = time.Duration(500+rng.IntN(1500)) * time.Millisecond
+		late := weather{toxics: []toxic{{"latency", "downstream", toxiproxy.Attributes{"latency": 200 + rng.IntN(160), "jitter": 20}}}}
+		f.inject = do(func(context.Context) error { return c.toPG.set(late) })
 		f.heal = do(func(context.Context) error { return c.toPG.set(weather{}) })
 	case kind == "redis killed":
 		f.subject = "redis of " + r.name

@@ -28,7 +28,7 @@ import (
 
 // realFamilies are one of each promise. Of the lasting one nothing ends a copy but what is heard.
 var realFamilies = map[string]policy.Family{
-	"bounded":  {Class: policy.Bounded, Within: 200 * time.Millisecond, TTL: 200 * time.Millisecond},
+	"bounded":  {Class: policy.Bounded, Within: 120 * time.Millisecond, TTL: 120 * time.Millisecond},
 	"strong":   {Class: policy.Strong, TTL: 2 * time.Second},
 	"leased":   {Class: policy.Strong, TTL: time.Second, Lease: 150 * time.Millisecond},
 	"eventual": {Class: policy.Eventual, TTL: time.Second},
@@ -288,7 +288,7 @@ func (w *reality) load(ctx context.Context) {
 			return
 		}
 		family := realOrder[rng.IntN(len(realOrder))]
-		id := rng.IntN(realHot)
+		id := min(rng.IntN(realHot), rng.IntN(realHot)) // the first is the hottest
 		if rng.IntN(100) < 15 {
 			id = realHot + rng.IntN(realCold)
 		}
@@ -302,6 +302,11 @@ func (w *reality) load(ctx context.Context) {
 		}
 		if family == "leased" {
 			share, patience = 8, patience+300*time.Millisecond
+		}
+		// Who is told of a write by its writer looks for it at another worker: where something older is allowed, when it is no more.
+		echo, later := w.workers[rng.IntN(len(w.workers))], time.Duration(0)
+		if f := realFamilies[family]; f.Class == policy.Bounded {
+			later = time.Duration(float64(f.Within) * (1.01 + 0.5*rng.Float64()))
 		}
 		token := fmt.Sprintf("%d-%d-%d", w.seed, i, pad)
 		select {
@@ -323,6 +328,12 @@ func (w *reality) load(ctx context.Context) {
 				w.write(own, c, n, "")
 			default:
 				w.write(own, c, n, token)
+			}
+			if kind < share {
+				time.Sleep(later)
+				own, cancel := context.WithTimeout(context.Background(), patience)
+				defer cancel()
+				w.read(own, echo, n, false)
 			}
 		})
 	}
