@@ -146,7 +146,7 @@ func (w *reality) fault(rng *rand.Rand, kind string) *realFault {
 		f.subject = c.toPG.name
 		f.hits = func(n int) bool { return n == c.number }
 		f.lasts = time.Duration(500+rng.IntN(1500)) * time.Millisecond
-		late := weather{toxics: []toxic{{"latency", "downstream", toxiproxy.Attributes{"latency": 200 + rng.IntN(160), "jitter": 20}}}}
+		late := weather{toxics: []toxic{{"latency", "downstream", toxiproxy.Attributes{"latency": 110 + rng.IntN(70), "jitter": 10}}}}
 		f.inject = do(func(context.Context) error { return c.toPG.set(late) })
 		f.heal = do(func(context.Context) error { return c.toPG.set(weather{}) })
 	case kind == "redis killed":

@@ -290,7 +290,7 @@ func TestSoakRealityFindsWhatIsMissing(t *testing.T) {
 	for _, c := range []struct{ without, breaks string }{
 		{"class-routing", "strong"},
 		{"fence", "leased"},
-		{"age-clamp", "bounded"},
+		{"age-clamp", "brief"},
 	} {
 		t.Run(c.without, func(t *testing.T) {
 			p, err := policy.Recommended().Without(c.without)

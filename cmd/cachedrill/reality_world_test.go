@@ -26,16 +26,17 @@ import (
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
 
-// realFamilies are one of each promise. Of the lasting one nothing ends a copy but what is heard.
+// realFamilies are one of each promise. The bound of the brief one is shorter than a load may take. Of the lasting one nothing ends a copy but what is heard.
 var realFamilies = map[string]policy.Family{
-	"bounded":  {Class: policy.Bounded, Within: 120 * time.Millisecond, TTL: 120 * time.Millisecond},
+	"bounded":  {Class: policy.Bounded, Within: 250 * time.Millisecond, TTL: 250 * time.Millisecond},
+	"brief":    {Class: policy.Bounded, Within: 60 * time.Millisecond, TTL: 60 * time.Millisecond},
 	"strong":   {Class: policy.Strong, TTL: 2 * time.Second},
 	"leased":   {Class: policy.Strong, TTL: time.Second, Lease: 150 * time.Millisecond},
 	"eventual": {Class: policy.Eventual, TTL: time.Second},
 	"lasting":  {Class: policy.Eventual, TTL: time.Hour},
 }
 
-var realOrder = []string{"bounded", "strong", "leased", "eventual", "lasting"}
+var realOrder = []string{"bounded", "brief", "strong", "leased", "eventual", "lasting"}
 
 const (
 	realRate    = 300 // operations a second
