@@ -37,6 +37,7 @@ type Config struct {
 	Source   source.Source
 	Shared   store.Store // of the region: [store.NewRedis] of a [NewClient]. The cache does not close it.
 	L1Size   int         // copies kept in memory; 0: 10,000
+	Behind   Writer      // takes the writes of families that are written behind; nil where there are none
 	OnDrop   func(Drop)  // told when the worker's memory let go of superseded copies; may be nil
 
 	// Clock is the worker's own monotonic clock, since whatever moment; nil: the process's. The guarantees bear a rate that is
@@ -115,6 +116,12 @@ func New(ctx context.Context, cfg Config) (*Cache, error) {
 			return nil, fmt.Errorf("family %s: %w: %s has %s and %s", f.Schema.Family, ErrMixed, f.Namespace, class, f.Contract.Class)
 		}
 		classes[f.Namespace] = f.Contract.Class
+		if f.Contract.Behind && cfg.Behind == nil {
+			return nil, fmt.Errorf("family %s is written behind, and there is nobody to do it", f.Schema.Family)
+		}
+		if f.Contract.Behind && f.Redact != nil {
+			return nil, fmt.Errorf("family %s can't be written behind: the journal would hold what is to be redacted", f.Schema.Family)
+		}
 		c.families[f.Schema.Family] = &known{f, f.Schema.Compile()}
 	}
 	c.source = newGuard(cfg.Source, cfg.Policy)
@@ -306,6 +313,12 @@ func (c *Cache) load(ctx context.Context, n key.Name, f Family, audit bool) (e e
 	return e, r.Fenced, nil
 }
 
+// Writer takes changes, as [Cache.Put] and [Cache.Delete] do.
+type Writer interface {
+	Put(ctx context.Context, n key.Name, value []byte, token string) (source.Record, error)
+	Delete(ctx context.Context, n key.Name) (source.Record, error)
+}
+
 // Put writes a value through to the source, then drops what the region has cached of it. Other
 // workers and regions hear of it through the source's commit log. An error that is
 // [source.ErrNotApplied] guarantees that nothing was written.
@@ -313,6 +326,9 @@ func (c *Cache) Put(ctx context.Context, n key.Name, value []byte, token string)
 	f, k, err := c.resolve(n)
 	if err != nil {
 		return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
+	}
+	if f.Contract.Behind {
+		return c.cfg.Behind.Put(ctx, n, value, token)
 	}
 	return c.change(ctx, k, n, f, func(by source.Caller) (source.Record, error) {
 		return c.cfg.Source.Store(ctx, n, value, token, by)
@@ -325,6 +341,9 @@ func (c *Cache) Delete(ctx context.Context, n key.Name) (source.Record, error) {
 	f, k, err := c.resolve(n)
 	if err != nil {
 		return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
+	}
+	if f.Contract.Behind {
+		return c.cfg.Behind.Delete(ctx, n)
 	}
 	return c.change(ctx, k, n, f, func(by source.Caller) (source.Record, error) {
 		return c.cfg.Source.Delete(ctx, n, by)

@@ -53,10 +53,16 @@ type Family struct {
 	// Lease is how long a worker may answer for a strong family from its memory without asking the source; a write takes
 	// that long. 0: every read asks the source for the version that is current.
 	Lease time.Duration
+	// Behind says that a write of an eventual family is acknowledged when it is in its owner's journal, before the source
+	// has it.
+	Behind bool
 }
 
 // ErrTTL is wrapped by [Family.Validate] when the TTL exceeds the family's bound.
 var ErrTTL = errors.New("ttl exceeds the bound")
+
+// ErrBehind is wrapped by [Family.Validate] when a family's writes would be acknowledged before they could be seen.
+var ErrBehind = errors.New("only an eventual family can be written behind")
 
 // Validate refuses a contract that no cache could keep.
 func (f Family) Validate() error {
@@ -71,6 +77,9 @@ func (f Family) Validate() error {
 	}
 	if f.Lease < 0 || f.Lease > 0 && f.Class != Strong {
 		return errors.New("lease is for strong families, and above 0")
+	}
+	if f.Behind && f.Class != Eventual {
+		return fmt.Errorf("%w: this one is %s", ErrBehind, f.Class)
 	}
 	if f.Lease > f.TTL {
 		return errors.New("the lease is longer than the ttl")
