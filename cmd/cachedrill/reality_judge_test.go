@@ -145,6 +145,7 @@ func (v *verdict) commitTimes(a account) map[string][]span {
 	times := map[string]int{}
 	for name, of := range a.commits {
 		s := make([]span, len(of))
+		untold := map[string]int{} // deletes that nobody was told of, by region
 		for i, c := range of {
 			s[i] = span{0, never}
 			var by *realWrite
@@ -152,12 +153,17 @@ func (v *verdict) commitTimes(a account) map[string][]span {
 				by = deleted[name][c.version]
 				if by == nil { // one of those without an answer
 					var first *realWrite
+					unanswered := 0
 					for _, d := range deletes[name] {
-						if d.region == c.origin && (first == nil || d.from < first.from) {
+						if d.region != c.origin {
+							continue
+						}
+						unanswered++
+						if first == nil || d.from < first.from {
 							first = d
 						}
 					}
-					if first == nil {
+					if untold[c.origin]++; untold[c.origin] > unanswered {
 						v.accuse("corruption", "%s version %d is a delete that nobody asked for", name, c.version)
 					} else {
 						s[i].from = first.from
@@ -304,6 +310,7 @@ func TestRealityJudge(t *testing.T) {
 		{"against the order of time", "b a", "w a 0 10 ack 2|w b 20 30 ack 1", "order"},
 		{"a delete without an answer", "a -", "w a 0 10 ack 1|w - 20 90 unknown 0|r - 2 22 30|r a 1 31 40", "family"},
 		{"a delete that nobody asked for", "a -", "w a 0 10 ack 1", "corruption"},
+		{"two deletes for one", "a - -", "w a 0 10 ack 1|w - 20 90 unknown 0", "corruption"},
 		{"unanswered is no loss", "a", "w a 0 10 ack 1|w b 20 30 unknown 0", ""},
 	} {
 		for family, bound := range map[string]int{"strong": 0, "bounded": 100, "eventual": -1} {
