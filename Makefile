@@ -30,6 +30,7 @@ lint:
 	$(GO) run $(STATICCHECK) ./...
 
 # The long proofs: the verdict on every policy, over many seeds, on both kinds of Redis, and the metastable pair;
+# that the cache keeps its promises under combined faults on real servers, for a minute a seed and ten at most;
 # and that acknowledged writes survive kill -9 of their writer, and of PostgreSQL.
 soak: setup
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run TestSoak -timeout 6h ./cmd/cachedrill

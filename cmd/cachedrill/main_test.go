@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,10 +14,13 @@ import (
 
 	"github.com/cachedrill/cachedrill"
 	"github.com/cachedrill/cachedrill/internal/child"
+	"github.com/cachedrill/cachedrill/internal/pgtest"
 )
 
 func TestMain(m *testing.M) {
-	child.Main(roles())
+	all := roles()
+	maps.Copy(all, pgtest.Roles)
+	child.Main(all)
 	goredis.SetLogger(silent{})
 	os.Exit(m.Run())
 }

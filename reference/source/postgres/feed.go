@@ -36,6 +36,9 @@ func (s *Source) Next(ctx context.Context, after uint64, limit int) ([]source.En
 }
 
 func (s *Source) entries(ctx context.Context, after uint64, limit int) ([]source.Entry, error) {
+	// Those who follow have no deadline, and a network that swallows the answer says nothing.
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
 	rows, err := s.aside.Query(ctx, s.sql.next, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("reading the source's commits: %w", err)

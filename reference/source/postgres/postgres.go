@@ -60,6 +60,8 @@ type Config struct {
 const (
 	defaultPoll = 10 * time.Millisecond
 	asideConns  = 4 // connections for what is no part of the workload
+
+	connectTimeout = 5 * time.Second // unless the URL says otherwise with connect_timeout
 )
 
 // Source is a source of truth in PostgreSQL. Its methods may be called concurrently.
@@ -136,6 +138,9 @@ func newPool(url string, conns int32) (*pgxpool.Pool, error) {
 	}
 	if conns > 0 {
 		c.MaxConns, c.MinConns, c.MinIdleConns = conns, 0, 0
+	}
+	if c.ConnConfig.ConnectTimeout <= 0 { // or the pool would give a connection two minutes to be made, and its place to nobody else
+		c.ConnConfig.ConnectTimeout = connectTimeout
 	}
 	if c.ConnConfig.ValidateConnect == nil {
 		c.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
