@@ -38,6 +38,7 @@ type Config struct {
 	Shared   store.Store // of the region: [store.NewRedis] of a [NewClient]. The cache does not close it.
 	L1Size   int         // copies kept in memory; 0: 10,000
 	OnDrop   func(Drop)  // told when the worker's memory let go of superseded copies; may be nil
+	Observer Observer    // told what the cache decides and meets; may be nil
 
 	// Clock is the worker's own monotonic clock, since whatever moment; nil: the process's. The guarantees bear a rate that is
 	// wrong by up to a thousandth, and no jumps.
@@ -73,6 +74,9 @@ type Cache struct {
 	closing sync.RWMutex // held for reading while something joins running
 	running sync.WaitGroup
 	refresh chan struct{} // a place each for the background refreshes
+
+	watch Observer // never nil
+	seen  Observer // the same, or nil: for where a call would be too dear
 }
 
 // Answer is what a read found.
@@ -117,7 +121,8 @@ func New(ctx context.Context, cfg Config) (*Cache, error) {
 		classes[f.Namespace] = f.Contract.Class
 		c.families[f.Schema.Family] = &known{f, f.Schema.Compile()}
 	}
-	c.source = newGuard(cfg.Source, cfg.Policy)
+	c.watch = c.watched(cfg.Observer)
+	c.source = newGuard(cfg.Source, cfg.Policy).watched(c.watch)
 	c.clock.local = cfg.Clock
 	asked := c.clock.instant()
 	said, err := cfg.Source.Clock(ctx)
@@ -134,7 +139,7 @@ func New(ctx context.Context, cfg Config) (*Cache, error) {
 			return nil, err
 		}
 	}
-	c.l2 = l2{shared: newCircuit(cfg.Shared, c.policy), policy: c.policy}
+	c.l2 = l2{shared: newCircuit(cfg.Shared, c.policy).watched(c.watch), policy: c.policy}
 	c.life, c.end = context.WithCancel(context.Background())
 	if c.policy.Controls.Has(policy.Bus | policy.L1) {
 		c.listen(ctx)
@@ -184,7 +189,7 @@ func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
 		return Answer{}, err
 	}
 	if c.policy.Confirms(f.Contract) {
-		return c.confirmed(ctx, string(b), n, f.Family)
+		return c.sawConfirmed(ctx, string(b), n, f.Family)
 	}
 	began := c.clock.instant()
 	held, ok := c.l1.get(unsafe.String(unsafe.SliceData(b), len(b))) // which keeps no key that it is asked for
@@ -196,15 +201,18 @@ func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
 		}
 		switch action {
 		case policy.Serve:
+			c.sawHit(&n, began)
 			return answer(held.entry, TierL1), nil
 		case policy.Refresh:
+			c.sawRefresh(&f.Family, &held.meta, now, c.l1.doubted(held))
 			if held.mayRefresh(now) {
 				c.background(string(b), n, f.Family, held.meta.T0)
 			}
+			c.sawHit(&n, began)
 			return answer(held.entry, TierL1), nil
 		}
 	}
-	return c.past(ctx, string(b), n, f.Family, began)
+	return c.sawPast(ctx, string(b), n, f.Family, began)
 }
 
 // past reads a name that memory does not answer, for a reader that came at began.
@@ -306,10 +314,8 @@ func (c *Cache) load(ctx context.Context, n key.Name, f Family, audit bool) (e e
 	return e, r.Fenced, nil
 }
 
-// Put writes a value through to the source, then drops what the region has cached of it. Other
-// workers and regions hear of it through the source's commit log. An error that is
-// [source.ErrNotApplied] guarantees that nothing was written.
-func (c *Cache) Put(ctx context.Context, n key.Name, value []byte, token string) (source.Record, error) {
+// put is [Cache.Put].
+func (c *Cache) put(ctx context.Context, n key.Name, value []byte, token string) (source.Record, error) {
 	f, k, err := c.resolve(n)
 	if err != nil {
 		return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
@@ -319,9 +325,8 @@ func (c *Cache) Put(ctx context.Context, n key.Name, value []byte, token string)
 	})
 }
 
-// Delete makes a name absent at the source, as [Cache.Put] does of a value. Deleting what is not there is
-// a change like any other.
-func (c *Cache) Delete(ctx context.Context, n key.Name) (source.Record, error) {
+// remove is [Cache.Delete].
+func (c *Cache) remove(ctx context.Context, n key.Name) (source.Record, error) {
 	f, k, err := c.resolve(n)
 	if err != nil {
 		return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
@@ -404,6 +409,7 @@ func (c *Cache) background(k string, n key.Name, f Family, t0 int64) {
 	select {
 	case c.refresh <- struct{}{}:
 	default:
+		c.watch.Refresh(f.Schema.Family, Skipped)
 		return
 	}
 	if !c.begin() {
@@ -414,7 +420,8 @@ func (c *Cache) background(k string, n key.Name, f Family, t0 int64) {
 		defer c.running.Done()
 		defer func() { <-c.refresh }()
 		// A failed refresh is tried again by a later reader; until then the copy ages towards its bound.
-		_, _ = c.joined(c.life, "refresh "+k, func(ctx context.Context) (Answer, error) { return c.renew(ctx, k, n, f, t0) })
+		_, err := c.joined(c.life, "refresh "+k, func(ctx context.Context) (Answer, error) { return c.renew(ctx, k, n, f, t0) })
+		c.watch.Refresh(f.Schema.Family, outcome(err))
 	}()
 }
 
