@@ -13,12 +13,13 @@ import (
 
 	"github.com/cachedrill/cachedrill"
 	"github.com/cachedrill/cachedrill/internal/child"
+	"github.com/cachedrill/cachedrill/internal/pgtest"
 )
 
 func TestMain(m *testing.M) {
-	child.Main(roles())
+	child.Main(testRoles())
 	goredis.SetLogger(silent{})
-	os.Exit(m.Run())
+	os.Exit(pgtest.Closing(m).Run())
 }
 
 // cli runs the program in an empty folder.

@@ -58,8 +58,8 @@ type Process struct {
 
 // reading is what the source's clock said to a question.
 type reading struct {
-	said  int64
-	asked time.Time
+	said int64
+	at   time.Time
 }
 
 // NewProcess starts everything but the listeners; ctx bounds the time this may take. The source must answer. Redis need not.
@@ -84,7 +84,7 @@ func NewProcess(ctx context.Context, cfg ProcessConfig) (*Process, error) {
 	p.end = cancel
 	p.running.Go(func() { p.keepClock(life) })
 	if cfg.Feed != nil {
-		began := p.sourceTime()
+		began := p.clock.Load().said
 		relay := invalidation.NewRelay(invalidation.Config{
 			Region: cfg.Region, Now: p.sourceTime,
 			Log:     homeward{cfg.Feed, cfg.Region, began - int64(p.longest()+commitMargin)},
@@ -122,7 +122,7 @@ func (p *Process) deliver(ctx context.Context, e invalidation.Event, began int64
 // sourceTime is about what the source's clock shows.
 func (p *Process) sourceTime() int64 {
 	r := p.clock.Load()
-	return r.said + int64(time.Since(r.asked))
+	return r.said + int64(time.Since(r.at))
 }
 
 func (p *Process) readClock(ctx context.Context) error {
@@ -131,7 +131,7 @@ func (p *Process) readClock(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.clock.Store(&reading{said, asked})
+	p.clock.Store(&reading{said, asked.Add(time.Since(asked) / 2)}) // about the middle between question and answer
 	return nil
 }
 
