@@ -6,14 +6,16 @@ RUNS ?= 3
 VIRTUAL_SEEDS ?= 1000
 DOCS ?= 1
 FUZZTIME ?= 60s
+SCHEDULES ?= 10000
 
-.PHONY: test lint soak conformance fuzz build bench bench-cache bench-peers setup
+.PHONY: test lint soak conformance schedules fuzz build bench bench-cache bench-peers setup
 
 # Everything: sets up what the tests need, then runs them all.
 test: setup
 	$(GO) test -race -run '^$$' ./... >/dev/null # builds everything, in parallel
 	$(GO) test -race -p 1 -timeout 20m ./...    # one package at a time: drills want the machine for themselves
 	$(GO) test -p 1 -timeout 20m ./oracle ./scenarios/virtual # more histories and seeds than the race detector has time for
+	$(GO) test -run 'TestChaos' ./reference                   # likewise
 
 # A real Redis and a real PostgreSQL for the tests that want them. Without them they say what they skip (with CI=true they fail).
 setup:
@@ -38,6 +40,10 @@ soak: setup
 conformance: setup
 	GOGC=400 UPDATE_DOCS=$(DOCS) CACHEDRILL_CONFORMANCE=$(RUNS) CACHEDRILL_VIRTUAL_SEEDS=$(VIRTUAL_SEEDS) \
 		$(GO) test -count=1 -run TestConformance -timeout 6h ./cmd/cachedrill
+
+# The reference cache under random faults in virtual time: every promise, over many schedules.
+schedules:
+	GOGC=400 CACHEDRILL_SCHEDULES=$(SCHEDULES) $(GO) test -count=1 -v -run 'TestChaos$$' -timeout 6h ./reference
 
 # Random input for the parsers and for the judge, for a while each.
 fuzz:

@@ -37,6 +37,7 @@ type Config struct {
 	Source   source.Source
 	Shared   store.Store // of the region: [store.NewRedis] of a [NewClient]. The cache does not close it.
 	L1Size   int         // copies kept in memory; 0: 10,000
+	Behind   Writer      // takes the writes of families that are written behind; nil where there are none
 	OnDrop   func(Drop)  // told when the worker's memory let go of superseded copies; may be nil
 	Observer Observer    // told what the cache decides and meets; may be nil
 
@@ -119,6 +120,12 @@ func New(ctx context.Context, cfg Config) (*Cache, error) {
 			return nil, fmt.Errorf("family %s: %w: %s has %s and %s", f.Schema.Family, ErrMixed, f.Namespace, class, f.Contract.Class)
 		}
 		classes[f.Namespace] = f.Contract.Class
+		if f.Contract.Behind && cfg.Behind == nil {
+			return nil, fmt.Errorf("family %s is written behind, and there is nobody to do it", f.Schema.Family)
+		}
+		if f.Contract.Behind && f.Redact != nil {
+			return nil, fmt.Errorf("family %s can't be written behind: the journal would hold what is to be redacted", f.Schema.Family)
+		}
 		c.families[f.Schema.Family] = &known{f, f.Schema.Compile()}
 	}
 	c.watch = c.watched(cfg.Observer)
@@ -192,9 +199,13 @@ func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
 		return c.sawConfirmed(ctx, string(b), n, f.Family)
 	}
 	began := c.clock.instant()
+	c.l1.read(began)
 	held, ok := c.l1.get(unsafe.String(unsafe.SliceData(b), len(b))) // which keeps no key that it is asked for
 	if ok {
 		now := c.clock.at(began)
+		if c.policy.Plain(&f.Contract, &held.meta, now) && !c.l1.doubted(held) {
+			return answer(&held.entry, TierL1), nil
+		}
 		action := c.policy.Lookup(f.Contract, held.meta, now, rand.Float64())
 		if c.l1.doubted(held) {
 			action = c.policy.Doubted(f.Contract, action)
@@ -202,14 +213,14 @@ func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
 		switch action {
 		case policy.Serve:
 			c.sawHit(&n, began)
-			return answer(held.entry, TierL1), nil
+			return answer(&held.entry, TierL1), nil
 		case policy.Refresh:
 			c.sawRefresh(&f.Family, &held.meta, now, c.l1.doubted(held))
 			if held.mayRefresh(now) {
 				c.background(string(b), n, f.Family, held.meta.T0)
 			}
 			c.sawHit(&n, began)
-			return answer(held.entry, TierL1), nil
+			return answer(&held.entry, TierL1), nil
 		}
 	}
 	return c.sawPast(ctx, string(b), n, f.Family, began)
@@ -291,7 +302,7 @@ func (c *Cache) GetPast(ctx context.Context, n key.Name, audit bool) (Answer, er
 		return Answer{}, err
 	}
 	e, _, err := c.load(ctx, n, f, audit)
-	return answer(e, TierBypass), err
+	return answer(&e, TierBypass), err
 }
 
 // load reads a name at the source, and redacts what it finds. The copy has no life yet; see [policy.Policy.Admit].
@@ -314,11 +325,20 @@ func (c *Cache) load(ctx context.Context, n key.Name, f Family, audit bool) (e e
 	return e, r.Fenced, nil
 }
 
+// Writer takes changes, as [Cache.Put] and [Cache.Delete] do.
+type Writer interface {
+	Put(ctx context.Context, n key.Name, value []byte, token string) (source.Record, error)
+	Delete(ctx context.Context, n key.Name) (source.Record, error)
+}
+
 // put is [Cache.Put].
 func (c *Cache) put(ctx context.Context, n key.Name, value []byte, token string) (source.Record, error) {
 	f, k, err := c.resolve(n)
 	if err != nil {
 		return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
+	}
+	if f.Contract.Behind {
+		return c.cfg.Behind.Put(ctx, n, value, token)
 	}
 	return c.change(ctx, k, n, f, func(by source.Caller) (source.Record, error) {
 		return c.cfg.Source.Store(ctx, n, value, token, by)
@@ -330,6 +350,9 @@ func (c *Cache) remove(ctx context.Context, n key.Name) (source.Record, error) {
 	f, k, err := c.resolve(n)
 	if err != nil {
 		return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
+	}
+	if f.Contract.Behind {
+		return c.cfg.Behind.Delete(ctx, n)
 	}
 	return c.change(ctx, k, n, f, func(by source.Caller) (source.Record, error) {
 		return c.cfg.Source.Delete(ctx, n, by)
@@ -425,7 +448,7 @@ func (c *Cache) background(k string, n key.Name, f Family, t0 int64) {
 	}()
 }
 
-func answer(e entry, t Tier) Answer {
+func answer(e *entry, t Tier) Answer {
 	return Answer{Value: e.value, Version: e.meta.Version, Tier: t, Absent: e.meta.Kind == policy.Absence, t0: e.meta.T0}
 }
 

@@ -243,6 +243,28 @@ func (s farSource) Fence(ctx context.Context, n key.Name, fence string, take boo
 	return err
 }
 
+func (s farSource) Own(_ context.Context, realm, owner string, take bool) error {
+	return s.Model.Own(context.Background(), realm, owner, take)
+}
+
+func (s farSource) Apply(ctx context.Context, c source.Change, by source.Caller) (bool, error) {
+	return travel(ctx, s.way, func() (bool, error) { return s.Model.Apply(context.Background(), c, by) })
+}
+
+// farWriter is the owner of what is written behind, at the end of a way.
+type farWriter struct {
+	owner func() *Behind
+	way   way
+}
+
+func (f farWriter) Put(ctx context.Context, n key.Name, v []byte, token string) (source.Record, error) {
+	return travel(ctx, f.way, once(func() (source.Record, error) { return f.owner().Put(context.Background(), n, v, token) }))
+}
+
+func (f farWriter) Delete(ctx context.Context, n key.Name) (source.Record, error) {
+	return travel(ctx, f.way, once(func() (source.Record, error) { return f.owner().Delete(context.Background(), n) }))
+}
+
 // farPeer is another region's relay at the end of a way.
 type farPeer struct {
 	relay func() *invalidation.Relay

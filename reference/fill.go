@@ -46,7 +46,7 @@ func (s *spares) answer(p policy.Policy, f Family, now int64) (Answer, bool) {
 	if s.tier == "" || now >= s.meta.DropAt || p.TooOld(f.Contract, s.meta.T0, now) {
 		return Answer{}, false
 	}
-	a := answer(s.entry, s.tier)
+	a := answer(&s.entry, s.tier)
 	a.Spare = true
 	return a, true
 }
@@ -121,7 +121,7 @@ func (c *Cache) adopt(k string, n key.Name, f Family, e entry, era uint64, spare
 		return Answer{}, false
 	}
 	c.l1.put(k, &copied{entry: e, name: n, era: era})
-	return answer(e, TierL2), true
+	return answer(&e, TierL2), true
 }
 
 // renew replaces a copy that was read at source time t0, unless another worker did or is at it.
@@ -133,7 +133,7 @@ func (c *Cache) renew(ctx context.Context, k string, n key.Name, f Family, t0 in
 	}
 	if found && e.meta.T0 > t0 && c.decide(f, e.meta) == policy.Serve {
 		c.l1.put(k, &copied{entry: e, name: n, era: era})
-		return answer(e, TierL2), nil
+		return answer(&e, TierL2), nil
 	}
 	return c.reload(ctx, k, n, f, replacing(e, found))
 }
@@ -173,7 +173,7 @@ func (c *Cache) fill(ctx context.Context, k string, n key.Name, f Family, token 
 		if leased {
 			c.giveBack(k, token)
 		}
-		return answer(e, TierSource), err
+		return answer(&e, TierSource), err
 	}
 	e.meta = c.policy.Admit(f.Contract, e.meta, rand.Float64())
 	if token != noStore {
@@ -183,7 +183,7 @@ func (c *Cache) fill(ctx context.Context, k string, n key.Name, f Family, token 
 		}
 	}
 	c.l1.put(k, &copied{entry: e, name: n, era: era})
-	return answer(e, TierSource), nil
+	return answer(&e, TierSource), nil
 }
 
 // giveBack frees a lease whose load came to nothing, also when the load's own time is over.

@@ -25,12 +25,15 @@ type l1 struct {
 	policy policy.Policy
 	cache  *otter.Cache[string, *copied]
 	era    *atomic.Uint64
+	clock  *lastReading
 	purges *purges
 }
 
 func newL1(p policy.Policy, size int) (l1, error) {
+	clock := &lastReading{}
 	c, err := otter.New(&otter.Options[string, *copied]{
 		MaximumSize: size,
+		Clock:       clock,
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, *copied]) time.Duration {
 			return time.Duration(e.Value.meta.DropAt - e.Value.meta.T0) // frees memory; correctness is DropAt's
 		}),
@@ -38,7 +41,25 @@ func newL1(p policy.Policy, size int) (l1, error) {
 	if err != nil {
 		return l1{}, fmt.Errorf("making the in-process cache: %w", err)
 	}
-	return l1{policy: p, cache: c, era: &atomic.Uint64{}, purges: &purges{}}, nil
+	return l1{policy: p, cache: c, era: &atomic.Uint64{}, clock: clock, purges: &purges{}}, nil
+}
+
+// lastReading is the clock by which memory is freed: the last reading that was taken for something else, since a reading
+// costs as much as the rest of a hit. It may be late, which costs memory; what may be served is decided by exact readings.
+type lastReading struct{ at atomic.Int64 }
+
+// NowNano implements [otter.Clock].
+func (c *lastReading) NowNano() int64 { return c.at.Load() }
+
+// Tick implements [otter.Clock].
+func (c *lastReading) Tick(d time.Duration) <-chan time.Time { return time.NewTicker(d).C }
+
+// read notes a reading. Cores would fight over the noting of every one.
+func (c *lastReading) read(i instant) {
+	const often = int64(time.Millisecond)
+	if int64(i) > c.at.Load()+often {
+		c.at.Store(int64(i))
+	}
 }
 
 // now is the era that what begins now belongs to.
@@ -58,6 +79,13 @@ func (s l1) doubt() {
 }
 
 func (s l1) doubted(c *copied) bool { return c.era != s.era.Load() }
+
+// read notes a reading of the worker's clock.
+func (s l1) read(i instant) {
+	if s.clock != nil {
+		s.clock.read(i)
+	}
+}
 
 func (s l1) get(k string) (*copied, bool) {
 	if s.cache == nil {

@@ -389,16 +389,19 @@ func TestOneLoadWhenAHotKeyEnds(t *testing.T) {
 }
 
 // After a flush with k distinct keys asked for: at most 1.02 k loads, counted at the source.
+//
+// The workers wait for Redis as long as it takes: on a machine that is too busy it misses the deadline now and then, and who
+// gives it up loads for itself, rightly.
 func TestLoadsAfterAFlush(t *testing.T) {
 	t.Run("flushed", func(t *testing.T) {
-		f := newFleet(t, 20*time.Millisecond, "l1")
+		f := newFleet(t, 20*time.Millisecond, "l1", "redis-deadline")
 		f.run(nothing, "walk %d", countKeys)
 		loads := f.run(func() { require.NoError(t, f.redis.FlushAll(t.Context()).Err()) }, "walk %d", countKeys)
 		require.GreaterOrEqual(t, loads, countKeys)
 		require.LessOrEqual(t, loads, countKeys*102/100)
 	})
 	t.Run("new workers", func(t *testing.T) {
-		loads := newFleet(t, 20*time.Millisecond).run(nothing, "walk %d", countKeys)
+		loads := newFleet(t, 20*time.Millisecond, "redis-deadline").run(nothing, "walk %d", countKeys)
 		require.GreaterOrEqual(t, loads, countKeys)
 		require.LessOrEqual(t, loads, countKeys*102/100)
 	})

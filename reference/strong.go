@@ -24,9 +24,10 @@ type sighting struct {
 // heard the source name its copy's version may serve it for that long without asking again, for whoever changes it
 // announces that and waits.
 func (c *Cache) confirmed(ctx context.Context, k string, n key.Name, f Family) (Answer, error) {
+	c.l1.read(c.clock.instant())
 	held, ok := c.l1.get(k)
 	if ok && c.holds(f, held) {
-		return answer(held.entry, TierL1), nil
+		return answer(&held.entry, TierL1), nil
 	}
 	var e entry
 	tier := TierL1
@@ -50,12 +51,12 @@ func (c *Cache) confirmed(ctx context.Context, k string, n key.Name, f Family) (
 	switch {
 	case e.meta.Version == now.meta.Version:
 	case now.meta.Kind == policy.Absence:
-		return answer(now.entry, TierSource), nil
+		return answer(&now.entry, TierSource), nil
 	default:
 		return c.current(ctx, k, n, f)
 	}
 	c.hold(k, n, f, e, now)
-	return answer(e, tier), nil
+	return answer(&e, tier), nil
 }
 
 // holds says whether the worker may serve a copy for a strong family without asking the source.
@@ -109,7 +110,7 @@ func (c *Cache) current(ctx context.Context, k string, n key.Name, f Family) (An
 		c.hold(k, n, f, s.entry, s)
 		return s, nil
 	})
-	return answer(s.entry, TierSource), err
+	return answer(&s.entry, TierSource), err
 }
 
 // sight asks the source a question for all who came before it is asked.

@@ -350,7 +350,8 @@ func TestServedWritesSurviveKill(t *testing.T) {
 
 func TestServeUsage(t *testing.T) {
 	const config = "shop.yaml"
-	files := map[string]string{config: shopYAML, "bad.yaml": "regions: {eu: 1}\nfamilies:\n  product: {class: bonded, ttl: 2s}\n", "empty.yaml": ""}
+	files := map[string]string{config: shopYAML, "bad.yaml": "regions: {eu: 1}\nfamilies:\n  product: {class: bonded, ttl: 2s}\n", "empty.yaml": "",
+		"behind.yaml": "regions: {eu: 1}\nfamilies:\n  likes: {class: eventual, ttl: 2s, writes: behind}\n"}
 	for _, c := range []struct {
 		args string
 		says string
@@ -358,6 +359,7 @@ func TestServeUsage(t *testing.T) {
 		{"--config bad.yaml", `bad.yaml:3:20: "bonded": `},
 		{"--config empty.yaml", "empty.yaml:1:1: the document is empty"},
 		{"--config nowhere.yaml", "nowhere.yaml"},
+		{"--config behind.yaml", "family likes is written behind"},
 		{"--config shop.yaml -f x.yaml", "exclude each other"},
 		{"--config shop.yaml", "--region says which one this process is in: eu, us"},
 		{"--config shop.yaml --region ue", `no region is named "ue"; there are: eu, us`},

@@ -49,6 +49,11 @@ func (f serveFlags) served() (what served, err error) {
 	if err := what.takeRegion(f.region); err != nil {
 		return what, err
 	}
+	for _, family := range what.spec.Families {
+		if family.Contract.Behind {
+			return what, fmt.Errorf("family %s is written behind, by one owner for all processes, which serve has not: remove writes: behind", family.Name)
+		}
+	}
 	if what.policy, err = what.find(f.policy); err != nil {
 		return what, fmt.Errorf("--policy: %w", err)
 	}

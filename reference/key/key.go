@@ -97,24 +97,23 @@ func (s Schema) Compile() Compiled {
 
 // Append is [Schema.Build] into a buffer of the caller's.
 func (c *Compiled) Append(b []byte, n *Name) ([]byte, error) {
-	values := [4]string{n.Tenant, n.Locale, n.Currency, n.Variant}
-	if n.Family != c.family || n.ID == "" {
-		return nil, c.refuse(n, &values)
-	}
-	for i := range values {
-		if (values[i] != "") != c.vary[i] {
-			return nil, c.refuse(n, &values)
-		}
+	if n.ID == "" || (n.Tenant != "") != c.vary[0] || (n.Locale != "") != c.vary[1] || (n.Currency != "") != c.vary[2] ||
+		(n.Variant != "") != c.vary[3] || n.Family != c.family {
+		return nil, c.refuse(n)
 	}
 	if c.vary[0] {
 		b = append(escape(append(b, "tenant:"...), n.Tenant), ':')
 	}
 	b = append(b, c.middle...)
 	b = append(escape(b, n.ID), c.version...)
-	for i, label := range [...]string{1: ":locale:", 2: ":currency:", 3: ":variant:"} {
-		if i > 0 && c.vary[i] {
-			b = escape(append(b, label...), values[i])
-		}
+	if c.vary[1] {
+		b = escape(append(b, ":locale:"...), n.Locale)
+	}
+	if c.vary[2] {
+		b = escape(append(b, ":currency:"...), n.Currency)
+	}
+	if c.vary[3] {
+		b = escape(append(b, ":variant:"...), n.Variant)
 	}
 	return b, nil
 }
@@ -128,7 +127,7 @@ type badName struct{ error }
 func (badName) Is(target error) bool { return target == ErrName }
 
 // refuse says what is wrong with a name.
-func (c *Compiled) refuse(n *Name, values *[4]string) error {
+func (c *Compiled) refuse(n *Name) error {
 	if n.Family != c.family {
 		return badName{fmt.Errorf("key of family %s asked with a name of family %q", c.family, n.Family)}
 	}
@@ -136,7 +135,7 @@ func (c *Compiled) refuse(n *Name, values *[4]string) error {
 		return badName{fmt.Errorf("key of family %s: the id is missing", c.family)}
 	}
 	for i, d := range Dimensions {
-		switch v := values[i]; {
+		switch v := d.Of(*n); {
 		case v == "" && c.vary[i]:
 			return badName{fmt.Errorf("key of family %s: %s is missing", c.family, d)}
 		case v != "" && !c.vary[i]:

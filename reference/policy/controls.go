@@ -31,6 +31,7 @@ const (
 	GapDetection
 	Compression
 	Fence
+	Journal
 )
 
 // Has says whether every control of c is on.
@@ -77,12 +78,14 @@ var Table = []Control{
 		"age-clamp, for bounded families", "copies live on until their TTL after a write"},
 	{GapDetection, "gap-detection", "staleness: a worker notices that it missed messages, and renews what it has in memory",
 		"age-clamp, for bounded families; the TTL", "after the loss of a message a worker's memory serves the old value for a whole TTL"},
+	{Journal, "journal", "writes that were acknowledged before the source has them: they are on disk by then",
+		"", "a crash of their owner loses acknowledged writes"},
 	{Breaker, "breaker", "latency: after a few failures in a row nobody waits for Redis until one caller has found it answering",
 		"", "every miss waits for the deadline of a Redis that is away"},
 	{Compression, "compression", "memory of Redis, and the network: large values are stored compressed where that makes them smaller",
 		"", "large values take their full size"},
 	{RedisDeadline, "redis-deadline", "latency: a Redis that does not answer costs milliseconds, not seconds",
-		"", "reads wait for Redis's client defaults: seconds, and retries"},
+		"breaker, after the first few waits", "reads wait for Redis's client defaults: seconds, and retries"},
 	{Shedding, "shedding", "the source, from queues that nobody survives: a worker asks for no more at a time than the source answers in time, and refuses at once what would come too late",
 		"", "after a burst of misses every load times out in the source's queue, for ever"},
 	{RetryBudget, "retry-budget", "the source, from retries that multiply its load when it is slowest: at most one retry for ten loads",

@@ -53,10 +53,16 @@ type Family struct {
 	// Lease is how long a worker may answer for a strong family from its memory without asking the source; a write takes
 	// that long. 0: every read asks the source for the version that is current.
 	Lease time.Duration
+	// Behind says that a write of an eventual family is acknowledged when it is in its owner's journal, before the source
+	// has it.
+	Behind bool
 }
 
 // ErrTTL is wrapped by [Family.Validate] when the TTL exceeds the family's bound.
 var ErrTTL = errors.New("ttl exceeds the bound")
+
+// ErrBehind is wrapped by [Family.Validate] when a family's writes would be acknowledged before they could be seen.
+var ErrBehind = errors.New("only an eventual family can be written behind")
 
 // Validate refuses a contract that no cache could keep.
 func (f Family) Validate() error {
@@ -71,6 +77,9 @@ func (f Family) Validate() error {
 	}
 	if f.Lease < 0 || f.Lease > 0 && f.Class != Strong {
 		return errors.New("lease is for strong families, and above 0")
+	}
+	if f.Behind && f.Class != Eventual {
+		return fmt.Errorf("%w: this one is %s", ErrBehind, f.Class)
 	}
 	if f.Lease > f.TTL {
 		return errors.New("the lease is longer than the ttl")
@@ -144,6 +153,13 @@ func (p Policy) Lookup(f Family, m Meta, now int64, random float64) Action {
 	return Serve
 }
 
+// Plain says that a copy is to be served whatever the random number is: where it says so, Lookup says [Serve]. It is for those
+// who count nanoseconds, and decides nothing of its own.
+func (p *Policy) Plain(f *Family, m *Meta, now int64) bool {
+	return (m.Kind == Value || m.Kind == Absence) && now+earliest*int64(m.Took) < m.FreshUntil && now < m.Until && now < m.DropAt &&
+		f.Class != Strong && (f.Class != Bounded || now-m.T0 < int64(f.Within))
+}
+
 // Doubted is what to do with a copy in a worker's memory that may have missed the message which would have dropped it:
 // it is renewed. Where nothing but a long TTL would end it, nobody gets it before that.
 func (p Policy) Doubted(f Family, a Action) Action {
@@ -156,13 +172,15 @@ func (p Policy) Doubted(f Family, a Action) Action {
 	return Miss
 }
 
+// earliest is -ln of the least 1-random there is, rounded up.
+const earliest = 37
+
 // early decides to renew a copy before its fresh life ends, the likelier the nearer that is and the longer a load takes, so
 // that of many readers one begins, and not all at the end. It is XFetch with beta = 1 (Vattani, Chierichetti, Lowenstein:
 // Optimal Probabilistic Cache Stampede Prevention, 2015).
 func early(m Meta, now int64, random float64) bool {
-	const most = 37 // -ln of the least 1-random there is
 	took := int64(m.Took)
-	if now+most*took < m.FreshUntil {
+	if now+earliest*took < m.FreshUntil {
 		return false
 	}
 	return now-int64(float64(took)*math.Log(1-random)) >= m.FreshUntil

@@ -142,6 +142,13 @@ func TestNoCopyOutlivesTheBound(t *testing.T) {
 		if m.FreshUntil > m.Until || m.Until > m.DropAt || m.Until > t0+int64(f.TTL) || m.DropAt > t0+int64(f.Within) {
 			t.Fatalf("life beyond the TTL: %+v", m)
 		}
+		q, plain := p, rapid.Int64Range(0, 20*s).Draw(t, "plain age")
+		if rapid.Bool().Draw(t, "little control") {
+			q.Controls = 0
+		}
+		if q.Plain(&f, &m, t0+plain) && q.Lookup(f, m, t0+plain, rapid.Float64Range(0, 0.999).Draw(t, "luck")) != Serve {
+			t.Fatalf("plain at age %v, and not to be served", time.Duration(plain))
+		}
 		age := rapid.Int64Range(int64(f.Within), 40*s).Draw(t, "age")
 		if got := p.Lookup(f, m, t0+age, rapid.Float64Range(0, 0.999).Draw(t, "chance")); got != Miss {
 			t.Fatalf("served at age %v: %v", time.Duration(age), got)

@@ -57,8 +57,9 @@ type Model struct {
 	end     context.CancelFunc
 	orphans sync.WaitGroup
 
-	mu   sync.Mutex // the commit lock: T0 and At are stamped under it
-	rows map[key.Name]row
+	mu    sync.Mutex // the commit lock: T0 and At are stamped under it
+	rows  map[key.Name]row
+	realm map[string]string // owners
 }
 
 type row struct {
@@ -68,7 +69,7 @@ type row struct {
 	fence   string
 }
 
-var _ Source = (*Model)(nil)
+var _ Behind = (*Model)(nil)
 
 // NewModel makes an empty model.
 func NewModel(cfg ModelConfig) (*Model, error) {
@@ -78,7 +79,7 @@ func NewModel(cfg ModelConfig) (*Model, error) {
 	if cfg.Now == nil {
 		return nil, fmt.Errorf("a source needs a clock")
 	}
-	m := &Model{cfg: cfg, servers: make(chan struct{}, cfg.Servers), log: newLog(), rows: map[key.Name]row{},
+	m := &Model{cfg: cfg, servers: make(chan struct{}, cfg.Servers), log: newLog(), rows: map[key.Name]row{}, realm: map[string]string{},
 		meter: Meter{Now: cfg.Now, OnLoad: cfg.OnLoad}}
 	m.life, m.end = context.WithCancel(context.Background())
 	return m, nil
@@ -238,6 +239,33 @@ func (m *Model) Fence(ctx context.Context, n key.Name, fence string, take bool, 
 	})
 }
 
+// Own implements [Behind].
+func (m *Model) Own(_ context.Context, realm, owner string, take bool) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if has := m.realm[realm]; has != "" && owner != "" && has != owner && !take {
+		return fmt.Errorf("owning %s: %w", realm, ErrOwned)
+	}
+	m.realm[realm] = owner
+	return nil
+}
+
+// Apply implements [Behind], as Store does.
+func (m *Model) Apply(ctx context.Context, c Change, by Caller) (needed bool, err error) {
+	err = m.change(ctx, c.Name, "applying", func() error {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if c.Version == 0 || m.realm[c.Realm] != c.Owner {
+			return ErrOwned
+		}
+		if needed = c.Version > m.rows[c.Name].version; needed {
+			m.put(Entry{Name: c.Name, Version: c.Version, Token: c.Token, Deleted: c.Deleted, Origin: by.Region}, c.Value, m.rows[c.Name].fence)
+		}
+		return nil
+	})
+	return needed, err
+}
+
 // change makes one at the end of its service time. Whatever fails has had no effect.
 func (m *Model) change(ctx context.Context, n key.Name, doing string, do func() error) error {
 	fail := func(err error) error {
@@ -267,11 +295,16 @@ func (m *Model) commit(e Entry, value []byte, fence string) (Record, error) {
 		}
 		old.fence = ""
 	}
-	r := row{value: value, version: old.version + 1, deleted: e.Deleted, fence: old.fence}
-	m.rows[e.Name] = r
-	e.Version, e.At = r.version, m.cfg.Now()
+	e.Version = old.version + 1
+	return m.put(e, value, old.fence), nil
+}
+
+// put is called under the commit lock.
+func (m *Model) put(e Entry, value []byte, fence string) Record {
+	e.At = m.cfg.Now()
+	m.rows[e.Name] = row{value: value, version: e.Version, deleted: e.Deleted, fence: fence}
 	m.log.append(e)
-	return Record{Value: value, Version: r.version, Deleted: r.deleted, Fenced: r.fence != "", T0: e.At}, nil
+	return Record{Value: value, Version: e.Version, Deleted: e.Deleted, Fenced: fence != "", T0: e.At}
 }
 
 // enter waits for a free server.

@@ -48,6 +48,31 @@ type Source interface {
 	Clock(ctx context.Context) (int64, error)
 }
 
+// Behind is a source that also takes changes whose versions were given before they came here, by the one owner of their names.
+type Behind interface {
+	Source
+	// Own makes owner the only one whose changes to a realm are taken. Where another owns it that stays so, with [ErrOwned],
+	// unless take is set. When it returns, no change of a former owner is under way or will be made. Owner "" frees the realm.
+	Own(ctx context.Context, realm, owner string, take bool) error
+	// Apply commits a change. It is not needed, and nothing happens, when the name has its version or a newer one: so changes
+	// can be repeated, in their order, as often as it takes. Versions that were left out stay out, and no fence is looked at.
+	// Its errors are those of Store; [ErrOwned] says that the realm is not the owner's.
+	Apply(ctx context.Context, c Change, by Caller) (needed bool, err error)
+}
+
+// Change is a change with a version.
+type Change struct {
+	Name         key.Name
+	Version      uint64 // from 1
+	Value        []byte
+	Token        string
+	Deleted      bool
+	Realm, Owner string
+}
+
+// ErrOwned marks a realm that belongs to another owner.
+var ErrOwned = errors.New("the realm has another owner")
+
 // ErrNotApplied marks a store that had no effect.
 var ErrNotApplied = errors.New("not applied")
 

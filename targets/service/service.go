@@ -45,6 +45,8 @@ type Service struct {
 	shift    time.Duration // from the source's clock to the harness's offsets
 	source   *source.Model
 	families []reference.Family
+	behind   *reference.Behind // nil where no family is written behind
+	journal  string            // its folder, which is removed at the end
 	regions  []*region
 	byDoor   map[string]*worker
 	byRegion map[string]*region
@@ -149,6 +151,9 @@ func (r *region) address() string {
 func (s *Service) Start(ctx context.Context, dial func(edge string) string) error {
 	life, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
+	if err := s.openBehind(ctx); err != nil {
+		return err
+	}
 	for i, r := range s.regions {
 		into := s.cfg.Policy.Design.invalidator(r.name, s.cfg.Policy.Policy, s.families, s.shared(relayRedis(r.name), dial))
 		r.relay = s.newRelay(r, into)
@@ -162,7 +167,7 @@ func (s *Service) Start(ctx context.Context, dial func(edge string) string) erro
 		for n := range s.cfg.Spec.Regions[i].Workers {
 			name := fmt.Sprintf("%s-%d", r.name, n+1)
 			cache, err := s.cfg.Policy.Design.make(ctx, reference.Config{
-				Region: r.name, Policy: s.cfg.Policy.Policy, Families: s.families, Source: s.source, Shared: shared, L1Size: s.cfg.Inside.l1Size(),
+				Region: r.name, Policy: s.cfg.Policy.Policy, Families: s.families, Source: s.source, Shared: shared, L1Size: s.cfg.Inside.l1Size(), Behind: s.writer(),
 				OnDrop: func(d reference.Drop) { s.dropped(d, targets.TierL1, r.name, name) },
 			})
 			if err != nil {
@@ -279,6 +284,7 @@ func (s *Service) Close() error {
 		errs = append(errs, c.Close())
 	}
 	s.running.Wait()
+	errs = append(errs, s.closeBehind())
 	if s.source != nil {
 		s.source.Close()
 	}
@@ -288,6 +294,11 @@ func (s *Service) Close() error {
 
 // Settle waits until every commit so far has been delivered in every region.
 func (s *Service) Settle(ctx context.Context) error {
+	if s.behind != nil {
+		if err := s.behind.Drained(ctx); err != nil {
+			return err
+		}
+	}
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for _, r := range s.regions {

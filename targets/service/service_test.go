@@ -156,6 +156,7 @@ func TestDecodeProblems(t *testing.T) {
 		{"regions: {eu: 1}\nfamilies: {p: {class: strong, within: 2s, ttl: 2s}}", "only a bounded family"},
 		{"regions: {eu: 1}\nfamilies: {p: {class: eventual, within: 2s, ttl: 2s}}", "only a bounded family"},
 		{"regions: {eu: 1}\nfamilies: {p: {class: eventual, lease: 1s, ttl: 2s}}", "only a strong family"},
+		{"regions: {eu: 1}\nfamilies: {p: {class: strong, writes: behind, ttl: 2s}}", "only an eventual family"},
 		{"regions: {eu: 1}\nfamilies: {p: {class: strong, lease: 3s, ttl: 2s}}", "longer than the ttl"},
 		{"regions: {eu: 1}\nfamilies: {p: {ttl: 2s}}", "needs a class"},
 		{"regions: {eu: 1}\nfamilies: {p: {class: strong, ttl: 2s, vary: [tenat]}}", `did you mean "tenant"?`},

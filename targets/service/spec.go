@@ -163,7 +163,7 @@ func decodeSource(n strict.Node) Source {
 const ClassHint = "class: bounded (no read older than within), strong (linearizable) or eventual (converges after its ttl)"
 
 func decodeFamily(e strict.Entry, src Source) Family {
-	f := e.Value.Fields("family "+e.Name, "class", "within", "ttl", "lease", "service_time", "vary", "empty")
+	f := e.Value.Fields("family "+e.Name, "class", "within", "ttl", "lease", "writes", "service_time", "vary", "empty")
 	fam := Family{Name: e.Name, ServiceTime: f["service_time"].Duration("service_time", src.ServiceTime)}
 	fam.Contract.Class = policy.ParseClass(f["class"].OneOf("class", policy.Classes()...))
 	if !f["class"].Present() {
@@ -173,6 +173,7 @@ func decodeFamily(e strict.Entry, src Source) Family {
 	fam.Contract.Within = f["within"].Duration("within", 0)
 	fam.Contract.TTL = f["ttl"].Duration("ttl", fam.Contract.Within)
 	fam.Contract.Lease = f["lease"].Duration("lease", 0)
+	fam.Contract.Behind = f["writes"].OneOf("way of writing", "through", "behind") == "behind"
 	for _, v := range f["vary"].List("dimensions") {
 		var names []string
 		for _, d := range key.Dimensions {
@@ -191,6 +192,9 @@ func decodeFamily(e strict.Entry, src Source) Family {
 		f["within"].Fail("", "only a bounded family has a bound", "remove within, or make the class bounded")
 	case class != policy.Strong && f["lease"].Present():
 		f["lease"].Fail("", "only a strong family has a lease", "remove lease, or make the class strong")
+	case class != policy.Eventual && fam.Contract.Behind:
+		f["writes"].Fail("", "only an eventual family can be written behind: its readers see a write after it was acknowledged",
+			"writes: through, or class: eventual")
 	case fam.Contract.Lease > fam.Contract.TTL:
 		f["lease"].Fail("", "the lease is longer than the ttl ("+fam.Contract.TTL.String()+")", "lower lease or raise ttl")
 	case class == policy.Bounded && f["class"].Present() && fam.Contract.Within <= 0:

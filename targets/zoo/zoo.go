@@ -69,6 +69,7 @@ func mutants() []Animal {
 		cost             bool
 	}{
 		{"class-routing", nil, "split", "violations", false},
+		{"fence", nil, "split", "violations", false},
 		{"l1", nil, "calm", "hit_ratio{tier=l1, family=page}", true},
 		{"age-clamp", nil, "calm", "violations", false},
 		{"stale-while-revalidate", []string{"early-refresh", "hot-refresh"}, "warm", "hit_ratio{family=page}", true},
@@ -77,7 +78,7 @@ func mutants() []Animal {
 		{"jitter", []string{"stale-while-revalidate", "l1"}, "wave", "source_qps.peak{family=batch}", true},
 		{"versioned-store", nil, "overtaken", "invalidation_lag.max{family=page}", true},
 		{"bus", nil, "calm", "invalidation_lag.max{family=page}", true},
-		{"redis-deadline", nil, "restart", "p95{family=page, kind=read}", true},
+		{"redis-deadline", []string{"breaker"}, "restart", "p95{family=page, kind=read}", true},
 	} {
 		p := policy.Recommended()
 		what := "the reference cache without " + m.control

@@ -43,6 +43,9 @@ func writeUntilKilled() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	if folder := os.Getenv(writerFolder); folder != "" {
+		writeBehind(s, folder)
+	}
 	for w := range crashWriters {
 		go func() {
 			for i := 0; ; i++ {
@@ -159,12 +162,12 @@ type writer struct {
 	acked, refused []string
 }
 
-func startWriter(t *testing.T, url string, round int) *writer {
+func startWriter(t *testing.T, url string, round int, env ...string) *writer {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	p := &writer{cmd: exec.Command(self), ended: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), writerEnv+"="+url, writerRound+"="+strconv.Itoa(round))
+	p.cmd.Env = append(append(os.Environ(), writerEnv+"="+url, writerRound+"="+strconv.Itoa(round)), env...)
 	p.cmd.Stderr = os.Stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.stdin, err = p.cmd.StdinPipe()

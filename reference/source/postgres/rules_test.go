@@ -117,41 +117,14 @@ func TestOpenRefuses(t *testing.T) {
 
 	run(t, conn, "UPDATE cachedrill.version SET version = 99")
 	_, err = Open(t.Context(), Config{URL: url})
-	require.ErrorContains(t, err, "newer than 1")
+	require.ErrorContains(t, err, "newer than 2")
 }
 
-func TestApply(t *testing.T) {
+func TestVersionsBeyondTheDatabases(t *testing.T) {
 	s := open(t, Config{})
-	for i, c := range []struct {
-		version uint64
-		value   string
-		deleted bool
-		needed  bool
-	}{
-		{2, "b", false, true}, {1, "a", false, false}, {2, "other", false, false}, {3, "", true, true}, {3, "", true, false},
-		{7, "g", false, true}, {6, "f", false, false},
-	} {
-		needed, err := s.Apply(t.Context(), n17, c.version, []byte(c.value), fmt.Sprint(i), c.deleted, source.Caller{Region: "eu"})
-		require.NoError(t, err)
-		require.Equal(t, c.needed, needed, "change %d", i)
-	}
-	r, err := s.Load(t.Context(), n17, nobody)
-	require.NoError(t, err)
-	require.EqualValues(t, 7, r.Version)
-	require.Equal(t, "g", string(r.Value))
-	got, _ := following(t, s, 0, patience)
-	require.Equal(t, []string{"0", "3", "5"}, got, "what was not needed is told to nobody")
-	for _, v := range []uint64{0, 1 << 63} {
-		_, err = s.Apply(t.Context(), n17, v, nil, "x", false, nobody)
-		require.ErrorIs(t, err, source.ErrNotApplied)
-	}
-	require.NoError(t, s.Fence(t.Context(), n17, "f", false, nobody))
-	needed, err := s.Apply(t.Context(), n17, 8, nil, "x", false, nobody)
-	require.NoError(t, err)
-	require.True(t, needed)
-	r, err = s.Load(t.Context(), n17, nobody)
-	require.NoError(t, err)
-	require.True(t, r.Fenced, "a fence is left alone")
+	require.NoError(t, s.Own(t.Context(), "r", "me", false))
+	_, err := s.Apply(t.Context(), source.Change{Name: n17, Version: 1 << 63, Realm: "r", Owner: "me"}, nobody)
+	require.ErrorIs(t, err, source.ErrNotApplied)
 }
 
 func TestLoadsAreCounted(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 )
 
 // schemaVersion goes up by one with each entry of migrations.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // migrations bring the tables from one version to the next; %s is the quoted schema. Columns of text compare by bytes, whatever the
 // database's collation.
@@ -40,6 +40,8 @@ CREATE TABLE %[1]s.outbox (
 	origin text COLLATE "C" NOT NULL,
 	at timestamptz NOT NULL
 );
+`, `
+CREATE TABLE %[1]s.realm (realm text COLLATE "C" PRIMARY KEY, owner text COLLATE "C" NOT NULL);
 `}
 
 // migrate brings the tables to this version. Where they are, it needs no rights but to read and write them.
@@ -109,7 +111,7 @@ type statements struct {
 
 	load, check        string
 	store, fencedStore string
-	apply              string
+	apply, own, owner  string
 	fence, takeFence   string
 	next, tip, sealed  string
 	trim               string
@@ -118,7 +120,7 @@ type statements struct {
 func newStatements(schema string) statements {
 	r := strings.NewReplacer(
 		"{entry}", pgx.Identifier{schema, "entry"}.Sanitize(), "{outbox}", pgx.Identifier{schema, "outbox"}.Sanitize(),
-		"{columns}", columns, "{name}", "$1, $2, $3, $4, $5, $6",
+		"{realm}", pgx.Identifier{schema, "realm"}.Sanitize(), "{columns}", columns, "{name}", "$1, $2, $3, $4, $5, $6",
 		"{is name}", "(e.family, e.id, e.tenant, e.locale, e.currency, e.variant) = ($1, $2, $3, $4, $5, $6)",
 		"{held}", "held AS MATERIALIZED (SELECT pg_advisory_xact_lock($7, $8))",
 		"{told}", "told AS (INSERT INTO {outbox} ({columns}, version, deleted, token, origin, at) SELECT {name}, version, $9, $10, $12, at FROM put)",
@@ -142,13 +144,17 @@ FROM (VALUES (1)) AS one LEFT JOIN {entry} AS e ON {is name}`),
 	WHERE {is name} AND e.fence = $13
 	RETURNING e.version, false AS fenced, clock_timestamp() AS at
 ), {told} SELECT at, version, fenced FROM put`),
-		apply: sql(`WITH {held}, put AS (
-	INSERT INTO {entry} AS e ({columns}, version, deleted, token, value) SELECT {name}, $13::bigint, $9::boolean, $10, $11::bytea FROM held
+		// The share lock keeps a new owner waiting until what the one before has under way is committed.
+		apply: sql(`WITH mine AS MATERIALIZED (SELECT 1 FROM {realm} WHERE realm = $14 AND owner = $15 FOR SHARE), {held}, put AS (
+	INSERT INTO {entry} AS e ({columns}, version, deleted, token, value) SELECT {name}, $13::bigint, $9::boolean, $10, $11::bytea FROM mine, held
 	ON CONFLICT ({columns}) DO UPDATE
 		SET version = excluded.version, deleted = excluded.deleted, token = excluded.token, value = excluded.value
 		WHERE e.version < excluded.version
 	RETURNING e.version, e.fence <> '' AS fenced, clock_timestamp() AS at
 ), {told} SELECT at, version, fenced FROM put`),
+		own: sql(`INSERT INTO {realm} AS r (realm, owner) VALUES ($1, $2)
+	ON CONFLICT (realm) DO UPDATE SET owner = excluded.owner WHERE r.owner IN ('', excluded.owner) OR excluded.owner = '' OR $3 RETURNING true`),
+		owner: sql(`SELECT EXISTS (SELECT 1 FROM {realm} WHERE realm = $1 AND owner = $2)`),
 		fence: sql(`WITH {held} INSERT INTO {entry} AS e ({columns}, version, fence) SELECT {name}, 0, $9 FROM held
 	ON CONFLICT ({columns}) DO UPDATE SET fence = excluded.fence WHERE e.fence IN ('', excluded.fence) RETURNING true`),
 		takeFence: sql(`WITH {held} INSERT INTO {entry} AS e ({columns}, version, fence) SELECT {name}, 0, $9 FROM held

@@ -24,19 +24,38 @@ func (s *Source) Delete(ctx context.Context, n key.Name, by source.Caller) (sour
 	return s.change(ctx, "deleting", change{name: n, deleted: true, by: by})
 }
 
-// Apply commits a change whose version was given before it came here, as by the owner of a journal. It is not needed, and
-// nothing happens, when the name has this version or a newer one: so a journal can be replayed from any point before its end, as often
-// as it takes. Versions that were left out stay out, and no fence is looked at. Its errors are those of Store.
-func (s *Source) Apply(ctx context.Context, n key.Name, version uint64, value []byte, token string, deleted bool, by source.Caller) (
-	needed bool, err error) {
-	if version == 0 || version > math.MaxInt64 {
-		return false, fmt.Errorf("applying %s:%s: %w: there is no version %d", n.Family, n.ID, source.ErrNotApplied, version)
+// Apply implements [source.Behind].
+func (s *Source) Apply(ctx context.Context, c source.Change, by source.Caller) (needed bool, err error) {
+	doing := fmt.Sprintf("applying %s:%s", c.Name.Family, c.Name.ID)
+	if c.Version == 0 || c.Version > math.MaxInt64 {
+		return false, fmt.Errorf("%s: %w: there is no version %d", doing, source.ErrNotApplied, c.Version)
 	}
-	_, err = s.change(ctx, "applying", change{name: n, value: value, token: token, deleted: deleted, by: by, version: version})
+	_, err = s.change(ctx, "applying", change{name: c.Name, value: c.Value, token: c.Token, deleted: c.Deleted, by: by,
+		version: c.Version, realm: c.Realm, owner: c.Owner})
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return err == nil, err
+	}
+	var mine bool
+	if err := s.aside.QueryRow(ctx, s.sql.owner, c.Realm, c.Owner).Scan(&mine); err != nil {
+		return false, fmt.Errorf("%s: who owns %s: %w", doing, c.Realm, err)
+	}
+	if !mine {
+		return false, fmt.Errorf("%s: %w: %w", doing, source.ErrNotApplied, source.ErrOwned)
+	}
+	return false, nil
+}
+
+// Own implements [source.Behind].
+func (s *Source) Own(ctx context.Context, realm, owner string, take bool) error {
+	var done bool
+	err := s.write(ctx, s.sql.own, []any{realm, owner, take}, &done)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return false, nil
+		err = source.ErrOwned
 	}
-	return err == nil, err
+	if err != nil {
+		return fmt.Errorf("owning %s: %w", realm, err)
+	}
+	return nil
 }
 
 type change struct {
@@ -45,7 +64,9 @@ type change struct {
 	token   string
 	deleted bool
 	by      source.Caller
-	version uint64 // given before; 0: the next
+	version uint64 // given before, by the owner of a realm; 0: the next
+	realm   string
+	owner   string
 }
 
 func (s *Source) change(ctx context.Context, doing string, c change) (source.Record, error) {
@@ -53,7 +74,7 @@ func (s *Source) change(ctx context.Context, doing string, c change) (source.Rec
 	sql := s.sql.store
 	switch {
 	case c.version > 0:
-		sql, args = s.sql.apply, append(args, c.version)
+		sql, args = s.sql.apply, append(args, c.version, c.realm, c.owner)
 	case c.by.Fence != "":
 		sql, args = s.sql.fencedStore, append(args, c.by.Fence)
 	}

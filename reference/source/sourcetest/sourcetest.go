@@ -34,6 +34,8 @@ func Run(t *testing.T, open func(t *testing.T) source.Source) {
 		{"a fence of what never existed", fenceOfNothing},
 		{"a change without a fence leaves one alone", fenceLeftAlone},
 		{"concurrent takers of a fence", takers},
+		{"changes that have versions", applies},
+		{"a realm has one owner", owns},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
 	}
