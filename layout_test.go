@@ -35,6 +35,7 @@ var allowed = map[string][]string{
 	"reference/key":               {},
 	"reference/store":             {},
 	"reference/journal":           {},
+	"reference/metrics":           {"reference"},
 	"reference/contract":          {"reference", "reference/key", "reference/policy", "internal/strict"},
 	"internal/strict":             {},
 	"internal/child":              {},

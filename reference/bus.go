@@ -25,7 +25,7 @@ const busKept = 30 * 24 * time.Hour
 
 // The kinds of messages.
 const (
-	busEvent = "e" // "e epoch number family version key": a version was superseded
+	busEvent = "e" // "e epoch number family version[@commit] key": a version was superseded, which was committed when the source's clock showed that
 	busBeat  = "b" // "b epoch number identity": nothing was published since that number, says the Redis of that identity
 	busPurge = "p" // "p epoch number selection": copies must go, though nothing supersedes them
 )
@@ -105,6 +105,7 @@ type busMessage struct {
 	purge    string // of a purge: the selection
 	family   string // of an event
 	version  uint64
+	at       int64 // likewise: the source's clock at the commit; 0: not told
 	key      string
 }
 
@@ -127,7 +128,11 @@ func parseBusMessage(s string) (m busMessage, ok bool) {
 		return m, true
 	case m.kind == busEvent && len(parts) == 6:
 		m.family, m.key = parts[3], parts[5]
-		m.version, err = strconv.ParseUint(parts[4], 10, 64)
+		version, at, told := strings.Cut(parts[4], "@")
+		m.version, err = strconv.ParseUint(version, 10, 64)
+		if err == nil && told {
+			m.at, err = strconv.ParseInt(at, 10, 64)
+		}
 		return m, err == nil
 	}
 	return m, false
@@ -192,8 +197,14 @@ func (c *Cache) heard(ear *busEar, message string) {
 	if !ok {
 		return
 	}
-	if ear.missed(m) && c.policy.Controls.Has(policy.GapDetection) {
-		c.l1.doubt()
+	first := ear.epoch == ""
+	if ear.missed(m) {
+		if !first {
+			c.watch.Gap()
+		}
+		if c.policy.Controls.Has(policy.GapDetection) {
+			c.l1.doubt()
+		}
 	}
 	if m.kind == busPurge {
 		c.purge(m.purge)
@@ -206,6 +217,7 @@ func (c *Cache) heard(ear *busEar, message string) {
 		return
 	}
 	c.drop(m.key, f.Family, m.version)
+	c.sawDrop(f.Schema.Family, m.at)
 	if c.cfg.OnDrop != nil && c.policy.Controls.Has(policy.L1) {
 		c.cfg.OnDrop(Drop{m.key, m.version})
 	}
@@ -246,7 +258,7 @@ func (v *Invalidator) Apply(ctx context.Context, n key.Name, version uint64, at 
 		channel = ""
 	}
 	_, err = v.shared.Run(ctx, supersedeScript, []string{k, leaseKey(k), busEpoch, busNumber}, floor(v.policy, f.Contract, version, at),
-		millis(v.policy.Keep(f.Contract)), channel, fmt.Sprintf("%s %d %s", f.Schema.Family, version, k), newToken(), millis(busKept))
+		millis(v.policy.Keep(f.Contract)), channel, fmt.Sprintf("%s %d@%d %s", f.Schema.Family, version, at, k), newToken(), millis(busKept))
 	if err != nil {
 		return fmt.Errorf("telling that %s was superseded: %w", k, err)
 	}

@@ -39,6 +39,7 @@ type Config struct {
 	L1Size   int         // copies kept in memory; 0: 10,000
 	Behind   Writer      // takes the writes of families that are written behind; nil where there are none
 	OnDrop   func(Drop)  // told when the worker's memory let go of superseded copies; may be nil
+	Observer Observer    // told what the cache decides and meets; may be nil
 
 	// Clock is the worker's own monotonic clock, since whatever moment; nil: the process's. The guarantees bear a rate that is
 	// wrong by up to a thousandth, and no jumps.
@@ -76,6 +77,9 @@ type Cache struct {
 	closing sync.RWMutex // held for reading while something joins running
 	running sync.WaitGroup
 	refresh chan struct{} // a place each for the background refreshes
+
+	watch Observer // never nil
+	seen  Observer // the same, or nil: for where a call would be too dear
 }
 
 // Answer is what a read found.
@@ -126,7 +130,8 @@ func New(ctx context.Context, cfg Config) (*Cache, error) {
 		}
 		c.families[f.Schema.Family] = &known{f, f.Schema.Compile()}
 	}
-	c.source = newGuard(cfg.Source, cfg.Policy)
+	c.watch = c.watched(cfg.Observer)
+	c.source = newGuard(cfg.Source, cfg.Policy).watched(c.watch)
 	c.clock.local = cfg.Clock
 	asked := c.clock.instant()
 	said, err := cfg.Source.Clock(ctx)
@@ -143,7 +148,7 @@ func New(ctx context.Context, cfg Config) (*Cache, error) {
 			return nil, err
 		}
 	}
-	c.l2 = l2{shared: newCircuit(cfg.Shared, c.policy), policy: c.policy}
+	c.l2 = l2{shared: newCircuit(cfg.Shared, c.policy).watched(c.watch), policy: c.policy}
 	c.life, c.end = context.WithCancel(context.Background())
 	if c.policy.Controls.Has(policy.Bus | policy.L1) {
 		c.listen(ctx)
@@ -193,7 +198,7 @@ func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
 		return Answer{}, err
 	}
 	if c.policy.Confirms(f.Contract) {
-		return c.confirmed(ctx, string(b), n, f.Family)
+		return c.sawConfirmed(ctx, string(b), n, f.Family)
 	}
 	began := c.clock.instant()
 	c.l1.read(began)
@@ -209,15 +214,18 @@ func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
 		}
 		switch action {
 		case policy.Serve:
+			c.sawHit(&n, began)
 			return answer(&held.entry, TierL1), nil
 		case policy.Refresh:
+			c.sawRefresh(&f.Family, &held.meta, now, c.l1.doubted(held))
 			if held.mayRefresh(now) {
 				c.background(string(b), n, f.Family, held.meta.T0)
 			}
+			c.sawHit(&n, began)
 			return answer(&held.entry, TierL1), nil
 		}
 	}
-	return c.past(ctx, string(b), n, f.Family, began)
+	return c.sawPast(ctx, string(b), n, f.Family, began)
 }
 
 // past reads a name that memory does not answer, for a reader that came at began.
@@ -325,10 +333,8 @@ type Writer interface {
 	Delete(ctx context.Context, n key.Name) (source.Record, error)
 }
 
-// Put writes a value through to the source, then drops what the region has cached of it. Other
-// workers and regions hear of it through the source's commit log. An error that is
-// [source.ErrNotApplied] guarantees that nothing was written.
-func (c *Cache) Put(ctx context.Context, n key.Name, value []byte, token string) (source.Record, error) {
+// put is [Cache.Put].
+func (c *Cache) put(ctx context.Context, n key.Name, value []byte, token string) (source.Record, error) {
 	f, k, err := c.resolve(n)
 	if err != nil {
 		return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
@@ -341,9 +347,8 @@ func (c *Cache) Put(ctx context.Context, n key.Name, value []byte, token string)
 	})
 }
 
-// Delete makes a name absent at the source, as [Cache.Put] does of a value. Deleting what is not there is
-// a change like any other.
-func (c *Cache) Delete(ctx context.Context, n key.Name) (source.Record, error) {
+// remove is [Cache.Delete].
+func (c *Cache) remove(ctx context.Context, n key.Name) (source.Record, error) {
 	f, k, err := c.resolve(n)
 	if err != nil {
 		return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
@@ -429,6 +434,7 @@ func (c *Cache) background(k string, n key.Name, f Family, t0 int64) {
 	select {
 	case c.refresh <- struct{}{}:
 	default:
+		c.watch.Refresh(f.Schema.Family, Skipped)
 		return
 	}
 	if !c.begin() {
@@ -439,7 +445,8 @@ func (c *Cache) background(k string, n key.Name, f Family, t0 int64) {
 		defer c.running.Done()
 		defer func() { <-c.refresh }()
 		// A failed refresh is tried again by a later reader; until then the copy ages towards its bound.
-		_, _ = c.joined(c.life, "refresh "+k, func(ctx context.Context) (Answer, error) { return c.renew(ctx, k, n, f, t0) })
+		_, err := c.joined(c.life, "refresh "+k, func(ctx context.Context) (Answer, error) { return c.renew(ctx, k, n, f, t0) })
+		c.watch.Refresh(f.Schema.Family, outcome(err))
 	}()
 }
 

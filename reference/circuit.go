@@ -22,10 +22,11 @@ type circuit struct {
 
 	mu    sync.Mutex
 	state policy.Circuit
+	watch Observer
 }
 
 func newCircuit(s store.Store, p policy.Policy) *circuit {
-	return &circuit{Store: s, policy: p, began: time.Now()}
+	return &circuit{Store: s, policy: p, began: time.Now(), watch: Unobserved{}}
 }
 
 func (c *circuit) now() int64 { return int64(time.Since(c.began)) }
@@ -47,7 +48,9 @@ func (c *circuit) guarded(ctx context.Context, ask func() error) error {
 		return err
 	}
 	c.mu.Lock()
+	before := c.state
 	c.state = c.state.Left(c.now(), err == nil)
+	c.turned(before)
 	c.mu.Unlock()
 	return err
 }

@@ -22,6 +22,7 @@ func (c *Cache) fetch(ctx context.Context, k string, n key.Name, f Family, look 
 	a, err := c.seek(ctx, k, n, f, look, &spare)
 	if err != nil {
 		if a, ok := spare.answer(c.policy, f, c.clock.now()); ok {
+			c.watch.Stale(f.Schema.Family, StaleSpare)
 			return a, nil
 		}
 	}
@@ -51,7 +52,7 @@ func (s *spares) answer(p policy.Policy, f Family, now int64) (Answer, bool) {
 }
 
 func (c *Cache) seek(ctx context.Context, k string, n key.Name, f Family, look lookup, spare *spares) (Answer, error) {
-	for ; ; look = (lookup{}) {
+	for waits := 0; ; look = (lookup{}) {
 		if !look.done {
 			look = c.look(ctx, k)
 		}
@@ -79,6 +80,9 @@ func (c *Cache) seek(ctx context.Context, k string, n key.Name, f Family, look l
 		}
 		if a, ok := c.adopt(k, n, f, e, era, spare); ok {
 			return a, nil
+		}
+		if waits++; waits == 1 {
+			c.watch.LeaseWait(f.Schema.Family)
 		}
 		if err := sleep(ctx, leasePoll); err != nil {
 			return Answer{}, fmt.Errorf("waiting for another worker to load %s: %w", k, err)
@@ -110,6 +114,7 @@ func (c *Cache) adopt(k string, n key.Name, f Family, e entry, era uint64, spare
 	switch a := c.decide(f, e.meta); a {
 	case policy.Serve:
 	case policy.Refresh:
+		c.sawRefresh(&f, &e.meta, c.clock.now(), false)
 		c.background(k, n, f, e.meta.T0)
 	default:
 		spare.note(a, e, TierL2)

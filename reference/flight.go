@@ -10,12 +10,16 @@ import (
 type flights struct {
 	mu sync.Mutex
 	of map[string]*flight
+
+	landed func(name string, readers int) // told of each flight; may be nil
 }
 
 type flight struct {
 	over   chan struct{} // closed after answer and err are set
 	answer Answer
 	err    error
+
+	readers int // who share it
 }
 
 // join gives the flight of a name; lead says that the caller has just begun it, and must see that it lands.
@@ -23,12 +27,13 @@ func (g *flights) join(name string) (f *flight, lead bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if f := g.of[name]; f != nil {
+		f.readers++
 		return f, false
 	}
 	if g.of == nil {
 		g.of = map[string]*flight{}
 	}
-	f = &flight{over: make(chan struct{})}
+	f = &flight{over: make(chan struct{}), readers: 1}
 	g.of[name] = f
 	return f, true
 }
@@ -36,7 +41,11 @@ func (g *flights) join(name string) (f *flight, lead bool) {
 func (g *flights) land(name string, f *flight, a Answer, err error) {
 	g.mu.Lock()
 	delete(g.of, name)
+	readers := f.readers
 	g.mu.Unlock()
+	if g.landed != nil {
+		g.landed(name, readers)
+	}
 	f.answer, f.err = a, err
 	close(f.over)
 }

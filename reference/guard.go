@@ -26,20 +26,21 @@ type guard struct {
 	policy   policy.Policy
 	budget   budget
 	throttle throttle
+	watch    Observer
 }
 
 func newGuard(s source.Source, p policy.Policy) *guard {
-	return &guard{Source: s, policy: p, budget: budget{tokens: budgetMost}, throttle: newThrottle()}
+	return &guard{Source: s, policy: p, budget: budget{tokens: budgetMost}, throttle: newThrottle(), watch: Unobserved{}}
 }
 
 // Load implements [source.Source].
 func (g *guard) Load(ctx context.Context, n key.Name, by source.Caller) (source.Record, error) {
-	return g.try(ctx, n, by, n.Family, g.Source.Load)
+	return g.try(ctx, n, by, n.Family, g.seen(false, g.Source.Load))
 }
 
 // Version implements [source.Source].
 func (g *guard) Version(ctx context.Context, n key.Name, by source.Caller) (source.Record, error) {
-	return g.try(ctx, n, by, "version of "+n.Family, g.Source.Version)
+	return g.try(ctx, n, by, "version of "+n.Family, g.seen(true, g.Source.Version))
 }
 
 type question func(context.Context, key.Name, source.Caller) (source.Record, error)
@@ -73,6 +74,7 @@ func (g *guard) attempt(ctx context.Context, n key.Name, by source.Caller, like 
 		return ask(ctx, n, by)
 	}
 	if err := g.throttle.enter(ctx); err != nil {
+		g.watch.Load(LoadSeen{Family: n.Family, Check: like != n.Family, Outcome: Shed})
 		return source.Record{}, fmt.Errorf("loading %s:%s: %w", n.Family, n.ID, err)
 	}
 	began := time.Now()

@@ -104,4 +104,5 @@ func (c *Cache) purge(message string) {
 		return
 	}
 	c.l1.forget(what, c.clock.now(), life)
+	c.watch.Purge()
 }

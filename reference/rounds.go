@@ -12,6 +12,8 @@ import (
 type rounds[T any] struct {
 	mu sync.Mutex
 	of map[string]*round[T]
+
+	landed func(readers int) // told of each round; may be nil
 }
 
 type round[T any] struct {
@@ -19,6 +21,8 @@ type round[T any] struct {
 	value T
 	err   error
 	next  *round[T] // of those who came too late for this one
+
+	readers int // who share it
 }
 
 // ask gives what ask found, called after ask of rounds was. start runs a function in the background, or refuses to.
@@ -43,6 +47,7 @@ func (r *rounds[T]) ask(ctx context.Context, name string, start func(func()) boo
 	default:
 		mine = running.next
 	}
+	mine.readers++
 	r.mu.Unlock()
 	select {
 	case <-mine.done:
@@ -64,8 +69,12 @@ func (r *rounds[T]) run(name string, now *round[T], question func() (T, error)) 
 			r.of[name] = now.next
 		}
 		close(now.done)
+		readers := now.readers
 		now = now.next
 		r.mu.Unlock()
+		if r.landed != nil {
+			r.landed(readers)
+		}
 	}
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,11 +17,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	all := roles()
-	maps.Copy(all, pgtest.Roles)
-	child.Main(all)
+	child.Main(testRoles())
 	goredis.SetLogger(silent{})
-	os.Exit(m.Run())
+	os.Exit(pgtest.Closing(m).Run())
 }
 
 // cli runs the program in an empty folder.

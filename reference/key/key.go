@@ -3,6 +3,7 @@
 package key
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -117,20 +118,28 @@ func (c *Compiled) Append(b []byte, n *Name) ([]byte, error) {
 	return b, nil
 }
 
+// ErrName marks a name that no key can be made of: something is missing, or there is more than the family varies by.
+var ErrName = errors.New("not a name of the family")
+
+// badName is an [ErrName] that says why.
+type badName struct{ error }
+
+func (badName) Is(target error) bool { return target == ErrName }
+
 // refuse says what is wrong with a name.
 func (c *Compiled) refuse(n *Name) error {
 	if n.Family != c.family {
-		return fmt.Errorf("key of family %s asked with a name of family %q", c.family, n.Family)
+		return badName{fmt.Errorf("key of family %s asked with a name of family %q", c.family, n.Family)}
 	}
 	if n.ID == "" {
-		return fmt.Errorf("key of family %s: the id is missing", c.family)
+		return badName{fmt.Errorf("key of family %s: the id is missing", c.family)}
 	}
 	for i, d := range Dimensions {
 		switch v := d.Of(*n); {
 		case v == "" && c.vary[i]:
-			return fmt.Errorf("key of family %s: %s is missing", c.family, d)
+			return badName{fmt.Errorf("key of family %s: %s is missing", c.family, d)}
 		case v != "" && !c.vary[i]:
-			return fmt.Errorf("key of family %s: it does not vary by %s, but %q was given", c.family, d, v)
+			return badName{fmt.Errorf("key of family %s: it does not vary by %s, but %q was given", c.family, d, v)}
 		}
 	}
 	return nil

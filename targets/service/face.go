@@ -32,6 +32,11 @@ const (
 	headNotApplied = "X-Not-Applied"
 )
 
+// mostToken is how long a write's token may be.
+const mostToken = 4096
+
+var errLong = fmt.Errorf("the token is longer than %d bytes", mostToken)
+
 // listen opens the worker's HTTP port.
 func (w *worker) listen() (err error) {
 	if w.at, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
@@ -99,7 +104,10 @@ func (w *worker) store(req *http.Request, n key.Name) (source.Record, error) {
 	if req.Method == http.MethodDelete {
 		return w.apply(req.Context(), targets.Delete, n, "")
 	}
-	token, err := io.ReadAll(io.LimitReader(req.Body, 4096))
+	token, err := io.ReadAll(io.LimitReader(req.Body, mostToken+1))
+	if err == nil && len(token) > mostToken {
+		err = errLong
+	}
 	if err != nil {
 		return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
 	}
@@ -108,8 +116,13 @@ func (w *worker) store(req *http.Request, n key.Name) (source.Record, error) {
 
 func refuse(rw http.ResponseWriter, err error) {
 	code := http.StatusServiceUnavailable
-	if errors.Is(err, reference.ErrFamily) {
+	switch {
+	case errors.Is(err, reference.ErrFamily):
 		code = http.StatusNotFound
+	case errors.Is(err, key.ErrName):
+		code = http.StatusBadRequest
+	case errors.Is(err, errLong):
+		code = http.StatusRequestEntityTooLarge
 	}
 	http.Error(rw, err.Error(), code)
 }

@@ -84,28 +84,11 @@ func New(cfg Config) (*Service, error) {
 	// compared as unsigned text in Redis.
 	s := &Service{cfg: cfg, began: time.Now().Add(-24 * time.Hour), byDoor: map[string]*worker{}, byRegion: map[string]*region{}}
 	s.http = &http.Transport{MaxIdleConnsPerHost: 1024, DisableCompression: true}
-	times := map[string]time.Duration{}
-	for _, f := range cfg.Spec.Families {
-		times[f.Name] = f.ServiceTime
-		s.families = append(s.families, reference.Family{
-			Schema:   key.Schema{Family: f.Name, Version: 1, Vary: f.Vary},
-			Contract: f.Contract,
-		})
-	}
+	s.families = cfg.Spec.families()
+	model := cfg.Spec.Model()
+	model.Seed, model.Now, model.OnLoad = cfg.Seed, s.now, s.loaded
 	var err error
-	s.source, err = source.NewModel(source.ModelConfig{
-		Servers:     cfg.Spec.Source.Servers,
-		ServiceTime: cfg.Spec.Source.ServiceTime,
-		FamilyTime:  times,
-		VersionTime: cfg.Spec.Source.CheckTime,
-		WriteTime:   cfg.Spec.Source.WriteTime,
-		Queue:       cfg.Spec.Source.Queue,
-
-		ServeAbandoned: cfg.Spec.Source.ServeAbandoned,
-		Seed:           cfg.Seed,
-		Now:            s.now,
-		OnLoad:         s.loaded,
-	})
+	s.source, err = source.NewModel(model)
 	if err != nil {
 		return nil, fmt.Errorf("making the source: %w", err)
 	}
@@ -190,7 +173,7 @@ func (s *Service) Start(ctx context.Context, dial func(edge string) string) erro
 			if err != nil {
 				return fmt.Errorf("starting worker %d of %s: %w", n+1, r.name, err)
 			}
-			w := &worker{name: name, cache: cache, encode: s.encodeValue}
+			w := &worker{name: name, cache: cache, encode: s.cfg.Spec.encodeValue}
 			r.workers = append(r.workers, w)
 			s.byDoor[w.name] = w
 			if s.cfg.Inside != nil {
@@ -347,7 +330,7 @@ func (s *Service) Pattern(family string) string {
 func (s *Service) Seed(keys []targets.Key, run string) error {
 	for _, k := range keys {
 		token := targets.NewToken(run, targets.SeedSeq, k)
-		v, err := s.encodeValue(key.Name(k), token)
+		v, err := s.cfg.Spec.encodeValue(key.Name(k), token)
 		if err != nil {
 			return err
 		}

@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/reference"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
+	"github.com/cachedrill/cachedrill/reference/source"
 )
 
 // Spec describes the reference service: `target: {reference: ...}`.
@@ -71,6 +73,36 @@ func (s Spec) RegionNames() []string {
 		names = append(names, r.Name)
 	}
 	return names
+}
+
+// families gives the families as the cache takes them.
+func (s Spec) families() []reference.Family {
+	var all []reference.Family
+	for _, f := range s.Families {
+		all = append(all, reference.Family{
+			Schema:   key.Schema{Family: f.Name, Version: 1, Vary: f.Vary},
+			Contract: f.Contract,
+		})
+	}
+	return all
+}
+
+// Model describes the source as a model; it has no seed and no clock yet.
+func (s Spec) Model() source.ModelConfig {
+	times := map[string]time.Duration{}
+	for _, f := range s.Families {
+		times[f.Name] = f.ServiceTime
+	}
+	return source.ModelConfig{
+		Servers:     s.Source.Servers,
+		ServiceTime: s.Source.ServiceTime,
+		FamilyTime:  times,
+		VersionTime: s.Source.CheckTime,
+		WriteTime:   s.Source.WriteTime,
+		Queue:       s.Source.Queue,
+
+		ServeAbandoned: s.Source.ServeAbandoned,
+	}
 }
 
 // DecodeSpec reads `target: {reference: ...}`. Problems are noted on the nodes.

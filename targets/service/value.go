@@ -23,9 +23,9 @@ const someText = "in stock"
 
 // encodeValue makes the value of a write. Of a family's names the share Empty have an empty text, always the
 // same ones.
-func (s *Service) encodeValue(n key.Name, token string) ([]byte, error) {
+func (s Spec) encodeValue(n key.Name, token string) ([]byte, error) {
 	v := Value{Owner: n, Token: token, Text: someText}
-	if f, ok := s.cfg.Spec.Family(n.Family); ok && f.Empty > 0 && fraction(n) < f.Empty {
+	if f, ok := s.Family(n.Family); ok && f.Empty > 0 && fraction(n) < f.Empty {
 		v.Text = ""
 	}
 	b, err := json.Marshal(v)

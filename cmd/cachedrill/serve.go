@@ -1,0 +1,280 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cachedrill/cachedrill/targets/service"
+)
+
+// serveFlags are what a user can say about a process of the reference service.
+type serveFlags struct {
+	config, file, region, listen, admin string
+	redis, source, policy               string
+	without, tenants                    []string
+	l1Size                              int
+	drain                               time.Duration
+	noRelay, metrics                    bool
+}
+
+// Where the flags that may hold a password are read from when they aren't given: others can see a command line.
+const (
+	redisEnv  = "CACHEDRILL_REDIS"
+	sourceEnv = "CACHEDRILL_SOURCE"
+)
+
+func serveCommand() *cobra.Command {
+	var f serveFlags
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Run one process of the reference service, on a Redis and a PostgreSQL of yours",
+		Long: `Runs one worker of the reference service: a three-tier cache over a source of truth, behind HTTP. Any number of processes
+share one Redis per region and one PostgreSQL.
+
+  GET    /{family}/{id}?tenant=&locale=&currency=&variant=    the value: 404 there is none, 503 no honest answer in time
+  PUT    likewise; the body is the write's token, and 204 says that it is committed
+  DELETE likewise
+  GET    /healthz /readyz /metrics                            it lives; the source answers; for Prometheus
+
+There is no authentication: whoever reaches the address reads, writes and deletes. --listen is loopback unless you say otherwise.
+
+Families and regions come from --config (what a suite has under target.reference: regions, source, families), or from a suite.
+A process serves one region. Every process runs the region's relay, which drops what others have changed; to run it twice does no
+harm, and --no-relay leaves it to others.
+
+--admin opens a second port, on loopback, that shows and switches the policy while the process runs:
+  curl -X POST 'http://127.0.0.1:9000/policy?name=cautious'    and ?rollback=1 for the one before
+
+SIGTERM or Ctrl-C: /readyz says 503 for --drain, then requests under way end, then everything closes; exit code 0. A second one
+skips the wait. Passwords stay out of the process list in the environment variables ` + redisEnv + ` and ` + sourceEnv + `.`,
+		Example: `  cachedrill serve --region eu                        # the default suite's families, everything in this process
+  curl -X PUT 'http://127.0.0.1:8080/product/17?tenant=t1&locale=de' -d my-first-write
+  curl -i     'http://127.0.0.1:8080/product/17?tenant=t1&locale=de'
+
+  cachedrill serve --config shop.yaml --region eu --redis redis://cache.eu:6379 --source postgres://shop@db/shop
+  cachedrill serve -f scenarios.yaml --region eu --policy naive
+  cachedrill serve --region eu --without jitter,lease --admin 127.0.0.1:9000`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return serve(c, f) },
+	}
+	fileFlag(c, &f.file)
+	c.Flags().StringVar(&f.config, "config", "", "regions, source and families, as a suite has them under target.reference")
+	c.Flags().StringVar(&f.region, "region", "", "the region of this process (default: the only one there is)")
+	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8080", "host:port of the service; port 0 takes a free one")
+	c.Flags().StringVar(&f.admin, "admin", "", "host:port on loopback where the policy is switched (default: nowhere)")
+	c.Flags().StringVar(&f.redis, "redis", "auto", "redis://[user:password@]host:port, rediss:// for TLS; or one for this process alone: embedded, process, auto")
+	c.Flags().StringVar(&f.source, "source", "model", "postgres://user:password@host:port/database; or model: in memory, for this process alone")
+	c.Flags().StringVar(&f.policy, "policy", "recommended", "how the cache behaves: a policy of the suite, or recommended or naive")
+	c.Flags().StringSliceVar(&f.without, "without", nil, "controls to take from the policy")
+	c.Flags().StringSliceVar(&f.tenants, "tenants", nil, "tenants that the metrics count by name")
+	c.Flags().IntVar(&f.l1Size, "l1-size", 10_000, "copies kept in memory")
+	c.Flags().DurationVar(&f.drain, "drain", time.Second, "how long to go on after /readyz said that it ends")
+	c.Flags().BoolVar(&f.noRelay, "no-relay", false, "leave the region's relay to other processes")
+	c.Flags().BoolVar(&f.metrics, "metrics", true, "count what the cache does, and serve /metrics")
+	return c
+}
+
+// grace is how long requests may take to end.
+const grace = 15 * time.Second
+
+func serve(c *cobra.Command, f serveFlags) error {
+	for flag, env := range map[string]string{"redis": redisEnv, "source": sourceEnv} {
+		if v := os.Getenv(env); v != "" && !c.Flags().Changed(flag) {
+			*map[string]*string{"redis": &f.redis, "source": &f.source}[flag] = v
+		}
+	}
+	what, err := f.served()
+	if err != nil {
+		return exit{exitUsage, err}
+	}
+	if what.said != "" {
+		fmt.Fprintln(c.ErrOrStderr(), what.said)
+	}
+	if err := f.check(); err != nil {
+		return exit{exitUsage, err}
+	}
+	ctx := c.Context()
+	p, tiers, err := f.start(ctx, what)
+	if err != nil {
+		return err
+	}
+	err = f.answer(ctx, c.OutOrStdout(), p, what, tiers)
+	return errors.Join(err, failure(p.Close()), failure(tiers.close()))
+}
+
+// failure is an error of what was well configured.
+func failure(err error) error {
+	if err == nil {
+		return nil
+	}
+	return exit{exitFail, err}
+}
+
+// check refuses what can't be before anything is started.
+func (f serveFlags) check() error {
+	if _, _, err := net.SplitHostPort(f.listen); err != nil {
+		return fmt.Errorf("--listen %q: host:port is needed, as in 127.0.0.1:8080", f.listen)
+	}
+	if f.l1Size < 1 {
+		return fmt.Errorf("--l1-size %d: at least 1 (to have no copies in memory: --without l1)", f.l1Size)
+	}
+	if f.drain < 0 {
+		return fmt.Errorf("--drain %v: how long can't be negative", f.drain)
+	}
+	if f.admin == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(f.admin)
+	if err != nil {
+		return fmt.Errorf("--admin %q: host:port is needed, as in 127.0.0.1:9000", f.admin)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("--admin %q: it has no authentication, and so must be on loopback: 127.0.0.1:9000", f.admin)
+	}
+	return nil
+}
+
+// start connects to what is below the process, and starts it.
+func (f serveFlags) start(ctx context.Context, what served) (*service.Process, *tiers, error) {
+	t := &tiers{}
+	redis, err := t.openRedis(ctx, f, what)
+	if err == nil {
+		err = t.openSource(ctx, f, what)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, failure(t.close()))
+	}
+	feed := t.feed
+	if f.noRelay {
+		feed = nil
+	}
+	host, _ := os.Hostname()
+	p, err := service.NewProcess(ctx, service.ProcessConfig{
+		Name: fmt.Sprintf("%s-%s-%d", what.region, host, os.Getpid()), Spec: what.spec, Region: what.region, Policy: what.policy,
+		Source: t.source, Feed: feed, Redis: redis, L1Size: f.l1Size, Tenants: f.tenants, Unobserved: !f.metrics,
+	})
+	if err != nil {
+		return nil, nil, errors.Join(exit{exitFail, fmt.Errorf("starting the service: %w", err)}, failure(t.close()))
+	}
+	return p, t, nil
+}
+
+// answer answers requests until ctx ends, and then until those under way have ended.
+func (f serveFlags) answer(ctx context.Context, out io.Writer, p *service.Process, what served, t *tiers) error {
+	var servers []*http.Server
+	ended := make(chan error, 2)
+	open := func(flag, addr string, h http.Handler) (string, error) {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return "", exit{exitFail, fmt.Errorf("--%s: %w", flag, err)}
+		}
+		s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute}
+		servers = append(servers, s)
+		go func() { ended <- s.Serve(l) }()
+		return "http://" + l.Addr().String(), nil
+	}
+	at, err := open("listen", f.listen, p.Handler())
+	if err != nil {
+		return err
+	}
+	admin := ""
+	if f.admin != "" {
+		if admin, err = open("admin", f.admin, p.Admin(what.find, what.known)); err != nil {
+			return errors.Join(err, servers[0].Close())
+		}
+	}
+	what.greet(ctx, out, f, p, t, at, admin)
+	var broken error
+	select {
+	case <-ctx.Done():
+	case broken = <-ended: // it was not asked to
+	}
+	p.Drain()
+	again, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if broken == nil && f.drain > 0 {
+		fmt.Fprintf(out, "ending: not ready any more, going on for %v\n", f.drain)
+		select {
+		case <-time.After(f.drain):
+		case <-again.Done():
+		}
+	}
+	last, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	var cut error
+	for _, s := range servers {
+		if err := s.Shutdown(last); err != nil {
+			cut = fmt.Errorf("requests were still under way after %v, and were cut off", grace)
+			_ = s.Close()
+		}
+	}
+	if err := errors.Join(failure(broken), failure(cut)); err != nil {
+		return err
+	}
+	fmt.Fprintln(out, "ended: every request was answered")
+	return nil
+}
+
+// greet says what was started, and how to talk to it.
+func (what served) greet(ctx context.Context, out io.Writer, f serveFlags, p *service.Process, t *tiers, at, admin string) {
+	relay := "on"
+	if f.noRelay {
+		relay = "off"
+	}
+	fmt.Fprintf(out, "cachedrill serve  region %s  policy %s  relay %s\n", what.region, what.policy.Name, relay)
+	fmt.Fprintf(out, "  source   %s\n  redis    %s\n", t.sourceName, t.redisName)
+	if err := p.RedisAnswers(ctx); err != nil {
+		fmt.Fprintf(out, "           it does not answer (%v): reads go to the source until it does\n", err)
+	}
+	fmt.Fprintf(out, "  families %s\n", strings.Join(what.spec.FamilyNames(), ", "))
+	if admin != "" {
+		fmt.Fprintf(out, "admin on %s/policy\n", admin)
+	}
+	family := what.spec.Families[0]
+	query := ""
+	for _, d := range family.Vary {
+		query += fmt.Sprintf("&%s=%s", d, strings.ToUpper(string(d[:1])))
+	}
+	if query != "" {
+		query = "?" + query[1:]
+	}
+	fmt.Fprintf(out, "listening on %s (no authentication)\n  curl -X PUT '%s/%s/17%s' -d my-token; curl -i '%[2]s/%[3]s/17%[4]s'\n",
+		at, at, family.Name, query)
+}
+
+// served is what a process is to serve.
+type served struct {
+	spec   service.Spec
+	region string
+	policy service.Policy
+	find   func(name string) (service.Policy, error)
+	known  []string // names that find knows
+	said   string
+}
+
+// takeRegion finds the region that was asked for.
+func (what *served) takeRegion(name string) error {
+	names := what.spec.RegionNames()
+	switch {
+	case name == "" && len(names) == 1:
+		name = names[0]
+	case name == "":
+		return fmt.Errorf("--region says which one this process is in: %s", strings.Join(names, ", "))
+	case !slices.Contains(names, name):
+		return fmt.Errorf("no region is named %q; there are: %s", name, strings.Join(names, ", "))
+	}
+	what.region = name
+	return nil
+}

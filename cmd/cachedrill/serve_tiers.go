@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/reference"
+	"github.com/cachedrill/cachedrill/reference/source"
+	"github.com/cachedrill/cachedrill/reference/source/postgres"
+	"github.com/cachedrill/cachedrill/targets/redis"
+	"github.com/cachedrill/cachedrill/targets/service"
+)
+
+// served reads what is to be served.
+func (f serveFlags) served() (what served, err error) {
+	switch {
+	case f.config != "" && f.file != "":
+		return what, errors.New("--config and --file exclude each other: a suite has its families in it")
+	case f.config != "":
+		if what.spec, err = readSpec(f.config); err != nil {
+			return what, err
+		}
+		presets := service.Presets()
+		what.known = slices.Sorted(maps.Keys(presets))
+		what.find = func(name string) (service.Policy, error) {
+			if p, ok := presets[name]; ok {
+				return p, nil
+			}
+			return service.Policy{}, fmt.Errorf("no policy is named %q; %s", name, strict.Suggest(name, what.known))
+		}
+	default:
+		suite, said, err := loadSuite(f.file)
+		if err != nil {
+			return what, err
+		}
+		what.spec, what.said = suite.Scenarios[0].Target, said
+		what.find, what.known = suite.Policy, suite.PolicyNames()
+	}
+	if err := what.takeRegion(f.region); err != nil {
+		return what, err
+	}
+	for _, family := range what.spec.Families {
+		if family.Contract.Behind {
+			return what, fmt.Errorf("family %s is written behind, by one owner for all processes, which serve has not: remove writes: behind", family.Name)
+		}
+	}
+	if what.policy, err = what.find(f.policy); err != nil {
+		return what, fmt.Errorf("--policy: %w", err)
+	}
+	for _, control := range f.without {
+		if what.policy.Policy, err = what.policy.Without(control); err != nil {
+			return what, fmt.Errorf("--without: %w", err)
+		}
+	}
+	if len(f.without) > 0 {
+		what.policy.Name += " without " + strings.Join(f.without, ", ")
+	}
+	return what, nil
+}
+
+// readSpec reads a file that has what a suite has under target.reference.
+func readSpec(file string) (service.Spec, error) {
+	src, err := os.ReadFile(file)
+	if err != nil {
+		return service.Spec{}, fmt.Errorf("--config: %w", err)
+	}
+	root, problems := strict.Parse(src)
+	var spec service.Spec
+	if root.Present() {
+		spec = service.DecodeSpec(root)
+	}
+	if len(problems.List) > 0 {
+		return spec, &strict.Error{File: file, Problems: problems.Sorted()}
+	}
+	return spec, nil
+}
+
+// tiers is what is below a process.
+type tiers struct {
+	node                  redis.Node // nil: a Redis of the user's
+	source                source.Source
+	feed                  source.Feed
+	closeSource           func()
+	redisName, sourceName string
+}
+
+func (t *tiers) close() error {
+	if t.closeSource != nil {
+		t.closeSource()
+	}
+	if t.node == nil {
+		return nil
+	}
+	return t.node.Close()
+}
+
+const startPatience = 20 * time.Second
+
+func (t *tiers) openRedis(ctx context.Context, f serveFlags, what served) (reference.ClientConfig, error) {
+	if strings.Contains(f.redis, ":") {
+		cfg, err := redisAt(f.redis)
+		if err == nil && f.source == "model" {
+			err = errors.New("--source model forgets everything when this process ends, and that Redis does not: it would answer with what " +
+				"no longer is. Use --source postgres://..., or --redis auto")
+		}
+		if err != nil {
+			return cfg, exit{exitUsage, err}
+		}
+		t.redisName = cfg.Addr
+		if cfg.TLS != nil {
+			t.redisName += ", TLS"
+		}
+		return cfg, nil
+	}
+	backend, name, err := redis.Resolve(f.redis)
+	if err != nil {
+		return reference.ClientConfig{}, exit{exitUsage, fmt.Errorf("--redis: %w; so does redis://host:port", err)}
+	}
+	if t.node, err = redis.New(backend, "redis@"+what.region); err == nil {
+		ctx, cancel := context.WithTimeout(ctx, startPatience)
+		defer cancel()
+		err = t.node.Start(ctx)
+	}
+	if err != nil {
+		return reference.ClientConfig{}, failure(err)
+	}
+	t.redisName = name + " (of this process alone)"
+	return reference.ClientConfig{Addr: t.node.Addr()}, nil
+}
+
+// redisAt reads the URL of a Redis. What is wrong is said without the URL, which may hold a password.
+func redisAt(text string) (reference.ClientConfig, error) {
+	const form = "redis://[user:password@]host:port, or rediss:// for TLS"
+	scheme, _, ok := strings.Cut(text, "://")
+	if !ok || scheme != "redis" && scheme != "rediss" {
+		return reference.ClientConfig{}, fmt.Errorf("--redis: the URL of a Redis is %s", form)
+	}
+	o, err := goredis.ParseURL(text)
+	if err != nil {
+		return reference.ClientConfig{}, fmt.Errorf("--redis: that URL can't be read; it should be %s", form)
+	}
+	if o.DB != 0 {
+		return reference.ClientConfig{}, fmt.Errorf("--redis: database %d: only 0 can be had, since messages are not kept apart by databases", o.DB)
+	}
+	return reference.ClientConfig{Addr: o.Addr, Username: o.Username, Password: o.Password, TLS: o.TLSConfig}, nil
+}
+
+func (t *tiers) openSource(ctx context.Context, f serveFlags, what served) error {
+	if f.source == "model" {
+		cfg := what.spec.Model()
+		began := time.Now().Add(-24 * time.Hour)
+		cfg.Now = func() int64 { return int64(time.Since(began)) }
+		m, err := source.NewModel(cfg)
+		if err != nil {
+			return failure(err)
+		}
+		t.source, t.feed, t.closeSource = m, m.Log(), m.Close
+		t.sourceName = "model: in memory, of this process alone, gone with it"
+		return nil
+	}
+	const form = "model, or postgres://user:password@host:port/database"
+	scheme, _, ok := strings.Cut(f.source, "://")
+	if !ok || scheme != "postgres" && scheme != "postgresql" {
+		return exit{exitUsage, fmt.Errorf("--source: it is %s", form)}
+	}
+	u, err := url.Parse(f.source)
+	if err != nil {
+		return exit{exitUsage, fmt.Errorf("--source: that URL can't be read; it should be %s", form)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	s, err := postgres.Open(ctx, postgres.Config{URL: f.source})
+	if err != nil {
+		return failure(fmt.Errorf("--source: %w", err))
+	}
+	t.source, t.feed, t.closeSource = s, s, s.Close
+	t.sourceName = "PostgreSQL at " + u.Host + u.Path
+	return nil
+}
