@@ -55,13 +55,6 @@ func (c *circuit) guarded(ctx context.Context, ask func() error) error {
 	return err
 }
 
-// Open says whether Redis is not asked at the moment.
-func (c *circuit) open() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.state.Until != 0
-}
-
 func (c *circuit) Get(ctx context.Context, key string) (value []byte, ok bool, err error) {
 	err = c.guarded(ctx, func() (err error) {
 		value, ok, err = c.Store.Get(ctx, key)
