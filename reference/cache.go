@@ -115,6 +115,9 @@ func New(ctx context.Context, cfg Config) (*Cache, error) {
 	c := &Cache{cfg: cfg, policy: cfg.Policy, families: map[string]*known{}, refresh: make(chan struct{}, refreshers), fencePatience: fencePatience}
 	classes := map[string]policy.Class{}
 	for _, f := range cfg.Families {
+		if err := f.Schema.Validate(); err != nil {
+			return nil, err
+		}
 		if err := f.Contract.Validate(); err != nil {
 			return nil, fmt.Errorf("family %s: %w", f.Schema.Family, err)
 		}
@@ -206,6 +209,7 @@ func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
 	if ok {
 		now := c.clock.at(began)
 		if c.policy.Plain(&f.Contract, &held.meta, now) && !c.l1.doubted(held) {
+			c.sawHit(&n, began)
 			return answer(&held.entry, TierL1), nil
 		}
 		action := c.policy.Lookup(f.Contract, held.meta, now, rand.Float64())

@@ -64,6 +64,13 @@ func TestRedactedValuesAreNowhere(t *testing.T) {
 	require.NotContains(t, everything(), canary)
 }
 
+func TestFamiliesWhoseKeysCouldBeAnothers(t *testing.T) {
+	f := product
+	f.Schema.Family = "tenant"
+	_, err := New(t.Context(), Config{Families: []Family{f}})
+	require.ErrorContains(t, err, `can't be called "tenant"`)
+}
+
 func TestOneNamespaceOneClass(t *testing.T) {
 	a, b := product, price
 	a.Namespace, b.Namespace = "shop", "shop"

@@ -88,24 +88,23 @@ func (s shop) serve(t *testing.T, flags ...string) *server {
 	ready := make(chan string, 1)
 	go func() {
 		defer close(p.drained)
-		lines := bufio.NewScanner(out)
+		lines, told := bufio.NewScanner(out), false
 		for lines.Scan() {
 			p.mu.Lock()
 			p.said.WriteString(lines.Text() + "\n")
 			text := p.said.String()
 			p.mu.Unlock()
-			if m := listening.FindStringSubmatch(text); m != nil && ready != nil {
+			if m := listening.FindStringSubmatch(text); m != nil && !told {
 				if a := adminOn.FindStringSubmatch(text); a != nil {
 					p.admin = a[1]
 				}
 				ready <- m[1]
-				ready = nil
+				told = true
 			}
 		}
 	}()
-	at := ready
 	select {
-	case p.at = <-at:
+	case p.at = <-ready:
 	case <-p.drained:
 		t.Fatal("it ended: " + p.output())
 	case <-time.After(time.Minute):

@@ -71,6 +71,15 @@ func (s Schema) Varies(d Dimension) bool {
 	return false
 }
 
+// Validate refuses a schema whose keys could be another's: those of a family called "tenant" begin as the keys of every family
+// that varies by tenant do.
+func (s Schema) Validate() error {
+	if s.Family == string(Tenant) || s.Family == "" {
+		return fmt.Errorf("a family can't be called %q", s.Family)
+	}
+	return nil
+}
+
 // Build makes the key of n. It refuses another family's name, an empty ID, a missing dimension, and
 // a dimension that the family does not vary by: a value that ignores it would be shared wrongly or
 // cached twice.

@@ -116,9 +116,10 @@ func TestProcessAnswers(t *testing.T) {
 	require.Equal(t, "1", long.Header().Get(headNotApplied))
 	require.Equal(t, http.StatusOK, call(t, h, "GET", "/healthz", "").Code)
 	scraped := call(t, h, "GET", "/metrics", "").Body.String()
-	require.Contains(t, scraped, `cachedrill_reads_total{family="product",region="eu",tier="l1"} 1`)
-	require.Contains(t, scraped, `cachedrill_policy_info{policy="recommended",region="eu"} 1`)
-	require.Contains(t, scraped, "go_goroutines")
+	for _, series := range []string{`cachedrill_reads_total{family="product",region="eu",tier="l1"} 1`,
+		`cachedrill_policy_info{policy="recommended",region="eu"} 1`, "go_goroutines "} {
+		require.True(t, strings.Contains(scraped, "\n"+series), series)
+	}
 
 	require.Equal(t, http.StatusOK, call(t, h, "GET", "/readyz", "").Code)
 	require.NoError(t, node.Stop(t.Context()))
