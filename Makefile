@@ -34,7 +34,7 @@ lint:
 # and that acknowledged writes survive kill -9 of their writer, and of PostgreSQL.
 soak: setup
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run TestSoak -timeout 6h ./cmd/cachedrill
-	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run TestAcknowledgedWritesSurviveKills -timeout 1h ./reference/source/postgres
+	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run SurviveKills -timeout 1h ./reference/source/postgres
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run TestServedWritesSurviveKill -timeout 1h ./cmd/cachedrill
 
 # The zoo: every broken cache must be caught by its drill, no correct one accused; writes docs/conformance.md.
