@@ -187,25 +187,6 @@ func (c *Cache) sawRead(n *key.Name, t Tier, err error, began instant) {
 	c.seen.Read(ReadSeen{Family: n.Family, Tenant: n.Tenant, Tier: t, Outcome: outcome(err), Took: time.Duration(c.clock.instant() - began)})
 }
 
-// Put writes a value through to the source, then drops what the region has cached of it. Other
-// workers and regions hear of it through the source's commit log. An error that is
-// [source.ErrNotApplied] guarantees that nothing was written.
-func (c *Cache) Put(ctx context.Context, n key.Name, value []byte, token string) (source.Record, error) {
-	began := c.clock.instant()
-	r, err := c.put(ctx, n, value, token)
-	c.wrote(n.Family, false, err, began)
-	return r, err
-}
-
-// Delete makes a name absent at the source, as [Cache.Put] does of a value. Deleting what is not there is
-// a change like any other.
-func (c *Cache) Delete(ctx context.Context, n key.Name) (source.Record, error) {
-	began := c.clock.instant()
-	r, err := c.remove(ctx, n)
-	c.wrote(n.Family, true, err, began)
-	return r, err
-}
-
 func (c *Cache) wrote(family string, deleted bool, err error, began instant) {
 	if _, known := c.families[family]; !known {
 		return
