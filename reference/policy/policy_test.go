@@ -142,18 +142,36 @@ func TestNoCopyOutlivesTheBound(t *testing.T) {
 		if m.FreshUntil > m.Until || m.Until > m.DropAt || m.Until > t0+int64(f.TTL) || m.DropAt > t0+int64(f.Within) {
 			t.Fatalf("life beyond the TTL: %+v", m)
 		}
-		q, plain := p, rapid.Int64Range(0, 20*s).Draw(t, "plain age")
-		if rapid.Bool().Draw(t, "little control") {
-			q.Controls = 0
-		}
-		if q.Plain(&f, &m, t0+plain) && q.Lookup(f, m, t0+plain, rapid.Float64Range(0, 0.999).Draw(t, "luck")) != Serve {
-			t.Fatalf("plain at age %v, and not to be served", time.Duration(plain))
-		}
 		age := rapid.Int64Range(int64(f.Within), 40*s).Draw(t, "age")
 		if got := p.Lookup(f, m, t0+age, rapid.Float64Range(0, 0.999).Draw(t, "chance")); got != Miss {
 			t.Fatalf("served at age %v: %v", time.Duration(age), got)
 		}
 	})
+}
+
+// The short way to a decision never serves what the long one would not, whatever the copy, the family and the controls are.
+func TestPlainIsServe(t *testing.T) {
+	plain := 0
+	rapid.Check(t, func(t *rapid.T) {
+		in := func(what string, least, most int64) int64 { return rapid.Int64Range(least, most).Draw(t, what) }
+		f := Family{Class: rapid.SampledFrom([]Class{Bounded, Bounded, Strong, Eventual}).Draw(t, "class"), Within: time.Duration(in("within", 1, 200))}
+		m := Meta{Kind: rapid.SampledFrom([]Kind{Value, Value, Value, Absence, Floor, Nothing}).Draw(t, "kind"), Version: 1, T0: in("t0", 0, 100),
+			FreshUntil: in("fresh", 50, 300), Until: in("until", 50, 300), DropAt: in("drop", 50, 300), Took: time.Duration(in("took", 0, 3))}
+		p := Policy{Controls: rapid.SampledFrom([]Controls{All(), All() &^ EarlyRefresh, All() &^ AgeClamp, All() &^ ClassRouting, 0}).Draw(t, "controls")}
+		now := in("now", 0, 250)
+		if !p.Plain(&f, &m, now) {
+			return
+		}
+		plain++
+		if got := p.Lookup(f, m, now, rapid.SampledFrom([]float64{0, 0.5, 1 - 1e-15}).Draw(t, "random")); got != Serve {
+			t.Fatalf("plain, and Lookup says %v", got)
+		}
+	})
+	require.Positive(t, plain)
+	p, f := Recommended(), Family{Within: 10}
+	m := Meta{Kind: Value, Version: 1, FreshUntil: 100, Until: 100, DropAt: 100}
+	require.True(t, p.Plain(&f, &m, 9), "a fresh copy is plain")
+	require.False(t, p.Plain(&f, &m, 10), "as old as the bound")
 }
 
 func TestValidate(t *testing.T) {
