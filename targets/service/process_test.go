@@ -183,7 +183,8 @@ func TestSwitchingBreaksNoPromise(t *testing.T) {
 	}
 	for i := range 40 {
 		require.NoError(t, p.SwitchPolicy(t.Context(), policies[i%len(policies)]))
-		time.Sleep(10 * time.Millisecond)
+		r, w := reads.Load()+20, writes.Load()+1
+		require.Eventually(t, func() bool { return reads.Load() >= r && writes.Load() >= w || len(failed) > 0 }, 30*time.Second, time.Millisecond)
 	}
 	stop()
 	wg.Wait()

@@ -166,7 +166,12 @@ func TestErrorsTellWhetherAChangeWasApplied(t *testing.T) {
 			_, err := direct.Store(t.Context(), n, nil, "late", source.Caller{Fence: "first"})
 			done <- err
 		}()
-		time.Sleep(20 * time.Millisecond)
+		watch := connect(t, url)
+		require.Eventually(t, func() bool {
+			var blocked int
+			err := watch.QueryRow(t.Context(), "SELECT count(*) FROM pg_locks WHERE NOT granted").Scan(&blocked)
+			return err == nil && blocked > 0
+		}, patience, time.Millisecond, "it waits for the row")
 		require.Empty(t, done)
 		require.NoError(t, tx.Commit(t.Context()))
 		err = <-done

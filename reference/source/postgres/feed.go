@@ -89,6 +89,9 @@ func (s *Source) lookOut(ctx context.Context) {
 		var tip uint64
 		err := s.aside.QueryRow(look, s.sql.sealed).Scan(&tip)
 		cancel()
+		if ctx.Err() != nil {
+			return // closed, which is no failure of the look
+		}
 		s.tips.set(tip, err)
 		timer.Reset(lookPause)
 		select {
@@ -114,6 +117,7 @@ type tips struct {
 	ended   bool          // nobody looks any more
 	changed chan struct{} // closed and replaced when the above change
 	waiting int
+	looks   int           // so far
 	asked   chan struct{} // has a value when somebody waits
 }
 
@@ -150,6 +154,7 @@ func (t *tips) set(tip uint64, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.err = err
+	t.looks++
 	if err == nil && tip <= t.tip {
 		return // also when all was trimmed
 	}

@@ -76,8 +76,9 @@ func TestLateCommitIsNotSkipped(t *testing.T) {
 		entries, _ := s.Next(ctx, 0, 0)
 		waiting <- tokens(entries)
 	}()
-	time.Sleep(5 * defaultPoll) // it has looked, and found nothing
-	require.Empty(t, waiting)
+	looks := awaited(t, s)
+	require.Eventually(t, func() bool { return awaited(t, s) > looks+1 }, patience, time.Millisecond)
+	require.Empty(t, waiting, "it has looked, and found nothing")
 	require.NoError(t, tx.Commit(t.Context()))
 	require.Equal(t, []string{"late", "early"}, <-waiting)
 	naiveSecond, _ := naive(naiveAt)
@@ -165,7 +166,7 @@ func TestFollowersOfOtherProcesses(t *testing.T) {
 			}
 			got <- tokens(entries)
 		}()
-		time.Sleep(15 * time.Millisecond) // so that it waits, most of the time
+		awaited(t, b)
 		_, err = a.Store(t.Context(), n17, nil, fmt.Sprint(i), nobody)
 		require.NoError(t, err)
 		require.Equal(t, []string{fmt.Sprint(i)}, <-got)
@@ -180,7 +181,19 @@ func TestCloseEndsTheWait(t *testing.T) {
 		_, err := s.Next(t.Context(), 0, 0)
 		done <- err
 	}()
-	time.Sleep(20 * time.Millisecond)
+	awaited(t, s)
 	s.Close()
 	require.ErrorIs(t, <-done, errClosed)
+}
+
+// awaited returns once somebody waits for news, and tells how many looks there were so far.
+func awaited(t *testing.T, s *Source) (looks int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		s.tips.mu.Lock()
+		defer s.tips.mu.Unlock()
+		looks = s.tips.looks
+		return s.tips.waiting > 0
+	}, patience, time.Millisecond)
+	return looks
 }
