@@ -2,13 +2,9 @@ package reference
 
 import (
 	"context"
-	"net"
-	"os"
-	"os/exec"
 	"regexp"
 	"slices"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -16,39 +12,12 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/cachedrill/cachedrill/internal/redistest"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
 	"github.com/cachedrill/cachedrill/reference/store"
 )
-
-// newRedisServer runs a redis-server of the test's own and gives a client of the kind that the cache has.
-func newRedisServer(t testing.TB) (addr string) {
-	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil && os.Getenv("CI") == "true" {
-		t.Fatal("no redis-server on PATH: in CI this must run")
-	}
-	if err != nil {
-		t.Skip("no redis-server on PATH: this needs a real one")
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	addr = l.Addr().String()
-	require.NoError(t, l.Close())
-	_, port, err := net.SplitHostPort(addr)
-	require.NoError(t, err)
-	cmd := exec.Command(path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	probe := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
-	defer probe.Close()
-	for began := time.Now(); probe.Ping(context.Background()).Err() != nil; time.Sleep(5 * time.Millisecond) {
-		require.Less(t, time.Since(began), 10*time.Second, "the redis-server does not answer")
-	}
-	return addr
-}
 
 // benched is a kind of key as a real one has it: two dimensions, of which the tenant leads.
 var (
@@ -157,14 +126,14 @@ func BenchmarkL1HitAlone(b *testing.B) {
 
 // An L2 hit against a bare GET of the same bytes through a client with the same options; the target is a ratio of 1.25.
 func BenchmarkL2Hit(b *testing.B) {
-	addr := newRedisServer(b)
+	addr := redistest.Start(b, redis.Options{}).Addr
 	get, bare := l2Hit(b, addr)
 	sideBySide(b, 100, get, bare)
 }
 
 // BenchmarkL2HitAlone is for profiles.
 func BenchmarkL2HitAlone(b *testing.B) {
-	get, bare := l2Hit(b, newRedisServer(b))
+	get, bare := l2Hit(b, redistest.Start(b, redis.Options{}).Addr)
 	for name, fn := range map[string]func(){"cache": get, "get": bare} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
@@ -214,7 +183,7 @@ func commands(t *testing.T, c *redis.Client) map[string]int {
 
 // A hit in Redis is one GET and nothing else: one round trip.
 func TestL2HitIsOneRoundTrip(t *testing.T) {
-	addr := newRedisServer(t)
+	addr := redistest.Start(t, redis.Options{}).Addr
 	p := sharedOnly(t)
 	client := NewClient(addr, p)
 	defer client.Close()

@@ -9,8 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/cachedrill/cachedrill/internal/redistest"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
 	"github.com/cachedrill/cachedrill/reference/store"
@@ -34,7 +36,7 @@ func someJSON(size int) []byte {
 // side on one redis-server over loopback, and how much smaller the entry is. The network between machines is slower than
 // loopback, which speaks for more of it.
 func BenchmarkCompression(b *testing.B) {
-	addr := newRedisServer(b)
+	addr := redistest.Start(b, redis.Options{}).Addr
 	for _, size := range []int{1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10} {
 		b.Run(fmt.Sprintf("%dKB", size>>10), func(b *testing.B) {
 			var hits [2]func() time.Duration

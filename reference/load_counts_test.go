@@ -21,6 +21,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/cachedrill/cachedrill/internal/redistest"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
@@ -283,7 +284,7 @@ type fleet struct {
 }
 
 func newFleet(t *testing.T, load time.Duration, without ...string) *fleet {
-	addr := newRedisServer(t)
+	addr := redistest.Start(t, redis.Options{}).Addr
 	f := &fleet{t: t, source: newCountingSource(t, load), redis: redis.NewClient(&redis.Options{Addr: addr})}
 	t.Cleanup(func() { f.redis.Close() })
 	for range countProcesses {

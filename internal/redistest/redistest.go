@@ -52,7 +52,7 @@ const (
 // Start starts a server with flags beside those that keep it on loopback and in memory, and stops it when the test ends. The
 // flag --tls-port takes any number: with it the server listens on no other port, and ready must be a client's
 // options that get through. Where there is no server, or none with TLS, the test is skipped; with CI=true it fails.
-func Start(t *testing.T, ready goredis.Options, flags ...string) *Server {
+func Start(t testing.TB, ready goredis.Options, flags ...string) *Server {
 	t.Helper()
 	path := program(t)
 	secure := slices.Index(flags, "--tls-port")
@@ -72,7 +72,7 @@ func Start(t *testing.T, ready goredis.Options, flags ...string) *Server {
 	return nil
 }
 
-func program(t *testing.T) string {
+func program(t testing.TB) string {
 	t.Helper()
 	for _, name := range []string{"redis-server", "valkey-server"} {
 		if path, err := exec.LookPath(name); err == nil {
@@ -85,7 +85,7 @@ func program(t *testing.T) string {
 	return ""
 }
 
-func missing(t *testing.T, what string) {
+func missing(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
 		t.Fatalf("CI must have it: %s", what)
@@ -93,7 +93,7 @@ func missing(t *testing.T, what string) {
 	t.Skipf("skipped: %s", what)
 }
 
-func start(t *testing.T, path string, secure int, ready goredis.Options, flags []string) (*Server, error) {
+func start(t testing.TB, path string, secure int, ready goredis.Options, flags []string) (*Server, error) {
 	t.Helper()
 	port, err := freePort()
 	if err != nil {
