@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -22,7 +21,8 @@ type generation struct {
 	cache  Cache
 	into   Invalidator
 	client *goredis.Client
-	users  atomic.Int64
+
+	users crowd
 
 	end   context.CancelFunc
 	beats sync.WaitGroup
@@ -56,7 +56,7 @@ func (p *Process) generation(ctx context.Context, by Policy) (*generation, error
 func (p *Process) enter() *generation {
 	for {
 		g := p.now.Load()
-		g.users.Add(1)
+		g.users.enter()
 		if p.now.Load() == g { // or its users may have been waited for already
 			return g
 		}
@@ -64,13 +64,11 @@ func (p *Process) enter() *generation {
 	}
 }
 
-func (g *generation) leave() { g.users.Add(-1) }
+func (g *generation) leave() { g.users.leave() }
 
 // close ends a generation after its users.
 func (g *generation) close() error {
-	for g.users.Load() > 0 {
-		time.Sleep(time.Millisecond)
-	}
+	<-g.users.gone()
 	g.end()
 	g.beats.Wait()
 	g.cache.Close()
@@ -141,10 +139,47 @@ func (p *Process) switchTo(ctx context.Context, to Policy) error {
 	return nil
 }
 
-// gate lets any number in, until it is shut.
-type gate struct {
+// crowd counts who is inside.
+type crowd struct {
 	mu     sync.Mutex
 	inside int
+	none   chan struct{} // closed when nobody is inside; nil: nobody waits for that
+}
+
+func (c *crowd) enter() {
+	c.mu.Lock()
+	c.inside++
+	c.mu.Unlock()
+}
+
+func (c *crowd) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.inside--; c.inside == 0 && c.none != nil {
+		close(c.none)
+		c.none = nil
+	}
+}
+
+// gone gives a channel that is closed when nobody is inside.
+func (c *crowd) gone() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	none := c.none
+	if none == nil {
+		none = make(chan struct{})
+	}
+	if c.inside == 0 {
+		close(none)
+		return none
+	}
+	c.none = none
+	return none
+}
+
+// gate lets any number in, until it is shut.
+type gate struct {
+	crowd
 	closed chan struct{} // closed when the gate opens; nil: it is open
 }
 
@@ -166,30 +201,17 @@ func (g *gate) enter(ctx context.Context) error {
 	}
 }
 
-func (g *gate) leave() {
-	g.mu.Lock()
-	g.inside--
-	g.mu.Unlock()
-}
-
 // shut lets nobody in any more, and waits until nobody is inside. After an error the gate is open.
 func (g *gate) shut(ctx context.Context) error {
 	g.mu.Lock()
 	g.closed = make(chan struct{})
 	g.mu.Unlock()
-	for {
-		g.mu.Lock()
-		inside := g.inside
-		g.mu.Unlock()
-		if inside == 0 {
-			return nil
-		}
-		select {
-		case <-time.After(time.Millisecond):
-		case <-ctx.Done():
-			g.open()
-			return ctx.Err()
-		}
+	select {
+	case <-g.gone():
+		return nil
+	case <-ctx.Done():
+		g.open()
+		return ctx.Err()
 	}
 }
 
