@@ -31,8 +31,8 @@ func TestSoak(t *testing.T) {
 	for seed := first; seed <= last; seed++ {
 		for _, redis := range []string{"embedded", "process"} {
 			for _, extra := range [][]string{nil, {"--sham"}} {
-				if extra != nil && redis == "embedded" && os.Getenv("CI") == "true" {
-					continue // a sample: a minute less
+				if (extra != nil || redis == "embedded") && os.Getenv("CI") == "true" {
+					continue // a sample: other tests drill on the embedded one, and the sham
 				}
 				name := strings.Join(append([]string{"recommended", redis, strconv.Itoa(seed)}, extra...), " ")
 				t.Run(name, func(t *testing.T) {
@@ -57,10 +57,10 @@ func TestSoak(t *testing.T) {
 			require.Equal(t, digests[seed], digestOf(t, r))
 		})
 		t.Run(fmt.Sprintf("metastable %d", seed), func(t *testing.T) {
-			policies := map[string]report.RecoveryState{"fragile": report.Stuck, "sturdy": report.Recovered}
 			if os.Getenv("CI") == "true" {
-				delete(policies, "sturdy") // a sample; virtual time has the rest
+				t.Skip("a sample; virtual time has it, over many seeds")
 			}
+			policies := map[string]report.RecoveryState{"fragile": report.Stuck, "sturdy": report.Recovered}
 			for policy, above := range policies {
 				r := drill(t, binary, "-f", "../../scenarios/metastable.yaml", "--policy", policy, "--redis", "embedded",
 					"--retry-unknown", "1", "--seed", strconv.Itoa(seed)) // a minute each; the state is known also when the outcome is not

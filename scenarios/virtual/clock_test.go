@@ -54,14 +54,19 @@ func TestSteppedClocks(t *testing.T) {
 	for _, a := range zoo.Animals() {
 		animals[a.Name] = a
 	}
+	correct := []string{"recommended", "textbook", "shuffled", "lost-acks"}
+	broken := []string{"without-class-routing", "early-join", "tenant-blind", "late-version", "delete-first"}
+	if raced { // a sample: the same runs without the race detector
+		correct, broken = correct[:1], broken[:1]
+	}
 	for seed := range max(1, seeds(t)/3) {
 		for _, sc := range suite.Scenarios {
-			for _, name := range []string{"recommended", "textbook", "shuffled", "lost-acks"} {
+			for _, name := range correct {
 				s := stepped(t, sc, animals[name].Policy, seed)
 				require.Empty(t, missed(s, true), "%s at %s, seed %d", name, sc.Name, seed)
 			}
 		}
-		for _, name := range []string{"without-class-routing", "early-join", "tenant-blind", "late-version", "delete-first"} {
+		for _, name := range broken {
 			a := animals[name]
 			sc, err := suite.Scenario(a.Drill)
 			require.NoError(t, err)
