@@ -75,10 +75,10 @@ func (j *Judge) reckon(s *shard, k *keyState) {
 		if v.contested {
 			s.counts.lostChecked++
 		}
-		checked := v.own < k.audited || j.cfg.Historian || v.gone
+		checked := v.own < k.looked() || j.cfg.Historian || v.gone
 		switch {
 		case !checked, v.deleted && v.ackedAt == never:
-		case v.ackedAt != never && (v.ackedAt < k.audited || j.cfg.Historian || v.gone):
+		case v.ackedAt != never && (v.ackedAt < k.looked() || j.cfg.Historian || v.gone):
 			s.counts.lostChecked++
 		default:
 			s.counts.rollbacksChecked++

@@ -58,6 +58,8 @@ func (c Class) String() string {
 type Family struct {
 	Class  Class
 	Within time.Duration // the bound D of a bounded family, the C of an eventual one; ignored for strong ones
+	// Unclassed families promise nothing: their reads are judged, and no answer is a violation.
+	Unclassed bool
 	// Horizon is how long a cache could plausibly keep a copy: the TTL. Only opportunities depend on it.
 	// 0 means never: no read of the family counts as one that could have been stale.
 	Horizon time.Duration
@@ -79,6 +81,13 @@ type Config struct {
 	// Historian says that the source's history arrives through [Judge.Commit], with seals. Commits are then
 	// the only evidence of order and time, and a read waits for a seal at or after its return.
 	Historian bool
+
+	// Strangers says that others may have written the keys, before the drill or during it: a value that bears no mark of this
+	// run is somebody else's then, and makes its key unjudged, rather than a torn one.
+	Strangers bool
+
+	// Shared says that others may also delete them: then no absence proves anything.
+	Shared bool
 
 	// Siblings says whether other keys exist that a mix-up could confuse the key with; only opportunities
 	// for leaks depend on it. nil: never. It is called once a key, with a lock held: it must be
@@ -115,7 +124,7 @@ func New(cfg Config) *Judge {
 	j.sealed.Store(math.MinInt64)
 	j.ledger.init()
 	for name, f := range cfg.Families {
-		j.families[name] = newFamily(name, f, true)
+		j.families[name] = newFamily(name, f, !f.Unclassed)
 	}
 	for i := range j.shards {
 		j.shards[i].keys = map[uint64]*keyState{}

@@ -205,6 +205,7 @@ func (j *Judge) judge(s *shard, k *keyState, op *targets.Operation, v, base uint
 	}
 	d.Version = v
 	j.compare(k, v, op, &d.Judgement)
+	k.sawSource(&d.Judgement)
 	if op.Reply.Absent && !j.cfg.Historian {
 		if by, ok := k.excuse(op); ok {
 			k.history.excused(&d.Judgement, v, by)

@@ -98,6 +98,9 @@ type keyState struct {
 	foreign, rewritten, tainted, crowded bool
 
 	audited time.Duration // when the last read past the caches began; [before] at first
+	// sourced is when the last read began that was loaded from the source, though not past the caches, and was fresh: what had
+	// been written by then was not lost. A stale one proves nothing: it may have joined a load that was under way.
+	sourced time.Duration
 
 	told     time.Duration // the earliest Sent among the operations that told a version; [never] if none did
 	register *register     // while the key may have to be judged without versions
@@ -123,7 +126,7 @@ func (j *Judge) state(s *shard, hash uint64, key targets.Key) *keyState {
 			return k
 		}
 	}
-	k := &keyState{key: key, hash: hash, chain: first, family: j.family(key.Family), audited: before, told: never}
+	k := &keyState{key: key, hash: hash, chain: first, family: j.family(key.Family), audited: before, sourced: before, told: never}
 	k.history.shown = before
 	if j.cfg.Siblings != nil {
 		k.siblings = j.cfg.Siblings(key)

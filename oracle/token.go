@@ -1,6 +1,8 @@
 package oracle
 
 import (
+	"strings"
+
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -26,6 +28,8 @@ const (
 func (j *Judge) classify(key targets.Key, token string) (own targets.Token, f finding) {
 	t, ok := targets.ParseToken(token)
 	switch {
+	case !ok && j.cfg.Strangers && !strings.HasPrefix(token, j.cfg.Run+"."):
+		return t, alien
 	case !ok:
 		return t, malformed
 	case t.Run != j.cfg.Run:
@@ -81,6 +85,8 @@ func (j *Judge) placeVersion(k *keyState, op *targets.Operation) (v uint64, f fi
 		return r.Version, sound, signature{}
 	}
 	switch {
+	case r.Absent && j.cfg.Shared:
+		return 0, ordered, signature{}
 	case r.Absent:
 		if r.Version != 0 && !ok { // the target tells the version of a deletion that is not ours
 			at, _ = h.put(r.Version)

@@ -55,6 +55,9 @@ func (j *Judge) placeLoose(s *shard, k *keyState, op *targets.Operation) (*mark,
 		return nil, owned
 	}
 	r := k.unordered(op.Sent)
+	if reply.Absent && j.cfg.Shared {
+		return nil, ordered
+	}
 	if reply.Absent {
 		return nil, sound
 	}
@@ -112,6 +115,7 @@ func (j *Judge) judgeLoose(s *shard, k *keyState, op *targets.Operation, m *mark
 		return d
 	}
 	next := r.compare(m, op, &d.Judgement)
+	k.sawSource(&d.Judgement)
 	if op.Door == targets.SourceDoor {
 		j.auditLoose(k, m, op)
 		return d
@@ -228,9 +232,9 @@ func (j *Judge) conclude(s *shard, k *keyState, f *Findings) {
 	}
 	for _, m := range r.bySent {
 		switch {
-		case m.acked != never && (m.acked < k.audited || m.gone):
+		case m.acked != never && (m.acked < k.looked() || m.gone):
 			s.counts.lostChecked++
-		case !m.deleted && m.by != never && (m.by < k.audited || m.gone):
+		case !m.deleted && m.by != never && (m.by < k.looked() || m.gone):
 			s.counts.rollbacksChecked++
 		}
 	}

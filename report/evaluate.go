@@ -27,6 +27,9 @@ type Drill struct {
 	Starved          string // why the machine was too busy to tell; empty when it was not
 	Disturbed        string // why the machine may have made things slower than they are; empty when it did not
 	Interrupted      string // why the drill stopped early; empty when it did not
+	Unreadable       string // why the target's answers could not be understood; empty when they could
+	LoadsUnkeyed     bool   // loads are counted, and not told apart by key
+	Notes            []string
 }
 
 // FaultRun is what became of one planned fault. Offsets of 0 mean never.
@@ -93,7 +96,8 @@ func Evaluate(r *Recorder, d Drill) Scenario {
 	s := Scenario{
 		Name: d.Name, Description: d.Description, Target: d.Target, Policy: d.Policy, Attempts: d.Attempts,
 		Operations: d.Operations, Generator: d.Generator, Faults: faultSummaries(d.Faults), SLOs: rows,
-		Phases: a.summaries(d.LoadsCounted), Oracle: a.found.summary(), RecoveryS: a.recoverySeconds(), Recovery: a.comeback(),
+		Phases: a.summaries(d.LoadsCounted, !d.LoadsUnkeyed), Oracle: a.found.summary(), RecoveryS: a.recoverySeconds(), Recovery: a.comeback(),
+		Notes:       d.Notes,
 		Consistency: a.found.consistency(), ConsistentWithin: a.found.consistentWithin(),
 	}
 	s.Accusations = withFaults(a.found.evidence, d.Faults)
@@ -151,6 +155,8 @@ func voidReason(d *Drill) string {
 	switch {
 	case d.Interrupted != "":
 		return "interrupted, " + d.Interrupted + notJudged
+	case d.Unreadable != "":
+		return d.Unreadable + notJudged
 	case d.Broken != "":
 		return "the harness broke, " + d.Broken + notJudged
 	case d.Generator.Saturated:

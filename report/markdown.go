@@ -45,6 +45,9 @@ func mdScenario(b *strings.Builder, s Scenario) {
 	if line := consistencyLine(s); line != "" {
 		fmt.Fprintf(b, "%s.\n\n", escaped(line))
 	}
+	for _, n := range s.Notes {
+		fmt.Fprintf(b, "Note: %s.\n\n", escaped(n))
+	}
 	if len(s.Phases) > 0 {
 		b.WriteString("| phase | from | to | operations | errors | p50 | p99 | max | source mean | source peak | stampede | stale reads |\n" +
 			"| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n")

@@ -14,6 +14,12 @@ func (s *scope) source(metric string) measurement {
 		return nothing(notCounted)
 	}
 	l := &s.cell.loads
+	if s.drill.LoadsUnkeyed && (metric == "stampede.max" || metric == "redundant_loads") {
+		return nothing("what counts the loads of the source does not tell which keys they are of")
+	}
+	if s.drill.LoadsUnkeyed && s.labels != (Labels{}) {
+		return nothing("what counts the loads of the source does not tell them apart")
+	}
 	switch metric {
 	case "source_qps.mean", "source_qps.peak":
 		if s.cell.ended == 0 && l.total == 0 || s.length <= 0 {

@@ -19,19 +19,19 @@ func latencyOf(h *hist) *Latency {
 }
 
 // summaries describes the phases that the drill reached.
-func (a *aggregate) summaries(loadsCounted bool) []PhaseSummary {
+func (a *aggregate) summaries(loadsCounted, keyed bool) []PhaseSummary {
 	out := []PhaseSummary{}
 	for p := Warmup; p < phaseCount; p++ {
 		start, end, ok := a.times.span(p)
 		if !ok {
 			continue
 		}
-		out = append(out, a.summary(p, start, end, loadsCounted))
+		out = append(out, a.summary(p, start, end, loadsCounted, keyed))
 	}
 	return out
 }
 
-func (a *aggregate) summary(p Phase, start, end time.Duration, loadsCounted bool) PhaseSummary {
+func (a *aggregate) summary(p Phase, start, end time.Duration, loadsCounted, keyed bool) PhaseSummary {
 	c := merged(a.cells[p][0])
 	s := PhaseSummary{
 		Name: p.String(), StartS: secondsOf(start), EndS: secondsOf(end),
@@ -56,7 +56,9 @@ func (a *aggregate) summary(p Phase, start, end time.Duration, loadsCounted bool
 			Mean: rounded(float64(c.loads.total)/(end-start).Seconds(), 2),
 			Peak: rounded(float64(peak), 2),
 		}
-		s.StampedeMax, s.RedundantLoads = &widest, &redundant
+		if keyed {
+			s.StampedeMax, s.RedundantLoads = &widest, &redundant
+		}
 	}
 	if c.reads.low.count() > 0 {
 		s.StalenessMS = tail(c.reads.low.quantile(0.99), c.reads.maxLow)

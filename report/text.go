@@ -75,6 +75,9 @@ func textScenario(b *strings.Builder, s Scenario, width int, o TextOptions) {
 	if line := consistencyLine(s); line != "" {
 		fmt.Fprintf(b, "      %s\n", line)
 	}
+	for _, n := range s.Notes {
+		fmt.Fprintf(b, "      note: %s\n", oneLine(n))
+	}
 	if n := len(s.Accusations); n > 0 && s.Outcome == Fail && o.Dir != "" {
 		fmt.Fprintf(b, "      evidence: cachedrill report %s --explain %s\n", oneLine(o.Dir), span(s.Accusations[0].N, s.Accusations[n-1].N))
 	}

@@ -13,6 +13,10 @@ import (
 // conclude puts what was seen into a verdict.
 func (d *drill) conclude(sent load.Sent, unread string, end time.Duration) Result {
 	_, counted := d.target.(targets.LoadCounter)
+	unkeyed, _ := d.target.(interface{ Unkeyed() bool })
+	if d.env.Said != nil {
+		d.notes = append(d.notes, d.env.Said()...)
+	}
 	d.recorder.Finish(d.judge.Finish(), end)
 	s := report.Evaluate(d.recorder, report.Drill{
 		Name: d.sc.Name, Description: d.sc.Why, Target: d.describeTarget(), Policy: d.opt.Policy.Name,
@@ -31,6 +35,10 @@ func (d *drill) conclude(sent load.Sent, unread string, end time.Duration) Resul
 		UnlimitedWorkers: true, // [drill.drive] sets no bound
 		Faults:           d.runs,
 		LoadsCounted:     counted,
+		LoadsUnkeyed:     unkeyed != nil && unkeyed.Unkeyed(),
+		Interrupted:      d.halted(),
+		Unreadable:       d.unreadable(sent),
+		Notes:            d.notes,
 	})
 	return Result{Scenario: s, Intervals: d.recorder.Intervals(d.sc.Name, d.started)}
 }
@@ -50,9 +58,26 @@ func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
 
 // describeTarget says what was drilled, for the report: "reference: eu 2, us 2 workers".
 func (d *drill) describeTarget() string {
+	if d.sc.Outside != nil {
+		return d.sc.Outside.String()
+	}
 	var parts []string
 	for _, r := range d.sc.Target.Regions {
 		parts = append(parts, fmt.Sprintf("%s %d", r.Name, r.Workers))
 	}
 	return "reference: workers " + strings.Join(parts, ", ")
+}
+
+// unreadableShare is how many answers that nobody understands make a drill no test of what it is about.
+const unreadableShare = 0.01
+
+func (d *drill) unreadable(sent load.Sent) string {
+	if d.env.Unreadable == nil {
+		return ""
+	}
+	n, first := d.env.Unreadable()
+	if n == 0 || float64(n) < unreadableShare*float64(sent.Sent) {
+		return ""
+	}
+	return fmt.Sprintf("%d answers said ok and could not be understood (the first: %s)", n, first)
 }

@@ -14,13 +14,14 @@ import (
 
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/reference/invalidation"
+	"github.com/cachedrill/cachedrill/targets"
 	"github.com/cachedrill/cachedrill/targets/redis"
 	"github.com/cachedrill/cachedrill/targets/service"
 )
 
 // Place is where a drill happens: the service, with everything around it that faults can touch.
 type Place struct {
-	Service *service.Service
+	Service Subject
 	Site    faults.Site
 	// Adapt gives the place's own form of a fault; nil: faults are injected as they are.
 	Adapt func(faults.Fault) faults.Fault
@@ -28,8 +29,23 @@ type Place struct {
 	Sleep func(time.Duration)
 	// Broken says which of the harness's own parts broke by themselves, "" when none did; may be nil.
 	Broken func() string
+	// Said gives what a reader of the report should know, at the end; may be nil.
+	Said func() []string
+	// Unreadable counts answers that said ok and could not be understood, and gives the first; may be nil.
+	Unreadable func() (n int64, first string)
 	// Close ends everything that belongs to the place.
 	Close func() error
+}
+
+// Subject is a target as a drill prepares it.
+type Subject interface {
+	targets.Target
+	// Seed gives the source a first value of every key, with tokens of the run.
+	Seed(ctx context.Context, keys []targets.Key, run string) error
+	// Prewarm fills the caches. What it says is for the reader of the report; "" when there is nothing to say.
+	Prewarm(ctx context.Context, keys []targets.Key) (said string, err error)
+	// SetEpoch says when offset 0 of all times is.
+	SetEpoch(time.Time)
 }
 
 func (p *Place) broken() string {

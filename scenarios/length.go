@@ -122,8 +122,8 @@ func (sc *Scenario) burstWrites(length time.Duration) float64 {
 func (sc *Scenario) share(labels map[string]string, of report.Sample) float64 {
 	sum := 0.0
 	for _, m := range sc.Workload.Mixes {
-		f, _ := sc.Target.Family(m.Family)
-		if !fits(labels["family"], m.Family) || !fits(labels["class"], f.Contract.Class.String()) {
+		_, class, _ := sc.subject().promise(m.Family)
+		if !fits(labels["family"], m.Family) || !fits(labels["class"], class) {
 			continue
 		}
 		part := 0.0
@@ -141,7 +141,7 @@ func (sc *Scenario) share(labels map[string]string, of report.Sample) float64 {
 		sum += m.Share * part
 	}
 	if labels["region"] != "" {
-		sum /= float64(len(sc.Target.Regions)) // clients are spread evenly
+		sum /= float64(len(sc.subject().RegionNames())) // clients are spread evenly
 	}
 	return sum
 }
@@ -170,15 +170,16 @@ func tenantShare(m load.Mix, tenant string) float64 {
 // labelValues are the values that labels can have in a drill.
 func (sc *Scenario) labelValues() map[string][]string {
 	known := map[string][]string{
-		"family": sc.Target.FamilyNames(),
-		"region": sc.Target.RegionNames(),
+		"family": sc.subject().FamilyNames(),
+		"region": sc.subject().RegionNames(),
 		"class":  policy.Classes(),
 	}
 	if len(sc.Workload.Mixes) == 0 {
 		return known
 	}
-	var tenants, endpoints []string
+	var tenants, endpoints, families []string
 	for _, m := range sc.Workload.Mixes {
+		families = append(families, m.Family)
 		for _, t := range m.Tenants {
 			if !slices.Contains(tenants, t) {
 				tenants = append(tenants, t)
@@ -189,5 +190,8 @@ func (sc *Scenario) labelValues() map[string][]string {
 		}
 	}
 	known["endpoint"], known["tenant"] = endpoints, tenants
+	if len(known["family"]) == 0 {
+		known["family"] = families
+	}
 	return known
 }

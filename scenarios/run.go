@@ -13,7 +13,6 @@ import (
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/load"
 	"github.com/cachedrill/cachedrill/oracle"
-	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/targets"
 	"github.com/cachedrill/cachedrill/targets/redis"
@@ -31,6 +30,13 @@ type Options struct {
 	// BlackBox judges the target by its answers alone, as a stranger's service: changes of one key are then sent
 	// one at a time, for nothing else tells their order.
 	BlackBox bool
+
+	// Env is what the policy sets in the environment of a service that the suite starts.
+	Env map[string]string
+	// Out is where logs of what is started are kept; "": nowhere.
+	Out string
+
+	run string // the run part of this drill's tokens
 
 	// Place makes the place of the drill; nil is a Redis per region, network proxies, and HTTP.
 	Place func(context.Context, Scenario, Options) (*Place, error)
@@ -63,6 +69,12 @@ func cleanup(err error) error {
 func Run(ctx context.Context, sc Scenario, opt Options) (res Result, err error) {
 	if opt.Place == nil {
 		opt.Place = network
+		if sc.Outside != nil {
+			opt.Place = outside
+		}
+	}
+	if opt.run == "" {
+		opt.run = fmt.Sprintf("%08x", rand.Uint32())
 	}
 	env, err := opt.Place(ctx, sc, opt)
 	if err != nil {
@@ -84,6 +96,8 @@ type drill struct {
 	sc        Scenario
 	opt       Options
 	env       *Place
+	subject   subject
+	notes     []string // what a reader of the report should know
 	target    targets.Target
 	history   targets.Historian // nil of a black box
 	generator *load.Generator
@@ -96,20 +110,21 @@ type drill struct {
 	started   time.Time // wall clock of the epoch
 	sealed    atomic.Int64
 	planned   uint64
+	halt      halter
 	runs      []report.FaultRun // what became of each fault, once the load has ended
 }
 
 // prepare fills source and caches, and sets up what watches the drill.
 func prepare(ctx context.Context, sc Scenario, opt Options, env *Place) (*drill, error) {
-	d := &drill{sc: sc, opt: opt, env: env, target: env.Service, written: writtenKeys{keys: map[targets.Key]bool{}}}
+	d := &drill{sc: sc, opt: opt, env: env, subject: sc.subject(), target: env.Service, written: writtenKeys{keys: map[targets.Key]bool{}}}
 	if opt.BlackBox {
 		d.target = stranger{env.Service}
 	}
 	d.history, _ = d.target.(targets.Historian)
-	run := fmt.Sprintf("%08x", rand.Uint32())
+	run := opt.run
 	var err error
 	d.generator, err = load.NewGenerator(load.Workload{
-		Seed: opt.Seed, Run: run, Mixes: sc.Workload.Mixes, Regions: sc.Target.RegionNames(), Sessions: sc.Workload.Sessions,
+		Seed: opt.Seed, Run: run, Mixes: sc.Workload.Mixes, Regions: d.subject.RegionNames(), Sessions: sc.Workload.Sessions,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the workload: %w", err)
@@ -121,17 +136,12 @@ func prepare(ctx context.Context, sc Scenario, opt Options, env *Place) (*drill,
 	classes := map[string]string{}
 	families := map[string]oracle.Family{}
 	siblings := map[string]bool{}
-	for _, f := range sc.Target.Families {
-		classes[f.Name] = f.Contract.Class.String()
-		families[f.Name] = promise(f.Contract)
-	}
 	for _, m := range sc.Workload.Mixes {
-		keys := d.generator.Seeded(m.Family)
-		if err := env.Service.Seed(keys, run); err != nil {
-			return nil, fmt.Errorf("seeding the source: %w", err)
+		if p, class, ok := d.subject.promise(m.Family); ok {
+			classes[m.Family], families[m.Family] = class, p
 		}
-		if err := env.Service.Prewarm(ctx, keys); err != nil {
-			return nil, fmt.Errorf("prewarming: %w", err)
+		if err := d.fill(ctx, d.generator.Seeded(m.Family)); err != nil {
+			return nil, err
 		}
 		siblings[m.Family] = m.Keys > 1 && max(len(m.Tenants), len(m.Locales), len(m.Currencies)) > 1
 	}
@@ -139,6 +149,7 @@ func prepare(ctx context.Context, sc Scenario, opt Options, env *Place) (*drill,
 	d.live = newLive(sc.Name, sc.Phases, opt.Progress)
 	d.judge = oracle.New(oracle.Config{
 		Run: run, Families: families, Historian: d.history != nil,
+		Strangers: sc.Outside != nil, Shared: sc.Outside != nil && sc.Outside.Safety.Shared,
 		Siblings: func(k targets.Key) bool { return siblings[k.Family] },
 		Judged: func(j oracle.Judgement) {
 			d.recorder.Judged(j)
@@ -146,6 +157,21 @@ func prepare(ctx context.Context, sc Scenario, opt Options, env *Place) (*drill,
 		},
 	})
 	return d, nil
+}
+
+// fill gives the source what there is at the beginning, and the caches their copies.
+func (d *drill) fill(ctx context.Context, keys []targets.Key) error {
+	if err := d.env.Service.Seed(ctx, keys, d.opt.run); err != nil {
+		return fmt.Errorf("seeding the source: %w", err)
+	}
+	said, err := d.env.Service.Prewarm(ctx, keys)
+	if err != nil {
+		return fmt.Errorf("prewarming: %w", err)
+	}
+	if said != "" {
+		d.notes = append(d.notes, said)
+	}
+	return nil
 }
 
 // Begin and End take in the operations of the workload.
@@ -161,18 +187,7 @@ func (d *drill) End(op targets.Operation) {
 	d.judge.End(op)
 	d.recorder.Observe(op)
 	d.live.observe(op)
-}
-
-// promise is what the judge holds a family to.
-func promise(f policy.Family) oracle.Family {
-	p := oracle.Family{Class: oracle.Bounded, Within: f.Within, Horizon: f.TTL}
-	switch f.Class {
-	case policy.Strong:
-		p.Class = oracle.Strong
-	case policy.Eventual:
-		p.Class, p.Within = oracle.Eventual, f.Converges()
-	}
-	return p
+	d.halt.observe(&op)
 }
 
 // lead is the time between the end of the preparations and the first operation.
@@ -215,6 +230,9 @@ func (d *drill) run(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if d.halted() != "" {
+		return d.conclude(sent, "the drill was halted", time.Since(d.epoch)), nil
+	}
 	// The load ended as planned, however long its last operations took; the recorder keeps each
 	// operation in the phase of its due time.
 	d.recorder.Mark(report.Audit, min(time.Since(d.epoch), d.sc.Phases.Total()))
@@ -235,6 +253,8 @@ func (d *drill) run(ctx context.Context) (Result, error) {
 func (d *drill) drive(ctx context.Context) (load.Sent, error) {
 	attackCtx, stopAttack := context.WithCancel(ctx)
 	defer stopAttack()
+	d.halt.start(attackCtx, d.sc, d.epoch, stopAttack)
+	defer d.halt.wait()
 	d.env.Site.Now = func() time.Duration { return time.Since(d.epoch) }
 	line := &timeline{phases: d.sc.Phases, faults: d.faults(), site: d.env.Site, epoch: d.epoch,
 		mark: d.mark, note: d.live.note, truth: d.judge}
@@ -250,6 +270,9 @@ func (d *drill) drive(ctx context.Context) (load.Sent, error) {
 		stopAttack()
 	}
 	faulting.Wait()
+	if d.halted() != "" && ctx.Err() == nil {
+		err = nil
+	}
 	if err != nil || unhealed != nil {
 		return sent, errors.Join(err, cleanup(unhealed))
 	}

@@ -15,6 +15,7 @@ import (
 // common is what the scenarios of a suite share, unless they say otherwise.
 type common struct {
 	target                service.Spec
+	outside               *Outside // instead of target
 	workload, phases, slo strict.Node
 }
 
@@ -29,11 +30,14 @@ func (c common) check() {
 
 func (c common) scenario(e strict.Entry) Scenario {
 	f := e.Value.Fields("scenario "+e.Name, "why", "workload", "phases", "faults", "push", "slo")
-	sc := Scenario{Name: e.Name, Why: f["why"].String("why"), Target: c.target}
+	sc := Scenario{Name: e.Name, Why: f["why"].String("why"), Target: c.target, Outside: c.outside}
 	sc.Workload = decodeWorkload(overlay{
 		own:   f["workload"].Fields("the workload", workloadFields...),
 		suite: c.workload.Fields("the workload", workloadFields...),
-	}, c.target)
+	}, sc.subject())
+	if c.outside != nil && !f["workload"].Fields("", workloadFields...)["timeout"].Present() && !c.workload.Fields("", workloadFields...)["timeout"].Present() {
+		sc.Workload.Timeout = c.outside.Service.Timeout
+	}
 	sc.Phases = decodePhases(overlay{
 		own:   f["phases"].Fields("phases", phaseFields...),
 		suite: c.phases.Fields("phases", phaseFields...),
@@ -41,6 +45,9 @@ func (c common) scenario(e strict.Entry) Scenario {
 	checkLength(e, f, c, sc)
 	sc.push(f["push"])
 	scope := faults.Scope{Regions: c.target.RegionNames(), Families: c.target.FamilyNames()}
+	if c.outside != nil {
+		scope = c.outside.scope()
+	}
 	for _, n := range f["faults"].List("faults") {
 		if p, ok := faults.Decode(n, scope); ok {
 			checkTimeline(n, p, sc.Phases)

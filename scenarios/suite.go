@@ -20,6 +20,9 @@ import (
 type Suite struct {
 	File      string
 	Policies  map[string]service.Policy
+	// Env is what each policy sets in the environment of a service that is not the reference.
+	Env       map[string]map[string]string
+	Outside   *Outside // what is drilled, unless it is the reference service
 	Scenarios []Scenario
 }
 
@@ -27,7 +30,8 @@ type Suite struct {
 type Scenario struct {
 	Name       string
 	Why        string // what the drill is for, in a sentence or two
-	Target     service.Spec
+	Target     service.Spec // of the reference service
+	Outside    *Outside     // a service of the user's, instead of Target
 	Workload   Workload
 	Phases     Phases
 	Faults     []faults.Planned
@@ -102,24 +106,37 @@ func (s Suite) Policy(name string) (service.Policy, error) {
 	return service.Policy{}, fmt.Errorf("%s has no policy %q; %s", s.File, name, strict.Suggest(name, s.PolicyNames()))
 }
 
+// DefaultPolicy is the policy of a run that names none.
+func (s Suite) DefaultPolicy() string {
+	if s.Outside != nil {
+		return asIs
+	}
+	return "recommended"
+}
+
 // PolicyNames lists the policies, sorted.
 func (s Suite) PolicyNames() []string { return slices.Sorted(maps.Keys(s.Policies)) }
 
 func decodeSuite(file string, root strict.Node) Suite {
-	f := root.Fields("the suite", "version", "policies", "target", "workload", "phases", "slo", "scenarios")
+	f := root.Fields("the suite", "version", "policies", "target", "environment", "safety", "workload", "phases", "slo", "scenarios")
 	suite := Suite{File: file, Policies: service.Presets()}
 	if !f["version"].Present() {
 		f["version"].Fail("version", "the version of the file's format is missing", "version: 1")
 	} else if f["version"].Int("version", 1, 1) != 1 {
 		f["version"].Fail("", "this program reads version 1", "version: 1")
 	}
-	presets := zoo.Presets()
-	maps.Copy(presets, service.Presets())
-	for _, e := range f["policies"].Entries("policies") {
-		suite.Policies[e.Name] = service.DecodePolicy(e, presets)
+	common := common{workload: f["workload"], phases: f["phases"], slo: f["slo"]}
+	common.target, common.outside = decodeTarget(file, f)
+	suite.Outside = common.outside
+	if suite.Outside != nil {
+		suite.decodeOutsidePolicies(f["policies"])
+	} else {
+		presets := zoo.Presets()
+		maps.Copy(presets, service.Presets())
+		for _, e := range f["policies"].Entries("policies") {
+			suite.Policies[e.Name] = service.DecodePolicy(e, presets)
+		}
 	}
-	target := decodeTarget(f["target"])
-	common := common{target: target, workload: f["workload"], phases: f["phases"], slo: f["slo"]}
 	common.check()
 	entries := f["scenarios"].Entries("scenarios")
 	if len(entries) == 0 {
@@ -131,15 +148,28 @@ func decodeSuite(file string, root strict.Node) Suite {
 	return suite
 }
 
-func decodeTarget(n strict.Node) service.Spec {
+func decodeTarget(file string, suite map[string]strict.Node) (service.Spec, *Outside) {
+	n := suite["target"]
 	if !n.Present() {
-		n.Fail("target", "the suite needs a target", "target: {reference: {regions: ..., families: ...}}")
-		return service.Spec{}
+		n.Fail("target", "the suite needs a target", "target: {reference: {regions: ..., families: ...}} or target: {http: {...}}")
+		return service.Spec{}, nil
 	}
-	f := n.Fields("the target", "reference")
-	if !f["reference"].Present() {
-		n.Fail("", "the target needs to be one of: reference", "target: {reference: {...}}")
-		return service.Spec{}
+	f := n.Fields("the target", "reference", "http")
+	switch {
+	case f["reference"].Present() == f["http"].Present():
+		n.Fail("", "the target needs to be one of: reference, http", "target: {http: {instances: [...], read: ..., write: ..., answer: ...}}")
+		return service.Spec{}, nil
+	case f["http"].Present():
+		return service.Spec{}, decodeOutside(file, f["http"], suite["environment"], suite["safety"])
 	}
-	return service.DecodeSpec(f["reference"])
+	for _, name := range []string{"environment", "safety"} {
+		refuse(suite[name], name, "this is for services of your own: the reference service brings everything along", "remove it, or make the target http")
+	}
+	return service.DecodeSpec(f["reference"]), nil
+}
+
+func refuse(n strict.Node, name, msg, hint string) {
+	if n.Present() {
+		n.Fail(name, msg, hint)
+	}
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/cachedrill/cachedrill/internal/strict"
 	"github.com/cachedrill/cachedrill/load"
 	"github.com/cachedrill/cachedrill/reference/key"
-	"github.com/cachedrill/cachedrill/targets/service"
 )
 
 // Workload is who asks, for what, and how often.
@@ -42,7 +41,7 @@ func (o overlay) get(name string) strict.Node {
 
 var workloadFields = []string{"rate", "tenants", "locales", "currencies", "sessions", "timeout", "mix", "bursts"}
 
-func decodeWorkload(f overlay, spec service.Spec) Workload {
+func decodeWorkload(f overlay, about subject) Workload {
 	w := Workload{
 		Steps:    decodeRate(f.get("rate")),
 		Sessions: f.get("sessions").Int("sessions", 200, 0),
@@ -69,17 +68,19 @@ func decodeWorkload(f overlay, spec service.Spec) Workload {
 	}
 	total := 0.0
 	for _, e := range mix.Entries("mix") {
-		m := decodeMix(e)
+		m := decodeMix(e, about)
 		total += m.Share
-		fam, ok := spec.Family(e.Name)
+		vary, ok := about.vary(e.Name)
 		if !ok {
-			e.Key.Fail(e.Name, "the target has no such family", strict.Suggest(e.Name, spec.FamilyNames()))
+			e.Key.Fail(e.Name, "the target has no such family", strict.Suggest(e.Name, about.FamilyNames()))
 			continue
 		}
-		for _, d := range fam.Vary {
+		for _, d := range vary {
+			d := key.Dimension(d)
 			if len(values[d]) == 0 {
 				e.Key.Fail(e.Name, fmt.Sprintf("the family varies by %s, but the workload names none", d),
-					map[key.Dimension]string{key.Locale: "workload: {locales: [de, en]}", key.Currency: "workload: {currencies: [EUR, USD]}"}[d])
+					map[key.Dimension]string{key.Locale: "workload: {locales: [de, en]}", key.Currency: "workload: {currencies: [EUR, USD]}",
+						key.Variant: "variants can't be asked for: leave {variant} out of the requests"}[d])
 			}
 			switch d {
 			case key.Tenant:
@@ -129,7 +130,7 @@ const mostTenants = 10_000
 // mostKeys bounds a family's keys: each has a row at the source and a copy in every Redis.
 const mostKeys = 1_000_000
 
-func decodeMix(e strict.Entry) load.Mix {
+func decodeMix(e strict.Entry, about subject) load.Mix {
 	f := e.Value.Fields("the mix of "+e.Name, "share", "keys", "zipf", "writes", "deletes", "absent")
 	if !f["share"].Present() {
 		e.Key.Fail(e.Name, "the family's share of the operations is missing", "share: 100%")
@@ -147,6 +148,15 @@ func decodeMix(e strict.Entry) load.Mix {
 		Writes:  f["writes"].Percent("writes", 0.01),
 		Deletes: f["deletes"].Percent("deletes", 0),
 		Absent:  f["absent"].Percent("absent", 0),
+	}
+	if !about.writes(e.Name) {
+		if f["writes"].Present() && m.Writes > 0 {
+			f["writes"].Fail("", "the target does not say how to write the family", `target: {http: {write: {PUT: "/products/{key}", json: {title: "{token}"}}}}`)
+		}
+		m.Writes = 0
+	}
+	if m.Deletes > 0 && !about.deletes(e.Name) {
+		f["deletes"].Fail("", "the target does not say how to delete from the family", `target: {http: {delete: {DELETE: "/products/{key}"}}}`)
 	}
 	if changes := math.Round((m.Writes+m.Deletes)*1e4) / 100; changes > 100 {
 		f["deletes"].Fail("", fmt.Sprintf("writes and deletes add up to %g%% of the family's operations", changes), "")

@@ -19,6 +19,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/internal/child"
+	"github.com/cachedrill/cachedrill/internal/launch"
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
 
@@ -53,6 +54,7 @@ func roles() map[string]child.Role {
 	all := map[string]child.Role{}
 	maps.Copy(all, redis.Roles)
 	maps.Copy(all, faults.Roles)
+	maps.Copy(all, launch.Roles)
 	return all
 }
 

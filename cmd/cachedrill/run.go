@@ -22,6 +22,7 @@ import (
 type runFlags struct {
 	file, policy, redis, out string
 	seed                     uint64
+	named  bool // the policy was
 	seeded                   bool
 	retry                    int
 	sham, dry, quiet, json   bool
@@ -42,7 +43,7 @@ repeats the run.`,
   cachedrill run --redis process --out drill-out --seed 7
   cachedrill run --sham      # the same machinery, nothing broken: must pass`,
 		RunE: func(c *cobra.Command, args []string) error {
-			f.seeded = c.Flags().Changed("seed")
+			f.seeded, f.named = c.Flags().Changed("seed"), c.Flags().Changed("policy")
 			return runDrills(c, f, args)
 		},
 	}
@@ -84,13 +85,20 @@ func makePlan(f runFlags, names []string) (plan, string, error) {
 			p.scenarios = append(p.scenarios, sc)
 		}
 	}
+	if suite.Outside != nil && !f.named {
+		f.policy = suite.DefaultPolicy()
+		p.flags.policy = f.policy
+	}
 	if p.options.Policy, err = suite.Policy(f.policy); err != nil {
 		return plan{}, "", exit{exitUsage, err}
 	}
+	p.options.Env, p.options.Out = suite.Env[f.policy], f.out
 	if f.retry < 0 {
 		return plan{}, "", exit{exitUsage, fmt.Errorf("--retry-unknown %d: how often can't be negative", f.retry)}
 	}
-	if p.options.Backend, p.redis, err = redis.Resolve(f.redis); err != nil {
+	if suite.Outside != nil {
+		p.redis = suite.Outside.RedisIs()
+	} else if p.options.Backend, p.redis, err = redis.Resolve(f.redis); err != nil {
 		return plan{}, "", exit{exitUsage, err}
 	}
 	p.options.Sham = f.sham
@@ -115,9 +123,13 @@ func (p plan) header() string {
 	if len(p.scenarios) == 1 {
 		word = "drill"
 	}
-	h := fmt.Sprintf("cachedrill  %d %s, ~%.0f s  policy %s  redis %s  seed %d",
+	where := "redis " + string(p.options.Backend)
+	if p.suite.Outside != nil {
+		where = p.suite.Outside.String()
+	}
+	h := fmt.Sprintf("cachedrill  %d %s, ~%.0f s  policy %s  %s  seed %d",
 		len(p.scenarios), word, (p.total() + time.Duration(len(p.scenarios))*time.Second).Seconds(),
-		p.options.Policy.Name, p.options.Backend, p.options.Seed)
+		p.options.Policy.Name, where, p.options.Seed)
 	if p.flags.sham {
 		h += "  SHAM: nothing is broken"
 	}
@@ -133,7 +145,7 @@ func (p plan) repeat(names []string) string {
 	if p.flags.file != "" {
 		words = append(words, "-f "+quoted(p.flags.file))
 	}
-	if p.options.Policy.Name != "recommended" {
+	if p.options.Policy.Name != p.suite.DefaultPolicy() {
 		words = append(words, "--policy "+p.options.Policy.Name)
 	}
 	if p.flags.redis != "auto" {

@@ -78,13 +78,16 @@ type Process struct {
 }
 
 // Start executes our own binary in a role.
-func Start(role string, args ...string) (*Process, error) {
+func Start(role string, args ...string) (*Process, error) { return StartWith(nil, role, args...) }
+
+// StartWith is Start with more in the child's environment: what arguments must not hold, since everybody can read them.
+func StartWith(env []string, role string, args ...string) (*Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("finding our own binary: %w", err)
 	}
 	p := &Process{cmd: exec.Command(self, args...), lines: make(chan string, 64), done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), roleEnv+"="+role)
+	p.cmd.Env = append(append(os.Environ(), env...), roleEnv+"="+role)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, outIn := io.Pipe()
 	p.cmd.Stdout, p.cmd.Stderr = outIn, &p.errs

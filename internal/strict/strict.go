@@ -283,3 +283,35 @@ func (n Node) IsList() bool { _, ok := n.n.(*ast.SequenceNode); return ok }
 
 // IsMap says whether a mapping is here.
 func (n Node) IsMap() bool { _, ok := n.entries(); return ok }
+
+// Value gives what is here as encoding/json would: nil, bool, float64 or int64, string, []any, map[string]any.
+func (n Node) Value() any {
+	switch v := n.n.(type) {
+	case nil:
+		return nil
+	case *ast.BoolNode:
+		return v.Value
+	case *ast.IntegerNode:
+		return v.Value
+	case *ast.FloatNode:
+		return v.Value
+	case *ast.SequenceNode:
+		out := make([]any, 0, len(v.Values))
+		for _, item := range n.List("") {
+			out = append(out, item.Value())
+		}
+		return out
+	}
+	if n.IsMap() {
+		out := map[string]any{}
+		for _, e := range n.Entries("") {
+			out[e.Name] = e.Value.Value()
+		}
+		return out
+	}
+	s, ok := n.scalar()
+	if !ok {
+		n.Fail("", "this can't be written as JSON", "")
+	}
+	return s
+}

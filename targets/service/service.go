@@ -327,7 +327,7 @@ func (s *Service) Pattern(family string) string {
 }
 
 // Seed makes values for keys as they were before the first operation.
-func (s *Service) Seed(keys []targets.Key, run string) error {
+func (s *Service) Seed(_ context.Context, keys []targets.Key, run string) error {
 	for _, k := range keys {
 		token := targets.NewToken(run, targets.SeedSeq, k)
 		v, err := s.cfg.Spec.encodeValue(key.Name(k), token)
@@ -340,17 +340,17 @@ func (s *Service) Seed(keys []targets.Key, run string) error {
 }
 
 // Prewarm fills each region's Redis as a long-running service would have it.
-func (s *Service) Prewarm(ctx context.Context, keys []targets.Key) error {
+func (s *Service) Prewarm(ctx context.Context, keys []targets.Key) (said string, err error) {
 	names := make([]key.Name, len(keys))
 	for i, k := range keys {
 		names[i] = key.Name(k)
 	}
 	for _, r := range s.regions {
 		if err := r.workers[0].cache.Prewarm(ctx, names, spread); err != nil {
-			return fmt.Errorf("region %s: %w", r.name, err)
+			return "", fmt.Errorf("region %s: %w", r.name, err)
 		}
 	}
-	return nil
+	return "", nil
 }
 
 // spread is the additive recurrence with the golden ratio: evenly spread for every number of points,

@@ -67,7 +67,7 @@ func (s *Service) ask(t *testing.T, r targets.Request) targets.Reply {
 
 func TestReadsAndWritesOverHTTP(t *testing.T) {
 	s := start(t, policy.Recommended())
-	require.NoError(t, s.Seed([]targets.Key{page, tag}, "run"))
+	require.NoError(t, s.Seed(t.Context(), []targets.Key{page, tag}, "run"))
 	seed := targets.NewToken("run", targets.SeedSeq, page)
 
 	first := s.ask(t, targets.Request{Key: page, Region: "eu"})
@@ -110,7 +110,7 @@ func TestRefusals(t *testing.T) {
 
 func TestHistoryIsOrderedAndSealed(t *testing.T) {
 	s := start(t, policy.Recommended())
-	require.NoError(t, s.Seed([]targets.Key{page}, "run"))
+	require.NoError(t, s.Seed(t.Context(), []targets.Key{page}, "run"))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	history := s.Commits(ctx)
@@ -137,7 +137,7 @@ func TestLoadsAreCountedAtTheSource(t *testing.T) {
 	s := start(t, policy.Recommended())
 	loads := make(chan targets.Load, 10)
 	s.OnLoad(func(l targets.Load) { loads <- l })
-	require.NoError(t, s.Seed([]targets.Key{page}, "run"))
+	require.NoError(t, s.Seed(t.Context(), []targets.Key{page}, "run"))
 	s.ask(t, targets.Request{Key: page, Region: "us"})
 	s.ask(t, targets.Request{Key: page, Door: targets.SourceDoor})
 	s.ask(t, targets.Request{Key: page, Region: "us"})

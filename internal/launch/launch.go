@@ -1,0 +1,173 @@
+// Package launch runs a command of the user's for as long as we need it: under a guard that ends it, and everything that it has
+// started, when we are gone, however we ended. What it says goes to a file.
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/cachedrill/cachedrill/internal/child"
+)
+
+const (
+	role = "launch"
+	// termGrace is between SIGTERM and SIGKILL; a child that takes much longer is ended by force itself.
+	termGrace  = 3 * time.Second
+	guardGrace = termGrace + 1500*time.Millisecond
+	logTail    = 600 // bytes of the log that explain an end
+)
+
+// Roles are the children that commands run under; main and every TestMain hand them to [child.Main].
+var Roles = map[string]child.Role{role: guard}
+
+// Command is what to run.
+type Command struct {
+	Argv []string // the program, looked up on PATH, and its arguments
+	Dir  string   // where; "": here
+	Env  []string // NAME=value, besides ours
+	Log  string   // the file that takes what it says
+}
+
+// Process is a command that runs.
+type Process struct {
+	cmd   Command
+	guard *child.Process
+	pid   int
+}
+
+// Start starts a command. It fails when the program can't be executed; that it ends soon after is not seen here.
+func Start(ctx context.Context, c Command) (*Process, error) {
+	if len(c.Argv) == 0 {
+		return nil, errors.New("there is no command to start")
+	}
+	log, err := filepath.Abs(c.Log)
+	if err != nil {
+		return nil, err
+	}
+	c.Log = log
+	g, err := child.StartWith(c.Env, role, append([]string{c.Dir, log}, c.Argv...)...)
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{cmd: c, guard: g}
+	line, err := g.Line(ctx)
+	if err == nil {
+		p.pid, err = strconv.Atoi(line)
+	}
+	if err != nil {
+		g.Stop(guardGrace)
+		return nil, fmt.Errorf("starting %s: %w", c.Argv[0], err)
+	}
+	return p, nil
+}
+
+// PID is the command's process id.
+func (p *Process) PID() int { return p.pid }
+
+// Done is closed when the command has ended, and its guard with it.
+func (p *Process) Done() <-chan struct{} { return p.guard.Done() }
+
+// Ended says how a command that ended by itself did, with the last of what it said; nil while it runs. Succeeded says that its exit
+// status was 0, as that of one that has put itself into the background.
+func (p *Process) Ended() (succeeded bool, err error) {
+	select {
+	case <-p.guard.Done():
+	default:
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // it answers at once
+	defer cancel()
+	line, err := p.guard.Line(ctx)
+	if err != nil {
+		return false, err
+	}
+	return line == ended+"exit status 0", errors.New(strings.TrimPrefix(line, ended) + LastWords(p.cmd.Log))
+}
+
+const ended = "ended: "
+
+// Stop asks the command to end (SIGTERM to its process group), and after 3 s makes it. It may be called more than once.
+func (p *Process) Stop() { p.guard.Stop(guardGrace) }
+
+// guard runs the command. args are its directory, its log, and its program with arguments.
+func guard(ctx context.Context, args []string, stdout io.Writer) error {
+	if len(args) < 3 {
+		return errors.New("no program given")
+	}
+	log, err := os.OpenFile(args[1], os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return fmt.Errorf("opening its log: %w", err)
+	}
+	defer log.Close()
+	cmd := exec.Command(args[2], args[3:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = args[0], log, log
+	// A group of its own, so that everything it starts can be ended with it, without ending this guard.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	lockThread() // the parent-death signal is about the thread
+	dieWithParent(cmd.SysProcAttr)
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	exited := make(chan struct{})
+	go func() {
+		defer close(exited)
+		_ = cmd.Wait() // its state says it
+	}()
+	if _, err := fmt.Fprintln(stdout, cmd.Process.Pid); err != nil {
+		end(cmd.Process.Pid, exited)
+		return err
+	}
+	select {
+	case <-exited:
+		_, err := fmt.Fprintln(stdout, ended+cmd.ProcessState.String())
+		if cmd.ProcessState.ExitCode() != 0 { // what it started goes with it; one that has gone into the background keeps it
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		}
+		return err
+	case <-ctx.Done():
+		end(cmd.Process.Pid, exited)
+		return nil
+	}
+}
+
+// end ends a process group, also a paused one, and waits until its leader has ended.
+func end(pid int, exited <-chan struct{}) {
+	_ = syscall.Kill(-pid, syscall.SIGTERM)
+	_ = syscall.Kill(-pid, syscall.SIGCONT)
+	select {
+	case <-exited:
+	case <-time.After(termGrace):
+	}
+	_ = syscall.Kill(-pid, syscall.SIGKILL) // and whoever did not listen
+	select {
+	case <-exited:
+	case <-time.After(time.Second):
+	}
+}
+
+// LastWords is the end of a log as an error shows it; "" when there is nothing in it.
+func LastWords(log string) string {
+	f, err := os.Open(log)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err == nil && st.Size() > logTail {
+		_, _ = f.Seek(-logTail, io.SeekEnd)
+	}
+	b, _ := io.ReadAll(io.LimitReader(f, logTail))
+	lines := strings.FieldsFunc(string(b), func(r rune) bool { return r == '\n' || r == '\r' })
+	if len(lines) == 0 {
+		return ""
+	}
+	return " (its log ends: " + strings.Join(lines, "; ") + ")"
+}

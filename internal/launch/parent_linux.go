@@ -1,0 +1,10 @@
+package launch
+
+import (
+	"runtime"
+	"syscall"
+)
+
+func dieWithParent(a *syscall.SysProcAttr) { a.Pdeathsig = syscall.SIGKILL }
+
+func lockThread() { runtime.LockOSThread() }

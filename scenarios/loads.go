@@ -1,0 +1,154 @@
+package scenarios
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	nethttp "net/http"
+	"sync"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/cachedrill/cachedrill/targets"
+)
+
+// Bounds of reading a service's own counter.
+const (
+	pollEvery = 250 * time.Millisecond
+	pollLimit = 2 * time.Second
+	pollBody  = 16 << 20
+	pollMost  = 100_000 // loads in one interval that are told one by one
+)
+
+// loadPoll counts loads of the source by a counter that the service itself shows. What the counter grew by between two looks is
+// spread over the time between them. It does not tell which keys were loaded.
+type loadPoll struct {
+	plan   *LoadPlan
+	client *nethttp.Client
+	tell   func(targets.Load)
+	epoch  time.Time
+	stop   context.CancelFunc
+	done   sync.WaitGroup
+
+	mu     sync.Mutex
+	failed int
+	why    string
+}
+
+func newLoadPoll(ctx context.Context, plan *LoadPlan) (*loadPoll, error) {
+	if plan == nil {
+		return nil, nil
+	}
+	l := &loadPoll{plan: plan, client: &nethttp.Client{Timeout: pollLimit, Transport: &nethttp.Transport{}}}
+	if _, err := l.read(ctx); err != nil {
+		return nil, fmt.Errorf("counting loads of the source: %w", err)
+	}
+	return l, nil
+}
+
+// begin starts looking.
+func (l *loadPoll) begin(tell func(targets.Load)) {
+	l.tell = tell
+	ctx, stop := context.WithCancel(context.Background())
+	l.stop = stop
+	l.done.Go(func() { l.run(ctx) })
+}
+
+func (l *loadPoll) run(ctx context.Context) {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	last, at := math.NaN(), time.Duration(0)
+	for {
+		now := time.Since(l.epoch)
+		v, err := l.read(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			l.mu.Lock()
+			l.failed++
+			l.why = err.Error()
+			l.mu.Unlock()
+		default:
+			if v < last { // the service was started anew, and its counter with it
+				last = 0
+			}
+			if n := int(v - last); !math.IsNaN(last) && n > 0 {
+				n = min(n, pollMost)
+				for i := range n {
+					arrived := at + (now-at)*time.Duration(2*i+1)/time.Duration(2*n)
+					if arrived >= 0 {
+						l.tell(targets.Load{Arrived: arrived, Done: now})
+					}
+				}
+			}
+			last, at = v, now
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// read gives the counter, summed over its labels.
+func (l *loadPoll) read(ctx context.Context) (float64, error) {
+	req, err := nethttp.NewRequestWithContext(ctx, nethttp.MethodGet, l.plan.Prometheus, nil)
+	if err != nil {
+		return 0, err
+	}
+	res, err := l.client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != nethttp.StatusOK {
+		return 0, fmt.Errorf("%s answered %s", l.plan.Prometheus, res.Status)
+	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, pollBody))
+	if err != nil {
+		return 0, err
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	all, err := parser.TextToMetricFamilies(bytes.NewReader(body))
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", l.plan.Prometheus, err)
+	}
+	f, ok := all[l.plan.Counter]
+	if !ok {
+		return 0, fmt.Errorf("%s has no %s", l.plan.Prometheus, l.plan.Counter)
+	}
+	if t := f.GetType(); t != dto.MetricType_COUNTER && t != dto.MetricType_UNTYPED {
+		return 0, errors.New(l.plan.Counter + " is no counter")
+	}
+	sum := 0.0
+	for _, m := range f.GetMetric() {
+		sum += m.GetCounter().GetValue() + m.GetUntyped().GetValue()
+	}
+	return sum, nil
+}
+
+// trouble says how often the counter could not be read.
+func (l *loadPoll) trouble() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failed == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the counter of source loads could not be read %d times (%s): loads of that time are counted when it could be again", l.failed, l.why)
+}
+
+func (l *loadPoll) close() {
+	if l.stop != nil {
+		l.stop()
+	}
+	l.done.Wait()
+	l.client.CloseIdleConnections()
+}

@@ -1,0 +1,407 @@
+package scenarios
+
+import (
+	"net"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/targets/http"
+	"github.com/cachedrill/cachedrill/targets/redis"
+	"github.com/cachedrill/cachedrill/targets/service"
+)
+
+// Outside is a service that is not ours, with what is around it.
+type Outside struct {
+	Service     *http.Spec
+	Environment Environment
+	Safety      Safety
+
+	dir string // of the suite: commands run there
+}
+
+// Environment is what a suite says of the surroundings of a service.
+type Environment struct {
+	Start, Stop []string          // commands; none: the service runs already
+	Env         map[string]string // for Start; {edge.NAME} and {redis} stand for addresses
+	Ready       Ready
+	Edges       []EdgePlan
+	Redis       *RedisPlan // nil: the faults of redis and keys are not possible
+	Loads       *LoadPlan  // nil: loads of the source are not counted
+}
+
+// Ready is how to see that the service can be asked.
+type Ready struct {
+	Path   string // of a GET that must answer 2xx at every instance; "": that a connection is accepted
+	Within time.Duration
+}
+
+// EdgePlan is a link between the service and something that it needs, to be led through a proxy.
+type EdgePlan struct {
+	Name     string
+	Listen   string // where the service is pointed at; "": a free port
+	Upstream string // where it leads; "": to the Redis that the drill starts
+	Protocol string // by which a probe can tell that the far end answers
+	Source   bool   // it leads to the source
+}
+
+// RedisPlan says which Redis the service uses.
+type RedisPlan struct {
+	Backend   redis.Backend // [redis.Process] or [redis.Embedded]: the drill starts it; "": it runs at URL
+	URL       string
+	KeyPrefix string            // what keys faults may touch begins so
+	Keys      map[string]string // globs by family
+	Stop      []string          // commands of its owner, by which it can be restarted
+	Start     []string
+	Kill      []string
+}
+
+// LoadPlan says how loads of the source are counted.
+type LoadPlan struct {
+	Prometheus, Counter string // a page of metrics, and the counter on it
+	Origin              string // the admin address of an origin
+}
+
+// Safety bounds what a drill may touch and how far it may go.
+type Safety struct {
+	Allow  []string // hosts beside loopback
+	Shared bool     // others use the drilled keys too
+	Halt   []Halt
+}
+
+// Halt ends a drill when a figure is beyond its limit for so long.
+type Halt struct {
+	Text  string
+	P99   bool // else errors
+	Limit float64
+	For   time.Duration
+}
+
+// String says what is drilled, for the report.
+func (o *Outside) String() string {
+	var parts []string
+	for _, r := range o.Service.Regions {
+		parts = append(parts, r.Name+" "+strings.Join(r.URLs, " "))
+	}
+	return "http: " + strings.Join(parts, ", ")
+}
+
+// RedisIs says which Redis the service uses, for the report; never its URL, which may hold a password.
+func (o *Outside) RedisIs() string {
+	r := o.Environment.Redis
+	switch {
+	case r == nil:
+		return "unknown: the suite does not say"
+	case r.Backend == "":
+		return "url: somebody else's"
+	}
+	_, said, err := redis.Resolve(string(r.Backend))
+	if err != nil {
+		return string(r.Backend) + ": " + err.Error()
+	}
+	return said
+}
+
+// theRedis is the only Redis of a service, as faults name its region.
+const theRedis = "main"
+
+func (o *Outside) scope() faults.Scope {
+	s := faults.Scope{}
+	e := &o.Environment
+	if e.Redis != nil {
+		s.Regions = []string{theRedis}
+		for f := range e.Redis.Keys {
+			s.Families = append(s.Families, f)
+		}
+		slices.Sort(s.Families)
+	}
+	return s
+}
+
+// asIs is the policy of a service that is started with nothing changed.
+const asIs = "as-is"
+
+func (s *Suite) decodeOutsidePolicies(n strict.Node) {
+	s.Policies = map[string]service.Policy{asIs: {}}
+	s.Env = map[string]map[string]string{}
+	for _, e := range n.Entries("policies") {
+		f := e.Value.Fields("policy "+e.Name, "env")
+		env := map[string]string{}
+		for _, v := range f["env"].Entries("variables of the environment") {
+			env[v.Name] = v.Value.String("a value")
+		}
+		if len(env) == 0 {
+			e.Key.Fail(e.Name, "the policy changes nothing", `{env: {CACHE_TTL: "60"}}`)
+		}
+		if len(s.Outside.Environment.Start) == 0 {
+			e.Key.Fail(e.Name, "a policy needs the service started anew, and the suite does not say how", "environment: {start: [python3, app.py]}")
+		}
+		s.Env[e.Name] = env
+	}
+	for name := range s.Env {
+		s.Policies[name] = service.Policy{}
+	}
+	for name, p := range s.Policies {
+		p.Name = name
+		s.Policies[name] = p
+	}
+}
+
+func decodeOutside(file string, target, environment, safety strict.Node) *Outside {
+	o := &Outside{Service: http.Decode(target), dir: filepath.Dir(file)}
+	f := safety.Fields("safety", "allow", "shared", "halt")
+	for _, n := range f["allow"].List("hosts") {
+		o.Safety.Allow = append(o.Safety.Allow, n.String("a host"))
+	}
+	o.Safety.Shared = f["shared"].OneOf("answer to shared", "true", "false") == "true"
+	for _, n := range f["halt"].List("conditions") {
+		if h, ok := decodeHalt(n); ok {
+			o.Safety.Halt = append(o.Safety.Halt, h)
+		}
+	}
+	o.Environment = decodeEnvironment(environment)
+	o.checkHosts(target)
+	return o
+}
+
+// checkHosts refuses hosts that nobody has allowed.
+func (o *Outside) checkHosts(at strict.Node) {
+	check := func(what, address string) {
+		host := address
+		if u, err := url.Parse(address); err == nil && u.Host != "" {
+			host = u.Hostname()
+		} else if h, _, err := net.SplitHostPort(address); err == nil {
+			host = h
+		}
+		if host == "" || loopback(host) || slices.Contains(o.Safety.Allow, host) {
+			return
+		}
+		at.Fail(host, what+" is not on this machine, and not allowed", "safety: {allow: ["+host+"]} when you may drill it")
+	}
+	for _, r := range o.Service.Regions {
+		for _, u := range r.URLs {
+			check("the instance "+u, u)
+		}
+	}
+	for _, e := range o.Environment.Edges {
+		check("the far end of edge "+e.Name, e.Upstream)
+	}
+	if r := o.Environment.Redis; r != nil {
+		check("the Redis", r.URL)
+	}
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+const environmentFields = "start stop env ready edges redis source_qps"
+
+func decodeEnvironment(n strict.Node) Environment {
+	f := n.Fields("the environment", strings.Fields(environmentFields)...)
+	e := Environment{Start: argv(f["start"]), Stop: argv(f["stop"]), Env: map[string]string{}}
+	for _, v := range f["env"].Entries("variables of the environment") {
+		e.Env[v.Name] = v.Value.String("a value")
+	}
+	if len(e.Start) == 0 {
+		for _, name := range []string{"stop", "env"} {
+			refuse(f[name], name, "the suite does not start the service", "start: [python3, app.py]")
+		}
+	}
+	r := f["ready"].Entries("ready")
+	e.Ready.Within = 20 * time.Second
+	for _, v := range r {
+		switch v.Name {
+		case "GET":
+			if e.Ready.Path = v.Value.String("a path"); !strings.HasPrefix(e.Ready.Path, "/") {
+				v.Value.Fail("", "a path begins with /", "ready: {GET: /healthz, within: 20s}")
+			}
+		case "within":
+			e.Ready.Within = v.Value.Duration("within", e.Ready.Within)
+		default:
+			v.Key.Fail(v.Name, "unknown field in ready", "ready: {GET: /healthz, within: 20s}")
+		}
+	}
+	if f["redis"].Present() {
+		e.Redis = decodeRedis(f["redis"])
+	}
+	for _, v := range f["edges"].Entries("edges") {
+		e.Edges = append(e.Edges, decodeEdge(v, e.Redis))
+	}
+	if f["source_qps"].Present() {
+		e.Loads = decodeLoads(f["source_qps"])
+	}
+	e.checkEnv(f["env"])
+	return e
+}
+
+func argv(n strict.Node) []string {
+	var out []string
+	for _, w := range n.List("a command's words") {
+		out = append(out, w.String("a word"))
+	}
+	if n.Present() && n.IsList() && len(out) == 0 {
+		n.Fail("", "the command is empty", "[python3, app.py]")
+	}
+	return out
+}
+
+// protocols are what a probe can speak, with the ports by which it is guessed.
+var protocols = map[string]string{"6379": "redis", "5432": "postgres", "3306": "mysql", "11211": "memcached", "80": "http", "8080": "http"}
+
+var protocolNames = []string{"redis", "postgres", "mysql", "memcached", "http"}
+
+func decodeEdge(e strict.Entry, r *RedisPlan) EdgePlan {
+	f := e.Value.Fields("edge "+e.Name, "listen", "upstream", "protocol", "source")
+	p := EdgePlan{Name: e.Name, Listen: f["listen"].String("listen"), Upstream: f["upstream"].String("upstream"), Source: e.Name == "source"}
+	if strings.ContainsAny(e.Name, "*?[] ") || e.Name == "" {
+		e.Key.Fail(e.Name, "bad name of an edge", "redis")
+	}
+	for what, at := range map[string]string{"listen": p.Listen, "upstream": p.Upstream} {
+		if _, port, err := net.SplitHostPort(at); f[what].Present() && (err != nil || port == "") {
+			f[what].Fail("", "no address", "127.0.0.1:6379")
+		}
+	}
+	if host, _, err := net.SplitHostPort(p.Listen); err == nil && !loopback(host) {
+		f["listen"].Fail("", "proxies listen on this machine only", "127.0.0.1:7379")
+	}
+	if p.Upstream == "" {
+		if r == nil || r.Backend == "" || e.Name != "redis" {
+			e.Key.Fail(e.Name, "where does the edge lead?", `upstream: "127.0.0.1:6379"`)
+		}
+		p.Protocol = "redis"
+	}
+	if f["source"].Present() {
+		p.Source = f["source"].OneOf("answer to source", "true", "false") == "true"
+	}
+	if f["protocol"].Present() {
+		p.Protocol = f["protocol"].OneOf("protocol", protocolNames...)
+		return p
+	}
+	_, port, _ := net.SplitHostPort(p.Upstream)
+	switch {
+	case p.Protocol != "":
+	case protocols[port] != "":
+		p.Protocol = protocols[port]
+	case e.Name == "redis":
+		p.Protocol = "redis"
+	default:
+		e.Key.Fail(e.Name, "what does it speak? A probe must see that the far end answers", "protocol: "+strings.Join(protocolNames, ", "))
+	}
+	return p
+}
+
+func decodeRedis(n strict.Node) *RedisPlan {
+	f := n.Fields("the Redis", "url", "backend", "key_prefix", "keys", "stop", "start", "kill")
+	p := &RedisPlan{URL: f["url"].String("url"), KeyPrefix: f["key_prefix"].String("key_prefix"), Keys: map[string]string{},
+		Stop: argv(f["stop"]), Start: argv(f["start"]), Kill: argv(f["kill"])}
+	if f["backend"].Present() {
+		p.Backend = redis.Backend(f["backend"].OneOf("backend", string(redis.Auto), string(redis.Process), string(redis.Embedded)))
+	}
+	switch {
+	case f["url"].Present() == f["backend"].Present():
+		n.Fail("", "is it a Redis of yours, or one that the drill starts?", `url: "redis://127.0.0.1:6379/0", or backend: process`)
+	case f["url"].Present():
+		if u, err := url.Parse(p.URL); err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Hostname() == "" {
+			f["url"].Fail("(hidden)", "no address of a Redis", "redis://127.0.0.1:6379/0")
+		}
+	default:
+		for _, name := range []string{"stop", "start", "kill"} {
+			refuse(f[name], name, "the drill starts and stops this Redis itself", "")
+		}
+	}
+	for _, e := range f["keys"].Entries("keys") {
+		glob := e.Value.String("a glob")
+		if !strings.HasPrefix(glob, p.KeyPrefix) {
+			e.Value.Fail("", "outside of key_prefix", p.KeyPrefix+"*")
+		}
+		p.Keys[e.Name] = glob
+	}
+	return p
+}
+
+func decodeLoads(n strict.Node) *LoadPlan {
+	f := n.Fields("source_qps", "prometheus", "counter", "origin")
+	p := &LoadPlan{Prometheus: f["prometheus"].String("prometheus"), Counter: f["counter"].String("counter"), Origin: f["origin"].String("origin")}
+	switch {
+	case (p.Prometheus == "") == (p.Origin == ""):
+		n.Fail("", "how are loads of the source counted?", `{prometheus: "http://127.0.0.1:8081/metrics", counter: db_queries_total}, or {origin: "http://127.0.0.1:9001"}`)
+	case p.Prometheus != "" && p.Counter == "":
+		n.Fail("", "which counter?", "counter: db_queries_total")
+	}
+	return p
+}
+
+var slot = regexp.MustCompile(`\{(redis|edge\.[^{}]*)\}`)
+
+// checkEnv refuses placeholders that stand for nothing.
+func (e *Environment) checkEnv(n strict.Node) {
+	known := e.slots(func(EdgePlan) string { return "x" }, "x")
+	for _, v := range n.Entries("variables of the environment") {
+		for _, m := range slot.FindAllStringSubmatch(v.Value.String("a value"), -1) {
+			if _, ok := known[m[1]]; !ok {
+				var names []string
+				for name := range known {
+					names = append(names, "{"+name+"}")
+				}
+				v.Value.Fail(m[0], "stands for nothing", "known: "+strings.Join(slices.Sorted(slices.Values(names)), ", "))
+			}
+		}
+	}
+}
+
+// slots are the placeholders of environment variables.
+func (e *Environment) slots(listen func(EdgePlan) string, redisAt string) map[string]string {
+	out := map[string]string{}
+	for _, edge := range e.Edges {
+		out["edge."+edge.Name] = listen(edge)
+	}
+	if e.Redis != nil {
+		out["redis"] = redisAt
+	}
+	return out
+}
+
+var haltForm = regexp.MustCompile(`^(errors|p99) > ([0-9.]+)(%|ms|s) for ([0-9a-z.]+)$`)
+
+func decodeHalt(n strict.Node) (Halt, bool) {
+	text := n.String("a condition")
+	m := haltForm.FindStringSubmatch(text)
+	hint := `"errors > 20% for 3s" or "p99 > 2s for 5s"`
+	if m == nil || (m[1] == "errors") != (m[3] == "%") {
+		n.Fail("", "can't be read", hint)
+		return Halt{}, false
+	}
+	limit, err := strconv.ParseFloat(m[2], 64)
+	length, err2 := time.ParseDuration(m[4])
+	if err != nil || err2 != nil || length <= 0 {
+		n.Fail("", "can't be read", hint)
+		return Halt{}, false
+	}
+	h := Halt{Text: text, P99: m[1] == "p99", Limit: limit, For: length}
+	switch m[3] {
+	case "%":
+		h.Limit /= 100
+	case "ms":
+		h.Limit /= 1000
+	}
+	return h, true
+}
+
+// expand fills the placeholders of a text.
+func expand(text string, known map[string]string) string {
+	return slot.ReplaceAllStringFunc(text, func(m string) string {
+		if v, ok := known[m[1:len(m)-1]]; ok {
+			return v
+		}
+		return m
+	})
+}
+

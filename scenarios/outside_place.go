@@ -1,0 +1,375 @@
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	nethttp "net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/internal/launch"
+	"github.com/cachedrill/cachedrill/targets"
+	"github.com/cachedrill/cachedrill/targets/http"
+	"github.com/cachedrill/cachedrill/targets/redis"
+)
+
+const (
+	readyPoll   = 50 * time.Millisecond
+	stopPatiece = 10 * time.Second // of the user's stop command
+)
+
+// surroundings are what is around a service of the user's during one drill.
+type surroundings struct {
+	plan    *Outside
+	service *http.Service
+	server  *launch.Process // nil: it ran already, or went into the background
+	log     string
+	tempLog bool
+	redis   redis.Node // nil: not ours
+	theirs  *foreignRedis
+	proxies *faults.Proxies
+	env     map[string]string // what the placeholders stand for
+	loads   *loadPoll
+}
+
+// subjectOutside is the service as a drill prepares it.
+type subjectOutside struct{ *http.Service }
+
+// SetEpoch implements [Subject]. The service needs no clock of ours.
+func (subjectOutside) SetEpoch(time.Time) {}
+
+// Seed implements [Subject]: the service was made for the run.
+func (s subjectOutside) Seed(ctx context.Context, keys []targets.Key, _ string) error {
+	return s.Service.Seed(ctx, keys)
+}
+
+// outside makes the place of a drill of a service of the user's. On an error nothing is left running.
+func outside(ctx context.Context, sc Scenario, opt Options) (place *Place, err error) {
+	s := &surroundings{plan: sc.Outside}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, cleanup(s.close()))
+		}
+	}()
+	if err := s.startRedis(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.interpose(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.start(ctx, opt); err != nil {
+		return nil, err
+	}
+	if s.service, err = http.New(sc.Outside.Service, opt.run); err != nil {
+		return nil, err
+	}
+	if s.loads, err = newLoadPoll(ctx, sc.Outside.Environment.Loads); err != nil {
+		return nil, err
+	}
+	p := &Place{Service: s.subject(), Site: s.site(), Broken: s.broken, Close: s.close, Said: s.said, Unreadable: s.unreadable}
+	return p, nil
+}
+
+// subject counts loads only where somebody can count them.
+func (s *surroundings) subject() Subject {
+	if s.loads == nil {
+		return subjectOutside{s.service}
+	}
+	return counted{subjectOutside{s.service}, s.loads}
+}
+
+// counted is a service whose loads of the source are counted.
+type counted struct {
+	subjectOutside
+	loads *loadPoll
+}
+
+// SetEpoch implements [Subject].
+func (c counted) SetEpoch(epoch time.Time) { c.loads.epoch = epoch }
+
+// OnLoad implements [targets.LoadCounter].
+func (c counted) OnLoad(tell func(targets.Load)) { c.loads.begin(tell) }
+
+// Unkeyed says that loads are counted, and not told apart by key.
+func (c counted) Unkeyed() bool { return true }
+
+func (s *surroundings) startRedis(ctx context.Context) error {
+	plan := s.plan.Environment.Redis
+	switch {
+	case plan == nil:
+		return nil
+	case plan.Backend == "":
+		var err error
+		s.theirs, err = newForeignRedis(plan, s.plan.dir)
+		return err
+	}
+	node, err := redis.New(plan.Backend, "the Redis")
+	if err != nil {
+		return fmt.Errorf("making the Redis: %w", err)
+	}
+	s.redis = node
+	if err := node.Start(ctx); err != nil {
+		return fmt.Errorf("starting the Redis: %w", err)
+	}
+	return nil
+}
+
+func (s *surroundings) redisAddr() string {
+	switch {
+	case s.redis != nil:
+		return s.redis.Addr()
+	case s.theirs != nil:
+		return s.theirs.Addr()
+	}
+	return ""
+}
+
+// upstream is where an edge leads.
+func (s *surroundings) upstream(e EdgePlan) string {
+	if e.Upstream == "" {
+		return s.redisAddr()
+	}
+	return e.Upstream
+}
+
+// interpose puts a proxy on every edge.
+func (s *surroundings) interpose(ctx context.Context) error {
+	e := &s.plan.Environment
+	var specs []faults.EdgeSpec
+	for _, edge := range e.Edges {
+		specs = append(specs, faults.EdgeSpec{Name: edge.Name, Upstream: s.upstream(edge), Listen: edge.Listen})
+	}
+	if len(specs) > 0 {
+		p, err := faults.StartProxies(ctx, "the service", specs)
+		if err != nil {
+			return fmt.Errorf("starting the proxies of the edges: %w", err)
+		}
+		s.proxies = p
+	}
+	s.env = e.slots(func(e EdgePlan) string { return s.proxies.Proxy(e.Name).Listen() }, s.redisAddr())
+	return nil
+}
+
+// start starts the service and waits until it can be asked.
+func (s *surroundings) start(ctx context.Context, opt Options) error {
+	e := &s.plan.Environment
+	if len(e.Start) > 0 {
+		if err := s.openLog(opt.Out); err != nil {
+			return err
+		}
+		var env []string
+		for name, v := range e.Env {
+			env = append(env, name+"="+expand(v, s.env))
+		}
+		for name, v := range opt.Env {
+			env = append(env, name+"="+v)
+		}
+		var err error
+		if s.server, err = launch.Start(ctx, launch.Command{Argv: e.Start, Dir: s.plan.dir, Env: env, Log: s.log}); err != nil {
+			return fmt.Errorf("the service: %w", err)
+		}
+	}
+	return s.ready(ctx)
+}
+
+func (s *surroundings) openLog(out string) error {
+	if out != "" {
+		s.log = filepath.Join(out, "service.log")
+		return nil
+	}
+	f, err := os.CreateTemp("", "cachedrill-service-*.log")
+	if err != nil {
+		return fmt.Errorf("making a log for the service: %w", err)
+	}
+	s.log, s.tempLog = f.Name(), true
+	return f.Close()
+}
+
+// ready waits until every instance answers.
+func (s *surroundings) ready(ctx context.Context) error {
+	r := s.plan.Environment.Ready
+	ctx, cancel := context.WithTimeoutCause(ctx, r.Within, errNotReady)
+	defer cancel()
+	for _, region := range s.plan.Service.Regions {
+		for _, base := range region.URLs {
+			for {
+				err := knock(ctx, base, r.Path)
+				if err == nil {
+					break
+				}
+				if gone := s.gone(); gone != nil {
+					return fmt.Errorf("the service ended before it was ready: %w", gone)
+				}
+				select {
+				case <-time.After(readyPoll):
+					continue
+				case <-ctx.Done():
+				}
+				if errors.Is(context.Cause(ctx), errNotReady) {
+					return fmt.Errorf("the service was not ready within %v: %w%s", r.Within, err, launch.LastWords(s.log))
+				}
+				return ctx.Err()
+			}
+		}
+	}
+	return nil
+}
+
+var errNotReady = errors.New("not ready in time")
+
+// gone says how the service ended, unless it runs. One that ended well, and that the suite can stop, went into the background.
+func (s *surroundings) gone() error {
+	if s.server == nil {
+		return nil
+	}
+	well, err := s.server.Ended()
+	if err != nil && well && len(s.plan.Environment.Stop) > 0 {
+		return nil
+	}
+	return err
+}
+
+const knockLimit = 2 * time.Second
+
+// knock sees whether an instance can be asked.
+func knock(ctx context.Context, base, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, knockLimit)
+	defer cancel()
+	if path == "" {
+		return probeTCP(ctx, base)
+	}
+	req, err := nethttp.NewRequestWithContext(ctx, nethttp.MethodGet, base+path, nil)
+	if err != nil {
+		return err
+	}
+	transport := &nethttp.Transport{DisableKeepAlives: true}
+	res, err := transport.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode < 200 || res.StatusCode > 299 {
+		return fmt.Errorf("GET %s answered %s", path, res.Status)
+	}
+	return nil
+}
+
+func probeTCP(ctx context.Context, base string) error {
+	addr, err := hostPort(base)
+	if err != nil {
+		return err
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+func (s *surroundings) site() faults.Site {
+	site := faults.Site{Nodes: map[string]faults.Node{}, Edges: map[string]faults.Edge{}}
+	switch {
+	case s.redis != nil:
+		site.Nodes[theRedis] = node{s.redis}
+	case s.theirs != nil:
+		site.Nodes[theRedis] = s.theirs
+	}
+	if r := s.plan.Environment.Redis; r != nil {
+		site.KeyPrefix = r.KeyPrefix
+		site.Pattern = func(family string) string { return r.Keys[family] }
+	}
+	for _, e := range s.plan.Environment.Edges {
+		site.Edges[e.Name] = faults.Edge{Name: e.Name, Proxy: s.proxies.Proxy(e.Name), Upstream: s.upstream(e), Probe: probes[e.Protocol]}
+		if e.Source {
+			site.SourceEdges = append(site.SourceEdges, e.Name)
+		}
+	}
+	return site
+}
+
+func (s *surroundings) broken() string {
+	if s.proxies == nil {
+		return ""
+	}
+	if r := s.proxies.Restarts(); len(r) > 0 {
+		return "the network proxies were started anew, which cut connections: " + r[0].Why
+	}
+	return ""
+}
+
+// said is what a reader of the report should know of the service.
+func (s *surroundings) said() []string {
+	var notes []string
+	if n := s.service.Doubted(); n > 0 {
+		notes = append(notes, fmt.Sprintf("%d keys can't be judged: the writing of their first value ended unknown", n))
+	}
+	if n, first := s.service.Garbled(); n > 0 {
+		notes = append(notes, fmt.Sprintf("%d answers could not be understood; the first: %s", n, first))
+	}
+	if err := s.gone(); err != nil {
+		notes = append(notes, "the service ended by itself: "+err.Error())
+	}
+	if s.loads != nil {
+		if why := s.loads.trouble(); why != "" {
+			notes = append(notes, why)
+		}
+	}
+	return notes
+}
+
+// unreadable counts the answers that said ok and could not be understood.
+func (s *surroundings) unreadable() (int64, string) { return s.service.Garbled() }
+
+func (s *surroundings) close() error {
+	var errs []error
+	if s.loads != nil {
+		s.loads.close()
+	}
+	if s.service != nil {
+		errs = append(errs, s.service.Close())
+	}
+	if s.server != nil {
+		errs = append(errs, s.stop())
+	}
+	if s.proxies != nil {
+		s.proxies.Close()
+	}
+	if s.theirs != nil {
+		errs = append(errs, s.theirs.Close())
+	}
+	if s.redis != nil {
+		if err := s.redis.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("ending the Redis: %w", err))
+		}
+	}
+	if s.tempLog {
+		_ = os.Remove(s.log)
+	}
+	return errors.Join(errs...)
+}
+
+// stop runs the suite's own command first, if there is one.
+func (s *surroundings) stop() error {
+	defer s.server.Stop()
+	return runCommand(s.plan.Environment.Stop, s.plan.dir)
+}
+
+// runCommand runs a command of the user's to its end.
+func runCommand(argv []string, dir string) error {
+	if len(argv) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopPatiece)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir, cmd.WaitDelay = dir, time.Second
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("running %q: %w: %.200s", argv, err, out)
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package scenarios
+
+import (
+	"time"
+
+	"github.com/cachedrill/cachedrill/oracle"
+	"github.com/cachedrill/cachedrill/reference/policy"
+	"github.com/cachedrill/cachedrill/targets/http"
+	"github.com/cachedrill/cachedrill/targets/service"
+)
+
+// subject is what a suite says of its target, whichever kind it is.
+type subject interface {
+	RegionNames() []string
+	FamilyNames() []string // none: any name is one
+	// vary gives the dimensions of a family; ok is false when the target has no such family.
+	vary(family string) (dimensions []string, ok bool)
+	// promise is what the judge holds a family to, and the class as labels show it; ok is false when the target has no such family.
+	promise(family string) (p oracle.Family, class string, ok bool)
+	// writes and deletes say whether a family can be changed so.
+	writes(family string) bool
+	deletes(family string) bool
+}
+
+// subject gives what the scenario is about.
+func (sc *Scenario) subject() subject {
+	if sc.Outside != nil {
+		return theirs{sc.Outside.Service}
+	}
+	return ours{sc.Target}
+}
+
+// ours is the reference service.
+type ours struct{ service.Spec }
+
+func (o ours) vary(family string) ([]string, bool) {
+	f, ok := o.Family(family)
+	var names []string
+	for _, d := range f.Vary {
+		names = append(names, string(d))
+	}
+	return names, ok
+}
+
+func (o ours) promise(family string) (oracle.Family, string, bool) {
+	f, ok := o.Family(family)
+	p := oracle.Family{Class: oracle.Bounded, Within: f.Contract.Within, Horizon: f.Contract.TTL}
+	switch f.Contract.Class {
+	case policy.Strong:
+		p.Class = oracle.Strong
+	case policy.Eventual:
+		p.Class, p.Within = oracle.Eventual, f.Contract.Converges()
+	}
+	return p, f.Contract.Class.String(), ok
+}
+
+func (ours) writes(string) bool  { return true }
+func (ours) deletes(string) bool { return true }
+
+// theirs is a service of the user's.
+type theirs struct{ *http.Spec }
+
+func (t theirs) vary(family string) ([]string, bool) {
+	f, ok := t.Family(family)
+	return f.Vary, ok
+}
+
+// anyTTL is how long caches are taken to keep copies when nobody says.
+const anyTTL = time.Hour
+
+func (t theirs) promise(family string) (oracle.Family, string, bool) {
+	f, _ := t.Family(family)
+	p := oracle.Family{Within: f.Within, Horizon: f.TTL}
+	switch f.Class {
+	case "strong":
+		p.Class = oracle.Strong
+	case "eventual":
+		p.Class = oracle.Eventual
+	case "":
+		p.Unclassed = true
+	}
+	if p.Horizon == 0 {
+		p.Horizon = anyTTL
+	}
+	return p, f.Class, true
+}
+
+func (t theirs) writes(family string) bool {
+	f, _ := t.Family(family)
+	return f.Write != nil
+}
+
+func (t theirs) deletes(family string) bool {
+	f, _ := t.Family(family)
+	return f.Delete != nil
+}

@@ -1,0 +1,390 @@
+package http
+
+import (
+	"fmt"
+	nethttp "net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/theory/jsonpath"
+
+	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/targets"
+)
+
+// Defaults of a service's description.
+const (
+	DefaultTimeout = 2 * time.Second
+	DefaultSettle  = 10 * time.Second
+	defaultBody    = 1 << 20
+	theRegion      = "local" // of a service whose instances are a list
+)
+
+var perFamily = []string{"read", "write", "delete", "purge", "bypass", "answer", "absent", "shed", "rejected"}
+
+// Decode reads the description of a service.
+func Decode(n strict.Node) *Spec {
+	f := n.Fields("the http target", append([]string{"instances", "headers", "timeout", "settle", "http2", "ca", "max_body", "families"}, perFamily...)...)
+	s := &Spec{
+		Timeout: f["timeout"].Duration("timeout", DefaultTimeout),
+		Settle:  f["settle"].Duration("settle", DefaultSettle),
+		CA:      f["ca"].String("ca"),
+	}
+	if f["timeout"].Present() && s.Timeout <= 0 {
+		f["timeout"].Fail("", "timeout must be above 0", "timeout: 2s")
+	}
+	s.MostBody = int64(f["max_body"].Int("max_body, in bytes", defaultBody, 1))
+	s.HTTP2 = f["http2"].Present() && f["http2"].OneOf("answer to http2", "true", "false") == "true"
+	s.Regions = decodeInstances(f["instances"])
+	s.Headers = decodeHeaders(f["headers"])
+	families := f["families"].Entries("families")
+	s.Common = decodeFamily("", n, f, Family{Absent: codes{nethttp.StatusNotFound, nethttp.StatusGone}}, len(families) > 0)
+	for _, e := range families {
+		checkName(e, "family")
+		ff := e.Value.Fields("family "+e.Name, append([]string{"class", "within", "ttl"}, perFamily...)...)
+		fam := decodeFamily(e.Name, e.Key, ff, s.Common, false)
+		decodePromise(e, ff, &fam)
+		s.Families = append(s.Families, fam)
+	}
+	return s
+}
+
+func decodePromise(e strict.Entry, f map[string]strict.Node, fam *Family) {
+	fam.TTL = f["ttl"].Duration("ttl", 0)
+	fam.Within = f["within"].Duration("within", 0)
+	if !f["class"].Present() {
+		if f["within"].Present() {
+			f["within"].Fail("", "a bound is a promise of a class", "class: bounded (no read older than within) or eventual (converged by then)")
+		}
+		return
+	}
+	fam.Class = f["class"].OneOf("class", "bounded", "strong", "eventual")
+	switch {
+	case fam.Class == "strong" && f["within"].Present():
+		f["within"].Fail("", "no read of a strong family is stale at all", "remove within, or make the class bounded")
+	case (fam.Class == "bounded" || fam.Class == "eventual") && fam.Within <= 0:
+		e.Key.Fail(e.Name, "a "+fam.Class+" family needs within, above 0", "within: 10s")
+	}
+}
+
+func decodeInstances(n strict.Node) []Region {
+	if !n.Present() {
+		n.Fail("", "where is the service?", `instances: ["http://127.0.0.1:8081"], or by region: instances: {eu: [...], us: [...]}`)
+		return nil
+	}
+	if n.IsList() {
+		return []Region{{Name: theRegion, URLs: decodeURLs(n)}}
+	}
+	var out []Region
+	for _, e := range n.Entries("instances") {
+		checkName(e, "region")
+		out = append(out, Region{Name: e.Name, URLs: decodeURLs(e.Value)})
+	}
+	return out
+}
+
+func decodeURLs(n strict.Node) []string {
+	var out []string
+	for _, item := range n.List("base URLs") {
+		text := item.String("a base URL")
+		base, rest, ok := splitBase(text)
+		switch {
+		case !ok:
+			item.Fail(text, "no base URL", "http://127.0.0.1:8081")
+		case strings.Trim(rest, "/") != "":
+			item.Fail(text, "a base URL is scheme, host and port; paths belong to the requests", base)
+		default:
+			out = append(out, base)
+		}
+	}
+	if len(out) == 0 && len(n.List("base URLs")) == 0 {
+		n.Fail("", "there are no instances", `["http://127.0.0.1:8081"]`)
+	}
+	return out
+}
+
+// splitBase cuts http://host:port off what follows.
+func splitBase(text string) (base, rest string, ok bool) {
+	scheme, after, found := strings.Cut(text, "://")
+	if !found || scheme != "http" && scheme != "https" {
+		return "", text, false
+	}
+	at := strings.IndexAny(after, "/?#")
+	if at < 0 {
+		at = len(after)
+	}
+	host := after[:at]
+	u, err := url.Parse(scheme + "://" + host)
+	if err != nil || u.Hostname() == "" || u.User != nil || strings.ContainsAny(host, "{}") {
+		return "", text, false
+	}
+	return scheme + "://" + host, after[at:], true
+}
+
+var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+
+func decodeHeaders(n strict.Node) []Header {
+	var out []Header
+	for _, e := range n.Entries("headers") {
+		if !headerName.MatchString(e.Name) {
+			e.Key.Fail(e.Name, "bad name of a header", "")
+			continue
+		}
+		out = append(out, Header{e.Name, e.Value.String("a header")})
+	}
+	return out
+}
+
+// decodeFamily reads how a family is talked to. What it leaves out is as in base.
+func decodeFamily(name string, at strict.Node, f map[string]strict.Node, base Family, open bool) Family {
+	fam := base
+	fam.Name, fam.Vary = name, nil
+	for _, c := range []struct {
+		name string
+		call **Call
+	}{{"read", &fam.Read}, {"write", &fam.Write}, {"delete", &fam.Delete}, {"purge", &fam.Purge}, {"bypass", &fam.Bypass}} {
+		if f[c.name].Present() {
+			*c.call = decodeCall(f[c.name], c.name)
+		}
+	}
+	if f["answer"].Present() {
+		fam.Answer = decodeAnswer(f["answer"])
+	}
+	for _, c := range []struct {
+		name  string
+		codes *codes
+	}{{"absent", &fam.Absent}, {"shed", &fam.Shed}, {"rejected", &fam.Rejected}} {
+		if f[c.name].Present() {
+			*c.codes = decodeCodes(f[c.name])
+		}
+	}
+	if open && fam.Read == nil {
+		return fam // its families say it
+	}
+	what := "the target"
+	if name != "" {
+		what = "family " + name
+	}
+	switch {
+	case fam.Read == nil:
+		at.Fail("", what+" can't be read", `read: {GET: "/products/{key}"}`)
+		return fam
+	case !f["read"].Present(): // noted there
+	case !fam.Read.uses("key"):
+		f["read"].Fail("", "every read would ask for the same thing: {key} is missing", `read: {GET: "/products/{key}"}`)
+	}
+	if fam.Write != nil && f["write"].Present() {
+		switch {
+		case !fam.Write.uses("key"):
+			f["write"].Fail("", "every write would be of the same thing: {key} is missing", "")
+		case !fam.Write.uses("token"):
+			f["write"].Fail("", "a write must store its token, by which a read is judged: {token} is missing", `write: {PUT: "/products/{key}", json: {title: "{token}"}}`)
+		}
+	}
+	if fam.Write != nil && !fam.Answer.token.somewhere() && (f["write"].Present() || f["answer"].Present()) {
+		f["answer"].Fail("", "where in an answer is what was written?", "answer: {token: {json: $.title}}")
+	}
+	for _, d := range dimensions[:4] {
+		if fam.Read.uses(d) {
+			fam.Vary = append(fam.Vary, d)
+		}
+	}
+	for _, d := range fam.Vary {
+		for what, c := range map[string]*Call{"write": fam.Write, "delete": fam.Delete, "bypass": fam.Bypass} {
+			if c != nil && f[what].Present() && !c.uses(d) {
+				f[what].Fail("", fmt.Sprintf("the read asks by {%s}, and the %s does not", d, what), "{"+d+"} in both, or in neither")
+			}
+		}
+	}
+	return fam
+}
+
+var method = regexp.MustCompile("^[A-Z]+$")
+
+func decodeCall(n strict.Node, what string) *Call {
+	c := &Call{}
+	for _, e := range n.Entries("the " + what) {
+		switch {
+		case method.MatchString(e.Name):
+			if c.Method != "" {
+				e.Key.Fail(e.Name, "a request has one method", "")
+				continue
+			}
+			c.Method = e.Name
+			text := e.Value.String("a path")
+			base, rest, absolute := splitBase(text)
+			if absolute {
+				c.Base = base
+			}
+			if !strings.HasPrefix(rest, "/") {
+				e.Value.Fail(text, "a path begins with /", "/products/{key}")
+				continue
+			}
+			t, bad := parseTarget(rest)
+			note(e.Value, bad, len(text)-len(rest))
+			c.Target = t
+		case e.Name == "json" || e.Name == "body":
+			if c.Body != nil {
+				e.Key.Fail(e.Name, "a request has one body", "either json or body")
+				continue
+			}
+			if e.Name == "json" {
+				t, err := jsonTemplate(e.Value.Value())
+				if err != nil {
+					e.Value.Fail("", err.Error(), "")
+				}
+				c.Body, c.Type = t, "application/json"
+				continue
+			}
+			text := e.Value.String("a body")
+			t, bad := parseTemplate(text, true, func(int) escape { return plain })
+			note(e.Value, bad, 0)
+			c.Body = t
+			if c.Type == "" {
+				c.Type = "text/plain; charset=utf-8"
+			}
+		case e.Name == "headers":
+			for _, h := range decodeHeaders(e.Value) {
+				t, bad := parsePlain(h.Value)
+				note(e.Value, bad, 0)
+				if nethttp.CanonicalHeaderKey(h.Name) == "Content-Type" {
+					c.Type = h.Value
+					continue
+				}
+				c.Headers = append(c.Headers, filled{nethttp.CanonicalHeaderKey(h.Name), t})
+			}
+		default:
+			e.Key.Fail(e.Name, "unknown field of a request", "a method (GET, PUT, POST, DELETE, ...) with its path; json, body, headers")
+		}
+	}
+	if c.Method == "" {
+		n.Fail("", "the "+what+" needs a method and a path", map[string]string{
+			"write": `write: {PUT: "/products/{key}", json: {title: "{token}"}}`, "delete": `delete: {DELETE: "/products/{key}"}`,
+		}[what])
+	}
+	return c
+}
+
+func note(n strict.Node, bad *templateError, offset int) {
+	if bad != nil {
+		n.FailAt(bad.at+offset, bad.text, bad.msg, bad.hint)
+	}
+}
+
+func decodeAnswer(n strict.Node) Answer {
+	f := n.Fields("the answer", "token", "version", "owner", "tier", "worker")
+	a := Answer{
+		token:   decodePlace(f["token"], "token"),
+		version: decodePlace(f["version"], "version"),
+		worker:  decodePlace(f["worker"], "worker"),
+	}
+	if o := f["owner"]; o.Present() {
+		a.owner = map[string]place{}
+		named := false
+		for _, e := range o.Entries("the owner") {
+			named = named || slices.Contains(dimensions, e.Name)
+		}
+		if !named { // one place alone is the tenant's
+			a.owner["tenant"] = decodePlace(o, "owner")
+		} else {
+			for name, at := range o.Fields("the owner", dimensions...) {
+				if at.Present() {
+					a.owner[name] = decodePlace(at, "owner's "+name)
+				}
+			}
+		}
+	}
+	if t := f["tier"]; t.Present() {
+		a.tier, a.tiers = decodeTier(t)
+	}
+	return a
+}
+
+// decodeTier reads {header: X-Cache, l2: [HIT], source: [MISS]}.
+func decodeTier(n strict.Node) (place, map[string]string) {
+	known := []string{targets.TierL1, targets.TierL2, targets.TierSource, targets.TierBypass}
+	f := n.Fields("the tier", append([]string{"header", "json", "regexp"}, known...)...)
+	words := map[string]string{}
+	for _, tier := range known {
+		for _, w := range f[tier].List("the service's words") {
+			words[strings.ToLower(w.String("a word"))] = tier
+		}
+	}
+	return placeOf(n, f, "tier"), words
+}
+
+func decodePlace(n strict.Node, what string) place {
+	if !n.Present() {
+		return place{}
+	}
+	if !n.IsMap() && n.String(what) == "body" {
+		return place{body: true}
+	}
+	return placeOf(n, n.Fields("the "+what, "header", "json", "regexp"), what)
+}
+
+func placeOf(n strict.Node, f map[string]strict.Node, what string) (p place) {
+	given := 0
+	for _, name := range []string{"header", "json", "regexp"} {
+		if f[name].Present() {
+			given++
+		}
+	}
+	if given != 1 {
+		n.Fail("", "where is the "+what+"?", "one of {header: X-Name}, {json: $.path}, {regexp: 'title=(.*)'}, or body for all of it")
+		return p
+	}
+	switch {
+	case f["header"].Present():
+		if p.header = f["header"].String("a header"); !headerName.MatchString(p.header) {
+			f["header"].Fail("", "bad name of a header", "")
+		}
+	case f["json"].Present():
+		text := f["json"].String("a JSON path")
+		path, err := jsonpath.Parse(text)
+		if err != nil {
+			f["json"].Fail(text, "bad JSON path: "+err.Error(), "$.title, $.items[0].name (RFC 9535)")
+			return p
+		}
+		p.path = path
+	default:
+		text := f["regexp"].String("a regular expression")
+		expr, err := regexp.Compile(text)
+		switch {
+		case err != nil:
+			f["regexp"].Fail(text, err.Error(), "")
+		case expr.NumSubexp() < 1:
+			f["regexp"].Fail(text, "the expression needs a group around what is wanted", "title=(.*)")
+		default:
+			p.expr = expr
+		}
+	}
+	return p
+}
+
+func decodeCodes(n strict.Node) codes {
+	out := codes{}
+	for _, item := range n.List("statuses") {
+		text := item.String("a status")
+		v, err := strconv.Atoi(text)
+		if err != nil || v < 100 || v > 599 {
+			item.Fail(text, "no status of HTTP", "[404]")
+			continue
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+func checkName(e strict.Entry, what string) {
+	ok := e.Name != "" && strings.IndexFunc(e.Name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_'
+	}) < 0
+	if !ok {
+		e.Key.Fail(e.Name, "bad name of a "+what, "lower-case letters, digits, - and _")
+	}
+}

@@ -1,0 +1,177 @@
+package http
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cachedrill/cachedrill/targets"
+)
+
+// Bounds of what is done before a drill, when nobody waits for an answer but us.
+const (
+	preparers = 32
+	patience  = 5 * time.Second // at least, of one request
+	seedTries = 3
+	showAgain = 100 * time.Millisecond
+)
+
+func (s *Service) patience() time.Duration { return max(patience, s.spec.Timeout) }
+
+// Seed writes a first value to every key whose family can be written, so that everything that is read later is known. Whatever was
+// there is overwritten. It fails when the service refuses; a write that ends unknown may still land during the drill, so its
+// key can't be judged.
+func (s *Service) Seed(ctx context.Context, keys []targets.Key) error {
+	return s.each(ctx, keys, func(ctx context.Context, k targets.Key) error {
+		f, ok := s.spec.Family(k.Family)
+		if !ok || f.Write == nil {
+			return nil
+		}
+		r := targets.Request{Kind: targets.Write, Key: k, Token: targets.NewToken(s.run, targets.SeedSeq, k), Seq: targets.SeedSeq}
+		for try := 1; ; try++ {
+			err := s.ask(ctx, r)
+			switch {
+			case err == nil, ctx.Err() != nil:
+				return ctx.Err()
+			case !errors.Is(err, targets.ErrNotApplied):
+				s.doubted.add(k)
+			}
+			if try == seedTries {
+				return fmt.Errorf("writing the first value of %s: %w", k, err)
+			}
+		}
+	})
+}
+
+func (s *Service) ask(ctx context.Context, r targets.Request) error {
+	ctx, cancel := context.WithTimeout(ctx, s.patience())
+	defer cancel()
+	_, err := s.Do(ctx, r)
+	return err
+}
+
+func (s *Service) each(ctx context.Context, keys []targets.Key, do func(context.Context, targets.Key) error) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(preparers)
+	for _, k := range keys {
+		if gctx.Err() != nil {
+			break
+		}
+		g.Go(func() error { return do(gctx, k) })
+	}
+	return g.Wait()
+}
+
+// glance is a key as one instance has it.
+type glance struct {
+	key  targets.Key
+	door string
+}
+
+// Prewarm reads every key at every instance until it shows its first value, for as long as the service may need to settle;
+// purging comes first where that is offered. It fills the caches, and it sees that nothing of earlier drills is left in them.
+// unsettled says in words which keys did not show what was written; it is an error when no read succeeds at all.
+func (s *Service) Prewarm(ctx context.Context, keys []targets.Key) (unsettled string, err error) {
+	if err := s.purge(ctx, keys); err != nil {
+		return "", err
+	}
+	var left []glance
+	for _, k := range keys {
+		for _, door := range s.names {
+			if door != targets.SourceDoor {
+				left = append(left, glance{k, door})
+			}
+		}
+	}
+	all, end := len(left), time.Now().Add(s.spec.Settle)
+	answered := atomic.Int64{}
+	for {
+		var failed error
+		var why string
+		if left, why, failed = s.look(ctx, left, &answered); ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		if len(left) == 0 {
+			return "", nil
+		}
+		if time.Now().Add(showAgain).After(end) {
+			if answered.Load() == 0 {
+				return "", fmt.Errorf("no read was answered within %v: %w", s.spec.Settle, failed)
+			}
+			return fmt.Sprintf("%d of %d first values were not seen within %v of being written (%s): reads of these keys may be unjudged",
+				len(left), all, s.spec.Settle, why), nil
+		}
+		select {
+		case <-time.After(showAgain):
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+}
+
+// look reads once, and gives what did not show its first value.
+func (s *Service) look(ctx context.Context, at []glance, answered *atomic.Int64) (left []glance, why string, failed error) {
+	var mu sync.Mutex
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(preparers)
+	for _, at := range at {
+		g.Go(func() error {
+			own, cancel := context.WithTimeout(gctx, s.patience())
+			defer cancel()
+			reply, err := s.Do(own, targets.Request{Kind: targets.Read, Key: at.key, Door: at.door, Seq: targets.SeedSeq})
+			if err == nil {
+				answered.Add(1)
+			}
+			f, _ := s.spec.Family(at.key.Family)
+			switch {
+			case err == nil && (f.Write == nil || s.doubted.has(at.key) || reply.Token == targets.NewToken(s.run, targets.SeedSeq, at.key)):
+				return gctx.Err()
+			case f.Write == nil: // what is not there, or does not answer, is no less so the next time
+				mu.Lock()
+				failed = err
+				mu.Unlock()
+				if answered.Load() > 0 {
+					return gctx.Err()
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			left = append(left, at)
+			switch {
+			case err != nil:
+				failed, why = err, err.Error()
+			case reply.Absent:
+				why = fmt.Sprintf("%s at %s: not found", at.key, at.door)
+			default:
+				why = fmt.Sprintf("%s at %s: %q", at.key, at.door, reply.Token)
+			}
+			return gctx.Err()
+		})
+	}
+	_ = g.Wait() // ctx's, which the caller looks at
+	return left, why, failed
+}
+
+func (s *Service) purge(ctx context.Context, keys []targets.Key) error {
+	return s.each(ctx, keys, func(ctx context.Context, k targets.Key) error {
+		f, _ := s.spec.Family(k.Family)
+		if f.Purge == nil {
+			return nil
+		}
+		for door := range s.doors {
+			r := targets.Request{Kind: targets.Delete, Key: k, Door: door}
+			own, cancel := context.WithTimeout(ctx, s.patience())
+			err := s.exchange(own, f.Purge, &f, &r)
+			cancel()
+			if err != nil {
+				return fmt.Errorf("purging %s: %w", k, err)
+			}
+		}
+		return nil
+	})
+}

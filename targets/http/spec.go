@@ -1,0 +1,107 @@
+// Package http drills any service that speaks HTTP, in whatever language: a suite says in YAML how to read and write,
+// and where in an answer the value stands.
+//
+// What is known of such a service is what its answers show. Every write stores a unique token that certifies itself, and
+// every read must answer one; that is enough to prove staleness, lost writes and mix-ups, without a look inside.
+package http
+
+import (
+	"slices"
+	"time"
+)
+
+// Spec describes a service and how to talk to it.
+type Spec struct {
+	Regions  []Region
+	Headers  []Header
+	Timeout  time.Duration // a client's patience
+	Settle   time.Duration // for how long, at most, the service may need to show what was written before the drill
+	HTTP2    bool          // HTTP/2 from the first byte, also without TLS
+	CA       string        // file of the authorities that may have signed the service's certificates; "": those of the system
+	MostBody int64         // bytes of an answer that are read; a longer one can't be understood
+
+	// Families are named by the suite. A family that is not here is talked to in the common way; so are all, when there are none.
+	Families []Family
+	Common   Family
+}
+
+// Region is a group of instances of the service, and the clients near to them.
+type Region struct {
+	Name string
+	URLs []string // base URLs, one an instance
+}
+
+// Header is sent with every request. ${NAME} in its value stands for a variable of the environment.
+type Header struct{ Name, Value string }
+
+// Family is one kind of key of the service.
+type Family struct {
+	Name   string
+	Class  string        // bounded, strong, eventual; "": the service promises nothing, and nothing is held against it
+	Within time.Duration // the bound of a bounded family; of an eventual one, by when it has converged
+	TTL    time.Duration // how long a cache may keep a copy; 0: unknown
+	Vary   []string      // the dimensions in its requests: tenant, locale, currency, variant
+
+	Read, Write, Delete, Purge, Bypass *Call // nil: the service does not offer it
+
+	Answer Answer
+
+	Absent   codes // statuses that mean that there is no such thing
+	Shed     codes // statuses that mean that the service turned the request away, and did nothing
+	Rejected codes // statuses that mean that it refused the request for what it was, and did nothing
+}
+
+// Call is a request, with placeholders.
+type Call struct {
+	Method  string
+	Base    string   // scheme and host, where they are not an instance's: what is past the caches may listen elsewhere
+	Target  template // path and query
+	Body    template // nil: none
+	Type    string   // of the body
+	Headers []filled
+}
+
+// filled is a header of one call, with placeholders.
+type filled struct {
+	name  string
+	value template
+}
+
+// uses says whether the call has a place for the named value.
+func (c *Call) uses(name string) bool {
+	return c != nil && (c.Target.uses(name) || c.Body.uses(name) ||
+		slices.ContainsFunc(c.Headers, func(h filled) bool { return h.value.uses(name) }))
+}
+
+// RegionNames lists the regions.
+func (s *Spec) RegionNames() []string {
+	var names []string
+	for _, r := range s.Regions {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
+// FamilyNames lists the families that the suite names; none: any name will do.
+func (s *Spec) FamilyNames() []string {
+	var names []string
+	for _, f := range s.Families {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// Family finds one by name. Where the suite names none, every family is the common one.
+func (s *Spec) Family(name string) (Family, bool) {
+	for _, f := range s.Families {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	if len(s.Families) > 0 {
+		return Family{}, false
+	}
+	f := s.Common
+	f.Name = name
+	return f, true
+}
