@@ -20,6 +20,7 @@ const (
 
 	auditPatience = 5 * time.Second // at least, of one read
 	auditTries    = 5
+	auditHopeless = auditReaders // reads without an answer, and none with one, after which no more are asked for
 )
 
 // settler is a target that can say when what was written has reached everybody.
@@ -55,14 +56,20 @@ func (d *drill) audit(ctx context.Context) (unread string, err error) {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(auditReaders)
 	seq := d.planned // the first number that is no operation of the workload
-	asked, missed := len(d.written.keys)*len(doors), atomic.Int64{}
+	asked, missed, answered := len(d.written.keys)*len(doors), atomic.Int64{}, atomic.Int64{}
 	for k := range d.written.keys {
 		for _, door := range doors {
 			r := targets.Request{Seq: seq, Kind: targets.Read, Key: k, Door: door}
 			seq++
 			g.Go(func() error {
-				if gctx.Err() == nil && d.auditRead(gctx, target, r) != nil {
+				switch {
+				case gctx.Err() != nil:
+				case answered.Load() == 0 && missed.Load() >= auditHopeless:
+					missed.Add(1) // nobody is there
+				case d.auditRead(gctx, target, r) != nil:
 					missed.Add(1)
+				default:
+					answered.Add(1)
 				}
 				return gctx.Err()
 			})
@@ -78,8 +85,10 @@ func (d *drill) audit(ctx context.Context) (unread string, err error) {
 }
 
 func (d *drill) auditRead(ctx context.Context, target targets.Target, r targets.Request) error {
+	began := time.Now()
 	for try := 1; ; try++ { // a read may be asked for again: nobody waits for it
-		if err := d.auditOnce(ctx, target, r); err == nil || try == auditTries || ctx.Err() != nil {
+		err := d.auditOnce(ctx, target, r)
+		if err == nil || try == auditTries || ctx.Err() != nil || time.Since(began) > 2*auditPatience {
 			return err
 		}
 	}
