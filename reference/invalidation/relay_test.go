@@ -197,3 +197,22 @@ func TestPullEndsUnderOthersCommits(t *testing.T) {
 	require.Positive(t, next, "what was seen needn't be asked for again")
 	require.Less(t, time.Since(began), 5*time.Second)
 }
+
+// A relay needs no clock of the source to deliver, only to say how late it was.
+func TestARelayWithoutAClock(t *testing.T) {
+	m, err := source.NewModel(source.ModelConfig{Servers: 1})
+	require.NoError(t, err)
+	defer m.Close()
+	r := newRegion("eu", m, nil)
+	defer r.server.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- r.Run(ctx, nil) }()
+	_, err = m.Store(t.Context(), key.Name{Family: "product", ID: "17"}, nil, "w", source.Caller{Region: "eu"})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, r.next(t).Version)
+	require.Eventually(t, func() bool { return r.Stats().Delivered == 1 }, 5*time.Second, time.Millisecond)
+	require.Zero(t, r.Stats().MaxLag)
+	cancel()
+	require.NoError(t, <-ended)
+}
