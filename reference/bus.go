@@ -279,7 +279,7 @@ func floor(p policy.Policy, f policy.Family, version uint64, now int64) string {
 const BeatEvery = 100 * time.Millisecond
 
 // Beat keeps telling the workers how many messages there were, until ctx ends, so that they notice when they missed the
-// last one. One process of a region is enough; more do no harm.
+// last one. One process of a region is enough; more do no harm. Without any, a lost message is noticed at the next one.
 func (v *Invalidator) Beat(ctx context.Context) {
 	if !v.policy.Controls.Has(policy.GapDetection | policy.Bus | policy.L1) {
 		return
