@@ -29,7 +29,7 @@ var ErrMixed = errors.New("a namespace has one class")
 
 // Config describes one worker's cache.
 type Config struct {
-	Region   string // any name, the same in all processes of the region; not empty, or its writes are announced to nobody
+	Region   string // any name, the same in all processes of the region
 	Policy   policy.Policy
 	Families []Family
 	Source   source.Source // the one that all regions share. The cache does not close it.

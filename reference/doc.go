@@ -33,8 +33,8 @@
 //  5. Where there is more than one process: a relay, and [Invalidator.Beat]; see below.
 //  6. If wanted, an observer (package metrics), a [Purger], and a [Behind].
 //
-// Write through a cache. What changes the source past it must raise the version, and stand in the feed under a region that has a
-// relay, or others hear of it only when their copies end. Nothing may change a strong family with a Lease past the caches.
+// Write through a cache. What changes the source past it must raise the version and stand in the feed, or
+// others hear of it only when their copies end. Nothing may change a strong family with a Lease past the caches.
 //
 // # Which class
 //
@@ -78,8 +78,8 @@
 // # Several workers and regions
 //
 // A write drops the copies in its own worker and in its region's Redis. Everybody else's memory, and other regions, hear of it through
-// relays: package invalidation says who runs them. The plain way is that each process runs a relay, with the relays of the other regions as
-// peers, and [Invalidator.Beat]. The example called Regions shows it. [Config.OnDrop] shows a worker's share of what is heard.
+// relays: package invalidation says who runs them. The plain way is that each process runs a relay that delivers all commits, and
+// [Invalidator.Beat]. The example called Regions shows it. [Config.OnDrop] shows a worker's share of what is heard.
 //
 // # Switching the policy
 //

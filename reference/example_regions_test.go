@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log"
-	"net/http/httptest"
 	"sync"
 	"time"
 
@@ -24,14 +23,13 @@ var eventual = []reference.Family{{
 	Contract: policy.Family{Class: policy.Eventual, TTL: time.Hour},
 }}
 
-// place is what one process of a region runs. Its relay's HTTP face is for the relays of other regions.
+// place is what one process of a region runs.
 type place struct {
 	region string
 	cache  *reference.Cache
 	client *goredis.Client
 	into   *reference.Invalidator
 	relay  *invalidation.Relay
-	face   *httptest.Server // a service: a port that only the other regions reach
 	drops  chan reference.Drop
 }
 
@@ -46,11 +44,10 @@ func newPlace(ctx context.Context, region string, database *source.Model, redisA
 		return nil, err
 	}
 	w.into = reference.NewInvalidator(p, eventual, shared)
-	w.relay = invalidation.NewRelay(invalidation.Config{Region: region, Log: database.Log(),
+	w.relay = invalidation.NewRelay(invalidation.Config{Region: region, Log: database.Log(), All: true,
 		Deliver: func(ctx context.Context, e invalidation.Event) error {
 			return w.into.Apply(ctx, e.Name, e.Version, e.At)
 		}})
-	w.face = httptest.NewServer(w.relay)
 	return w, nil
 }
 
@@ -93,23 +90,17 @@ func Example_regions() {
 		}
 		places = append(places, w)
 	}
-	eu, us := places[0], places[2]
 
 	life, end := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	for _, w := range places {
-		other := us
-		if w == us {
-			other = eu // any process of the region: or a balancer before all of them
-		}
-		peers := map[string]invalidation.Peer{other.region: invalidation.NewHTTPPeer(other.face.URL)}
-		running.Go(func() { _ = w.relay.Run(life, peers) })
+		running.Go(func() { _ = w.relay.Run(life, nil) })
 		running.Go(func() { w.into.Beat(life) })
 	}
 
 	n := key.Name{Family: "product", ID: "17"}
 	for i, value := range []string{"a red chair", "a blue chair"} {
-		if _, err := eu.cache.Put(ctx, n, []byte(value), ""); err != nil {
+		if _, err := places[0].cache.Put(ctx, n, []byte(value), ""); err != nil {
 			log.Panic(err)
 		}
 		for _, w := range places {
@@ -127,7 +118,6 @@ func Example_regions() {
 	end()
 	running.Wait()
 	for _, w := range places {
-		w.face.Close()
 		w.cache.Close()
 		_ = w.client.Close()
 	}

@@ -62,7 +62,7 @@ func newShop(ctx context.Context, db source.Source, feed source.Feed, redisAddr 
 
 	// The relay and the beat tell all workers of the region of every write, whoever made it.
 	into := reference.NewInvalidator(p, families, shared)
-	relay := invalidation.NewRelay(invalidation.Config{Region: "eu", Log: feed,
+	relay := invalidation.NewRelay(invalidation.Config{Region: "eu", Log: feed, All: true,
 		Deliver: func(ctx context.Context, e invalidation.Event) error { return into.Apply(ctx, e.Name, e.Version, e.At) }})
 	life, end := context.WithCancel(context.Background())
 	var running sync.WaitGroup

@@ -13,15 +13,16 @@
 // and relay. While two releases of a service run, with other schemas, each needs its own. Beside it runs Beat of a
 // reference.Invalidator, by which workers notice that they missed a message. The example of package reference called Regions shows all.
 //
-// Every region's relays read one and the same source. A commit is announced by the relays of the region whose worker made it
-// (source.Entry.Origin), and pulled from there by the others: give [Relay.Run] a [Peer] for each other region. A commit without a
-// region, or of one that has no relay, is announced to nobody.
+// Every region's relays read one and the same source. The plain way between regions is Config.All: each relay delivers
+// everything that it reads there. Where a region should hear of the others' commits from their relays, as when its own way to the log
+// lags, leave All out and give [Relay.Run] a [Peer] for each other region. A commit is then announced by the relays of the region
+// whose worker made it (source.Entry.Origin) only, and one without a region, or of one that has no relay, is announced to nobody.
 //
 // # Positions
 //
 // A relay keeps nothing: when [Relay.Run] starts it reads the log from its beginning, which is harmless and takes the longer the
-// longer the log is. So trim a log that lasts, up to what every relay has been [Relay.Through], or by an age beyond the longest TTL
-// and bound of all families.
+// longer the log is. Config.Since leaves out what is older than the longest TTL and bound of all families, and a margin for the time that a commit
+// takes. And trim a log that lasts: up to what every relay has been [Relay.Through], or by that age.
 //
 // # HTTP
 //
@@ -53,6 +54,10 @@ type Event struct {
 type Config struct {
 	Region string
 	Log    source.Feed
+	// All delivers the commits of every region, and of none, from the log itself. Peers are not needed then.
+	All bool
+	// Since is a time of the source's clock: commits before it are left out, as those are which no copy can be older than and alive. 0: none are.
+	Since int64
 	// Deliver takes one event after the other to the region's caches: reference.Invalidator.Apply. One that fails is called again until
 	// it succeeds, and all others wait.
 	Deliver func(context.Context, Event) error
@@ -173,8 +178,8 @@ func (r *Relay) Through() uint64 {
 	return through
 }
 
-// own waits for commits after a log position, and gives the region's own of them and where to go on. Seeds have no
-// origin: nothing can be cached of what was there before the caches.
+// own waits for commits after a log position, and gives those of them that the relay announces and where to go on. Seeds have
+// no origin: nothing can be cached of what was there before the caches.
 func (r *Relay) own(ctx context.Context, after uint64) (next uint64, events []Event, err error) {
 	entries, err := r.cfg.Log.Next(ctx, after, 0)
 	if err != nil {
@@ -183,7 +188,7 @@ func (r *Relay) own(ctx context.Context, after uint64) (next uint64, events []Ev
 	next = after
 	for _, e := range entries {
 		next = e.Index
-		if e.Origin == r.cfg.Region {
+		if (r.cfg.All || e.Origin == r.cfg.Region) && e.At >= r.cfg.Since {
 			events = append(events, Event{Index: e.Index, Name: e.Name, Version: e.Version, Origin: e.Origin, At: e.At})
 		}
 	}
