@@ -19,6 +19,7 @@ import (
 )
 
 // Wrong values were published, and corrected at the source past the cache: what the region holds of a tenant must go.
+// (must panics on an error.)
 func ExamplePurger() {
 	server := must(miniredis.Run())
 	defer server.Close()
@@ -51,6 +52,7 @@ func ExamplePurger() {
 }
 
 // Views are counted behind: a write is acknowledged when it is on disk here, and read when the source has it.
+// (must panics on an error.)
 func ExampleBehind() {
 	server := must(miniredis.Run())
 	defer server.Close()

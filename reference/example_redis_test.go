@@ -19,6 +19,7 @@ import (
 )
 
 // A Redis with TLS. The server here has a certificate for 127.0.0.1; a service has the file of its Redis's authority.
+// (must panics on an error.)
 func ExampleLoadTLS() {
 	https := httptest.NewTLSServer(nil) // for its certificate
 	defer https.Close()
@@ -46,7 +47,7 @@ func ExampleLoadTLS() {
 }
 
 // Redis is away when the service starts. New does not fail, reads go to the source and stay in memory, writes are made; the
-// workers listen to it when it comes.
+// workers listen to it when it comes. (must panics on an error.)
 func ExampleNew_redisIsAway() {
 	database := must(source.NewModel(source.ModelConfig{Servers: 10}))
 	defer database.Close()
