@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log"
 	"sync"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 
@@ -68,7 +69,11 @@ func Example_switchPolicy() {
 	database.Seed(n, []byte("a red chair"), "")
 
 	ctx := context.Background()
-	s := &switching{redisAddr: redis.Addr(), config: reference.Config{Region: "eu", Families: eventual, Source: database}}
+	s := &switching{redisAddr: redis.Addr(), config: reference.Config{Region: "eu", Source: database,
+		Families: []reference.Family{{
+			Schema:   key.Schema{Family: "product", Version: 1},
+			Contract: policy.Family{Class: policy.Eventual, TTL: time.Minute},
+		}}}}
 	before := policy.Recommended()
 	after, err := before.Without("l1") // docs/policies.md says what each control is good for
 	if err != nil {
