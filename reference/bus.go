@@ -231,7 +231,8 @@ type Invalidator struct {
 	shared   store.Store
 }
 
-// NewInvalidator makes the invalidator of the region that the store belongs to.
+// NewInvalidator makes the invalidator of the region that the store belongs to. The policy and the families are those of its
+// workers.
 func NewInvalidator(p policy.Policy, families []Family, shared store.Store) *Invalidator {
 	v := &Invalidator{policy: p, families: map[string]Family{}, shared: shared}
 	for _, f := range families {
@@ -240,8 +241,9 @@ func NewInvalidator(p policy.Policy, families []Family, shared store.Store) *Inv
 	return v
 }
 
-// Apply tells the region that version of n was committed, when the source's clock showed at. It may
-// be called again for the same version, and in any order.
+// Apply tells the region that version of n was committed, when the source's clock showed at: what a relay delivers
+// (invalidation.Config.Deliver). It may be called again for the same version, and in any order. An error means that Redis may not have
+// heard of it, and that it should be called again. Of names that the families make no key of, nothing can be cached, and nothing is told.
 func (v *Invalidator) Apply(ctx context.Context, n key.Name, version uint64, at int64) error {
 	f, ok := v.families[n.Family]
 	if !ok || !v.policy.Controls.Has(policy.Bus) {
@@ -249,7 +251,7 @@ func (v *Invalidator) Apply(ctx context.Context, n key.Name, version uint64, at 
 	}
 	k, err := f.Schema.Build(n)
 	if err != nil {
-		return fmt.Errorf("invalidating: %w", err)
+		return nil // the log outlives schemas: what has no key by this one was never cached under it
 	}
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
@@ -277,7 +279,7 @@ func floor(p policy.Policy, f policy.Family, version uint64, now int64) string {
 const BeatEvery = 100 * time.Millisecond
 
 // Beat keeps telling the workers how many messages there were, until ctx ends, so that they notice when they missed the
-// last one. One process of a region is enough; more do no harm.
+// last one. One process of a region is enough; more do no harm. Without any, a lost message is noticed at the next one.
 func (v *Invalidator) Beat(ctx context.Context) {
 	if !v.policy.Controls.Has(policy.GapDetection | policy.Bus | policy.L1) {
 		return

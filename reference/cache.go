@@ -29,15 +29,15 @@ var ErrMixed = errors.New("a namespace has one class")
 
 // Config describes one worker's cache.
 type Config struct {
-	Region   string
+	Region   string // any name, the same in all processes of the region
 	Policy   policy.Policy
 	Families []Family
-	Source   source.Source
-	Shared   store.Store // of the region: [store.NewRedis] of a [NewClient]. The cache does not close it.
-	L1Size   int         // copies kept in memory; 0: 10,000
-	Behind   Writer      // takes the writes of families that are written behind; nil where there are none
-	OnDrop   func(Drop)  // told when the worker's memory let go of superseded copies; may be nil
-	Observer Observer    // told what the cache decides and meets; may be nil
+	Source   source.Source // the one that all regions share. The cache does not close it.
+	Shared   store.Store   // of the region: [store.NewRedis] of a [NewClient]. The cache does not close it.
+	L1Size   int           // copies kept in memory; 0: 10,000
+	Behind   Writer        // takes the writes of families that are written behind; nil where there are none
+	OnDrop   func(Drop)    // told when the worker's memory let go of superseded copies; may be nil
+	Observer Observer      // told what the cache decides and meets; may be nil
 
 	// Clock is the worker's own monotonic clock, since whatever moment; nil: the process's. The guarantees bear a rate that is
 	// wrong by up to a thousandth, and no jumps.
@@ -85,8 +85,9 @@ var errClosed = errors.New("the cache is closed")
 // ErrFamily marks a name of a family that the cache has no contract for.
 var ErrFamily = errors.New("unknown family")
 
-// New makes a worker's cache and starts listening to the region's invalidation bus, as soon as Redis is there. It asks the
-// source for its clock, so ctx bounds the time this may take.
+// New makes a worker's cache and starts listening to the region's invalidation bus, as soon as Redis is there: that it is away
+// is no error. It asks the source for its clock, and fails when that does not answer; ctx bounds the time this may take, and nothing of it
+// is kept. It also fails for families that no cache could keep.
 func New(ctx context.Context, cfg Config) (*Cache, error) {
 	c := &Cache{cfg: cfg, policy: cfg.Policy, families: map[string]*known{}, refresh: make(chan struct{}, refreshers), fencePatience: fencePatience}
 	classes := map[string]policy.Class{}
@@ -138,7 +139,8 @@ func New(ctx context.Context, cfg Config) (*Cache, error) {
 	return c, nil
 }
 
-// Close ends the background work and waits for it.
+// Close ends the background work and waits for it. The cache must not be used after it, and what was under way may fail. The source and
+// the client are closed after it, by whoever made them.
 func (c *Cache) Close() {
 	c.closing.Lock()
 	c.end()

@@ -3,7 +3,10 @@ package reference_test
 import (
 	"context"
 	"fmt"
+	"log"
 	"time"
+
+	"github.com/alicebob/miniredis/v2"
 
 	"github.com/cachedrill/cachedrill/reference"
 	"github.com/cachedrill/cachedrill/reference/key"
@@ -12,45 +15,42 @@ import (
 	"github.com/cachedrill/cachedrill/reference/store"
 )
 
-// direct carries a store's commands without a network, for the examples.
-type direct struct{}
-
-func (direct) Carry(ctx context.Context) error { return ctx.Err() }
-func (direct) Open() bool                      { return true }
-
-// must keeps the examples short; a service handles its errors.
+// must keeps the example short; a service handles its errors.
 func must[T any](v T, err error) T {
 	if err != nil {
-		panic(err)
+		log.Panic(err)
 	}
 	return v
 }
 
-// A worker's cache over a source. A service has store.NewRedis(reference.NewClient(addr, p)) in place of the store in
-// memory, and its database behind source.Source.
+// One worker's cache. A service has its own Redis in place of the miniredis, and its database (package source/postgres, or a
+// [source.Source] of its own) in place of the model.
 func Example() {
-	began := time.Now()
-	database := must(source.NewModel(source.ModelConfig{Servers: 10, Now: func() int64 { return int64(time.Since(began)) }}))
+	server := must(miniredis.Run())
+	defer server.Close()
+	database := must(source.NewModel(source.ModelConfig{Servers: 10}))
 	defer database.Close()
-	memory := store.NewMemory()
-	memory.Start()
+
+	p := policy.Recommended()
+	client := reference.NewClient(server.Addr(), p)
+	defer client.Close()
 
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	cache := must(reference.New(ctx, reference.Config{
 		Region: "eu",
-		Policy: policy.Recommended(),
+		Policy: p,
 		Families: []reference.Family{{
 			Schema:   key.Schema{Family: "product", Version: 1, Vary: []key.Dimension{key.Tenant}},
 			Contract: policy.Family{Class: policy.Bounded, Within: 10 * time.Second, TTL: 10 * time.Second},
 		}},
 		Source: database,
-		Shared: memory.Client(direct{}, store.Patience{}),
+		Shared: store.NewRedis(client),
 	}))
 	defer cache.Close()
 
 	name := key.Name{Family: "product", ID: "17", Tenant: "acme"}
-	r := must(cache.Put(ctx, name, []byte("a red chair"), "write-1"))
+	r := must(cache.Put(ctx, name, []byte("a red chair"), ""))
 	fmt.Println("committed version", r.Version)
 	for range 2 {
 		a := must(cache.Get(ctx, name))
@@ -66,15 +66,4 @@ func Example() {
 	// a red chair, version 1, from l1
 	// absent: true
 	// key of family product: tenant is missing
-}
-
-// Controls are removed by name, to see what each of them is good for.
-func ExampleConfig_policy() {
-	p, err := policy.Recommended().Without("jitter")
-	fmt.Println(p.Controls.Has(policy.Jitter), p.Controls.Has(policy.Lease), err)
-	_, err = p.Without("jiter")
-	fmt.Println(err != nil)
-	// Output:
-	// false true <nil>
-	// true
 }

@@ -26,7 +26,7 @@ type Observer interface {
 	// not put.
 	Load(LoadSeen)
 	// Lag is told how long after the commit a newer version was heard of, about: the worker knows the source's clock from
-	// its answers.
+	// its answers. The cache tells of [PathBus]; whoever runs a relay tells of [PathRelay] when it has delivered.
 	Lag(family string, via Path, lag time.Duration)
 	// Shared is told how many readers were answered by one look past the worker's memory.
 	Shared(readers int)

@@ -14,10 +14,10 @@ import (
 
 // Answer is what a read found.
 type Answer struct {
-	Value   []byte
-	Version uint64
+	Value   []byte // shared with other readers: it must not be changed
+	Version uint64 // 0 when the name was never written
 	Tier    Tier
-	Absent  bool
+	Absent  bool // there is no value: never written, or deleted
 	Spare   bool // a copy past its TTL and within the family's bound, because nothing better could be had
 
 	t0 int64 // source clock inside the read that made the answer
@@ -35,7 +35,8 @@ const (
 )
 
 // Get reads a name. For a bounded family the answer is at most Within old; for a strong one it was the source's own at some
-// moment since the call. An error means that no honest answer could be given in time.
+// moment since the call. An error means that no honest answer could be given in time; the package's comment lists them. That there is
+// no value is an answer, not an error.
 func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
 	f, ok := c.families[n.Family]
 	if !ok {

@@ -15,9 +15,13 @@ type Writer interface {
 	Delete(ctx context.Context, n key.Name) (source.Record, error)
 }
 
-// Put writes a value through to the source, then drops what the region has cached of it. Other
+// Put writes a value through to the source, then drops what the worker and the region's Redis have cached of it. Other
 // workers and regions hear of it through the source's commit log. An error that is
-// [source.ErrNotApplied] guarantees that nothing was written.
+// [source.ErrNotApplied] guarantees that nothing was written; after another one nobody knows. ctx alone bounds how long it may take: of a
+// family with a lease at least that.
+//
+// token is kept beside the value in the commit log, to tell who wrote it: a request's id, or nothing. It is not looked at: a write that is
+// repeated with its token is another version. value must not be changed afterwards.
 func (c *Cache) Put(ctx context.Context, n key.Name, value []byte, token string) (source.Record, error) {
 	began := c.clock.instant()
 	r, err := c.put(ctx, n, value, token)

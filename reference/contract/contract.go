@@ -1,5 +1,5 @@
 // Package contract is the cache contract of a service: what it caches, for how long, who answers for it, and what was agreed
-// to for a while only. It is one YAML file that is checked in CI ([Check]), enforced at run time ([Contract.Families],
+// to for a while only. It is one YAML file that is checked in CI ([Check]), enforced at run time ([Contract.Cached],
 // [Contract.Policy]) and rendered as the page that an on-call engineer reads ([Render]).
 //
 // docs/contract.md in the repository explains the file field by field.

@@ -96,7 +96,8 @@ type HTTPPeer struct {
 	client    *http.Client
 }
 
-// NewHTTPPeer makes the peer whose relay serves at a base URL.
+// NewHTTPPeer makes the peer whose relay serves at a base URL, without a slash at its end: "http://relay.us:8080/relay". With https
+// the certificate is checked against those that the machine trusts.
 func NewHTTPPeer(base string) *HTTPPeer {
 	t := &http.Transport{MaxIdleConnsPerHost: 1}
 	return &HTTPPeer{base: base, transport: t, client: &http.Client{Transport: t, Timeout: pullTimeout}}

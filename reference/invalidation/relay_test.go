@@ -197,3 +197,64 @@ func TestPullEndsUnderOthersCommits(t *testing.T) {
 	require.Positive(t, next, "what was seen needn't be asked for again")
 	require.Less(t, time.Since(began), 5*time.Second)
 }
+
+// A relay needs no clock of the source to deliver, only to say how late it was.
+func TestARelayWithoutAClock(t *testing.T) {
+	m, err := source.NewModel(source.ModelConfig{Servers: 1})
+	require.NoError(t, err)
+	defer m.Close()
+	r := newRegion("eu", m, nil)
+	defer r.server.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- r.Run(ctx, nil) }()
+	_, err = m.Store(t.Context(), key.Name{Family: "product", ID: "17"}, nil, "w", source.Caller{Region: "eu"})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, r.next(t).Version)
+	require.Eventually(t, func() bool { return r.Stats().Delivered == 1 }, 5*time.Second, time.Millisecond)
+	require.Zero(t, r.Stats().MaxLag)
+	cancel()
+	require.NoError(t, <-ended)
+}
+
+// pages is a feed with a few entries, which comes to no end.
+type pages []source.Entry
+
+func (p pages) Next(ctx context.Context, after uint64, _ int) ([]source.Entry, error) {
+	for i, e := range p {
+		if e.Index > after {
+			return p[i : i+1], nil
+		}
+	}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (p pages) Tip(context.Context) (uint64, error) { return p[len(p)-1].Index, nil }
+
+func TestOneRelayHearsOfEveryRegionSinceATime(t *testing.T) {
+	log := pages{{Index: 1, Origin: "eu", At: 10}, {Index: 2, At: 99}, {Index: 5, Origin: "us", At: 100}, {Index: 7, At: 101}, {Index: 9, Origin: "eu", At: 102}, {Index: 12, Origin: "us", At: 3}}
+	for _, c := range []struct {
+		all   bool
+		since int64
+		want  []uint64
+	}{
+		{true, 100, []uint64{5, 7, 9}},
+		{true, 0, []uint64{1, 2, 5, 7, 9, 12}},
+		{false, 0, []uint64{1, 9}},
+		{false, 100, []uint64{9}},
+	} {
+		var got []uint64
+		r := NewRelay(Config{Region: "eu", Log: log, All: c.all, Since: c.since, Deliver: func(_ context.Context, e Event) error {
+			got = append(got, e.Index)
+			return nil
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- r.Run(ctx, nil) }()
+		require.Eventually(t, func() bool { return r.Through() == 12 }, 5*time.Second, time.Millisecond, "what is left out does not hold it up")
+		cancel()
+		require.NoError(t, <-ended)
+		require.Equal(t, c.want, got, c)
+	}
+}

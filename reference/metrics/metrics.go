@@ -155,7 +155,7 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// Policy says which policy the caches follow from now on.
+// Policy says which policy the caches follow from now on. Nothing else does: call it at the start, and after a switch.
 func (m *Metrics) Policy(name string) {
 	m.policy.Reset()
 	m.policy.WithLabelValues(name).Set(1)

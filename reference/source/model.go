@@ -23,7 +23,7 @@ type ModelConfig struct {
 	// their place in the queue and take their time.
 	ServeAbandoned bool
 	Seed           uint64       // of the service times
-	Now            func() int64 // the source's clock, monotonic, nanoseconds
+	Now            func() int64 // the source's clock, monotonic, nanoseconds; nil: since NewModel
 	OnLoad         func(Load)   // called after each load ended, concurrently; may be nil
 }
 
@@ -71,13 +71,14 @@ type row struct {
 
 var _ Behind = (*Model)(nil)
 
-// NewModel makes an empty model.
+// NewModel makes an empty model. The zero ModelConfig with Servers set answers at once.
 func NewModel(cfg ModelConfig) (*Model, error) {
 	if cfg.Servers < 1 {
 		return nil, fmt.Errorf("a source needs at least 1 server, not %d", cfg.Servers)
 	}
 	if cfg.Now == nil {
-		return nil, fmt.Errorf("a source needs a clock")
+		began := time.Now()
+		cfg.Now = func() int64 { return int64(time.Since(began)) }
 	}
 	m := &Model{cfg: cfg, servers: make(chan struct{}, cfg.Servers), log: newLog(), rows: map[key.Name]row{}, realm: map[string]string{},
 		meter: Meter{Now: cfg.Now, OnLoad: cfg.OnLoad}}

@@ -86,8 +86,8 @@ func NewProcess(ctx context.Context, cfg ProcessConfig) (*Process, error) {
 	if cfg.Feed != nil {
 		began := p.clock.Load().said
 		relay := invalidation.NewRelay(invalidation.Config{
-			Region: cfg.Region, Now: p.sourceTime,
-			Log:     homeward{cfg.Feed, cfg.Region, began - int64(p.longest()+commitMargin)},
+			Region: cfg.Region, Now: p.sourceTime, Log: cfg.Feed, All: true,
+			Since:   began - int64(p.longest()+commitMargin), // no copy is alive of what those before superseded
 			Deliver: func(ctx context.Context, e invalidation.Event) error { return p.deliver(ctx, e, began) },
 		})
 		p.running.Go(func() { _ = relay.Run(life, nil) })
@@ -167,35 +167,6 @@ func (p *Process) Close() error {
 	p.running.Wait()
 	p.outdated.Wait()
 	return errors.Join(p.now.Load().close(), p.probe.Close())
-}
-
-// homeward is the feed of one region's only relay: commits of all regions concern it. Those before since are left out: no copy
-// is alive of what they superseded.
-type homeward struct {
-	source.Feed
-	region string
-	since  int64
-}
-
-// Next implements [source.Feed].
-func (f homeward) Next(ctx context.Context, after uint64, limit int) ([]source.Entry, error) {
-	for {
-		entries, err := f.Feed.Next(ctx, after, limit)
-		if err != nil {
-			return nil, err
-		}
-		var concern []source.Entry
-		for _, e := range entries {
-			after = e.Index
-			if e.At >= f.since {
-				e.Origin = f.region
-				concern = append(concern, e)
-			}
-		}
-		if len(concern) > 0 || len(entries) == 0 {
-			return concern, nil
-		}
-	}
 }
 
 // newStore connects to the region's Redis as a policy wants it.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -260,37 +259,4 @@ func TestAdmin(t *testing.T) {
 	h.ServeHTTP(w, foreign)
 	require.Equal(t, http.StatusForbidden, w.Code)
 	require.Equal(t, "recommended", p.Policy().Name)
-}
-
-// pages is a feed with a few entries.
-type pages struct {
-	source.Feed
-	entries []source.Entry
-}
-
-func (p pages) Next(_ context.Context, after uint64, _ int) ([]source.Entry, error) {
-	for i, e := range p.entries {
-		if e.Index > after {
-			return p.entries[i : i+1], nil
-		}
-	}
-	return nil, io.EOF
-}
-
-func TestOneRelayHearsOfEveryRegion(t *testing.T) {
-	f := homeward{pages{entries: []source.Entry{{Index: 1, Origin: "eu", At: 10}, {Index: 2, At: 99}, {Index: 5, Origin: "us", At: 100}, {Index: 7, At: 101}}}, "eu", 100}
-	var seen []uint64
-	for at := uint64(0); ; {
-		entries, err := f.Next(t.Context(), at, 0)
-		if err != nil {
-			require.ErrorIs(t, err, io.EOF)
-			break
-		}
-		for _, e := range entries {
-			require.Equal(t, "eu", e.Origin)
-			at = e.Index
-			seen = append(seen, e.Index)
-		}
-	}
-	require.Equal(t, []uint64{5, 7}, seen, "what is too old for any copy to be alive is left out")
 }

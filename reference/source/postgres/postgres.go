@@ -1,5 +1,8 @@
 // Package postgres is a source of truth in PostgreSQL, version 13 or newer: a [source.Source] and its [source.Feed].
 //
+// Values are bytes in tables of its own, which it makes; all processes of all regions use the same. Values that live in other tables need a
+// [source.Source] of their own. The feed's table grows with every change: see [Source.Trim].
+//
 // # Writes
 //
 // A change is one statement, and so one round trip and one transaction: the value, its version, its token and the row that tells the
@@ -40,7 +43,8 @@ import (
 
 // Config describes a [Source].
 type Config struct {
-	// URL is where the database is, as pgx takes it: a URL or a list of key=value. pool_max_conns in it bounds the connections of the
+	// URL is where the database is, as pgx takes it: a URL or a list of key=value. sslmode=verify-full in it
+	// encrypts and checks the server (pgx's default goes on in plain text where it must). pool_max_conns in it bounds the connections of the
 	// workload; without it there are 4, or as many as processors when those are more. Reads must be of the newest, so a server that is
 	// read-only is refused, unless the URL says otherwise with target_session_attrs.
 	URL string

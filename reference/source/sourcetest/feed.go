@@ -14,7 +14,7 @@ import (
 	"github.com/cachedrill/cachedrill/reference/source"
 )
 
-// RunFeed tests the feed of a source. open makes an empty source for a test, and has it closed when the test ends.
+// RunFeed tests the feed of a source, as [Run] does the source. open makes an empty source for a test, and has it closed when the test ends.
 func RunFeed(t *testing.T, open func(t *testing.T) (source.Source, source.Feed)) {
 	for _, c := range []struct {
 		name string

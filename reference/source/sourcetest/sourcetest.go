@@ -1,4 +1,4 @@
-// Package sourcetest holds every [source.Source] to the same rules.
+// Package sourcetest holds every [source.Source] to the same rules. Its example is a source of one's own.
 package sourcetest
 
 import (
@@ -14,7 +14,8 @@ import (
 	"github.com/cachedrill/cachedrill/reference/source"
 )
 
-// Run tests a source. open makes an empty one for a test, and has it closed when the test ends.
+// Run tests a source. open makes an empty one for a test, and has it closed when the test ends (with the test's Cleanup). It is called
+// for each of the rules, which are subtests with names. One that is a [source.Behind] is tested as such, too; of another those are skipped.
 func Run(t *testing.T, open func(t *testing.T) source.Source) {
 	for _, c := range []struct {
 		name string
