@@ -57,8 +57,6 @@ type Site struct {
 	Relays  map[string]Relay           // an invalidation relay per region
 	Edges   map[string]Edge            // by name, e.g. "relay@eu -> relay@us"
 	Pattern func(family string) string // the Redis glob that matches the family's entries
-	KeyPrefix string
-	SourceEdges []string
 	Now     func() time.Duration       // the offset on the harness's clock, for evidence; may be nil
 }
 

@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +14,7 @@ import (
 )
 
 // EdgeSpec asks for a proxy: its name, and the host:port that it leads to.
-type EdgeSpec struct{ Name, Upstream, Listen string }
+type EdgeSpec struct{ Name, Upstream string }
 
 // Proxies are the network proxies of one fault domain, in one child process. When that hangs or dies, it
 // is killed and started anew with the same addresses and the same black-holes, which cuts all
@@ -69,7 +68,7 @@ func StartProxies(ctx context.Context, domain string, edges []EdgeSpec) (*Proxie
 		}
 		// Edge names hold characters that toxiproxy's URLs don't take.
 		ps.edges = append(ps.edges, &Proxy{
-			owner: ps, name: e.Name, id: fmt.Sprintf("edge%d", i), upstream: e.Upstream, listen: cmp.Or(e.Listen, "127.0.0.1:0"),
+			owner: ps, name: e.Name, id: fmt.Sprintf("edge%d", i), upstream: e.Upstream, listen: "127.0.0.1:0",
 		})
 	}
 	if err := ps.launch(ctx); err != nil {
