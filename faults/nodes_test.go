@@ -100,6 +100,7 @@ func (n *mini) Start(context.Context) error {
 	return n.m.Restart()
 }
 func (n *mini) Stop(context.Context) error { n.m.Close(); return nil }
+func (n *mini) Kill(context.Context) error { n.m.Close(); return nil }
 func (n *mini) Client() *goredis.Client    { return n.client }
 func (n *mini) Addr() string               { return n.client.Options().Addr }
 func (n *mini) Identity(ctx context.Context) (Identity, error) {
@@ -150,6 +151,7 @@ func (n *server) kill() {
 }
 
 func (n *server) Stop(context.Context) error { n.kill(); return nil }
+func (n *server) Kill(context.Context) error { n.kill(); return nil }
 func (n *server) Client() *goredis.Client    { return n.client }
 func (n *server) Addr() string               { return n.client.Options().Addr }
 func (n *server) Identity(ctx context.Context) (Identity, error) {
