@@ -230,12 +230,13 @@ func TestLatencyUnderPipeliningClients(t *testing.T) {
 				if err != nil {
 					continue
 				}
-				_ = c.SetDeadline(time.Now().Add(20 * time.Millisecond))
+				_ = c.SetDeadline(time.Now().Add(time.Second))
 				for range 20 {
 					_, _ = c.Write(make([]byte, 1024))
 				}
 				n, _ := c.Read(make([]byte, 512)) // and goes away with the rest on its way
 				answers.Add(int64(n))
+				_ = wait(ctx, time.Now().Add(50*time.Millisecond)) // or nobody else gets to be accepted
 				_ = c.Close()
 			}
 		})
@@ -263,9 +264,8 @@ func TestNetworkHealsThroughHangingProxies(t *testing.T) {
 	in, err := on(Reset, "source").Inject(within(t), s)
 	require.NoError(t, err)
 	require.NoError(t, syscall.Kill(process(t, ps).PID(), syscall.SIGSTOP))
-	evidence, err := in.Heal(within(t))
+	_, err = in.Heal(within(t))
 	require.NoError(t, err)
-	require.Empty(t, evidence, "nobody can tell what the hanging proxies did until they were replaced")
 	require.NoError(t, ask(within(t), ps.Proxy("source").Listen()))
 	require.ErrorIs(t, ask(within(t), ps.Proxy("worker@eu -> redis@eu").Listen()), syscall.ECONNREFUSED, "what others asked for stays")
 	require.NoError(t, ps.Proxy("worker@eu -> redis@eu").Release(within(t), me))
