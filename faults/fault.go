@@ -84,6 +84,7 @@ type Node interface {
 }
 
 // Limited is a [Node] that says beforehand what it can't do, so that nothing is begun that it could not end.
+// One that is neither Limited nor [Commanded] is taken to be a child of this process, and to end with it.
 type Limited interface {
 	// Can gives an error that wraps [errors.ErrUnsupported] when an action ("start", "stop" or "kill") can't
 	// be done.

@@ -71,13 +71,16 @@ type redisAt struct {
 	DB   int    `json:"db,omitempty"`
 	User string `json:"user,omitempty"`
 	TLS  bool   `json:"tls,omitempty"`
+	Own  bool   `json:"own,omitempty"` // it ends with the process that wrote this
 }
 
 func (r redisAt) String() string { return fmt.Sprintf("%s db %d", r.Addr, r.DB) }
 
 func whereIs(n Node) *redisAt {
+	_, limited := n.(Limited)
+	_, commanded := n.(Commanded)
 	o := n.Client().Options()
-	return &redisAt{Addr: n.Addr(), DB: o.DB, User: o.Username, TLS: o.TLSConfig != nil}
+	return &redisAt{Addr: n.Addr(), DB: o.DB, User: o.Username, TLS: o.TLSConfig != nil, Own: !limited && !commanded}
 }
 
 // withUs is a fault that can't outlive its process.
