@@ -39,15 +39,20 @@ func onEachRedis(t *testing.T, test func(t *testing.T, start func(t *testing.T) 
 		test(t, func(t *testing.T) Node { return newMini(t) })
 	})
 	t.Run("process", func(t *testing.T) {
-		path, err := exec.LookPath("redis-server")
-		if err != nil && os.Getenv("CI") == "true" {
-			t.Fatal("no redis-server on PATH: in CI this must run")
-		}
-		if err != nil {
-			t.Skip("no redis-server on PATH: not tested against a real Redis")
-		}
-		test(t, func(t *testing.T) Node { return newServer(t, path) })
+		test(t, func(t *testing.T) Node { return onProcess(t) })
 	})
+}
+
+// onProcess starts a real server, where there is one.
+func onProcess(t *testing.T) *server {
+	path, err := exec.LookPath("redis-server")
+	if err != nil && os.Getenv("CI") == "true" {
+		t.Fatal("no redis-server on PATH: in CI this must run")
+	}
+	if err != nil {
+		t.Skip("no redis-server on PATH: not tested against a real Redis")
+	}
+	return newServer(t, path)
 }
 
 func adminClient(t *testing.T, addr string) *goredis.Client {
