@@ -13,9 +13,11 @@ import (
 type arming struct {
 	region string
 	rdb    *goredis.Client
+	at     *redisAt
 	glob   string
 	picks  func(key string) bool
-	sham   bool // find and look, and arm nothing
+	sham   bool   // find and look, and arm nothing
+	entry  *entry // of the undo journal
 
 	found []string      // by the last scan
 	ahead time.Duration // of the server's clock against ours
@@ -40,22 +42,18 @@ const (
 	ttlSlack = 250 * time.Millisecond
 )
 
-// scan finds the keys. KEYS would block the server.
+// scan finds the keys.
 func (a *arming) scan(ctx context.Context) error {
 	a.found = a.found[:0]
-	for cursor := uint64(0); ; {
-		keys, next, err := a.rdb.Scan(ctx, cursor, a.glob, scanCount).Result()
-		if err != nil {
-			return err
-		}
+	if err := scanKeys(ctx, a.rdb, a.glob, func(keys []string) error {
 		for _, k := range keys {
 			if a.picks(k) {
 				a.found = append(a.found, k)
 			}
 		}
-		if cursor = next; cursor == 0 {
-			break
-		}
+		return nil
+	}); err != nil {
+		return err
 	}
 	slices.Sort(a.found) // a SCAN may give a key more than once
 	a.found = slices.Compact(a.found)
@@ -104,6 +102,9 @@ func (a *arming) arm(ctx context.Context, moment time.Time) error {
 			}
 			a.own[k] = end
 		}
+		if err := a.journal(at, lasting, ending); err != nil {
+			return err
+		}
 		if err := a.set(ctx, lasting, at, a.armed); err != nil {
 			return err
 		}
@@ -115,6 +116,28 @@ func (a *arming) arm(ctx context.Context, moment time.Time) error {
 		}
 	}
 	return nil
+}
+
+// journal notes, before they are touched, what to undo of keys that are about to be armed.
+func (a *arming) journal(at int64, some ...[]string) error {
+	u := undo{Kind: undoArmed, Redis: a.at, Armed: at}
+	for _, keys := range some {
+		for _, k := range keys {
+			u.Keys, u.Own = append(u.Keys, []byte(k)), append(u.Own, a.ownMillis(k))
+		}
+	}
+	if len(u.Keys) == 0 {
+		return nil
+	}
+	return a.entry.note(u)
+}
+
+// ownMillis is when a key would have expired by itself, in Unix ms on the server's clock; 0 = never.
+func (a *arming) ownMillis(key string) int64 {
+	if end := a.own[key]; !end.IsZero() {
+		return end.Add(a.ahead).UnixMilli()
+	}
+	return 0
 }
 
 // set arms keys, unless one has got an earlier end meanwhile, and notes which. A sham only notes them.
@@ -260,17 +283,23 @@ func (a *arming) disarm(ctx context.Context, moment time.Time) error {
 		return nil
 	}
 	for part := range slices.Chunk(sortedKeys(a.own), batch) {
-		argv := []any{moment.Add(a.ahead).UnixMilli(), ttlSlack.Milliseconds()}
-		for _, k := range part {
-			own := int64(0)
-			if end := a.own[k]; !end.IsZero() {
-				own = end.Add(a.ahead).UnixMilli()
-			}
-			argv = append(argv, own)
+		own := make([]int64, len(part))
+		for i, k := range part {
+			own[i] = a.ownMillis(k)
 		}
-		if err := disarmScript.Run(ctx, a.rdb, part, argv...).Err(); err != nil {
+		if _, err := disarm(ctx, a.rdb, moment.Add(a.ahead).UnixMilli(), part, own); err != nil {
 			return fmt.Errorf("giving the keys their own expiry back: %w", err)
 		}
 	}
 	return nil
+}
+
+// disarm gives keys that were armed with a moment, and still are, their own expiry back, and says how many
+// those were. All is in Unix ms on the server's clock; an expiry of 0 is none.
+func disarm(ctx context.Context, rdb *goredis.Client, armed int64, keys []string, own []int64) (int64, error) {
+	argv := []any{armed, ttlSlack.Milliseconds()}
+	for _, o := range own {
+		argv = append(argv, o)
+	}
+	return disarmScript.Run(ctx, rdb, keys, argv...).Int64()
 }

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -50,19 +51,30 @@ func kinds() []kind {
 			Name:    "redis.restart",
 			Summary: "Redis goes away and comes back empty",
 			Params: []Param{
-				{Name: "region", Type: "region", Required: true, Doc: "whose Redis"},
+				theRegion,
 				{Name: "down", Type: "duration", Default: DefaultDown.String(), Doc: "how long it stays away"},
 			},
 			Evidence: "connections are refused while it is down; afterwards another run_id (and pid) answers, with fewer keys",
 			Undo:     "it is started again on the same address and must answer a ping; what it held is lost",
-			Example:  "- redis.restart: {region: eu, down: 500ms}",
+			Example:  restartExample,
 		}, decodeRestart},
+		{Entry{
+			Name:    "redis.kill",
+			Summary: "Redis dies as in a crash (SIGKILL) and comes back empty",
+			Params: []Param{
+				theRegion,
+				{Name: "down", Type: "duration", Default: DefaultDown.String(), Doc: "how long it stays away"},
+			},
+			Evidence: "connections are refused while it is down; afterwards another run_id (and pid) answers, with fewer keys",
+			Undo:     "it is started again on the same address and must answer a ping; what it held is lost",
+			Example:  killExample,
+		}, decodeKill},
 		{Entry{
 			Name:    "keys.expire",
 			Summary: "many keys expire at the same moment",
 			Params: []Param{
-				{Name: "family", Type: "family", Doc: "whose keys; either this or pattern"},
-				{Name: "pattern", Type: "glob", Doc: "keys that match this Redis glob; either this or family"},
+				{Name: "family", Type: "family", Doc: "whose keys; either this or pattern, or, at a target with a key prefix, neither: all keys below that"},
+				{Name: "pattern", Type: "glob", Doc: "keys that match this Redis glob; at a target with a key prefix it begins with that"},
 				{Name: "share", Type: "percentage", Default: "100%", Doc: "how many of them, above 0%; the same ones in every run"},
 				{Name: "region", Type: "region or list", Doc: "in which Redis; all when absent"},
 			},
@@ -70,6 +82,33 @@ func kinds() []kind {
 			Undo:     "can't be undone: the caches must fill again. Interrupted before the moment, keys get their own expiry back",
 			Example:  "- keys.expire: {family: product, share: 100%}",
 		}, decodeExpire},
+		{Entry{
+			Name:     "keys.flush",
+			Summary:  "all keys are deleted; at a target with a key prefix, those below it",
+			Params:   []Param{theRegion},
+			Evidence: "how many keys there were before, and right after: asked in one transaction with the deletion",
+			Undo:     "can't be undone: the keys are lost, and the caches must fill again",
+			Example:  flushExample,
+		}, decodeFlush},
+		network(Blackhole, "bytes disappear; connections stay open, and those that lost some are closed at the heal",
+			"probes through the proxies get no answer within "+probeLimit.String()+" while the same probes past them do, at the beginning and just before the heal"),
+		network(Refuse, "new connections are refused, present ones are cut",
+			"new connections through the proxies are refused while probes past them are answered, at the beginning and just before the heal; a connection that was open before was cut"),
+		network(Reset, "connections end with a reset (RST): new ones at once, present ones as soon as bytes move (idle ones notice nothing)",
+			"new connections through the proxies are reset while probes past them are answered, at the beginning and just before the heal; so was one that was open before"),
+		network(Stall, "bytes wait, and all of them are delivered at the heal, also those that their sender has given up on",
+			"probes through the proxies get no answer within "+probeLimit.String()+" while the same probes past them do, at the beginning and just before the heal"),
+		network(Latency, "bytes are late",
+			"probes by and by: on every edge they take longer through the proxy than past it by what the fault adds at least"),
+		{Entry{
+			Name:    "source.slow",
+			Summary: "the source answers late: latency on every edge that leads to it",
+			Params: append(latencyParameters("each answer is later"),
+				Param{Name: "for", Type: "duration", Required: true, Doc: "how long the fault lasts"}),
+			Evidence: "probes by and by: on every edge they take longer through the proxy than past it by what the fault adds at least",
+			Undo:     "the proxies let the answers pass at once, and probes are no longer late",
+			Example:  "- source.slow: {by: 200ms, jitter: 50ms, for: 3s}",
+		}, decodeSlowSource},
 		{Entry{
 			Name:    "invalidation.delay",
 			Summary: "invalidation events are held, then delivered",
@@ -107,6 +146,45 @@ func kinds() []kind {
 	}
 }
 
+const (
+	restartExample = "- redis.restart: {region: eu, down: 500ms}"
+	killExample    = "- redis.kill: {region: eu, down: 500ms}"
+	flushExample   = "- keys.flush: {region: eu}"
+)
+
+// theRegion is the parameter that params.theRegion reads.
+var theRegion = Param{Name: "region", Type: "region", Doc: "whose Redis; may be left out where there is one only"}
+
+func latencyParameters(what string) []Param {
+	return []Param{
+		{Name: "by", Type: "duration", Required: true, Doc: "how much " + what},
+		{Name: "jitter", Type: "duration", Default: "0s", Doc: "by how much that varies, both ways; at most by"},
+	}
+}
+
+// network is the kind of what is done to edges.
+func network(k ModeKind, summary, evidence string) kind {
+	name := "network." + k.String()
+	e := Entry{
+		Name: name, Summary: summary, Evidence: evidence,
+		Params: []Param{{Name: "edge", Type: "edge or list", Required: true, Doc: "which network links: names, or globs with *"}},
+		Undo:   "the edges pass again and must answer a probe",
+	}
+	example := "edge: worker@eu -> redis@eu"
+	if k != Refuse {
+		e.Params = append(e.Params, Param{Name: "direction", Type: "both, up or down", Default: string(Both),
+			Doc: "up is what those who dial send, down what comes back"})
+	}
+	if k == Latency {
+		e.Params = append(e.Params, latencyParameters("bytes are later, in each direction")...)
+		e.Undo = "the edges pass at once again, and probes are no longer late"
+		example = "edge: worker@eu -> *, by: 100ms, jitter: 20ms"
+	}
+	e.Params = append(e.Params, Param{Name: "for", Type: "duration", Required: true, Doc: "how long the fault lasts"})
+	e.Example = "- " + name + ": {" + example + ", for: 3s}"
+	return kind{e, func(p *params) Fault { return decodeNetwork(p, k) }}
+}
+
 // Catalogue describes every fault, for users.
 func Catalogue() []Entry {
 	var out []Entry
@@ -128,18 +206,56 @@ func Names() []string {
 }
 
 func decodeRestart(p *params) Fault {
-	return Restart{Region: p.region("region"), Down: p.positive("down", DefaultDown)}
+	return Restart{Region: p.theRegion("region", restartExample), Down: p.positive("down", DefaultDown)}
 }
+
+func decodeKill(p *params) Fault {
+	return Kill{Region: p.theRegion("region", killExample), Down: p.positive("down", DefaultDown)}
+}
+
+func decodeFlush(p *params) Fault { return Flush{Region: p.theRegion("region", flushExample)} }
 
 func decodeExpire(p *params) Fault {
 	f := Expire{Share: p.share("share"), Regions: p.regions("region")}
-	switch family, pattern := p.get("family"), p.get("pattern"); {
-	case family.Present() == pattern.Present():
+	family, pattern := p.get("family"), p.get("pattern")
+	switch {
+	case family.Present() && pattern.Present(), !family.Present() && !pattern.Present() && p.scope.KeyPrefix == "":
 		p.failHere("needs either family or pattern", "families: "+list(p.scope.Families))
 	case family.Present():
 		f.Family = p.known("family", "family", p.scope.Families)
-	default:
+	case pattern.Present():
 		f.Pattern = p.text("pattern")
+		if f.Pattern != "" && !below(f.Pattern, p.scope.KeyPrefix) {
+			p.fail(pattern, f.Pattern, fmt.Sprintf("must begin with this target's key prefix %q", p.scope.KeyPrefix),
+				"write pattern: '"+escapeGlob(p.scope.KeyPrefix)+"*'")
+		}
+	}
+	return f
+}
+
+func decodeNetwork(p *params, k ModeKind) Fault {
+	f := Network{Mode: Mode{Kind: k}, Edges: p.edges("edge"), For: p.positive("for", 0)}
+	if k != Refuse {
+		f.Mode.Direction = Both
+		if n := p.get("direction"); n.Present() {
+			f.Mode.Direction = Direction(p.known("direction", "direction", []string{string(Both), string(Up), string(Down)}))
+		}
+	}
+	if k == Latency {
+		f.Mode.By, f.Mode.Jitter = p.latency()
+	}
+	return f
+}
+
+func decodeSlowSource(p *params) Fault {
+	f := SlowSource{For: p.positive("for", 0)}
+	f.By, f.Jitter = p.latency()
+	if len(p.scope.SourceEdges) == 0 {
+		why := "give it one, or leave the fault out"
+		if len(p.scope.Edges) > 0 {
+			why = "its edges: " + list(p.scope.Edges)
+		}
+		p.failHere("this target has no edge to its source", why)
 	}
 	return f
 }

@@ -8,8 +8,16 @@ import (
 	"github.com/cachedrill/cachedrill/internal/strict"
 )
 
-// Scope says which names a fault may use.
-type Scope struct{ Regions, Families []string }
+// Scope says what a fault may name, and what it may not be, at one target.
+type Scope struct {
+	Regions, Families []string
+	Edges             []string // all of them
+	SourceEdges       []string // those that lead to the source
+	KeyPrefix         string   // when set, patterns of keys must begin with it
+	// Refused says of faults, by name, why this target can't have them: "this Redis is managed by somebody
+	// else; use network.refuse".
+	Refused map[string]string
+}
 
 // Planned is a fault with its place in the fault phase.
 type Planned struct {
@@ -69,6 +77,10 @@ func decodeOne(n strict.Node, s Scope, inside string) (Planned, bool) {
 		ok = false
 	}
 	if of == nil {
+		return Planned{}, false
+	}
+	if why, refused := s.Refused[of.Name]; refused {
+		body.Key.Fail(of.Name, why, "")
 		return Planned{}, false
 	}
 	p, good := of.read(body, s, inside)
@@ -159,6 +171,15 @@ func (p *params) positive(name string, def time.Duration) time.Duration {
 	return d
 }
 
+// latency reads a delay and by how much it varies.
+func (p *params) latency() (by, jitter time.Duration) {
+	by, jitter = p.positive("by", 0), p.duration("jitter", 0)
+	if n := p.get("jitter"); p.get("by").Present() && p.ok && jitter > by {
+		p.fail(n, "", "jitter must be at most by", "write at most "+by.String())
+	}
+	return by, jitter
+}
+
 // share reads a percentage above 0%.
 func (p *params) share(name string) float64 {
 	n := p.get(name)
@@ -204,29 +225,70 @@ func (p *params) known(name, what string, known []string) string {
 
 func (p *params) region(name string) string { return p.known(name, "region", p.scope.Regions) }
 
+// theRegion reads a region, which may be left out where there is one only.
+func (p *params) theRegion(name, example string) string {
+	if p.get(name).Present() {
+		return p.region(name)
+	}
+	if len(p.scope.Regions) == 1 {
+		return p.scope.Regions[0]
+	}
+	if _, given := p.at[name]; !given {
+		p.failHere("needs "+name+": whose Redis", "write "+example)
+	}
+	return ""
+}
+
 // regions reads one region or a list of different ones; nil comes with a problem noted, or when the
 // parameter is absent.
 func (p *params) regions(name string) []string {
+	return p.several(name, "a region", "region", "regions: "+list(p.scope.Regions), (*params).region)
+}
+
+// edges reads one edge, as a name or a glob, or a list of different ones.
+func (p *params) edges(name string) []string {
+	return p.several(name, "an edge", "edge", "edges: "+list(p.scope.Edges), (*params).edge)
+}
+
+func (p *params) edge(name string) string {
+	v := p.text(name)
+	if v == "" {
+		return ""
+	}
+	if _, missed := matchEdges([]string{v}, p.scope.Edges); missed != "" {
+		msg := "unknown edge"
+		if strings.Contains(v, "*") {
+			msg = "matches no edge"
+		}
+		p.fail(p.get(name), v, msg, suggest(v, p.scope.Edges))
+		return ""
+	}
+	return v
+}
+
+// several reads one thing or a list of different ones; nil comes with a problem noted, or when the
+// parameter is absent.
+func (p *params) several(name, one, what, known string, read func(*params, string) string) []string {
 	n := p.get(name)
 	if !n.IsList() {
-		if r := p.region(name); r != "" {
+		if r := read(p, name); r != "" {
 			return []string{r}
 		}
 		return nil
 	}
 	var out []string
-	for _, item := range n.List("regions") {
+	for _, item := range n.List(what + "s") {
 		if !item.Present() {
-			p.fail(item, "", "expected a region", "regions: "+list(p.scope.Regions))
+			p.fail(item, "", "expected "+one, known)
 			continue
 		}
-		one := &params{name: p.name, key: p.key, at: map[string]strict.Node{name: item}, scope: p.scope, ok: true}
-		r := one.region(name)
+		single := &params{name: p.name, key: p.key, at: map[string]strict.Node{name: item}, scope: p.scope, ok: true}
+		r := read(single, name)
 		switch {
-		case !one.ok:
+		case !single.ok:
 			p.ok = false
 		case slices.Contains(out, r):
-			p.fail(item, r, "appears twice", "name each region once")
+			p.fail(item, r, "appears twice", "name each "+what+" once")
 		default:
 			out = append(out, r)
 		}
@@ -235,7 +297,7 @@ func (p *params) regions(name string) []string {
 		return nil
 	}
 	if len(out) == 0 {
-		p.fail(n, "", name+" is empty", "regions: "+list(p.scope.Regions))
+		p.fail(n, "", name+" is empty", known)
 		return nil
 	}
 	return out

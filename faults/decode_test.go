@@ -12,7 +12,11 @@ import (
 	"github.com/cachedrill/cachedrill/internal/strict"
 )
 
-var scope = Scope{Regions: []string{"eu", "us"}, Families: []string{"product", "price"}}
+var scope = Scope{
+	Regions: []string{"eu", "us"}, Families: []string{"product", "price"},
+	Edges:       []string{"worker@eu -> redis@eu", "worker@us -> redis@us", "relay@eu -> relay@us", "source"},
+	SourceEdges: []string{"source"},
+}
 
 // decode reads the items of a document's list "faults", and gives the problems, each a line.
 func decode(t require.TestingT, doc string, s Scope) (out []Planned, problems []string) {
@@ -60,6 +64,24 @@ func TestDecode(t *testing.T) {
 		"split": {"region.split: {between: [eu, us], for: 3s}",
 			Planned{Fault: Split{Between: [2]string{"eu", "us"}, For: 3 * sec}}, "region.split{between: [eu, us], for: 3s}"},
 		"quiet": {"sham: {for: 3s, at: 1s}", Planned{Fault: Quiet{For: 3 * sec}, At: sec}, "sham{for: 3s}"},
+		"kill":  {"redis.kill: {region: eu, down: 1s}", Planned{Fault: Kill{Region: "eu", Down: sec}}, "redis.kill{region: eu, down: 1s}"},
+		"flush": {"keys.flush: {region: us}", Planned{Fault: Flush{Region: "us"}}, "keys.flush{region: us}"},
+		"black-hole": {"network.blackhole: {edge: worker@eu -> redis@eu, direction: down, for: 1s}",
+			Planned{Fault: Network{Mode: Mode{Kind: Blackhole, Direction: Down}, Edges: []string{"worker@eu -> redis@eu"}, For: sec}},
+			"network.blackhole{edge: worker@eu -> redis@eu, direction: down, for: 1s}"},
+		"refuse": {"network.refuse: {edge: worker@eu -> *, for: 1s}",
+			Planned{Fault: Network{Mode: Mode{Kind: Refuse}, Edges: []string{"worker@eu -> *"}, For: sec}},
+			"network.refuse{edge: worker@eu -> *, for: 1s}"},
+		"reset": {`network.reset: {edge: [source, "*redis*"], for: 1s}`,
+			Planned{Fault: Network{Mode: Mode{Kind: Reset, Direction: Both}, Edges: []string{"source", "*redis*"}, For: sec}},
+			`network.reset{edge: [source, "*redis*"], direction: both, for: 1s}`},
+		"latency": {"network.latency: {edge: source, by: 100ms, jitter: 20ms, for: 1s}",
+			Planned{Fault: Network{Mode: Mode{Kind: Latency, Direction: Both, By: sec / 10, Jitter: sec / 50}, Edges: []string{"source"}, For: sec}},
+			"network.latency{edge: source, direction: both, by: 100ms, jitter: 20ms, for: 1s}"},
+		"slow source": {"source.slow: {by: 100ms, for: 1s}", Planned{Fault: SlowSource{By: sec / 10, For: sec}}, "source.slow{by: 100ms, for: 1s}"},
+		"sham of a network fault": {"sham: {of: {network.stall: {edge: source, direction: up, for: 1s}}}",
+			Planned{Fault: Network{Mode: Mode{Kind: Stall, Direction: Up}, Edges: []string{"source"}, For: sec, sham: true}},
+			"sham{of: network.stall{edge: source, direction: up, for: 1s}}"},
 		"sham": {"sham: {of: {redis.restart: {region: eu}}, observe: 1s}",
 			Planned{Fault: Restart{Region: "eu", Down: DefaultDown, sham: true}, Observe: sec}, "sham{of: redis.restart{region: eu, down: 500ms}}"},
 	}
@@ -76,7 +98,7 @@ func TestDecode(t *testing.T) {
 func TestDecodeProblems(t *testing.T) {
 	tests := map[string]struct{ item, want string }{
 		"unknown fault":           {"redis.restrat: {region: eu}", `2:5: "redis.restrat": unknown fault; did you mean "redis.restart"?`},
-		"no such fault at all":    {"earthquake: {}", `2:5: "earthquake": unknown fault; known: invalidation.delay, keys.expire, redis.restart, region.split, sham`},
+		"no such fault at all":    {"earthquake: {}", `2:5: "earthquake": unknown fault; known: invalidation.delay, keys.expire, keys.flush, network.blackhole, network.latency, network.refuse, network.reset, network.stall, redis.kill, redis.restart, region.split, sham, source.slow`},
 		"a word":                  {"keys.expire", `2:5: "keys.expire": expected a fault with its parameters; write its parameters too: - keys.expire: {family: product, share: 100%}`},
 		"a list":                  {"[a]", `2:5: expected a fault with its parameters; write a fault and its parameters: - redis.restart: {region: eu, down: 500ms}`},
 		"nothing":                 {"{}", `2:5: expected a fault with its parameters; write a fault and its parameters: - redis.restart: {region: eu, down: 500ms}`},
@@ -109,9 +131,18 @@ func TestDecodeProblems(t *testing.T) {
 		"one region, no list":     {"region.split: {between: eu, for: 1s}", `2:29: "eu": needs two different regions; write between: [a, b]; regions: eu, us`},
 		"unknown region in list":  {"region.split: {between: [eu, uss], for: 1s}", `2:34: "uss": unknown region; did you mean "us"?`},
 		"split for no time":       {"region.split: {between: [eu, us]}", `2:5: "region.split": needs for: how long the fault lasts; write - region.split: {between: [eu, us], for: 3s}`},
+		"unknown edge":            {"network.refuse: {edge: worker@eu -> redis@us, for: 1s}", `2:28: "worker@eu -> redis@us": unknown edge; did you mean "worker@eu -> redis@eu"?`},
+		"edge that matches none":  {"network.refuse: {edge: worker@asia -> *, for: 1s}", `2:28: "worker@asia -> *": matches no edge; known: relay@eu -> relay@us, source, worker@eu -> redis@eu, worker@us -> redis@us`},
+		"no edge in a list":       {"network.refuse: {edge: [], for: 1s}", `2:28: edge is empty; edges: relay@eu -> relay@us, source, worker@eu -> redis@eu, worker@us -> redis@us`},
+		"an edge twice":           {"network.refuse: {edge: [source, source], for: 1s}", `2:37: "source": appears twice; name each edge once`},
+		"an edge without a fault": {"network.reset: {for: 1s}", `2:5: "network.reset": needs edge: which network links: names, or globs with *; write - network.reset: {edge: worker@eu -> redis@eu, for: 3s}`},
+		"unknown direction":       {"network.stall: {edge: source, direction: upp, for: 1s}", `2:46: "upp": unknown direction; did you mean "up"?`},
+		"refusal in a direction":  {"network.refuse: {edge: source, direction: up, for: 1s}", `2:36: "direction": unknown parameter of network.refuse; known: at, edge, for, observe`},
+		"too much jitter":         {"network.latency: {edge: source, by: 1s, jitter: 2s, for: 1s}", `2:53: "2s": jitter must be at most by; write at most 1s`},
+		"flush without a region":  {"keys.flush: {}", `2:5: "keys.flush": needs region: whose Redis; write - keys.flush: {region: eu}`},
 		"sham of nothing":         {"sham: {}", `2:5: "sham": needs either for or of; write sham: {for: 3s} or sham: {of: {redis.restart: {region: eu}}}`},
 		"sham of two things":      {"sham: {for: 1s, of: {redis.restart: {region: eu}}}", `2:5: "sham": needs either for or of; write sham: {for: 3s} or sham: {of: {redis.restart: {region: eu}}}`},
-		"sham of a sham":          {"sham: {of: {sham: {for: 1s}}}", `2:17: "sham": unknown fault; known: invalidation.delay, keys.expire, redis.restart, region.split`},
+		"sham of a sham":          {"sham: {of: {sham: {for: 1s}}}", `2:17: "sham": unknown fault; known: invalidation.delay, keys.expire, keys.flush, network.blackhole, network.latency, network.refuse, network.reset, network.stall, redis.kill, redis.restart, region.split, source.slow`},
 		"timing in a sham":        {"sham: {of: {redis.restart: {region: eu, at: 1s}}}", `2:45: "at": unknown parameter of redis.restart; move it out, to the parameters of sham`},
 		"problem in a sham":       {"sham: {of: {redis.restart: {region: eur}}}", `2:41: "eur": unknown region; did you mean "eu"?`},
 	}
@@ -130,6 +161,39 @@ func TestDecodeWhereNothingIsKnown(t *testing.T) {
 		`1:35: "eu": unknown region; this target has none`,
 		`1:64: "product": unknown family; this target has none`,
 	}, problems)
+}
+
+func TestDecodeWhatATargetDoesNotAllow(t *testing.T) {
+	s := Scope{
+		Regions: []string{"here"}, Families: []string{"product"}, Edges: []string{"redis"}, KeyPrefix: "drill[1]:",
+		Refused: map[string]string{"redis.restart": "this Redis is managed by somebody else; use network.refuse"},
+	}
+	got, problems := decode(t, `faults:
+  - redis.restart: {down: 1s}
+  - sham: {of: {redis.restart: {}}}
+  - redis.kill: {down: 1s}
+  - keys.flush:
+  - keys.expire: {}
+  - keys.expire: {pattern: "*"}
+  - keys.expire: {pattern: "drill[1]:*"}
+  - keys.expire: {pattern: 'drill\[1]:product:*'}
+  - source.slow: {by: 1s, for: 1s}
+`, s)
+	require.Equal(t, []string{
+		`2:5: "redis.restart": this Redis is managed by somebody else; use network.refuse`,
+		`3:17: "redis.restart": this Redis is managed by somebody else; use network.refuse`,
+		`7:28: "*": must begin with this target's key prefix "drill[1]:"; write pattern: 'drill\[1\]:*'`,
+		`8:28: "drill[1]:*": must begin with this target's key prefix "drill[1]:"; write pattern: 'drill\[1\]:*'`,
+		`10:5: "source.slow": this target has no edge to its source; its edges: redis`,
+	}, problems)
+	var texts []string
+	for _, p := range got {
+		texts = append(texts, p.Fault.String())
+	}
+	require.Equal(t, []string{
+		"redis.kill{region: here, down: 1s}", "keys.flush{region: here}", "keys.expire{share: 100%}",
+		`keys.expire{pattern: drill\[1]:product:*, share: 100%}`,
+	}, texts)
 }
 
 func TestDecodeFindsAllProblems(t *testing.T) {
@@ -153,7 +217,10 @@ func TestCatalogue(t *testing.T) {
 		require.True(t, strings.HasPrefix(got[0].Fault.String(), e.Name+"{"), got[0].Fault)
 	}
 	require.ElementsMatch(t, names, Names())
-	require.Equal(t, []string{"invalidation.delay", "keys.expire", "redis.restart", "region.split", "sham"}, Names())
+	require.Equal(t, []string{
+		"invalidation.delay", "keys.expire", "keys.flush", "network.blackhole", "network.latency", "network.refuse", "network.reset",
+		"network.stall", "redis.kill", "redis.restart", "region.split", "sham", "source.slow",
+	}, Names())
 }
 
 // Every default that the catalogue tells is what leaving the parameter out means.
@@ -162,7 +229,12 @@ func TestCatalogueDefaults(t *testing.T) {
 		required := map[string]string{
 			"redis.restart": "region: eu", "keys.expire": "family: product", "invalidation.delay": "by: 1s, for: 1s",
 			"region.split": "between: [eu, us], for: 1s", "sham": "for: 1s",
+			"redis.kill": "region: eu", "keys.flush": "region: eu", "source.slow": "by: 1s, for: 1s",
+			"network.latency": "edge: source, by: 1s, for: 1s",
 		}[e.Name]
+		if required == "" {
+			required = "edge: source, for: 1s"
+		}
 		for _, p := range append(e.Params, Timing()...) {
 			if p.Default == "" {
 				continue
@@ -186,6 +258,23 @@ func TestStringIsYAML(t *testing.T) {
 			Delay{By: d("by"), For: d("for"), Regions: names.Draw(t, "regions")},
 			Split{Between: [2]string{"us", "eu"}, For: d("for")},
 			Quiet{For: d("for")},
+			Kill{Region: "us", Down: d("down")},
+			Flush{Region: "us"},
+			SlowSource{By: time.Hour, Jitter: d("jitter"), For: d("for")},
+		}
+		for k := Blackhole; k <= Latency; k++ {
+			n := Network{
+				Mode:  Mode{Kind: k},
+				Edges: rapid.SampledFrom([][]string{{"source"}, {"worker@eu -> *"}, {"*", "relay@eu -> relay@us"}}).Draw(t, "edges"),
+				For:   d("for"),
+			}
+			if k != Refuse {
+				n.Mode.Direction = rapid.SampledFrom([]Direction{Both, Up, Down}).Draw(t, "direction")
+			}
+			if k == Latency {
+				n.Mode.By, n.Mode.Jitter = time.Hour, d("jitter")
+			}
+			all = append(all, n)
 		}
 		for _, f := range all {
 			for _, f := range []Fault{f, Sham(f), Sham(Sham(f))} {

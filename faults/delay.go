@@ -43,18 +43,25 @@ func (f Delay) Inject(ctx context.Context, site Site) (Injected, error) {
 	if err := ctx.Err(); err != nil {
 		return Injected{}, fmt.Errorf("%s: %w", f, err)
 	}
-	before := make(map[string]Delivery, len(regions))
-	for _, r := range regions {
-		before[r] = site.Relays[r].Delivered()
+	where := make([]string, len(regions))
+	for i, r := range regions {
+		where[i] = "relay@" + r
 	}
-	began := time.Now()
-	if !f.sham {
+	u := undo{Kind: undoNothing, Why: "the relays were the process's own, and ended with it"}
+	return site.record(f, f.sham, where, u, func(*entry) (Injected, error) {
+		before := make(map[string]Delivery, len(regions))
 		for _, r := range regions {
-			site.Relays[r].Delay(f.By)
+			before[r] = site.Relays[r].Delivered()
 		}
-	}
-	heal := func(ctx context.Context) (string, error) { return f.heal(ctx, site, regions, before, began) }
-	return Injected{Began: began, Hold: f.For, Heal: healOnce(delayHealLimit, heal)}, nil
+		began := time.Now()
+		if !f.sham {
+			for _, r := range regions {
+				site.Relays[r].Delay(f.By)
+			}
+		}
+		heal := func(ctx context.Context) (string, error) { return f.heal(ctx, site, regions, before, began) }
+		return Injected{Began: began, Hold: f.For, Heal: healOnce(delayHealLimit, heal)}, nil
+	})
 }
 
 func (f Delay) heal(ctx context.Context, site Site, regions []string, before map[string]Delivery, began time.Time) (string, error) {

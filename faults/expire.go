@@ -26,7 +26,7 @@ import (
 // It needs Redis 7 or Valkey (PEXPIREAT with LT: arming must never lengthen a key's life).
 type Expire struct {
 	Family  string   // either a family's keys, or ...
-	Pattern string   // ... those that match a Redis glob
+	Pattern string   // ... those that match a Redis glob, or, with neither, all below the site's key prefix
 	Share   float64  // 0 < Share <= 1 of them, picked by a hash of the name; 0 = all
 	Regions []string // none = all
 	sham    bool
@@ -70,6 +70,9 @@ func (f Expire) keys() string {
 	if f.Family != "" {
 		return f.Family + " keys"
 	}
+	if f.Pattern == "" {
+		return "keys"
+	}
 	return "keys matching " + strconv.Quote(f.Pattern)
 }
 
@@ -78,30 +81,57 @@ func (f Expire) keys() string {
 // the keys that are still as it left them their old expiry back. Heal undoes nothing; it fails only when
 // the keys could not be looked at.
 func (f Expire) Inject(ctx context.Context, site Site) (Injected, error) {
-	glob := f.Pattern
-	if f.Family != "" && site.Pattern != nil {
-		glob = site.Pattern(f.Family)
-	}
-	if glob == "" || (f.Family != "") == (f.Pattern != "") || f.Share < 0 || f.Share > 1 {
-		return Injected{}, fmt.Errorf("%s: needs either a family that this target has or a pattern, and a share up to 100%%", f)
+	glob, err := f.glob(site)
+	if err != nil {
+		return Injected{}, fmt.Errorf("%s: %w", f, err)
 	}
 	regions, err := pick(site.Nodes, "Redis", f.Regions)
 	if err != nil {
 		return Injected{}, fmt.Errorf("%s: %w", f, err)
 	}
+	where := make([]string, len(regions))
+	for i, r := range regions {
+		where[i] = "redis@" + r + " " + site.Nodes[r].Addr()
+	}
+	return site.record(f, f.sham, where, undo{Kind: undoArmed}, func(e *entry) (Injected, error) {
+		return f.inject(ctx, site, regions, glob, e)
+	})
+}
+
+// glob is which keys are meant. None is outside the site's key prefix.
+func (f Expire) glob(site Site) (string, error) {
+	glob := f.Pattern
+	switch {
+	case f.Family != "" && f.Pattern == "" && site.Pattern != nil:
+		glob = site.Pattern(f.Family)
+	case f.Family == "" && f.Pattern == "" && site.KeyPrefix != "":
+		glob = escapeGlob(site.KeyPrefix) + "*"
+	}
+	if glob == "" || f.Family != "" && f.Pattern != "" || f.Share < 0 || f.Share > 1 {
+		return "", errors.New("needs either a family that this target has or a pattern, and a share up to 100%")
+	}
+	if !below(glob, site.KeyPrefix) {
+		return "", fmt.Errorf("the pattern %q does not begin with this target's key prefix %q", glob, site.KeyPrefix)
+	}
+	return glob, nil
+}
+
+func (f Expire) inject(ctx context.Context, site Site, regions []string, glob string, e *entry) (Injected, error) {
 	inject, cancel := context.WithTimeout(ctx, expireInjectLimit)
 	defer cancel()
 	m := &massExpiry{fault: f, site: site, regions: regions}
 	for _, r := range regions {
+		node := site.Nodes[r]
 		m.arms = append(m.arms, &arming{
-			region: r, rdb: site.Nodes[r].Client(), glob: glob, picks: f.picks, sham: f.sham,
-			own: map[string]time.Time{}, armed: map[string]bool{}, ending: map[string]bool{}, late: map[string]bool{},
+			region: r, rdb: node.Client(), at: whereIs(node), glob: glob, sham: f.sham, entry: e,
+			picks: func(key string) bool { return strings.HasPrefix(key, site.KeyPrefix) && f.picks(key) },
+			own:   map[string]time.Time{}, armed: map[string]bool{}, ending: map[string]bool{}, late: map[string]bool{},
 		})
 	}
 	if err := m.arm(inject); err != nil {
 		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), expireUndoLimit)
 		defer cancel()
-		return Injected{}, fmt.Errorf("%s: %w", f, errors.Join(err, m.each(func(a *arming) error { return a.disarm(undo, m.moment) })))
+		return Injected{}, fmt.Errorf("%s: %w", f, halfDone(err, m.each(func(a *arming) error { return a.disarm(undo, m.moment) })))
 	}
 	// The keys must be looked at right after the moment, when they have not been filled again, and
 	// Inject must return before it. Heal waits for this goroutine; it ends by itself too.

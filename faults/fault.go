@@ -13,6 +13,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,20 +59,42 @@ type Site struct {
 	Edges   map[string]Edge            // by name, e.g. "relay@eu -> relay@us"
 	Pattern func(family string) string // the Redis glob that matches the family's entries
 	Now     func() time.Duration       // the offset on the harness's clock, for evidence; may be nil
+
+	SourceEdges []string // the names of the edges that lead to the source
+	KeyPrefix   string   // when set, faults touch no key that does not begin with it
+	Journal     *Journal // what to undo if this process ends before it has healed; may be nil
+	Audit       *Audit   // who did what; may be nil
 }
 
-// Node is one Redis.
+// Node is one Redis. What it can't do returns an error that wraps [errors.ErrUnsupported]. One that can do
+// some things and not others is [Limited].
 type Node interface {
 	// Start brings a stopped Redis up, empty, on the address it had before.
 	Start(ctx context.Context) error
-	// Stop ends it: its address refuses connections afterwards, and its data is lost.
+	// Stop ends it in order: its address refuses connections afterwards, and its data is lost.
 	Stop(ctx context.Context) error
+	// Kill ends it as a crash does (SIGKILL), with what Stop says.
+	Kill(ctx context.Context) error
 	// Addr is where it listens, host:port, also while it is stopped.
 	Addr() string
 	// Client is connected directly, through no proxy, and is owned by the node.
 	Client() *goredis.Client
 	// Identity asks the server itself.
 	Identity(ctx context.Context) (Identity, error)
+}
+
+// Limited is a [Node] that says beforehand what it can't do, so that nothing is begun that it could not end.
+// One that is neither Limited nor [Commanded] is taken to be a child of this process, and to end with it.
+type Limited interface {
+	// Can gives an error that wraps [errors.ErrUnsupported] when an action ("start", "stop" or "kill") can't
+	// be done.
+	Can(action string) error
+}
+
+// Commanded is a [Node] that a command starts, also when this process is gone.
+type Commanded interface {
+	// StartCommand gives a program and its arguments. It must return once the Redis is starting.
+	StartCommand() []string
 }
 
 // Identity says which incarnation of a Redis is answering.
@@ -213,6 +236,20 @@ func oneOrList(names []string) string {
 	}
 	return "[" + strings.Join(names, ", ") + "]"
 }
+
+// quotedList writes names as YAML shows them, quoted where they need it.
+func quotedList(names []string) string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		if out[i] = n; !plain.MatchString(n) {
+			out[i] = strconv.Quote(n)
+		}
+	}
+	return oneOrList(out)
+}
+
+// plain is what YAML reads as the text that it is, wherever it stands.
+var plain = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9@_./>* -]*[A-Za-z0-9@_./>*-]$`)
 
 // grouped writes 1962 as "1,962".
 func grouped(n int64) string {

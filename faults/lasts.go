@@ -15,6 +15,14 @@ func Lasts(f Fault) time.Duration {
 		return f.For
 	case Split:
 		return f.For
+	case Kill:
+		return f.Down
+	case Flush:
+		return expireSeen
+	case Network:
+		return f.For
+	case SlowSource:
+		return f.For
 	case Quiet:
 		return f.For
 	}

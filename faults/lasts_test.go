@@ -16,6 +16,10 @@ func TestLasts(t *testing.T) {
 		{Expire{Family: "product"}, 1250 * time.Millisecond},
 		{Delay{By: time.Second, For: 4 * time.Second}, 4 * time.Second},
 		{Split{Between: [2]string{"eu", "us"}, For: 5 * time.Second}, 5 * time.Second},
+		{Kill{Region: "eu", Down: 2 * time.Second}, 2 * time.Second},
+		{Flush{Region: "eu"}, time.Second},
+		{Network{Mode: Mode{Kind: Refuse}, Edges: []string{"e"}, For: 7 * time.Second}, 7 * time.Second},
+		{SlowSource{By: time.Second, For: 8 * time.Second}, 8 * time.Second},
 		{Quiet{For: 6 * time.Second}, 6 * time.Second},
 	} {
 		require.Equal(t, c.want, Lasts(c.fault), c.fault.String())

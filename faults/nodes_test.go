@@ -39,15 +39,20 @@ func onEachRedis(t *testing.T, test func(t *testing.T, start func(t *testing.T) 
 		test(t, func(t *testing.T) Node { return newMini(t) })
 	})
 	t.Run("process", func(t *testing.T) {
-		path, err := exec.LookPath("redis-server")
-		if err != nil && os.Getenv("CI") == "true" {
-			t.Fatal("no redis-server on PATH: in CI this must run")
-		}
-		if err != nil {
-			t.Skip("no redis-server on PATH: not tested against a real Redis")
-		}
-		test(t, func(t *testing.T) Node { return newServer(t, path) })
+		test(t, func(t *testing.T) Node { return onProcess(t) })
 	})
+}
+
+// onProcess starts a real server, where there is one.
+func onProcess(t *testing.T) *server {
+	path, err := exec.LookPath("redis-server")
+	if err != nil && os.Getenv("CI") == "true" {
+		t.Fatal("no redis-server on PATH: in CI this must run")
+	}
+	if err != nil {
+		t.Skip("no redis-server on PATH: not tested against a real Redis")
+	}
+	return newServer(t, path)
 }
 
 func adminClient(t *testing.T, addr string) *goredis.Client {
@@ -100,6 +105,7 @@ func (n *mini) Start(context.Context) error {
 	return n.m.Restart()
 }
 func (n *mini) Stop(context.Context) error { n.m.Close(); return nil }
+func (n *mini) Kill(context.Context) error { n.m.Close(); return nil }
 func (n *mini) Client() *goredis.Client    { return n.client }
 func (n *mini) Addr() string               { return n.client.Options().Addr }
 func (n *mini) Identity(ctx context.Context) (Identity, error) {
@@ -150,6 +156,7 @@ func (n *server) kill() {
 }
 
 func (n *server) Stop(context.Context) error { n.kill(); return nil }
+func (n *server) Kill(context.Context) error { n.kill(); return nil }
 func (n *server) Client() *goredis.Client    { return n.client }
 func (n *server) Addr() string               { return n.client.Options().Addr }
 func (n *server) Identity(ctx context.Context) (Identity, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -13,11 +14,15 @@ import (
 	"github.com/cachedrill/cachedrill/internal/child"
 )
 
-// EdgeSpec asks for a proxy: its name, and the host:port that it leads to.
-type EdgeSpec struct{ Name, Upstream string }
+// EdgeSpec asks for a proxy.
+type EdgeSpec struct {
+	Name     string // of its own
+	Upstream string // the host:port that it leads to
+	Listen   string // the host:port where it listens, for a service that is pointed at it; "" = a free port of 127.0.0.1
+}
 
 // Proxies are the network proxies of one fault domain, in one child process. When that hangs or dies, it
-// is killed and started anew with the same addresses and the same black-holes, which cuts all
+// is killed and started anew with the same addresses, doing what is asked of it, which cuts all
 // connections through it: see Restarts.
 type Proxies struct {
 	domain  string
@@ -53,8 +58,8 @@ var (
 	errClosed = errors.New("the proxies are closed")
 )
 
-// StartProxies starts a child with one proxy per edge, each listening on a free port of 127.0.0.1. domain
-// names the proxies in errors. ctx bounds the start only; the caller must call Close.
+// StartProxies starts a child with one proxy per edge. domain names the proxies in errors. An address that
+// an edge asks for and somebody else has is an error that says so. ctx bounds the start only; the caller must call Close.
 func StartProxies(ctx context.Context, domain string, edges []EdgeSpec) (*Proxies, error) {
 	ps := &Proxies{
 		domain:  domain,
@@ -66,9 +71,16 @@ func StartProxies(ctx context.Context, domain string, edges []EdgeSpec) (*Proxie
 		if e.Name == "" || e.Upstream == "" || ps.Proxy(e.Name) != nil {
 			return nil, fmt.Errorf("proxies %s: edge %q needs an upstream and a name of its own", domain, e.Name)
 		}
+		listen := "127.0.0.1:0"
+		if e.Listen != "" {
+			if _, port, err := net.SplitHostPort(e.Listen); err != nil || port == "" || port == "0" {
+				return nil, fmt.Errorf("proxies %s: edge %q can't listen on %q: write host:port, or leave it out for a free port", domain, e.Name, e.Listen)
+			}
+			listen = e.Listen
+		}
 		// Edge names hold characters that toxiproxy's URLs don't take.
 		ps.edges = append(ps.edges, &Proxy{
-			owner: ps, name: e.Name, id: fmt.Sprintf("edge%d", i), upstream: e.Upstream, listen: "127.0.0.1:0",
+			owner: ps, name: e.Name, id: fmt.Sprintf("edge%d", i), upstream: e.Upstream, listen: listen,
 		})
 	}
 	if err := ps.launch(ctx); err != nil {
@@ -151,32 +163,41 @@ func (ps *Proxies) launch(ctx context.Context) error {
 	return nil
 }
 
-// create makes a proxy with its toxics already in it when it begins to listen.
+// create makes a proxy that does what is asked of it when it begins to listen.
 func (ps *Proxies) create(ctx context.Context, e *Proxy) error {
 	made := ps.api.NewProxy()
 	made.Name, made.Listen, made.Upstream = e.id, e.listen, e.upstream
+	want := e.state()
 	if err := ps.call(func() error {
 		if err := made.Save(); err != nil {
 			return err
 		}
-		return addToxics(made, e.mode)
+		return addWeather(made, want)
 	}); err != nil {
 		return err
 	}
-	for end := time.Now().Add(rebindLimit); ; {
+	for end := time.Now().Add(rebindLimit); !want.refused; {
 		err := ps.call(made.Enable)
 		if err == nil {
-			e.remote = made
-			if e.listen != made.Listen { // once: Listen reads it without the turn
-				e.listen = made.Listen
-			}
-			return nil
+			break
 		}
 		inUse := strings.Contains(err.Error(), "address already in use")
-		if !inUse || time.Now().After(end) || wait(ctx, time.Now().Add(20*time.Millisecond)) != nil {
+		switch {
+		case inUse && e.remote == nil:
+			return fmt.Errorf("%s is taken: something else listens there; end that, or have the edge listen elsewhere", e.listen)
+		case !inUse, time.Now().After(end), wait(ctx, time.Now().Add(20*time.Millisecond)) != nil:
 			return err
 		}
 	}
+	if e.remote == nil { // once: Listen reads it without the turn
+		e.listen = made.Listen
+		want = e.state()
+		if err := ps.call(func() error { return change(ps.api, made, state{}, want) }); err != nil {
+			return err
+		}
+	}
+	e.remote = made
+	return nil
 }
 
 // call makes an exchange with the child's API, which has no deadline of its own that would be short

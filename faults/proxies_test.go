@@ -96,10 +96,13 @@ func process(t *testing.T, ps *Proxies) *child.Process {
 	return ps.proc
 }
 
+// me is who asks proxies for something in tests.
+const me = "me"
+
 func TestProxies(t *testing.T) {
 	ctx := within(t)
 	upstream := echo(t)
-	ps := startProxies(t, EdgeSpec{"worker@eu -> redis@eu", upstream}, EdgeSpec{"other/edge?", upstream})
+	ps := startProxies(t, EdgeSpec{Name: "worker@eu -> redis@eu", Upstream: upstream}, EdgeSpec{Name: "other/edge?", Upstream: upstream})
 	p, other := ps.Proxy("worker@eu -> redis@eu"), ps.Proxy("other/edge?")
 	require.Nil(t, ps.Proxy("no such edge"))
 	require.NotEqual(t, p.Listen(), other.Listen())
@@ -109,30 +112,30 @@ func TestProxies(t *testing.T) {
 	defer func() { _ = open.Close() }()
 	require.NoError(t, askOn(open))
 
-	require.NoError(t, p.Blackhole(ctx))
-	require.NoError(t, p.Blackhole(ctx), "again changes nothing")
+	require.NoError(t, p.Ask(ctx, me, Mode{Kind: Blackhole}))
+	require.NoError(t, p.Ask(ctx, me, Mode{Kind: Blackhole}), "again changes nothing")
 	silentWithin(t, p.Listen())
 	require.NoError(t, open.SetDeadline(time.Now().Add(100*time.Millisecond)))
 	require.ErrorIs(t, askOn(open), os.ErrDeadlineExceeded, "connections that were open before are cut off too")
 	require.NoError(t, ask(ctx, other.Listen()), "the other edge is not")
 
-	require.NoError(t, p.Restore(ctx))
-	require.NoError(t, p.Restore(ctx), "again changes nothing")
+	require.NoError(t, p.Release(ctx, me))
+	require.NoError(t, p.Release(ctx, me), "again changes nothing")
 	require.NoError(t, ask(ctx, p.Listen()))
 	require.Empty(t, ps.Restarts())
 }
 
 func TestProxyStallDeliversAfterRestore(t *testing.T) {
 	ctx := within(t)
-	p := startProxies(t, EdgeSpec{"e", echo(t)}).Proxy("e")
+	p := startProxies(t, EdgeSpec{Name: "e", Upstream: echo(t)}).Proxy("e")
 	c, err := net.Dial("tcp", p.Listen())
 	require.NoError(t, err)
 	defer func() { _ = c.Close() }()
 	require.NoError(t, askOn(c))
-	require.NoError(t, p.Stall(ctx))
+	require.NoError(t, p.Ask(ctx, me, Mode{Kind: Stall}))
 	require.NoError(t, c.SetDeadline(time.Now().Add(100*time.Millisecond)))
 	require.ErrorIs(t, askOn(c), os.ErrDeadlineExceeded)
-	require.NoError(t, p.Restore(ctx))
+	require.NoError(t, p.Release(ctx, me))
 	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
 	got := make([]byte, 5)
 	_, err = io.ReadFull(c, got)
@@ -145,35 +148,35 @@ func TestProxyStallDeliversAfterRestore(t *testing.T) {
 func TestProxiesThatHangAreStartedAnewOnTheSamePorts(t *testing.T) {
 	ctx := within(t)
 	upstream := echo(t)
-	ps := startProxies(t, EdgeSpec{"healed", upstream}, EdgeSpec{"faulty", upstream}, EdgeSpec{"sound", upstream})
+	ps := startProxies(t, EdgeSpec{Name: "healed", Upstream: upstream}, EdgeSpec{Name: "faulty", Upstream: upstream}, EdgeSpec{Name: "sound", Upstream: upstream})
 	healed, faulty, sound := ps.Proxy("healed"), ps.Proxy("faulty"), ps.Proxy("sound")
 	ports := []string{healed.Listen(), faulty.Listen(), sound.Listen()}
-	require.NoError(t, healed.Blackhole(ctx))
-	require.NoError(t, faulty.Blackhole(ctx))
+	require.NoError(t, healed.Ask(ctx, me, Mode{Kind: Blackhole}))
+	require.NoError(t, faulty.Ask(ctx, me, Mode{Kind: Blackhole}))
 	hung := process(t, ps)
 	require.NoError(t, syscall.Kill(hung.PID(), syscall.SIGSTOP))
 
-	require.NoError(t, healed.Restore(ctx))
+	require.NoError(t, healed.Release(ctx, me))
 	require.Equal(t, ports, []string{healed.Listen(), faulty.Listen(), sound.Listen()})
 	require.NoError(t, ask(ctx, healed.Listen()))
 	require.NoError(t, ask(ctx, sound.Listen()))
 	silentWithin(t, faulty.Listen())
 	require.Len(t, ps.Restarts(), 1)
-	require.Contains(t, ps.Restarts()[0].Why, "restoring healed: no answer from the proxies' API")
+	require.Contains(t, ps.Restarts()[0].Why, "restoring on healed: no answer from the proxies' API")
 	require.WithinDuration(t, time.Now(), ps.Restarts()[0].At, 20*time.Second)
 	select {
 	case <-hung.Done():
 	default:
 		t.Fatal("the old process is still there")
 	}
-	require.NoError(t, faulty.Restore(ctx))
+	require.NoError(t, faulty.Release(ctx, me))
 	require.NoError(t, ask(ctx, faulty.Listen()))
 }
 
 func TestProxiesThatDieAreStartedAnew(t *testing.T) {
 	ctx := within(t)
-	ps := startProxies(t, EdgeSpec{"sound", echo(t)}, EdgeSpec{"faulty", echo(t)})
-	require.NoError(t, ps.Proxy("faulty").Blackhole(ctx))
+	ps := startProxies(t, EdgeSpec{Name: "sound", Upstream: echo(t)}, EdgeSpec{Name: "faulty", Upstream: echo(t)})
+	require.NoError(t, ps.Proxy("faulty").Ask(ctx, me, Mode{Kind: Blackhole}))
 	require.NoError(t, syscall.Kill(process(t, ps).PID(), syscall.SIGKILL))
 	require.Eventually(t, func() bool { return len(ps.Restarts()) == 1 }, 20*time.Second, 10*time.Millisecond)
 	require.Equal(t, "their process ended by itself", ps.Restarts()[0].Why)
@@ -183,12 +186,16 @@ func TestProxiesThatDieAreStartedAnew(t *testing.T) {
 
 func TestProxiesConcurrently(t *testing.T) {
 	ctx := within(t)
-	ps := startProxies(t, EdgeSpec{"a", echo(t)}, EdgeSpec{"b", echo(t)})
+	ps := startProxies(t, EdgeSpec{Name: "a", Upstream: echo(t)}, EdgeSpec{Name: "b", Upstream: echo(t)})
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
 			p := ps.Proxy([]string{"a", "b"}[i%2])
-			for _, do := range []func(context.Context) error{p.Blackhole, p.Stall, p.Restore} {
+			for _, do := range []func(context.Context) error{
+				func(ctx context.Context) error { return p.Ask(ctx, i, Mode{Kind: Blackhole}) },
+				func(ctx context.Context) error { return p.Ask(ctx, i, Mode{Kind: Stall}) },
+				func(ctx context.Context) error { return p.Release(ctx, i) },
+			} {
 				if err := do(ctx); err != nil {
 					t.Error(err)
 				}
@@ -197,14 +204,14 @@ func TestProxiesConcurrently(t *testing.T) {
 	}
 	all.Wait()
 	for _, name := range []string{"a", "b"} {
-		require.NoError(t, ps.Proxy(name).Restore(ctx))
+		require.NoError(t, ps.Proxy(name).Release(ctx, me))
 		require.NoError(t, ask(ctx, ps.Proxy(name).Listen()))
 	}
 	require.Empty(t, ps.Restarts())
 }
 
 func TestProxiesClose(t *testing.T) {
-	ps := startProxies(t, EdgeSpec{"e", echo(t)})
+	ps := startProxies(t, EdgeSpec{Name: "e", Upstream: echo(t)})
 	proc := process(t, ps)
 	ps.Close()
 	ps.Close()
@@ -213,16 +220,16 @@ func TestProxiesClose(t *testing.T) {
 	default:
 		t.Fatal("the process is still there")
 	}
-	require.ErrorIs(t, ps.Proxy("e").Blackhole(within(t)), errClosed)
+	require.ErrorIs(t, ps.Proxy("e").Ask(within(t), me, Mode{Kind: Blackhole}), errClosed)
 	require.ErrorIs(t, ask(within(t), ps.Proxy("e").Listen()), syscall.ECONNREFUSED)
 	require.Empty(t, ps.Restarts(), "a process that was closed is not missed")
 }
 
 func TestStartProxiesRefuses(t *testing.T) {
 	for name, edges := range map[string][]EdgeSpec{
-		"no name":     {{"", "127.0.0.1:1"}},
-		"no upstream": {{"a", ""}},
-		"same name":   {{"a", "127.0.0.1:1"}, {"a", "127.0.0.1:2"}},
+		"no name":     {{Upstream: "127.0.0.1:1"}},
+		"no upstream": {{Name: "a"}},
+		"same name":   {{Name: "a", Upstream: "127.0.0.1:1"}, {Name: "a", Upstream: "127.0.0.1:2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := StartProxies(within(t), "test", edges)
@@ -231,6 +238,6 @@ func TestStartProxiesRefuses(t *testing.T) {
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := StartProxies(gone, "test", []EdgeSpec{{"a", "127.0.0.1:1"}})
+	_, err := StartProxies(gone, "test", []EdgeSpec{{Name: "a", Upstream: "127.0.0.1:1"}})
 	require.ErrorIs(t, err, context.Canceled)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/Shopify/toxiproxy/v2/toxics"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
@@ -23,11 +24,11 @@ const roleProxies = "cachedrill-proxies"
 var Roles = map[string]child.Role{roleProxies: runProxies}
 
 // runProxies runs a toxiproxy server without proxies and reports, as its only line, where its HTTP API
-// listens. It has a process of its own because removing a toxic can hang for ever while holding locks
-// (a stub that is blocked on its output), and then only killing helps.
+// listens. It has a process of its own because an exchange with it may hang for ever (a dial to an upstream
+// that does not answer holds up the end of its proxy), and then only killing helps.
 func runProxies(ctx context.Context, _ []string, stdout io.Writer) error {
-	// The bandwidth toxic logs to zerolog's global logger.
 	zerolog.SetGlobalLevel(zerolog.Disabled)
+	toxics.Register(weatherToxic, new(weather))
 	// A nil metrics container would crash the server when a connection ends.
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
 	api, err := net.Listen("tcp", "127.0.0.1:0")

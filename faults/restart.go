@@ -39,38 +39,73 @@ func (f Restart) String() string {
 
 // Inject stops the Redis; it returns within 10 s, and some seconds more when it must undo.
 func (f Restart) Inject(ctx context.Context, site Site) (Injected, error) {
-	if f.Down <= 0 {
-		return Injected{}, fmt.Errorf("%s: down must be above 0", f)
+	return (&downtime{fault: f, sham: f.sham, site: site, action: "stop", doing: "stopping", end: Node.Stop}).inject(ctx, f.Region, f.Down)
+}
+
+// Kill ends the Redis of a region as a crash does, keeps it down, and starts it again, empty.
+//
+// Evidence is that of [Restart].
+type Kill struct {
+	Region string
+	Down   time.Duration // above 0; how long it stays away
+	sham   bool
+}
+
+// String gives the fault as YAML shows it.
+func (f Kill) String() string {
+	return render(f.sham, "redis.kill", [2]string{"region", f.Region}, [2]string{"down", f.Down.String()})
+}
+
+// Inject kills the Redis; it returns within 10 s, and some seconds more when it must undo.
+func (f Kill) Inject(ctx context.Context, site Site) (Injected, error) {
+	return (&downtime{fault: f, sham: f.sham, site: site, action: "kill", doing: "killing", end: Node.Kill}).inject(ctx, f.Region, f.Down)
+}
+
+func (d *downtime) inject(ctx context.Context, region string, down time.Duration) (Injected, error) {
+	if down <= 0 {
+		return Injected{}, fmt.Errorf("%s: down must be above 0", d.fault)
 	}
-	if _, err := pick(site.Nodes, "Redis", []string{f.Region}); err != nil {
-		return Injected{}, fmt.Errorf("%s: %w", f, err)
+	if _, err := pick(d.site.Nodes, "Redis", []string{region}); err != nil {
+		return Injected{}, fmt.Errorf("%s: %w", d.fault, err)
 	}
-	d := &downtime{fault: f, site: site, node: site.Nodes[f.Region], name: "redis@" + f.Region}
-	inject, cancel := context.WithTimeout(ctx, restartInjectLimit)
-	defer cancel()
-	if err := d.stop(inject); err != nil {
-		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), restartHealLimit)
+	d.node, d.name = d.site.Nodes[region], "redis@"+region
+	if n, ok := d.node.(Limited); ok {
+		for _, action := range []string{d.action, "start"} {
+			if err := n.Can(action); err != nil {
+				return Injected{}, fmt.Errorf("%s: %w", d.fault, err)
+			}
+		}
+	}
+	u := undo{Kind: undoNothing, Why: "its Redis was the process's own, and ended with it"}
+	if n, ok := d.node.(Commanded); ok {
+		u = undo{Kind: undoStart, Redis: whereIs(d.node), Command: n.StartCommand()}
+	}
+	return d.site.record(d.fault, d.sham, []string{d.name + " " + d.node.Addr()}, u, func(*entry) (Injected, error) {
+		inject, cancel := context.WithTimeout(ctx, restartInjectLimit)
 		defer cancel()
-		return Injected{}, fmt.Errorf("%s: %w", f, errors.Join(err, d.start(undo)))
-	}
-	return Injected{
-		Evidence: d.first,
-		Began:    d.began,
-		Hold:     f.Down,
-		Heal:     healOnce(restartHealLimit, d.heal),
-	}, nil
+		if err := d.stop(inject); err != nil {
+			undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), restartHealLimit)
+			defer cancel()
+			return Injected{}, fmt.Errorf("%s: %w", d.fault, halfDone(err, d.start(undo)))
+		}
+		return Injected{Evidence: d.first, Began: d.began, Hold: down, Heal: healOnce(restartHealLimit, d.heal)}, nil
+	})
 }
 
 // downtime is one Redis on its way down and up again.
 type downtime struct {
-	fault Restart
-	site  Site
-	node  Node
-	name  string
+	fault  Fault
+	sham   bool
+	site   Site
+	action string // what ends it: a word, ...
+	doing  string // ... what is being done meanwhile, ...
+	end    func(Node, context.Context) error
+	node   Node
+	name   string
 
 	began   time.Time
 	before  Identity
-	stopped bool   // Stop was called, so that Start may be needed
+	stopped bool   // it may have been ended, so that Start may be needed
 	first   string // what proved, at injection, that it is down
 	last    string // what proved it just before the start
 	up      bool
@@ -86,15 +121,16 @@ func (d *downtime) stop(ctx context.Context) error {
 		return fmt.Errorf("asking %s who it is: %w", d.name, err)
 	}
 	d.began = time.Now()
-	if d.fault.sham {
+	if d.sham {
 		return nil
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	d.stopped = true
-	if err := d.node.Stop(ctx); err != nil {
-		return fmt.Errorf("stopping %s: %w", d.name, err)
+	if err := d.end(d.node, ctx); err != nil {
+		d.stopped = !errors.Is(err, errors.ErrUnsupported)
+		return fmt.Errorf("%s %s: %w", d.doing, d.name, err)
 	}
 	d.first = d.refused(refusalLimit)
 	return nil
@@ -155,7 +191,7 @@ func (d *downtime) heal(ctx context.Context) (string, error) {
 		}
 		d.after, d.probed = after, true
 	}
-	if d.fault.sham {
+	if d.sham {
 		if !d.after.same(d.before) {
 			return "", fmt.Errorf("%s: %s was %s and is %s, though nobody restarted it", d.fault, d.name, d.before, d.after)
 		}

@@ -3,6 +3,8 @@ package faults
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -11,13 +13,28 @@ import (
 )
 
 func TestRestart(t *testing.T) {
+	downAndUp(t, Restart{Region: "eu", Down: 300 * time.Millisecond})
+}
+
+func TestKill(t *testing.T) {
+	downAndUp(t, Kill{Region: "eu", Down: 300 * time.Millisecond})
+	u := &unruly{mini: newMini(t), stop: func(context.Context) error { return errors.New("in order") }}
+	in, err := Kill{Region: "eu", Down: time.Millisecond}.Inject(within(t), site(u))
+	require.NoError(t, err, "it is killed, not stopped")
+	_, err = in.Heal(within(t))
+	require.NoError(t, err)
+	_, err = Restart{Region: "eu", Down: time.Millisecond}.Inject(within(t), site(u))
+	require.ErrorContains(t, err, "stopping redis@eu: in order")
+}
+
+func downAndUp(t *testing.T, f Fault) {
 	onEachRedis(t, func(t *testing.T, start func(*testing.T) Node) {
 		ctx, n := within(t), start(t)
 		fill(t, n.Client(), "product:", 1200, time.Minute)
 		before, err := n.Identity(ctx)
 		require.NoError(t, err)
 
-		in, err := Restart{Region: "eu", Down: 300 * time.Millisecond}.Inject(ctx, site(n))
+		in, err := f.Inject(ctx, site(n))
 		require.NoError(t, err)
 		require.Equal(t, 300*time.Millisecond, in.Hold)
 		require.Regexp(t, `^redis@eu refused connections at \d+\.\d\ds$`, in.Evidence)
@@ -165,6 +182,48 @@ func TestRestartUndoesAHalfWayInjection(t *testing.T) {
 	_, err := Restart{Region: "eu", Down: time.Second}.Inject(ctx, site(u))
 	require.ErrorIs(t, err, broken)
 	require.NoError(t, ping(within(t), u), "it was started again although the drill was cancelled")
+}
+
+// foreignRedis is one of somebody else's: not everything can be done to it.
+type foreignRedis struct {
+	Node
+	cant []string
+}
+
+func (n foreignRedis) Can(action string) error {
+	if slices.Contains(n.cant, action) {
+		return fmt.Errorf("this Redis is somebody else's, and can't be made to %s: %w", action, errors.ErrUnsupported)
+	}
+	return nil
+}
+
+// What can't be done is not begun: neither a stop, nor one whose start is somebody else's.
+func TestRestartOfSomebodyElsesRedis(t *testing.T) {
+	for _, c := range []struct {
+		fault Fault
+		cant  string
+	}{
+		{Restart{Region: "eu", Down: 1}, "stop"}, {Restart{Region: "eu", Down: 1}, "start"},
+		{Kill{Region: "eu", Down: 1}, "kill"}, {Kill{Region: "eu", Down: 1}, "start"},
+	} {
+		n := newMini(t)
+		_, err := c.fault.Inject(within(t), site(foreignRedis{n, []string{c.cant}}))
+		require.ErrorIs(t, err, errors.ErrUnsupported)
+		require.EqualError(t, err, c.fault.String()+": this Redis is somebody else's, and can't be made to "+c.cant+": unsupported operation")
+		require.NoError(t, ping(within(t), n))
+		require.Equal(t, 1, n.incarnation)
+	}
+	// One that only tells when it is asked.
+	starts := 0
+	u := &unruly{
+		mini:  newMini(t),
+		stop:  func(context.Context) error { return errors.ErrUnsupported },
+		start: func(context.Context) error { starts++; return errors.ErrUnsupported },
+	}
+	_, err := Restart{Region: "eu", Down: 1}.Inject(within(t), site(u))
+	require.EqualError(t, err, "redis.restart{region: eu, down: 1ns}: stopping redis@eu: unsupported operation")
+	require.Zero(t, starts)
+	require.NoError(t, ping(within(t), u))
 }
 
 func TestRestartHealCanBeTriedAgain(t *testing.T) {

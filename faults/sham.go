@@ -25,6 +25,18 @@ func Sham(f Fault) Fault {
 	case Split:
 		f.sham = true
 		return f
+	case Kill:
+		f.sham = true
+		return f
+	case Flush:
+		f.sham = true
+		return f
+	case Network:
+		f.sham = true
+		return f
+	case SlowSource:
+		f.sham = true
+		return f
 	case Quiet:
 		return f
 	}
@@ -32,8 +44,15 @@ func Sham(f Fault) Fault {
 }
 
 // shamOf says which fault a sham stands for: "sham of redis.restart{...}".
-func shamOf(f fmt.Stringer) string {
-	return "sham of " + strings.TrimSuffix(strings.TrimPrefix(f.String(), "sham{of: "), "}")
+func shamOf(f fmt.Stringer) string { return "sham of " + unsham(f) }
+
+// unsham is the text of a fault, or of what a sham stands for.
+func unsham(f fmt.Stringer) string {
+	of, is := strings.CutPrefix(f.String(), "sham{of: ")
+	if is {
+		of = strings.TrimSuffix(of, "}")
+	}
+	return of
 }
 
 type noSham struct{ of Fault }

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cachedrill/cachedrill/faults"
+)
+
+// stateDir is where drills keep their undo journal and audit log unless told otherwise.
+const stateDir = ".cachedrill"
+
+func healCommand() *cobra.Command {
+	dir := ""
+	c := &cobra.Command{
+		Use:   "heal",
+		Short: "Undo what a drill that was killed left injected",
+		Long: `heal reads the undo journal of drills (` + faults.JournalFile + `), undoes what was injected and never healed, the
+latest first, verifies it, and says what it did, what had ended already, and what can't be undone. It
+may be run again at any time: what is healed is not touched.
+
+A Redis that wants a password gets the one in the environment variable REDISCLI_AUTH: journals hold none.
+
+Exit codes: 0 nothing is left to undo, 1 something could not be undone, 2 the journal can't be used.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return heal(c.Context(), dir, c.OutOrStdout()) },
+	}
+	c.Flags().StringVar(&dir, "dir", stateDir, "the folder of the undo journal and the audit log")
+	return c
+}
+
+func heal(ctx context.Context, dir string, out io.Writer) (err error) {
+	path := filepath.Join(dir, faults.JournalFile)
+	if _, err := os.Stat(path); os.IsNotExist(err) {
+		fmt.Fprintf(out, "nothing to heal: there is no undo journal at %s\n", path)
+		return nil
+	}
+	audit, err := faults.OpenAudit(filepath.Join(dir, faults.AuditFile))
+	if err != nil {
+		return exit{exitUsage, err}
+	}
+	all, err := faults.Repair(ctx, path, os.Getenv("REDISCLI_AUTH"), audit)
+	failed := 0
+	for _, r := range all {
+		fmt.Fprintf(out, "%s: %s of %s\n  %s\n", r.Outcome, r.Fault, r.Injected.Local().Format(time.DateTime), r.Says)
+		if r.Outcome == faults.Failed {
+			failed++
+		}
+	}
+	if closing := audit.Close(); err == nil {
+		err = closing
+	}
+	switch {
+	case err != nil:
+		return exit{exitUsage, err}
+	case failed > 0:
+		return exit{exitFail, fmt.Errorf("%d of %d could not be undone: see to that, and run heal again", failed, len(all))}
+	case len(all) == 0:
+		fmt.Fprintln(out, "nothing to heal: everything that was injected has been healed")
+	}
+	return nil
+}

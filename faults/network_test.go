@@ -1,0 +1,335 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// twoEdges is a site with an edge to the source and one to a Redis.
+func twoEdges(t *testing.T) (Site, *Proxies) {
+	upstream := echo(t)
+	ps := startProxies(t, EdgeSpec{Name: "worker@eu -> redis@eu", Upstream: upstream}, EdgeSpec{Name: "source", Upstream: upstream})
+	s := Site{Edges: map[string]Edge{}, SourceEdges: []string{"source"}}
+	for _, name := range []string{"worker@eu -> redis@eu", "source"} {
+		s.Edges[name] = Edge{Name: name, Proxy: ps.Proxy(name), Upstream: upstream, Probe: ask}
+	}
+	return s, ps
+}
+
+func on(k ModeKind, edges ...string) Network {
+	f := Network{Mode: Mode{Kind: k}, Edges: edges, For: time.Second}
+	if k == Latency {
+		f.Mode.By = 60 * time.Millisecond
+	}
+	return f
+}
+
+func dial(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, askOn(c))
+	return c
+}
+
+// What a client meets under each fault, over a new connection and over one that was open before.
+func TestNetwork(t *testing.T) {
+	timeout := func(t *testing.T, err error) { require.ErrorIs(t, err, os.ErrDeadlineExceeded) }
+	reset := func(t *testing.T, err error) {
+		require.True(t, err != nil && (isReset(err)), "%v", err)
+	}
+	for _, c := range []struct {
+		kind       ModeKind
+		dirs       []Direction
+		fresh, old func(t *testing.T, err error)
+		evidence   string
+	}{
+		{Blackhole, []Direction{Both, Up, Down}, timeout, timeout,
+			"source: no answer through the proxies within 300ms, while the far end answers directly, and so until the heal; it answers through the proxies again"},
+		{Stall, []Direction{Down}, timeout, timeout,
+			"source: no answer through the proxies within 300ms, while the far end answers directly, and so until the heal; it answers through the proxies again"},
+		{Refuse, []Direction{""}, func(t *testing.T, err error) { require.ErrorIs(t, err, syscall.ECONNREFUSED) },
+			func(t *testing.T, err error) { require.True(t, err == io.EOF || isReset(err), "%v", err) },
+			"source: connections through the proxies are refused, while the far end answers directly, and connections that were open before are cut, and so until the heal; it answers through the proxies again"},
+		{Reset, []Direction{Both, Up}, reset, reset,
+			"source: connections through the proxies are reset, while the far end answers directly, and connections that were open before are cut, and so until the heal; it answers through the proxies again"},
+	} {
+		for _, d := range c.dirs {
+			t.Run(c.kind.String()+" "+string(d), func(t *testing.T) {
+				t.Parallel()
+				s, ps := twoEdges(t)
+				old := dial(t, ps.Proxy("source").Listen())
+				idle := dial(t, ps.Proxy("source").Listen())
+				f := on(c.kind, "source")
+				f.Mode.Direction = d
+				in, err := f.Inject(within(t), s)
+				require.NoError(t, err)
+				require.Equal(t, time.Second, in.Hold)
+				require.NotEmpty(t, in.Evidence)
+				require.NoError(t, ask(within(t), ps.Proxy("worker@eu -> redis@eu").Listen()), "the other edge has nothing")
+				short, cancel := context.WithTimeout(within(t), 100*time.Millisecond)
+				defer cancel()
+				c.fresh(t, ask(short, ps.Proxy("source").Listen()))
+				require.NoError(t, old.SetDeadline(time.Now().Add(100*time.Millisecond)))
+				c.old(t, askOn(old))
+
+				evidence, err := in.Heal(within(t))
+				require.NoError(t, err)
+				require.Equal(t, c.evidence, evidence)
+				require.NoError(t, ask(within(t), ps.Proxy("source").Listen()))
+				if c.kind == Reset {
+					require.NoError(t, askOn(idle), "what moved nothing noticed nothing")
+					require.NoError(t, idle.(*net.TCPConn).CloseWrite())
+					_, err := idle.Read(make([]byte, 1))
+					require.ErrorIs(t, err, io.EOF, "and ends in order")
+				}
+				require.Empty(t, ps.Restarts())
+			})
+		}
+	}
+}
+
+func isReset(err error) bool {
+	var no syscall.Errno
+	return errors.As(err, &no) && (no == syscall.ECONNRESET || no == syscall.EPIPE)
+}
+
+func TestStallDeliversAtTheHeal(t *testing.T) {
+	s, ps := twoEdges(t)
+	c := dial(t, ps.Proxy("source").Listen())
+	in, err := on(Stall, "source").Inject(within(t), s)
+	require.NoError(t, err)
+	_, err = c.Write([]byte("given up on"))
+	require.NoError(t, err)
+	_, err = in.Heal(within(t))
+	require.NoError(t, err)
+	got := make([]byte, 11)
+	_, err = io.ReadFull(c, got)
+	require.NoError(t, err)
+	require.Equal(t, "given up on", string(got))
+}
+
+func TestLatency(t *testing.T) {
+	for _, c := range []struct {
+		fault    Fault
+		least    time.Duration
+		evidence string
+	}{
+		{on(Latency, "*"), 120 * time.Millisecond, `^source, worker@eu -> redis@eu: probes took at least 120ms longer through the proxies \(1[0-9.]+ms\) than past them \([0-9.]+.?s\); by the heal no longer$`},
+		{Network{Mode: Mode{Kind: Latency, Direction: Up, By: 80 * time.Millisecond, Jitter: 20 * time.Millisecond}, Edges: []string{"source"}, For: time.Second},
+			60 * time.Millisecond, `^source: probes took at least 60ms longer`},
+		{SlowSource{By: 70 * time.Millisecond, For: time.Second}, 70 * time.Millisecond, `^source: probes took at least 70ms longer`},
+	} {
+		t.Run(c.fault.String(), func(t *testing.T) {
+			t.Parallel()
+			s, ps := twoEdges(t)
+			open := dial(t, ps.Proxy("source").Listen())
+			in, err := c.fault.Inject(within(t), s)
+			require.NoError(t, err)
+			began := time.Now()
+			require.NoError(t, askOn(open))
+			require.GreaterOrEqual(t, time.Since(began), c.least)
+			require.NoError(t, wait(within(t), began.Add(400*time.Millisecond)))
+			evidence, err := in.Heal(within(t))
+			require.NoError(t, err)
+			require.Regexp(t, c.evidence, evidence)
+			require.NoError(t, askOn(open), "a connection outlives the fault and its heal")
+			require.Empty(t, ps.Restarts())
+		})
+	}
+}
+
+func TestLatencyWithoutEvidence(t *testing.T) {
+	s, ps := twoEdges(t)
+	in, err := on(Latency, "source").Inject(within(t), s)
+	require.NoError(t, err)
+	healedEarly(t, ps.Proxy("source"))
+	require.NoError(t, wait(within(t), time.Now().Add(400*time.Millisecond)))
+	evidence, err := in.Heal(within(t))
+	require.NoError(t, err)
+	require.Empty(t, evidence, "it ended before its heal")
+}
+
+// A bandwidth is nothing that a suite can ask for, and is there for programs.
+func TestBandwidth(t *testing.T) {
+	p := startProxies(t, EdgeSpec{Name: "e", Upstream: echo(t)}).Proxy("e")
+	c := dial(t, p.Listen())
+	require.NoError(t, p.Ask(within(t), me, Mode{Kind: Bandwidth, Direction: Up, Rate: 50}))
+	began := time.Now()
+	_, err := c.Write(make([]byte, 15))
+	require.NoError(t, err)
+	_, err = io.ReadFull(c, make([]byte, 15))
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, time.Since(began), 290*time.Millisecond)
+	require.NoError(t, p.Release(within(t), me))
+	_, err = on(Bandwidth, "e").Inject(within(t), Site{})
+	require.ErrorContains(t, err, "there is no such fault")
+}
+
+// Faults on one edge add up, and none takes away what is another's.
+func TestNetworkFaultsOnOneEdge(t *testing.T) {
+	s, ps := twoEdges(t)
+	addr := ps.Proxy("source").Listen()
+	hole, err := on(Blackhole, "source").Inject(within(t), s)
+	require.NoError(t, err)
+	refusal, err := on(Refuse, "source").Inject(within(t), s)
+	require.NoError(t, err)
+	late, err := on(Latency, "source").Inject(within(t), s)
+	require.NoError(t, err)
+	again, err := on(Latency, "source").Inject(within(t), s)
+	require.NoError(t, err)
+
+	require.ErrorIs(t, ask(within(t), addr), syscall.ECONNREFUSED)
+	evidence, err := refusal.Heal(within(t))
+	require.NoError(t, err)
+	require.Contains(t, evidence, "source: connections through the proxies are refused")
+	require.Contains(t, evidence, "another fault still has source")
+	silentWithin(t, addr)
+	evidence, err = hole.Heal(within(t))
+	require.NoError(t, err)
+	require.Contains(t, evidence, "another fault still has source")
+	began := time.Now()
+	require.NoError(t, ask(within(t), addr))
+	require.GreaterOrEqual(t, time.Since(began), 240*time.Millisecond, "both delays, both ways")
+	_, err = late.Heal(within(t))
+	require.NoError(t, err)
+	began = time.Now()
+	require.NoError(t, ask(within(t), addr))
+	require.GreaterOrEqual(t, time.Since(began), 120*time.Millisecond, "one delay, both ways")
+	_, err = again.Heal(within(t))
+	require.NoError(t, err)
+	began = time.Now()
+	require.NoError(t, ask(within(t), addr))
+	require.Less(t, time.Since(began), 120*time.Millisecond)
+	require.Empty(t, ps.Restarts())
+}
+
+// Clients that pipeline, and go away in the middle of it, hold up no change.
+func TestLatencyUnderPipeliningClients(t *testing.T) {
+	s, ps := twoEdges(t)
+	addr := ps.Proxy("source").Listen()
+	ctx, cancel := context.WithCancel(within(t))
+	var all sync.WaitGroup
+	var answers atomic.Int64
+	for range 50 {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				c, err := net.Dial("tcp", addr)
+				if err != nil {
+					continue
+				}
+				_ = c.SetDeadline(time.Now().Add(time.Second))
+				for range 20 {
+					_, _ = c.Write(make([]byte, 1024))
+				}
+				n, _ := c.Read(make([]byte, 512)) // and goes away with the rest on its way
+				answers.Add(int64(n))
+				_ = wait(ctx, time.Now().Add(50*time.Millisecond)) // or nobody else gets to be accepted
+				_ = c.Close()
+			}
+		})
+	}
+	for range 3 {
+		in, err := on(Latency, "source").Inject(within(t), s)
+		require.NoError(t, err)
+		require.NoError(t, wait(ctx, time.Now().Add(100*time.Millisecond)))
+		healing := time.Now()
+		require.NoError(t, ps.Proxy("source").Ask(ctx, me, Mode{Kind: Latency, By: time.Millisecond}))
+		require.NoError(t, ps.Proxy("source").Release(ctx, me))
+		require.Less(t, time.Since(healing), callLimit)
+		_, err = in.Heal(within(t))
+		require.NoError(t, err)
+	}
+	cancel()
+	all.Wait()
+	require.Positive(t, answers.Load())
+	require.Empty(t, ps.Restarts(), "none hung")
+}
+
+func TestNetworkHealsThroughHangingProxies(t *testing.T) {
+	s, ps := twoEdges(t)
+	require.NoError(t, ps.Proxy("worker@eu -> redis@eu").Ask(within(t), me, Mode{Kind: Refuse}, Mode{Kind: Latency, By: time.Millisecond}))
+	in, err := on(Reset, "source").Inject(within(t), s)
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(process(t, ps).PID(), syscall.SIGSTOP))
+	_, err = in.Heal(within(t))
+	require.NoError(t, err)
+	require.NoError(t, ask(within(t), ps.Proxy("source").Listen()))
+	require.ErrorIs(t, ask(within(t), ps.Proxy("worker@eu -> redis@eu").Listen()), syscall.ECONNREFUSED, "what others asked for stays")
+	require.NoError(t, ps.Proxy("worker@eu -> redis@eu").Release(within(t), me))
+	require.NoError(t, ask(within(t), ps.Proxy("worker@eu -> redis@eu").Listen()))
+}
+
+func TestNetworkWithoutEvidence(t *testing.T) {
+	for _, k := range []ModeKind{Blackhole, Refuse, Reset} {
+		t.Run(k.String(), func(t *testing.T) {
+			t.Parallel()
+			s, ps := twoEdges(t)
+			in, err := on(k, "source").Inject(within(t), s)
+			require.NoError(t, err)
+			require.NotEmpty(t, in.Evidence)
+			healedEarly(t, ps.Proxy("source"))
+			evidence, err := in.Heal(within(t))
+			require.NoError(t, err)
+			require.Empty(t, evidence, "it ended before its heal")
+		})
+	}
+}
+
+func TestNetworkShamChangesNothing(t *testing.T) {
+	s, ps := twoEdges(t)
+	for _, f := range []Fault{on(Refuse, "*"), SlowSource{By: time.Second, For: time.Second}} {
+		open := dial(t, ps.Proxy("source").Listen())
+		in, err := Sham(f).Inject(within(t), s)
+		require.NoError(t, err)
+		require.NoError(t, askOn(open))
+		evidence, err := in.Heal(within(t))
+		require.NoError(t, err)
+		require.Contains(t, evidence, "sham of "+f.String()+": ")
+		require.Contains(t, evidence, "answered through the proxies before and after")
+	}
+}
+
+func TestNetworkRefusesWhatItCantDo(t *testing.T) {
+	s, ps := twoEdges(t)
+	_, err := on(Refuse, "worker@us -> *").Inject(within(t), s)
+	require.ErrorContains(t, err, `no edge "worker@us -> *"`)
+	_, err = SlowSource{By: 1, For: 1}.Inject(within(t), Site{Edges: s.Edges})
+	require.ErrorContains(t, err, "this target has no edge to its source")
+	_, err = Network{Mode: Mode{Kind: Stall, Direction: "sideways"}, Edges: []string{"source"}, For: 1}.Inject(within(t), s)
+	require.ErrorContains(t, err, `no direction "sideways"`)
+	e := s.Edges["source"]
+	e.Probe = func(context.Context, string) error { return syscall.EHOSTDOWN }
+	s.Edges["source"] = e
+	_, err = on(Refuse, "source", "worker@eu -> redis@eu").Inject(within(t), s)
+	require.ErrorContains(t, err, "before the fault: source does not answer")
+	require.NoError(t, ask(within(t), ps.Proxy("worker@eu -> redis@eu").Listen()))
+}
+
+func TestProxiesListenWhereTheyAreTold(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	at := l.Addr().String()
+	_, err = StartProxies(within(t), "test", []EdgeSpec{{Name: "e", Upstream: "127.0.0.1:1", Listen: at}})
+	require.ErrorContains(t, err, "making the proxy of e: "+at+" is taken: something else listens there; end that, or have the edge listen elsewhere")
+	require.NoError(t, l.Close())
+	ps := startProxies(t, EdgeSpec{Name: "e", Upstream: echo(t), Listen: at})
+	require.Equal(t, at, ps.Proxy("e").Listen())
+	require.NoError(t, ask(within(t), at))
+	for _, bad := range []string{"6379", "127.0.0.1:0", "127.0.0.1:"} {
+		_, err = StartProxies(within(t), "test", []EdgeSpec{{Name: "e", Upstream: "127.0.0.1:1", Listen: bad}})
+		require.ErrorContains(t, err, "write host:port, or leave it out for a free port")
+	}
+}

@@ -1,0 +1,200 @@
+package faults
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/Shopify/toxiproxy/v2/stream"
+	"github.com/Shopify/toxiproxy/v2/toxics"
+)
+
+// weather is the toxic that every direction of every proxy has, from the first connection to the last. The
+// toxics that come with toxiproxy must be added and removed, and that can hang for ever: one that is about
+// to hand on bytes for a connection whose client has gone can't be interrupted, and is waited for under the
+// lock that letting go of the connection needs. This one is never removed, only told of another [flow],
+// and can be interrupted whatever it is doing: it keeps what it has not handed on.
+type weather struct{ now atomic.Pointer[flow] }
+
+// weatherToxic is the weather's name in toxiproxy.
+const weatherToxic = "weather"
+
+// flow is what a proxy does with the bytes of one direction; the zero flow lets them pass. It is what
+// toxiproxy calls the attributes of a toxic.
+type flow struct {
+	Drop   bool          `json:"drop"`   // bytes disappear
+	Stall  bool          `json:"stall"`  // bytes wait
+	Reset  bool          `json:"reset"`  // connections end with a reset as soon as bytes move, new ones at once
+	Delay  time.Duration `json:"delay"`  // how long bytes are held
+	Jitter time.Duration `json:"jitter"` // by how much the delay varies, both ways; at most Delay
+	Rate   int64         `json:"rate"`   // bytes a second; 0 = no limit
+	Listen string        `json:"listen"` // of the proxy
+}
+
+// passage is what the weather knows of one direction of one connection.
+type passage struct {
+	begun bool
+	held  *stream.StreamChunk // read and not yet handed on
+	last  time.Time           // when the one before was handed on, at the earliest: bytes don't overtake each other
+	lossy bool                // something is missing: what comes afterwards must not be handed on
+}
+
+// GetBufferSize is how many chunks wait for the weather: as many as for toxiproxy's own latency, or the
+// first that is held would hold up the sender.
+func (*weather) GetBufferSize() int { return 1024 }
+
+// NewState is called for each connection.
+func (*weather) NewState() any { return &passage{} }
+
+func (w *weather) UnmarshalJSON(text []byte) error {
+	var f flow
+	if err := json.Unmarshal(text, &f); err != nil {
+		return err
+	}
+	had := w.now.Swap(&f)
+	if was := had != nil && had.Reset; was != f.Reset {
+		endWithReset(f.Listen, f.Reset)
+	}
+	return nil
+}
+
+func (w *weather) MarshalJSON() ([]byte, error) { return json.Marshal(w.flow()) }
+
+func (w *weather) flow() flow {
+	if f := w.now.Load(); f != nil {
+		return *f
+	}
+	return flow{}
+}
+
+// Pipe hands bytes on until it is interrupted, which happens at every change of the flow, or the
+// connection ends.
+func (w *weather) Pipe(stub *toxics.ToxicStub) {
+	p, f := stub.State.(*passage), w.flow()
+	switch {
+	case f.Reset && !p.begun:
+		endWithReset(f.Listen, true)
+		stub.Close()
+		return
+	case p.lossy && !f.Drop:
+		stub.Close()
+		return
+	}
+	p.begun = true
+	for {
+		if p.held == nil {
+			select {
+			case <-stub.Interrupt:
+				return
+			case p.held = <-stub.Input:
+				if p.held == nil || f.Reset {
+					stub.Close()
+					return
+				}
+			}
+		}
+		if f.Drop {
+			p.held, p.lossy = nil, true
+			continue
+		}
+		if f.Stall {
+			<-stub.Interrupt
+			return
+		}
+		if !w.handOn(stub, p, f) {
+			return
+		}
+	}
+}
+
+// handOn hands on what is held, when it is due; false when it was interrupted.
+func (w *weather) handOn(stub *toxics.ToxicStub, p *passage, f flow) bool {
+	chunk, rest := p.held, (*stream.StreamChunk)(nil)
+	due := chunk.Timestamp
+	if f.Delay > 0 {
+		due = due.Add(f.Delay)
+		if f.Jitter > 0 {
+			due = due.Add(time.Duration(rand.Int64N(2*int64(f.Jitter)+1)) - f.Jitter)
+		}
+	}
+	if due.Before(p.last) {
+		due = p.last
+	}
+	if f.Rate > 0 {
+		// A tenth of a second's worth at a time, so that a large chunk trickles.
+		if some := int(max(f.Rate/10, 1)); len(chunk.Data) > some {
+			rest = &stream.StreamChunk{Data: chunk.Data[some:], Timestamp: chunk.Timestamp}
+			chunk = &stream.StreamChunk{Data: chunk.Data[:some], Timestamp: chunk.Timestamp}
+		}
+		if now := time.Now(); due.Before(now) {
+			due = now
+		}
+		due = due.Add(time.Duration(len(chunk.Data)) * time.Second / time.Duration(f.Rate))
+	}
+	if left := time.Until(due); left > 0 {
+		t := time.NewTimer(left)
+		select {
+		case <-t.C:
+		case <-stub.Interrupt:
+			t.Stop()
+			return false
+		}
+	}
+	select {
+	case stub.Output <- chunk:
+		p.held, p.last = rest, due
+		return true
+	case <-stub.Interrupt:
+		return false
+	}
+}
+
+// endWithReset decides how the connections of a proxy's clients will end when they are closed: with a reset
+// (RST) or, as usual, in order. toxiproxy sets this at a connection's beginning only and shows its
+// connections to nobody; but they are this process's own open files.
+func endWithReset(listen string, reset bool) {
+	at, err := netip.ParseAddrPort(listen)
+	if err != nil {
+		return
+	}
+	open, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		return
+	}
+	linger := syscall.Linger{}
+	if reset {
+		linger.Onoff = 1
+	}
+	for _, f := range open {
+		fd, err := strconv.Atoi(f.Name())
+		if err != nil {
+			continue
+		}
+		name, err := syscall.Getsockname(fd)
+		if err != nil || !isAt(name, at) {
+			continue
+		}
+		_ = syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &linger)
+	}
+}
+
+func isAt(name syscall.Sockaddr, at netip.AddrPort) bool {
+	var ip net.IP
+	var port int
+	switch s := name.(type) {
+	case *syscall.SockaddrInet4:
+		ip, port = s.Addr[:], s.Port
+	case *syscall.SockaddrInet6:
+		ip, port = s.Addr[:], s.Port
+	default:
+		return false
+	}
+	have, _ := netip.AddrFromSlice(ip)
+	return port == int(at.Port()) && (at.Addr().IsUnspecified() || have.Unmap() == at.Addr().Unmap())
+}

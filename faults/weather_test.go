@@ -1,0 +1,79 @@
+package faults
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/Shopify/toxiproxy/v2/stream"
+	"github.com/Shopify/toxiproxy/v2/toxics"
+	"github.com/stretchr/testify/require"
+)
+
+// A toxic that can't be interrupted while nobody takes its bytes hangs its proxy for ever.
+func TestWeatherCanBeInterruptedWhateverItDoes(t *testing.T) {
+	for name, f := range map[string]flow{
+		"nobody takes the bytes": {},
+		"they are late":          {Delay: time.Hour},
+		"they wait":              {Stall: true},
+		"they are few":           {Rate: 1},
+		"they disappear":         {Drop: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &weather{}
+			tell := func(f flow) {
+				text, err := json.Marshal(f)
+				require.NoError(t, err)
+				require.NoError(t, json.Unmarshal(text, w))
+			}
+			in, out := make(chan *stream.StreamChunk), make(chan *stream.StreamChunk)
+			stub := toxics.NewToxicStub(in, out)
+			stub.State = w.NewState()
+			toxic := &toxics.ToxicWrapper{Toxic: w, Toxicity: 1}
+			tell(f)
+			go stub.Run(toxic)
+			in <- &stream.StreamChunk{Data: []byte("some bytes"), Timestamp: time.Now()}
+			interrupted := make(chan bool, 1)
+			go func() { interrupted <- stub.InterruptToxic() }()
+			select {
+			case ok := <-interrupted:
+				require.True(t, ok)
+			case <-time.After(10 * time.Second):
+				t.Fatal("it can't be interrupted")
+			}
+			tell(flow{})
+			go stub.Run(toxic)
+			if f.Drop {
+				require.Nil(t, <-out, "what comes after a gap is not handed on: the connection ends")
+				return
+			}
+			require.Equal(t, "some bytes", string((<-out).Data), "nothing is lost by an interruption")
+			close(in)
+			require.Nil(t, <-out)
+		})
+	}
+}
+
+func TestWeatherKeepsTheOrder(t *testing.T) {
+	w := &weather{}
+	w.now.Store(&flow{Delay: 5 * time.Millisecond, Jitter: 5 * time.Millisecond, Rate: 10_000})
+	in, out := make(chan *stream.StreamChunk, 100), make(chan *stream.StreamChunk)
+	stub := toxics.NewToxicStub(in, out)
+	stub.State = w.NewState()
+	go stub.Run(&toxics.ToxicWrapper{Toxic: w, Toxicity: 1})
+	began := time.Now()
+	var sent, got []byte
+	for i := range 50 {
+		data := []byte{byte(i), byte(i), byte(i), byte(i)}
+		sent = append(sent, data...)
+		in <- &stream.StreamChunk{Data: data, Timestamp: time.Now()}
+	}
+	in <- &stream.StreamChunk{Data: make([]byte, 1100), Timestamp: time.Now()} // more than goes at once
+	sent = append(sent, make([]byte, 1100)...)
+	close(in)
+	for c := range out {
+		got = append(got, c.Data...)
+	}
+	require.Equal(t, sent, got)
+	require.GreaterOrEqual(t, time.Since(began), 120*time.Millisecond, "1,300 bytes at 10,000 a second")
+}
