@@ -45,6 +45,17 @@ func (f *foreignRedis) Stop(ctx context.Context) error { return f.run(ctx, "stop
 // Kill implements [faults.Node], by the owner's command.
 func (f *foreignRedis) Kill(ctx context.Context) error { return f.run(ctx, "kill", f.plan.Kill) }
 
+// Can implements [faults.Limited].
+func (f *foreignRedis) Can(action string) error {
+	if len(map[string][]string{"start": f.plan.Start, "stop": f.plan.Stop, "kill": f.plan.Kill}[action]) == 0 {
+		return fmt.Errorf("%w: the suite does not say how to %s this Redis", errors.ErrUnsupported, action)
+	}
+	return nil
+}
+
+// StartCommand implements [faults.Commanded].
+func (f *foreignRedis) StartCommand() []string { return f.plan.Start }
+
 // Addr implements [faults.Node].
 func (f *foreignRedis) Addr() string { return f.addr }
 

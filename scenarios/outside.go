@@ -1,6 +1,8 @@
 package scenarios
 
 import (
+	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -112,14 +114,40 @@ func (o *Outside) RedisIs() string {
 const theRedis = "main"
 
 func (o *Outside) scope() faults.Scope {
-	s := faults.Scope{}
 	e := &o.Environment
-	if e.Redis != nil {
-		s.Regions = []string{theRedis}
-		for f := range e.Redis.Keys {
-			s.Families = append(s.Families, f)
+	s := faults.Scope{Refused: map[string]string{
+		"invalidation.delay": "nobody can hold back the invalidations of a service that is not ours",
+		"region.split":       "nobody knows the regions' links; use network.blackhole on the edges between them",
+	}}
+	for _, edge := range e.Edges {
+		s.Edges = append(s.Edges, edge.Name)
+		if edge.Source {
+			s.SourceEdges = append(s.SourceEdges, edge.Name)
 		}
-		slices.Sort(s.Families)
+	}
+	if e.Redis == nil {
+		for _, f := range []string{"redis.restart", "redis.kill", "keys.expire", "keys.flush"} {
+			s.Refused[f] = "the suite does not say which Redis the service uses: environment: {redis: {url: ...}}"
+		}
+		return s
+	}
+	s.Regions = []string{theRedis}
+	s.KeyPrefix = e.Redis.KeyPrefix
+	s.Families = slices.Sorted(maps.Keys(e.Redis.Keys))
+	if e.Redis.Backend != "" {
+		return s
+	}
+	const managed = "this Redis is somebody else's, and the suite does not say how to %s it (environment: {redis: {%s}}); use network.refuse"
+	if len(e.Redis.Stop) == 0 || len(e.Redis.Start) == 0 {
+		s.Refused["redis.restart"] = fmt.Sprintf(managed, "restart", "stop: [...], start: [...]")
+	}
+	if len(e.Redis.Kill) == 0 || len(e.Redis.Start) == 0 {
+		s.Refused["redis.kill"] = fmt.Sprintf(managed, "kill", "kill: [...], start: [...]")
+	}
+	if e.Redis.KeyPrefix == "" {
+		for _, f := range []string{"keys.expire", "keys.flush"} {
+			s.Refused[f] = "this Redis is somebody else's, and keys are touched there only below a prefix: environment: {redis: {key_prefix: \"shop:drill:\"}}"
+		}
 	}
 	return s
 }
@@ -404,4 +432,3 @@ func expand(text string, known map[string]string) string {
 		return m
 	})
 }
-

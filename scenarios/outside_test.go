@@ -194,7 +194,9 @@ func TestOddServicesNeverPass(t *testing.T) {
 		<-r.Context().Done()
 	}
 	closing := func(nethttp.ResponseWriter, *nethttp.Request) { panic(nethttp.ErrAbortHandler) }
-	redirect := func(w nethttp.ResponseWriter, r *nethttp.Request) { nethttp.Redirect(w, r, "/elsewhere", nethttp.StatusFound) }
+	redirect := func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		nethttp.Redirect(w, r, "/elsewhere", nethttp.StatusFound)
+	}
 	endless := func(w nethttp.ResponseWriter, r *nethttp.Request) {
 		for r.Context().Err() == nil {
 			if _, err := w.Write(make([]byte, 1<<16)); err != nil {

@@ -36,6 +36,9 @@ type Options struct {
 	// Out is where logs of what is started are kept; "": nowhere.
 	Out string
 
+	Journal *faults.Journal // of what to undo, should this process end before it has healed; may be nil
+	Audit   *faults.Audit   // of what was done; may be nil
+
 	run string // the run part of this drill's tokens
 
 	// Place makes the place of the drill; nil is a Redis per region, network proxies, and HTTP.
@@ -255,6 +258,7 @@ func (d *drill) drive(ctx context.Context) (load.Sent, error) {
 	defer stopAttack()
 	d.halt.start(attackCtx, d.sc, d.epoch, stopAttack)
 	defer d.halt.wait()
+	d.env.Site.Journal, d.env.Site.Audit = d.opt.Journal, d.opt.Audit
 	d.env.Site.Now = func() time.Duration { return time.Since(d.epoch) }
 	line := &timeline{phases: d.sc.Phases, faults: d.faults(), site: d.env.Site, epoch: d.epoch,
 		mark: d.mark, note: d.live.note, truth: d.judge}

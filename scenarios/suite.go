@@ -18,8 +18,8 @@ import (
 
 // Suite is a file of scenarios against one target.
 type Suite struct {
-	File      string
-	Policies  map[string]service.Policy
+	File     string
+	Policies map[string]service.Policy
 	// Env is what each policy sets in the environment of a service that is not the reference.
 	Env       map[string]map[string]string
 	Outside   *Outside // what is drilled, unless it is the reference service
@@ -29,7 +29,7 @@ type Suite struct {
 // Scenario is load, a timeline of faults, and objectives, against one target.
 type Scenario struct {
 	Name       string
-	Why        string // what the drill is for, in a sentence or two
+	Why        string       // what the drill is for, in a sentence or two
 	Target     service.Spec // of the reference service
 	Outside    *Outside     // a service of the user's, instead of Target
 	Workload   Workload

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets/redis"
@@ -22,7 +25,7 @@ import (
 type runFlags struct {
 	file, policy, redis, out string
 	seed                     uint64
-	named  bool // the policy was
+	named                    bool // the policy was
 	seeded                   bool
 	retry                    int
 	sham, dry, quiet, json   bool
@@ -179,6 +182,11 @@ func runDrills(c *cobra.Command, f runFlags, names []string) error {
 	if !f.quiet {
 		fmt.Fprintf(stderr, "%s\nCtrl-C heals and stops.\n\n", p.header())
 	}
+	closing, err := p.keepRecords()
+	if err != nil {
+		return exit{exitUsage, err}
+	}
+	defer closing()
 	rep := report.Report{
 		Version: version(), Seed: p.options.Seed, Started: time.Now(),
 		Environment: report.Environment{Redis: p.redis, CPUs: runtime.GOMAXPROCS(0), Go: runtime.Version()},
@@ -208,6 +216,23 @@ func runDrills(c *cobra.Command, f runFlags, names []string) error {
 		return exit{code: code}
 	}
 	return nil
+}
+
+// keepRecords opens the undo journal and the audit log, where something might outlive us: what is ours ends with us.
+func (p *plan) keepRecords() (closing func(), err error) {
+	if p.suite.Outside == nil {
+		return func() {}, nil
+	}
+	if err := os.MkdirAll(stateDir, 0o755); err != nil {
+		return nil, fmt.Errorf("making the folder of the undo journal: %w", err)
+	}
+	if p.options.Journal, err = faults.OpenJournal(filepath.Join(stateDir, faults.JournalFile)); err != nil {
+		return nil, err
+	}
+	if p.options.Audit, err = faults.OpenAudit(filepath.Join(cmp.Or(p.flags.out, stateDir), faults.AuditFile)); err != nil {
+		return nil, errors.Join(err, p.options.Journal.Close())
+	}
+	return func() { _ = errors.Join(p.options.Journal.Close(), p.options.Audit.Close()) }, nil // every line was synced
 }
 
 // drill runs one scenario, again while it ends unknown and may be repeated.
