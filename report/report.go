@@ -50,10 +50,10 @@ type Scenario struct {
 	Consistency      []Consistency      `json:"consistency,omitempty"`
 	ConsistentWithin []ConsistentWithin `json:"consistent_within,omitempty"`
 	// Accusations are the earliest of each kind and the stalest read, with their evidence; the oracle's numbers count all.
-	Accusations []Accusation    `json:"accusations"`
+	Accusations []Accusation `json:"accusations"`
 	// Notes are what a reader should know of how the drill went.
 	Notes     []string        `json:"notes,omitempty"`
-	Generator   GeneratorResult `json:"generator"`
+	Generator GeneratorResult `json:"generator"`
 }
 
 // Operations says what was asked of the target. Digest is of what was sent, in order of sequence.

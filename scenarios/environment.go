@@ -62,8 +62,9 @@ type environment struct {
 	service *service.Service
 }
 
-// network starts the environment of a drill over a real network. On an error nothing is left running.
-func network(ctx context.Context, sc Scenario, opt Options) (place *Place, err error) {
+// Network makes the place of a drill of the reference service over a real network: a Redis per region, proxies on every link, and
+// HTTP. On an error nothing is left running.
+func Network(ctx context.Context, sc Scenario, opt Options) (place *Place, err error) {
 	env := &environment{nodes: map[string]redis.Node{}, proxies: map[string]*faults.Proxies{}}
 	defer func() {
 		if err != nil {

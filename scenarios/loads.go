@@ -52,6 +52,9 @@ func newLoadPoll(ctx context.Context, plan *LoadPlan) (*loadPoll, error) {
 	return l, nil
 }
 
+// keyed says whether loads are told apart by key.
+func (l *loadPoll) keyed() bool { return false }
+
 // begin starts looking.
 func (l *loadPoll) begin(tell func(targets.Load)) {
 	l.tell = tell

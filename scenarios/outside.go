@@ -70,6 +70,14 @@ type LoadPlan struct {
 	Origin              string // the admin address of an origin
 }
 
+// String says by what.
+func (l *LoadPlan) String() string {
+	if l.Origin != "" {
+		return "the origin at " + l.Origin
+	}
+	return l.Counter + " of " + l.Prometheus
+}
+
 // Safety bounds what a drill may touch and how far it may go.
 type Safety struct {
 	Allow  []string // hosts beside loopback

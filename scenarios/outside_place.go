@@ -49,7 +49,12 @@ func (s subjectOutside) Seed(ctx context.Context, keys []targets.Key, _ string) 
 }
 
 // outside makes the place of a drill of a service of the user's. On an error nothing is left running.
-func outside(ctx context.Context, sc Scenario, opt Options) (place *Place, err error) {
+func outside(ctx context.Context, sc Scenario, opt Options) (*Place, error) {
+	place, _, err := surround(ctx, sc, opt)
+	return place, err
+}
+
+func surround(ctx context.Context, sc Scenario, opt Options) (_ *Place, _ *surroundings, err error) {
 	s := &surroundings{plan: sc.Outside}
 	defer func() {
 		if err != nil {
@@ -57,22 +62,22 @@ func outside(ctx context.Context, sc Scenario, opt Options) (place *Place, err e
 		}
 	}()
 	if err := s.startRedis(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := s.interpose(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := s.start(ctx, opt); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if s.service, err = http.New(sc.Outside.Service, opt.run); err != nil {
-		return nil, err
+	if s.service, err = http.New(sc.Outside.Service, opt.Run); err != nil {
+		return nil, nil, err
 	}
 	if s.loads, err = newLoadPoll(ctx, sc.Outside.Environment.Loads); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p := &Place{Service: s.subject(), Site: s.site(), Broken: s.broken, Close: s.close, Said: s.said, Unreadable: s.unreadable}
-	return p, nil
+	return p, s, nil
 }
 
 // subject counts loads only where somebody can count them.
@@ -211,13 +216,21 @@ func (s *surroundings) ready(ctx context.Context) error {
 				case <-ctx.Done():
 				}
 				if errors.Is(context.Cause(ctx), errNotReady) {
-					return fmt.Errorf("the service was not ready within %v: %w%s", r.Within, err, launch.LastWords(s.log))
+					return fmt.Errorf("the service was not ready within %v: %w%s", r.Within, err, s.words())
 				}
 				return ctx.Err()
 			}
 		}
 	}
 	return nil
+}
+
+// words are the last that the service said, if it is ours to hear them.
+func (s *surroundings) words() string {
+	if s.server == nil {
+		return ""
+	}
+	return s.server.LastWords()
 }
 
 var errNotReady = errors.New("not ready in time")

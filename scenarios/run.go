@@ -39,7 +39,8 @@ type Options struct {
 	Journal *faults.Journal // of what to undo, should this process end before it has healed; may be nil
 	Audit   *faults.Audit   // of what was done; may be nil
 
-	run string // the run part of this drill's tokens
+	// Run is what the tokens of the drill begin with; "" makes one up.
+	Run string
 
 	// Place makes the place of the drill; nil is a Redis per region, network proxies, and HTTP.
 	Place func(context.Context, Scenario, Options) (*Place, error)
@@ -71,13 +72,13 @@ func cleanup(err error) error {
 // stays injected or running, unless there is a [CleanupError] in it.
 func Run(ctx context.Context, sc Scenario, opt Options) (res Result, err error) {
 	if opt.Place == nil {
-		opt.Place = network
+		opt.Place = Network
 		if sc.Outside != nil {
 			opt.Place = outside
 		}
 	}
-	if opt.run == "" {
-		opt.run = fmt.Sprintf("%08x", rand.Uint32())
+	if opt.Run == "" {
+		opt.Run = fmt.Sprintf("%08x", rand.Uint32())
 	}
 	env, err := opt.Place(ctx, sc, opt)
 	if err != nil {
@@ -124,7 +125,7 @@ func prepare(ctx context.Context, sc Scenario, opt Options, env *Place) (*drill,
 		d.target = stranger{env.Service}
 	}
 	d.history, _ = d.target.(targets.Historian)
-	run := opt.run
+	run := opt.Run
 	var err error
 	d.generator, err = load.NewGenerator(load.Workload{
 		Seed: opt.Seed, Run: run, Mixes: sc.Workload.Mixes, Regions: d.subject.RegionNames(), Sessions: sc.Workload.Sessions,
@@ -152,7 +153,7 @@ func prepare(ctx context.Context, sc Scenario, opt Options, env *Place) (*drill,
 	d.live = newLive(sc.Name, sc.Phases, opt.Progress)
 	d.judge = oracle.New(oracle.Config{
 		Run: run, Families: families, Historian: d.history != nil,
-		Strangers: sc.Outside != nil, Shared: sc.Outside != nil && sc.Outside.Safety.Shared,
+		Strangers: sc.Outside != nil || d.opt.BlackBox, Shared: sc.Outside != nil && sc.Outside.Safety.Shared,
 		Siblings: func(k targets.Key) bool { return siblings[k.Family] },
 		Judged: func(j oracle.Judgement) {
 			d.recorder.Judged(j)
@@ -164,7 +165,7 @@ func prepare(ctx context.Context, sc Scenario, opt Options, env *Place) (*drill,
 
 // fill gives the source what there is at the beginning, and the caches their copies.
 func (d *drill) fill(ctx context.Context, keys []targets.Key) error {
-	if err := d.env.Service.Seed(ctx, keys, d.opt.run); err != nil {
+	if err := d.env.Service.Seed(ctx, keys, d.opt.Run); err != nil {
 		return fmt.Errorf("seeding the source: %w", err)
 	}
 	said, err := d.env.Service.Prewarm(ctx, keys)

@@ -89,6 +89,26 @@ func (s Suite) Scenario(name string) (Scenario, error) {
 	return Scenario{}, fmt.Errorf("%s has no scenario %q; %s", s.File, name, strict.Suggest(name, s.Names()))
 }
 
+// Everything is a scenario with the families and the objectives of all: what a [Check] is about.
+func (s Suite) Everything() Scenario {
+	var all Scenario
+	seen := map[string]bool{}
+	for i, sc := range s.Scenarios {
+		if i == 0 {
+			all = sc
+			all.Workload.Mixes, all.Objectives = nil, nil
+		}
+		for _, m := range sc.Workload.Mixes {
+			if !seen[m.Family] {
+				all.Workload.Mixes = append(all.Workload.Mixes, m)
+			}
+			seen[m.Family] = true
+		}
+		all.Objectives = append(all.Objectives, sc.Objectives...)
+	}
+	return all
+}
+
 // Names lists the scenarios, in the order of the file.
 func (s Suite) Names() []string {
 	var names []string

@@ -42,6 +42,7 @@ type Process struct {
 	cmd   Command
 	guard *child.Process
 	pid   int
+	from  int64 // where in the log its own words begin
 }
 
 // Start starts a command. It fails when the program can't be executed; that it ends soon after is not seen here.
@@ -54,11 +55,15 @@ func Start(ctx context.Context, c Command) (*Process, error) {
 		return nil, err
 	}
 	c.Log = log
+	from := int64(0)
+	if st, err := os.Stat(log); err == nil {
+		from = st.Size()
+	}
 	g, err := child.StartWith(c.Env, role, append([]string{c.Dir, log}, c.Argv...)...)
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{cmd: c, guard: g}
+	p := &Process{cmd: c, guard: g, from: from}
 	line, err := g.Line(ctx)
 	if err == nil {
 		p.pid, err = strconv.Atoi(line)
@@ -90,7 +95,7 @@ func (p *Process) Ended() (succeeded bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return line == ended+"exit status 0", errors.New(strings.TrimPrefix(line, ended) + LastWords(p.cmd.Log))
+	return line == ended+"exit status 0", errors.New(strings.TrimPrefix(line, ended) + p.LastWords())
 }
 
 const ended = "ended: "
@@ -154,16 +159,18 @@ func end(pid int, exited <-chan struct{}) {
 	}
 }
 
-// LastWords is the end of a log as an error shows it; "" when there is nothing in it.
-func LastWords(log string) string {
-	f, err := os.Open(log)
+// LastWords is the end of what the command said, as an error shows it; "" when it said nothing.
+func (p *Process) LastWords() string {
+	f, err := os.Open(p.cmd.Log)
 	if err != nil {
 		return ""
 	}
 	defer f.Close()
-	if st, err := f.Stat(); err == nil && st.Size() > logTail {
-		_, _ = f.Seek(-logTail, io.SeekEnd)
+	st, err := f.Stat()
+	if err != nil {
+		return ""
 	}
+	_, _ = f.Seek(max(p.from, st.Size()-logTail), io.SeekStart)
 	b, _ := io.ReadAll(io.LimitReader(f, logTail))
 	lines := strings.FieldsFunc(string(b), func(r rune) bool { return r == '\n' || r == '\r' })
 	if len(lines) == 0 {

@@ -46,6 +46,17 @@ func (w *worker) listen() (err error) {
 	return nil
 }
 
+// URLs gives where the workers of each region listen, once the service has been made; empty ones of a service without HTTP.
+func (s *Service) URLs() map[string][]string {
+	all := map[string][]string{}
+	for _, r := range s.regions {
+		for _, w := range r.workers {
+			all[r.name] = append(all[r.name], w.url)
+		}
+	}
+	return all
+}
+
 func (w *worker) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	family, id, ok := strings.Cut(strings.TrimPrefix(req.URL.Path, "/"), "/")
 	if !ok || id == "" {
