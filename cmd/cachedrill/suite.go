@@ -93,33 +93,78 @@ func validateCommand() *cobra.Command {
 }
 
 func initCommand() *cobra.Command {
-	var file string
+	var file, target string
 	var force bool
+	var answers httpAnswers
 	c := &cobra.Command{
 		Use:   "init",
-		Short: "Write the default suite to a file, to change it",
-		Args:  cobra.NoArgs,
+		Short: "Write a suite to a file, to change it",
+		Long: `Writes the default suite, which drills the service that comes with cachedrill; or, with --target http, a suite for a
+service of yours. What that needs to know comes by flags, or is asked for on a terminal.`,
+		Example: `  cachedrill init
+  cachedrill init --target http -f drill.yaml --url http://127.0.0.1:8081 --read '/products/{key}' \
+    --write 'PUT /products/{key}' --json '{"title": "{token}"}' --token '$.title' --tier X-Cache \
+    --redis redis://127.0.0.1:6379/0 --key-prefix shop:`,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
-			if force {
-				flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+			text := cachedrill.DefaultSuite
+			switch target {
+			case "reference":
+			case "http":
+				var err error
+				if text, err = initHTTP(c, &answers, file); err != nil {
+					return exit{exitUsage, err}
+				}
+			default:
+				return exit{exitUsage, fmt.Errorf("--target %q: there are reference and http", target)}
 			}
-			f, err := os.OpenFile(file, flags, 0o644)
-			if errors.Is(err, os.ErrExist) {
-				return exit{exitUsage, fmt.Errorf("%s is there already: --force overwrites it, -f writes another file", file)}
+			if err := writeSuite(file, text, force); err != nil {
+				return err
 			}
-			if err != nil {
-				return exit{exitUsage, fmt.Errorf("writing the suite: %w", err)}
+			next := "cachedrill validate"
+			if target == "http" {
+				next = "cachedrill check"
 			}
-			_, err = f.Write(cachedrill.DefaultSuite)
-			if err = errors.Join(err, f.Close()); err != nil {
-				return exit{exitUsage, fmt.Errorf("writing the suite: %w", err)}
-			}
-			fmt.Fprintf(c.OutOrStdout(), "wrote %s\nnext: change it, cachedrill validate -f %s, cachedrill run -f %s\n", file, file, file)
+			fmt.Fprintf(c.OutOrStdout(), "wrote %s\nnext: change it, %s -f %s, cachedrill run -f %s\n", file, next, file, file)
 			return nil
 		},
 	}
 	c.Flags().StringVarP(&file, "file", "f", defaultFile, "where to write it")
 	c.Flags().BoolVar(&force, "force", false, "overwrite a file that is there")
+	c.Flags().StringVar(&target, "target", "reference", "what is drilled: reference, or http for a service of yours")
+	answers.flags(c)
 	return c
+}
+
+// initHTTP makes a suite of what flags say, and of what is answered on a terminal.
+func initHTTP(c *cobra.Command, a *httpAnswers, file string) ([]byte, error) {
+	if missing := a.missing(); len(missing) > 0 {
+		in, terminal := c.InOrStdin().(*os.File)
+		if !terminal || !isTerminal(in) {
+			return nil, fmt.Errorf("without a terminal to ask on, these are needed: %s", strings.Join(missing, ", "))
+		}
+		if err := a.ask(in, c.ErrOrStderr()); err != nil {
+			return nil, err
+		}
+	}
+	return a.suite(file)
+}
+
+func writeSuite(file string, text []byte, force bool) error {
+	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	if force {
+		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	}
+	f, err := os.OpenFile(file, flags, 0o644)
+	if errors.Is(err, os.ErrExist) {
+		return exit{exitUsage, fmt.Errorf("%s is there already: --force overwrites it, -f writes another file", file)}
+	}
+	if err != nil {
+		return exit{exitUsage, fmt.Errorf("writing the suite: %w", err)}
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return exit{exitUsage, fmt.Errorf("writing the suite: %w", err)}
+	}
+	return nil
 }
