@@ -108,6 +108,6 @@ Exit codes: 0 pass, 1 fail, 2 usage or configuration, 3 unknown (not enough was 
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(runCommand(), listCommand(), validateCommand(), initCommand(), faultsCommand(), reportCommand(), contractCommand(), serveCommand())
+	root.AddCommand(runCommand(), listCommand(), validateCommand(), initCommand(), faultsCommand(), reportCommand(), contractCommand(), serveCommand(), originCommand())
 	return root
 }
