@@ -108,10 +108,16 @@ func follow[E, S any](ctx context.Context, c *Client, what string, at *cursor, t
 			return err
 		}
 		m := c.clock.mapping()
-		b := Batch[S]{Missed: p.Missed, Through: m.at(p.Through) - m.within, Within: m.within}
+		b := Batch[S]{Missed: p.Missed}
+		oldest := p.Through
 		for _, e := range events {
-			b.Events = append(b.Events, see(e, m.at))
+			b.Events = append(b.Events, see(e, func(ns int64) time.Duration {
+				oldest = min(oldest, ns)
+				return m.at(ns)
+			}))
 		}
+		b.Within = m.within + loose(time.Duration(p.Now-oldest))
+		b.Through = m.at(p.Through) - b.Within
 		if err := tell(b); err != nil {
 			return err
 		}
