@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 var errEnough = errors.New("enough")
@@ -148,6 +151,14 @@ func TestClockBound(t *testing.T) {
 	})
 }
 
+// A slow exchange does not loosen what a quick one showed just before.
+func TestClockKeepsItsBestBound(t *testing.T) {
+	var c clock
+	c.see(0, 1000, 1000, 100, "o")
+	c.see(1e6, 1e6+5e5+1000, 1e6+5e5+1000, 2e6, "o")
+	require.Less(t, c.mapping().within, 2*time.Microsecond, "50 ns, and what clocks drift apart in 2 ms")
+}
+
 // A clock that stood still (a machine that was suspended) voids what was known of it.
 func TestClockThatStoodStill(t *testing.T) {
 	var c clock
@@ -155,9 +166,11 @@ func TestClockThatStoodStill(t *testing.T) {
 	c.see(1e9, 2000, 2000, 1e9+10, "o")
 	m := c.mapping()
 	require.InDelta(t, 1e9, m.at(2000), float64(m.within))
-	c.see(2e9, 7, 7, 2e9+10, "another")
-	m = c.mapping()
-	require.InDelta(t, 2e9, m.at(7), float64(m.within))
+
+	c = clock{}
+	c.see(0, 1000, 1000, 2000, "o")
+	c.see(3000, 5500, 5500, 7000, "another")
+	require.GreaterOrEqual(t, c.mapping().within, 2000*time.Nanosecond, "what was known of another's clock says nothing of this one")
 }
 
 func TestClientSaysWhatItMissed(t *testing.T) {
@@ -209,6 +222,44 @@ func TestClientSaysWhatItMissed(t *testing.T) {
 		w.to = other.Admin()
 		require.ErrorIs(t, c.Loads(t.Context(), func(Batch[SeenLoad]) error { t.Error("told"); return errEnough }), ErrRestarted)
 	}
+}
+
+func TestClientTellsWhatLoadsWere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := usual(t, func(c *Config) { c.Servers, c.ServiceTime = 1, time.Second })
+		do(t.Context(), o, "PUT", "/a", strings.Repeat("x", 300))
+		var wg sync.WaitGroup
+		for _, method := range []string{"GET", "HEAD", "GET"} {
+			wg.Go(func() { do(t.Context(), o, method, "/a", "") })
+			synctest.Wait()
+		}
+		do(t.Context(), o, "GET", "/a", "", AuditHeader, "1")
+		wg.Wait()
+		do(t.Context(), o, "DELETE", "/a", "")
+		c := client(t, o.start, &wire{to: o.Admin()})
+		require.ErrorIs(t, c.Loads(t.Context(), func(b Batch[SeenLoad]) error {
+			require.Len(t, b.Events, 4)
+			for i, want := range []SeenLoad{
+				{Load: targets.Load{Version: 1, Audit: true}, Path: "/a", Status: 200},
+				{Load: targets.Load{Version: 1, Width: 1}, Path: "/a", Status: 200},
+				{Load: targets.Load{Version: 1, Check: true, Queued: time.Second}, Path: "/a", Status: 200},
+				{Load: targets.Load{Version: 1, Width: 2, Queued: 2 * time.Second}, Path: "/a", Status: 200},
+			} {
+				have := b.Events[i]
+				have.Arrived, have.Done = 0, 0
+				require.Equal(t, want, have)
+			}
+			return errEnough
+		}), errEnough)
+		require.ErrorIs(t, c.Commits(t.Context(), func(b Batch[SeenCommit]) error {
+			require.Len(t, b.Events, 2)
+			require.Equal(t, 300, b.Events[0].Size)
+			require.Len(t, b.Events[0].SHA256, 64)
+			require.Nil(t, b.Events[0].Body)
+			require.Equal(t, targets.Commit{Version: 2, Deleted: true, At: b.Events[1].At}, b.Events[1].Commit)
+			return errEnough
+		}), errEnough)
+	})
 }
 
 // Over a real connection: it waits for news, and ends with its context.

@@ -2,6 +2,8 @@ package origin
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,13 +101,15 @@ func TestWaitingForNews(t *testing.T) {
 		do(t.Context(), o, "PUT", "/a", "x")
 		require.Equal(t, time.Second, (<-commits).took)
 
+		unknown := <-asked("/loads?since=2")
+		require.Equal(t, 416, unknown.status)
+		require.Zero(t, unknown.took, "there is nothing to wait for")
+
 		late := asked("/loads?since=1")
 		o.Close()
 		l = <-late
 		require.Zero(t, l.took, "an origin that ends lets nobody wait")
 		require.Equal(t, 200, l.status)
-
-		require.Equal(t, got{416, "there were 1 loads so far, so since=2 is of another run of the origin\n", 0}, <-asked("/loads?since=2"))
 	})
 }
 
@@ -138,4 +142,31 @@ func TestMetrics(t *testing.T) {
 			require.Contains(t, now, "\ncachedrill_origin_"+line+"\n")
 		}
 	})
+}
+
+// asking is a response that looks at what the origin tells when it is sent.
+type asking struct {
+	http.ResponseWriter
+	sent func()
+}
+
+func (a asking) WriteHeader(status int) {
+	a.sent()
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Whoever has an answer finds what it was among the loads, or the commits.
+func TestTellsBeforeItAnswers(t *testing.T) {
+	o := usual(t, func(c *Config) { c.Servers, c.ServiceTime = 1, time.Nanosecond })
+	sent := 0
+	for method, status := range map[string]int{"PUT": 204, "DELETE": 204, "GET": 404} {
+		before := o.loads.n + o.commits.n
+		w := httptest.NewRecorder()
+		o.ServeHTTP(asking{w, func() {
+			sent++
+			require.Equal(t, before+1, o.loads.n+o.commits.n, method)
+		}}, httptest.NewRequest(method, "/a/"+method, nil))
+		require.Equal(t, status, w.Code)
+	}
+	require.Equal(t, 3, sent)
 }
