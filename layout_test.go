@@ -26,6 +26,7 @@ var allowed = map[string][]string{
 	"targets/service":             {"targets", "reference/...", "internal/strict"},
 	"targets/zoo":                 {"targets/service", "reference/..."},
 	"targets/redis":               {"targets", "internal/..."},
+	"targets/origin":              {"targets"},
 	"reference":                   {"reference/..."},
 	"reference/source":            {"reference/key"},
 	"reference/source/postgres":   {"reference/key", "reference/source"},

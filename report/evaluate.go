@@ -29,6 +29,7 @@ type Drill struct {
 	Interrupted      string // why the drill stopped early; empty when it did not
 	Unreadable       string // why the target's answers could not be understood; empty when they could
 	LoadsUnkeyed     bool   // loads are counted, and not told apart by key
+	LoadsUnlabelled  bool   // loads are not told apart by tenant, region and the like
 	Notes            []string
 }
 

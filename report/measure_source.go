@@ -17,7 +17,7 @@ func (s *scope) source(metric string) measurement {
 	if s.drill.LoadsUnkeyed && (metric == "stampede.max" || metric == "redundant_loads") {
 		return nothing("what counts the loads of the source does not tell which keys they are of")
 	}
-	if s.drill.LoadsUnkeyed && s.labels != (Labels{}) {
+	if s.drill.LoadsUnlabelled && s.labels != (Labels{}) {
 		return nothing("what counts the loads of the source does not tell them apart")
 	}
 	switch metric {

@@ -36,6 +36,7 @@ func (d *drill) conclude(sent load.Sent, unread string, end time.Duration) Resul
 		Faults:           d.runs,
 		LoadsCounted:     counted,
 		LoadsUnkeyed:     unkeyed != nil && unkeyed.Unkeyed(),
+		LoadsUnlabelled:  unkeyed != nil,
 		Interrupted:      d.halted(),
 		Unreadable:       d.unreadable(sent),
 		Notes:            d.notes,

@@ -15,7 +15,9 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"github.com/cachedrill/cachedrill/load"
 	"github.com/cachedrill/cachedrill/targets"
+	"github.com/cachedrill/cachedrill/targets/origin"
 )
 
 // Bounds of reading a service's own counter.
@@ -36,16 +38,26 @@ type loadPoll struct {
 	stop   context.CancelFunc
 	done   sync.WaitGroup
 
+	family string         // of all loads, where the suite has only one
+	origin *origin.Client // instead of polling; nil: poll
+
 	mu     sync.Mutex
+	missed uint64 // loads that the origin did not keep
 	failed int
 	why    string
 }
 
-func newLoadPoll(ctx context.Context, plan *LoadPlan) (*loadPoll, error) {
+func newLoadPoll(ctx context.Context, plan *LoadPlan, mixes []load.Mix) (*loadPoll, error) {
 	if plan == nil {
 		return nil, nil
 	}
 	l := &loadPoll{plan: plan, client: &nethttp.Client{Timeout: pollLimit, Transport: &nethttp.Transport{}}}
+	if len(mixes) == 1 {
+		l.family = mixes[0].Family
+	}
+	if plan.Origin != "" {
+		return l, l.healthy(ctx)
+	}
 	if _, err := l.read(ctx); err != nil {
 		return nil, fmt.Errorf("counting loads of the source: %w", err)
 	}
@@ -53,14 +65,61 @@ func newLoadPoll(ctx context.Context, plan *LoadPlan) (*loadPoll, error) {
 }
 
 // keyed says whether loads are told apart by key.
-func (l *loadPoll) keyed() bool { return false }
+func (l *loadPoll) keyed() bool { return l.plan.Origin != "" }
+
+// healthy sees whether the origin is there.
+func (l *loadPoll) healthy(ctx context.Context) error {
+	if err := knock(ctx, l.plan.Origin, "/healthz"); err != nil {
+		return fmt.Errorf("counting loads of the source: the origin's admin address: %w", err)
+	}
+	return nil
+}
+
+// follow hears of every load from the origin itself.
+func (l *loadPoll) follow(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := l.origin.Loads(ctx, func(b origin.Batch[origin.SeenLoad]) error {
+			l.mu.Lock()
+			l.missed += b.Missed
+			l.mu.Unlock()
+			for _, e := range b.Events {
+				if e.Arrived < 0 { // before the drill
+					continue
+				}
+				e.Key = targets.Key{Family: l.family, ID: e.Path}
+				l.tell(e.Load)
+			}
+			return nil
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		l.mu.Lock()
+		l.failed++
+		l.why = err.Error()
+		l.mu.Unlock()
+		select {
+		case <-time.After(pollEvery):
+		case <-ctx.Done():
+		}
+	}
+}
 
 // begin starts looking.
 func (l *loadPoll) begin(tell func(targets.Load)) {
 	l.tell = tell
 	ctx, stop := context.WithCancel(context.Background())
 	l.stop = stop
-	l.done.Go(func() { l.run(ctx) })
+	if l.plan.Origin == "" {
+		l.done.Go(func() { l.run(ctx) })
+		return
+	}
+	var err error
+	if l.origin, err = origin.NewClient(l.plan.Origin, l.epoch); err != nil {
+		l.failed, l.why = 1, err.Error()
+		return
+	}
+	l.done.Go(func() { l.follow(ctx) })
 }
 
 func (l *loadPoll) run(ctx context.Context) {
@@ -142,6 +201,9 @@ func (l *loadPoll) read(ctx context.Context) (float64, error) {
 func (l *loadPoll) trouble() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.missed > 0 {
+		return fmt.Sprintf("%d loads of the source were told too late and are not counted: the origin keeps only so many", l.missed)
+	}
 	if l.failed == 0 {
 		return ""
 	}
@@ -154,4 +216,7 @@ func (l *loadPoll) close() {
 	}
 	l.done.Wait()
 	l.client.CloseIdleConnections()
+	if l.origin != nil {
+		l.origin.Close()
+	}
 }

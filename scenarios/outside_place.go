@@ -73,7 +73,7 @@ func surround(ctx context.Context, sc Scenario, opt Options) (_ *Place, _ *surro
 	if s.service, err = http.New(sc.Outside.Service, opt.Run); err != nil {
 		return nil, nil, err
 	}
-	if s.loads, err = newLoadPoll(ctx, sc.Outside.Environment.Loads); err != nil {
+	if s.loads, err = newLoadPoll(ctx, sc.Outside.Environment.Loads, sc.Workload.Mixes); err != nil {
 		return nil, nil, err
 	}
 	p := &Place{Service: s.subject(), Site: s.site(), Broken: s.broken, Close: s.close, Said: s.said, Unreadable: s.unreadable}
@@ -100,8 +100,8 @@ func (c counted) SetEpoch(epoch time.Time) { c.loads.epoch = epoch }
 // OnLoad implements [targets.LoadCounter].
 func (c counted) OnLoad(tell func(targets.Load)) { c.loads.begin(tell) }
 
-// Unkeyed says that loads are counted, and not told apart by key.
-func (c counted) Unkeyed() bool { return true }
+// Unkeyed says whether loads are counted, and not told apart by key.
+func (c counted) Unkeyed() bool { return !c.loads.keyed() }
 
 func (s *surroundings) startRedis(ctx context.Context) error {
 	plan := s.plan.Environment.Redis

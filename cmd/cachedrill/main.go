@@ -110,6 +110,7 @@ Exit codes: 0 pass, 1 fail, 2 usage or configuration, 3 unknown (not enough was 
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(runCommand(), listCommand(), validateCommand(), initCommand(), faultsCommand(), reportCommand(), contractCommand(), serveCommand(), healCommand(), checkCommand())
+	root.AddCommand(runCommand(), checkCommand(), listCommand(), validateCommand(), initCommand(), faultsCommand(), reportCommand(),
+		contractCommand(), serveCommand(), originCommand(), healCommand())
 	return root
 }

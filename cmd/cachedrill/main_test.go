@@ -16,8 +16,14 @@ import (
 	"github.com/cachedrill/cachedrill/internal/pgtest"
 )
 
+// asProgram, in the environment, makes the tests' binary the program itself: for what starts one that needn't be built for it.
+const asProgram = "CACHEDRILL_TEST_AS_PROGRAM"
+
 func TestMain(m *testing.M) {
 	child.Main(testRoles())
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
 	goredis.SetLogger(silent{})
 	os.Exit(pgtest.Closing(m).Run())
 }

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// loud is a buffer that says when something was written to it.
+type loud struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	more chan struct{}
+}
+
+func newLoud() *loud { return &loud{more: make(chan struct{}, 1)} }
+
+func (b *loud) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	select {
+	case b.more <- struct{}{}:
+	default:
+	}
+	return b.text.Write(p)
+}
+
+func (b *loud) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// until waits until the text is there.
+func (b *loud) until(t *testing.T, text string) {
+	t.Helper()
+	late := time.After(time.Minute)
+	for !strings.Contains(b.String(), text) {
+		select {
+		case <-b.more:
+		case <-late:
+			t.Fatalf("no %q in %s", text, b)
+		}
+	}
+}
+
+func TestOriginAnswersTellsAndEnds(t *testing.T) {
+	defer http.DefaultClient.CloseIdleConnections()
+	out, errs := newLoud(), newLoud()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, []string{"origin", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--service-time", "300ms",
+			"--cache-control", "max-age=7"}, out, errs)
+	}()
+	out.until(t, "curl -i")
+	at, admin := listening.FindStringSubmatch(out.String())[1], adminOn.FindStringSubmatch(out.String())[1]
+
+	r := ask(t, "PUT", at+"/products/17", "first")
+	require.Equal(t, 204, r.code)
+	require.Equal(t, "1", r.head.Get("X-Version"))
+	r = ask(t, "GET", at+"/products/17", "")
+	require.Equal(t, "first", r.body)
+	require.Equal(t, "max-age=7", r.head.Get("Cache-Control"))
+	require.Contains(t, ask(t, "GET", admin+"/loads?since=0", "").body, `"path":"/products/17"`)
+	require.Contains(t, ask(t, "GET", admin+"/commits", "").body, `"body":"first"`)
+	require.Contains(t, ask(t, "GET", admin+"/metrics", "").body, "\ncachedrill_origin_loads_total 1\n")
+	require.Equal(t, "ok\n", ask(t, "GET", admin+"/healthz", "").body)
+
+	// It ends: who waits for news has its answer, and what is under way is answered.
+	news, load := make(chan reply, 1), make(chan reply, 1)
+	for path, c := range map[string]chan reply{admin + "/commits?since=1&wait=60s": news, at + "/products/17": load} {
+		go func() {
+			r, err := request(context.Background(), "GET", path, "")
+			if err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+			c <- r
+		}()
+	}
+	for !strings.Contains(ask(t, "GET", admin+"/metrics", "").body, "\ncachedrill_origin_loads_in_flight 1\n") {
+	}
+	cancel()
+	require.Equal(t, exitPass, <-code, "%s%s", out, errs)
+	require.Equal(t, "first", (<-load).body)
+	require.Contains(t, (<-news).body, `"next":1`)
+	require.Contains(t, out.String(), "ended: every request was answered")
+	_, err := request(t.Context(), "GET", at+"/products/17", "")
+	require.ErrorIs(t, err, syscall.ECONNREFUSED)
+}
+
+func TestOriginUsage(t *testing.T) {
+	for flag, says := range map[string]string{
+		"--listen=9000":               "host:port is needed",
+		"--listen=":                   "host:port is needed",
+		"--admin=localhost":           "host:port is needed",
+		"--servers=0":                 "at least 1",
+		"--queue=-1":                  "can't be negative",
+		"--service-time=-1s":          "can't be negative",
+		"--distribution=exponental":   "constant or exponential",
+		"--max-objects=0":             "at least 1",
+		"--max-bytes=0":               "at least 1",
+		"--keep=0":                    "at least 1",
+		"--cache-control=max-age=1\n": "printable ASCII",
+	} {
+		code, out, errs := cli(t, nil, "origin", flag)
+		require.Equal(t, exitUsage, code, flag)
+		require.Contains(t, errs, says)
+		require.Empty(t, out)
+	}
+	taken := newLoud()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	go func() { ended <- run(ctx, []string{"origin", "--listen", "127.0.0.1:0", "--admin", ""}, taken, taken) }()
+	taken.until(t, "curl -i")
+	require.NotContains(t, taken.String(), "admin")
+	at := strings.TrimPrefix(listening.FindStringSubmatch(taken.String())[1], "http://")
+	code, out, errs := cli(t, nil, "origin", "--listen", "127.0.0.1:0", "--admin", at)
+	require.Equal(t, exitFail, code)
+	require.Contains(t, errs, "--admin: listen tcp "+at)
+	require.NotContains(t, out, "listening on")
+	cancel()
+	require.Equal(t, exitPass, <-ended)
+}
+
+// nginxPath is where nginx is. Where there is none the test is skipped; with CI=true it fails.
+func nginxPath(t *testing.T) string {
+	t.Helper()
+	t.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin")
+	path, err := exec.LookPath("nginx")
+	if err == nil {
+		return path
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("CI must have nginx")
+	}
+	t.Skip("skipped: nginx is not on PATH")
+	return ""
+}
+
+// What the help shows as complete is complete.
+func TestOriginHelpHasAConfigurationOfNginx(t *testing.T) {
+	nginx := nginxPath(t)
+	_, help, _ := cli(t, nil, "origin", "--help")
+	_, conf, ok := strings.Cut(help, "\n  pid nginx.pid;")
+	require.True(t, ok)
+	conf, _, ok = strings.Cut(conf, "\n  }\n\n")
+	require.True(t, ok)
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte("pid nginx.pid;"+conf+"\n}\n"), 0o644))
+	said, err := exec.Command(nginx, "-t", "-e", "stderr", "-p", dir, "-c", "nginx.conf").CombinedOutput()
+	require.NoError(t, err, string(said))
+}
+
+// The example runs with its defaults, ends when it is told to, and leaves nothing behind, however it ends.
+func TestNginxExampleLeavesNothing(t *testing.T) {
+	nginxPath(t)
+	for _, how := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		t.Run(how.String(), func(t *testing.T) {
+			tmp := t.TempDir()
+			said := newLoud()
+			cmd := exec.Command("../../examples/nginx/start.sh")
+			// Without a race report's usual second of waiting at the end.
+			cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "CACHEDRILL="+os.Args[0], asProgram+"=1", "GORACE=atexit_sleep_ms=0",
+				"LISTEN=127.0.0.1:18080", "ORIGIN=127.0.0.1:19000", "ORIGIN_ADMIN=127.0.0.1:19001")
+			cmd.Stdout, cmd.Stderr = said, said
+			cmd.WaitDelay = time.Minute
+			require.NoError(t, cmd.Start())
+			defer http.DefaultClient.CloseIdleConnections()
+			const at = "http://127.0.0.1:18080"
+			for {
+				r, err := request(t.Context(), "GET", at+"/healthz", "")
+				if err == nil && r.code == 200 {
+					break
+				}
+				require.NotEmpty(t, withEnvironment("TMPDIR="+tmp), "%s", said)
+				time.Sleep(5 * time.Millisecond)
+			}
+			require.Equal(t, "1", ask(t, "PUT", at+"/a", "first").head.Get("X-Version"))
+			require.Equal(t, "MISS", ask(t, "GET", at+"/a", "").head.Get("X-Cache-Status"))
+			r := ask(t, "GET", at+"/a", "")
+			require.Equal(t, "HIT", r.head.Get("X-Cache-Status"))
+			require.Equal(t, "max-age=2, stale-while-revalidate=3", r.head.Get("Cache-Control"))
+			require.Equal(t, "first", r.body)
+
+			require.NoError(t, cmd.Process.Signal(how))
+			err := cmd.Wait() // and until nobody has its output any more
+			if how == syscall.SIGTERM {
+				require.NoError(t, err, "%s", said)
+			}
+			if how == syscall.SIGKILL { // a sleep of the script's, of a second, outlives it
+				require.Eventually(t, func() bool { return len(withEnvironment("TMPDIR="+tmp)) == 0 }, time.Minute, 10*time.Millisecond)
+			}
+			require.Empty(t, withEnvironment("TMPDIR="+tmp))
+			left, err := os.ReadDir(tmp)
+			require.NoError(t, err)
+			require.Empty(t, left)
+			require.Contains(t, said.String(), "ended: every request was answered")
+		})
+	}
+}
