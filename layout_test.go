@@ -26,6 +26,7 @@ var allowed = map[string][]string{
 	"targets/service":             {"targets", "reference/...", "internal/strict"},
 	"targets/zoo":                 {"targets/service", "reference/..."},
 	"targets/redis":               {"targets", "internal/..."},
+	"targets/http":                {"targets", "internal/strict"},
 	"targets/origin":              {"targets"},
 	"reference":                   {"reference/..."},
 	"reference/source":            {"reference/key"},
@@ -40,6 +41,7 @@ var allowed = map[string][]string{
 	"reference/contract":          {"reference", "reference/key", "reference/policy", "internal/strict"},
 	"internal/strict":             {},
 	"internal/child":              {},
+	"internal/launch":             {"internal/child"},
 	"internal/pgtest":             {"internal/child"},
 	"internal/redistest":          {"internal/child", "targets/redis"},
 }
