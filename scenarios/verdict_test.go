@@ -16,6 +16,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/internal/child"
+	"github.com/cachedrill/cachedrill/internal/launch"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/targets/redis"
 	"github.com/cachedrill/cachedrill/targets/service"
@@ -27,7 +28,11 @@ func TestMain(m *testing.M) {
 	roles := map[string]child.Role{}
 	maps.Copy(roles, redis.Roles)
 	maps.Copy(roles, faults.Roles)
+	maps.Copy(roles, launch.Roles)
 	child.Main(roles)
+	if addr := os.Getenv("SHOP_LISTEN"); addr != "" {
+		serveShop(addr)
+	}
 	goleak.VerifyTestMain(m)
 }
 
