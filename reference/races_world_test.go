@@ -424,7 +424,7 @@ func (w *raceWorld) apply(n key.Name) error {
 
 // beat has the relay tell how many events there were.
 func (w *raceWorld) beat() {
-	w.relay.beat(w.t.Context())
+	beat(w.t.Context(), w.bus)
 	w.settle()
 }
 
