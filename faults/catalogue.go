@@ -51,6 +51,7 @@ func kinds() []kind {
 			Summary: "Redis goes away and comes back empty",
 			Params: []Param{
 				{Name: "region", Type: "region", Required: true, Doc: "whose Redis"},
+				{Name: "place", Type: "place", Doc: "that of this place; the region's own when absent"},
 				{Name: "down", Type: "duration", Default: DefaultDown.String(), Doc: "how long it stays away"},
 			},
 			Evidence: "connections are refused while it is down; afterwards another run_id (and pid) answers, with fewer keys",
@@ -65,6 +66,7 @@ func kinds() []kind {
 				{Name: "pattern", Type: "glob", Doc: "keys that match this Redis glob; either this or family"},
 				{Name: "share", Type: "percentage", Default: "100%", Doc: "how many of them, above 0%; the same ones in every run"},
 				{Name: "region", Type: "region or list", Doc: "in which Redis; all when absent"},
+				{Name: "place", Type: "place", Doc: "only in the Redis of this place"},
 			},
 			Evidence: "of the keys that would have lived on, how many were gone right after the moment; those written meanwhile are told apart",
 			Undo:     "can't be undone: the caches must fill again. Interrupted before the moment, keys get their own expiry back",
@@ -128,11 +130,11 @@ func Names() []string {
 }
 
 func decodeRestart(p *params) Fault {
-	return Restart{Region: p.region("region"), Down: p.positive("down", DefaultDown)}
+	return Restart{Region: p.region("region"), Place: p.place(), Down: p.positive("down", DefaultDown)}
 }
 
 func decodeExpire(p *params) Fault {
-	f := Expire{Share: p.share("share"), Regions: p.regions("region")}
+	f := Expire{Share: p.share("share"), Regions: p.regions("region"), Place: p.place()}
 	switch family, pattern := p.get("family"), p.get("pattern"); {
 	case family.Present() == pattern.Present():
 		p.failHere("needs either family or pattern", "families: "+list(p.scope.Families))

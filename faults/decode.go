@@ -9,7 +9,7 @@ import (
 )
 
 // Scope says which names a fault may use.
-type Scope struct{ Regions, Families []string }
+type Scope struct{ Regions, Places, Families []string }
 
 // Planned is a fault with its place in the fault phase.
 type Planned struct {
@@ -203,6 +203,9 @@ func (p *params) known(name, what string, known []string) string {
 }
 
 func (p *params) region(name string) string { return p.known(name, "region", p.scope.Regions) }
+
+// place reads the name of a place; "" comes with a problem noted, or when the parameter is absent.
+func (p *params) place() string { return p.known("place", "place", p.scope.Places) }
 
 // regions reads one region or a list of different ones; nil comes with a problem noted, or when the
 // parameter is absent.

@@ -18,6 +18,7 @@ import (
 // filled again at once, so its key count at the first probe need not be 0; it is in the evidence.
 type Restart struct {
 	Region string
+	Place  string        // "": the region's own Redis
 	Down   time.Duration // above 0; how long it stays away
 	sham   bool
 }
@@ -34,7 +35,7 @@ const (
 
 // String gives the fault as YAML shows it.
 func (f Restart) String() string {
-	return render(f.sham, "redis.restart", [2]string{"region", f.Region}, [2]string{"down", f.Down.String()})
+	return render(f.sham, "redis.restart", [2]string{"region", f.Region}, [2]string{"place", f.Place}, [2]string{"down", f.Down.String()})
 }
 
 // Inject stops the Redis; it returns within 10 s, and some seconds more when it must undo.
@@ -42,10 +43,11 @@ func (f Restart) Inject(ctx context.Context, site Site) (Injected, error) {
 	if f.Down <= 0 {
 		return Injected{}, fmt.Errorf("%s: down must be above 0", f)
 	}
-	if _, err := pick(site.Nodes, "Redis", []string{f.Region}); err != nil {
+	name := RedisName(f.Region, f.Place)
+	if _, err := pick(site.Nodes, "Redis", []string{name}); err != nil {
 		return Injected{}, fmt.Errorf("%s: %w", f, err)
 	}
-	d := &downtime{fault: f, site: site, node: site.Nodes[f.Region], name: "redis@" + f.Region}
+	d := &downtime{fault: f, site: site, node: site.Nodes[name], name: "redis@" + name}
 	inject, cancel := context.WithTimeout(ctx, restartInjectLimit)
 	defer cancel()
 	if err := d.stop(inject); err != nil {

@@ -40,7 +40,7 @@ func (c common) scenario(e strict.Entry) Scenario {
 	})
 	checkLength(e, f, c, sc)
 	sc.push(f["push"])
-	scope := faults.Scope{Regions: c.target.RegionNames(), Families: c.target.FamilyNames()}
+	scope := faults.Scope{Regions: c.target.RegionNames(), Places: c.target.Places, Families: c.target.FamilyNames()}
 	for _, n := range f["faults"].List("faults") {
 		if p, ok := faults.Decode(n, scope); ok {
 			checkTimeline(n, p, sc.Phases)
