@@ -12,7 +12,7 @@ import (
 	"github.com/cachedrill/cachedrill/internal/strict"
 )
 
-var scope = Scope{Regions: []string{"eu", "us"}, Families: []string{"product", "price"}}
+var scope = Scope{Regions: []string{"eu", "us"}, Places: []string{"critical"}, Families: []string{"product", "price"}}
 
 // decode reads the items of a document's list "faults", and gives the problems, each a line.
 func decode(t require.TestingT, doc string, s Scope) (out []Planned, problems []string) {
@@ -46,6 +46,10 @@ func TestDecode(t *testing.T) {
 			Planned{Fault: Restart{Region: "eu", Down: 200 * time.Millisecond}}, "redis.restart{region: eu, down: 200ms}"},
 		"restart, defaults": {"redis.restart: {region: us}",
 			Planned{Fault: Restart{Region: "us", Down: DefaultDown}}, "redis.restart{region: us, down: 500ms}"},
+		"restart, place": {"redis.restart: {region: us, place: critical}",
+			Planned{Fault: Restart{Region: "us", Place: "critical", Down: DefaultDown}}, "redis.restart{region: us, place: critical, down: 500ms}"},
+		"expire, place": {"keys.expire: {family: product, place: critical}",
+			Planned{Fault: Expire{Family: "product", Share: 1, Place: "critical"}}, "keys.expire{family: product, share: 100%, place: critical}"},
 		"timing": {"redis.restart: {region: us, at: 2s, observe: 3s}",
 			Planned{Fault: Restart{Region: "us", Down: DefaultDown}, At: 2 * sec, Observe: 3 * sec}, "redis.restart{region: us, down: 500ms}"},
 		"expire, family": {"keys.expire: {family: product}",
