@@ -89,7 +89,7 @@ func TestDecodeProblems(t *testing.T) {
 		"no parameters":           {"redis.restart:", `2:5: "redis.restart": needs region: whose Redis; write - redis.restart: {region: eu, down: 500ms}`},
 		"parameters as a word":    {"redis.restart: eu", `2:20: "eu": expected the parameters of redis.restart as a mapping; write - redis.restart: {region: eu, down: 500ms}`},
 		"unknown parameter":       {"redis.restart: {region: eu, dwn: 1s}", `2:33: "dwn": unknown parameter of redis.restart; did you mean "down"?`},
-		"a parameter of another":  {"redis.restart: {region: eu, for: 1s}", `2:33: "for": unknown parameter of redis.restart; known: at, down, observe, region`},
+		"a parameter of another":  {"redis.restart: {region: eu, for: 1s}", `2:33: "for": unknown parameter of redis.restart; known: at, down, observe, place, region`},
 		"parameter without value": {"redis.restart: {region: }", `2:21: "region": has no value`},
 		"unknown region":          {"redis.restart: {region: eur}", `2:29: "eur": unknown region; did you mean "eu"?`},
 		"far unknown region":      {"redis.restart: {region: mars}", `2:29: "mars": unknown region; known: eu, us`},

@@ -223,6 +223,28 @@ func TestServeTwoProcessesOfOneService(t *testing.T) {
 	require.Empty(t, withEnvironment("TMPDIR="+s.tmp), "processes are left")
 }
 
+// Two processes with a place of their own in another database of the same server: each family is in its own, and what is written
+// through one process is told to the other over the place's bus.
+func TestServePlaces(t *testing.T) {
+	s := newShop(t)
+	flags := []string{"--put", "news=critical", "--place", "critical=" + s.redis + "/1"}
+	a, b := s.serve(t, flags...), s.serve(t, flags...)
+	require.Contains(t, a.output(), ", database 1 for place critical: news")
+	for _, path := range []string{"/news/1", "/price/9"} {
+		require.Equal(t, http.StatusNoContent, ask(t, "PUT", a.at+path, "old").code)
+		require.Contains(t, ask(t, "GET", b.at+path, "").body, `"token":"old"`)
+		require.Equal(t, http.StatusNoContent, ask(t, "PUT", a.at+path, "new").code)
+		require.Eventually(t, func() bool { return strings.Contains(ask(t, "GET", b.at+path, "").body, `"token":"new"`) }, 20*time.Second, time.Millisecond,
+			"news are kept for a minute: this was told")
+	}
+	for db, name := range map[int]string{0: "price:9:v1", 1: "news:1:v1"} {
+		c := goredis.NewClient(&goredis.Options{Addr: strings.TrimPrefix(s.redis, "redis://"), DB: db})
+		require.Equal(t, []string{name}, c.Keys(t.Context(), "*:v1").Val())
+		require.NoError(t, c.Close())
+	}
+	require.Contains(t, ask(t, "GET", a.at+"/readyz", "").body, `"places":{"critical":"ok"}`)
+}
+
 // A relay in one region carries what another region's processes have written into its own Redis.
 func TestServeRegionsHearOfEachOther(t *testing.T) {
 	s := newShop(t)
