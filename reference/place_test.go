@@ -321,3 +321,28 @@ func TestPlacedGoesToTheFamilysCache(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// Each place has its beat: a Redis that forgot its epoch is noticed by the worker's memory of that place, and by no other.
+func TestEachPlaceHasItsBeat(t *testing.T) {
+	p := policy.Recommended()
+	server := redistest.Start(t, redis.Options{})
+	w := newTown(t, p, clientOf(t, server, 0, p), clientOf(t, server, 1, p), true)
+	ctx, cancel := context.WithCancel(t.Context())
+	var beating sync.WaitGroup
+	beating.Go(func() { w.into.Beat(ctx) })
+	defer beating.Wait()
+	defer cancel()
+	epoch := func(c *redis.Client) string { return c.Get(t.Context(), busEpoch).Val() }
+	require.Eventually(t, func() bool { return epoch(w.own) != "" && epoch(w.place) != "" }, 10*time.Second, time.Millisecond)
+	require.NotEqual(t, epoch(w.own), epoch(w.place))
+	beats := w.own.Subscribe(t.Context(), busChannel)
+	defer beats.Close()
+	gaps := w.unimportant.gaps.Load()
+	for range 2 { // the worker has heard a beat before the flush, or there would be nothing to miss
+		_, err := beats.ReceiveMessage(t.Context())
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.place.FlushDB(t.Context()).Err())
+	require.Eventually(t, func() bool { return w.critical.gaps.Load() > 0 }, 10*time.Second, time.Millisecond)
+	require.Equal(t, gaps, w.unimportant.gaps.Load())
+}

@@ -68,6 +68,9 @@ func TestCheckFindsEachDefect(t *testing.T) {
 		"expired exception":      {"expires: 2027-01-15", "expires: 2026-11-24", "", "expires: 2026-11-24", "the exception without stale-while-revalidate expired on 2026-11-24"},
 		"overdue review":         {"review: 2027-03-01", "review: 2026-11-23", "", "listing: {ttl", "the review of TTL class listing was due on 2026-11-23"},
 		"two classes":            {"    class: strong     #", "    namespace: catalogue\n    class: strong     #", "", "class: strong", "namespace catalogue has two classes: product is bounded, price is strong"},
+		"two places":             {"    class: bounded\n    within: 2m", "    namespace: catalogue\n    place:  checkout\n    critical: true\n    class: bounded\n    within: 2m", "", "place:  checkout", "namespace catalogue is in two places: product is in shared, customer is in checkout"},
+		"critical beside others": {"  customer:\n", "  customer:\n    critical: true\n", "", "  customer:", "family customer is critical and shares a Redis with product, which is not: what happens to one happens to both"},
+		"an empty place":         {"  checkout: {why", "  spare: {why: Just in case.}\n  checkout: {why", "", "spare:", "no family is in place spare"},
 		"secret and unprotected": {"{class: secret, redact: mask}", "secret", "", "card.number", "field card.number of customer is secret, and is neither redacted nor under a ceiling"},
 		"above the ceiling":      {"personal: 5m", "personal: 1m", "", "name: personal", "field name of customer is personal and would be kept for 2m0s, above the ceiling of 1m0s"},
 		"no ceiling":             {"  personal: 5m", "  secret: 5m", "", "name: personal", "field name of customer is personal, and is neither redacted nor under a ceiling"},
@@ -113,6 +116,9 @@ func TestFormIsChecked(t *testing.T) {
 		"longer than period":  {"every: 5m", "every: 20s", "a run may take longer than its period"},
 		"half an owner":       {`owner: {team: accounts, contact: "#accounts-oncall"}`, "owner: {team: accounts}", "a team and a contact"},
 		"bad path":            {"card.number:", "card..number:", "not the path of a field"},
+		"unknown place":       {"place: checkout", "place: chekout", `did you mean "checkout"?`},
+		"no default":          {"default: true, ", "", "0 places are the default, where one must be"},
+		"not yes or no":       {"critical: true", "critical: very", "critical"},
 		"class of a field":    {"title: public", "title: publik", "class"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -272,4 +278,13 @@ func FuzzParse(f *testing.F) {
 		Check(c, day("2026-11-24"))
 		require.NoError(t, Render(&bytes.Buffer{}, c, day("2026-11-24")))
 	})
+}
+
+// The default place is the region's own Redis to a cache, which has no name; the others are called as the contract calls them.
+func TestCachedFamiliesHaveTheirPlaces(t *testing.T) {
+	at := map[string]string{}
+	for _, f := range parse(t, read(t, example)).Cached() {
+		at[f.Schema.Family] = f.Place
+	}
+	require.Equal(t, map[string]string{"product": "", "price": "checkout", "customer": ""}, at)
 }
