@@ -15,6 +15,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/internal/strict"
 	"github.com/cachedrill/cachedrill/reference"
+	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
 	"github.com/cachedrill/cachedrill/reference/source/postgres"
 	"github.com/cachedrill/cachedrill/targets/redis"
@@ -53,8 +54,8 @@ func (f serveFlags) served() (what served, err error) {
 		return what, err
 	}
 	for _, family := range what.spec.Families {
-		if family.Contract.Behind {
-			return what, fmt.Errorf("family %s is written behind, by one owner for all processes, which serve has not: remove writes: behind", family.Name)
+		if family.Contract.Writes == policy.Behind {
+			return what, fmt.Errorf("family %s is written behind, by one owner for all processes, which serve has not: write it aside or through", family.Name)
 		}
 	}
 	if what.policy, err = what.find(f.policy); err != nil {

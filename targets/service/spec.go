@@ -234,7 +234,7 @@ func decodeFamily(e strict.Entry, spec Spec) Family {
 	fam.Contract.Within = f["within"].Duration("within", 0)
 	fam.Contract.TTL = f["ttl"].Duration("ttl", fam.Contract.Within)
 	fam.Contract.Lease = f["lease"].Duration("lease", 0)
-	fam.Contract.Behind = f["writes"].OneOf("way of writing", "through", "behind") == "behind"
+	fam.Contract.Writes = policy.ParseWritePath(f["writes"].OneOf("way of writing", policy.WritePaths()...))
 	for _, v := range f["vary"].List("dimensions") {
 		var names []string
 		for _, d := range key.Dimensions {
@@ -253,9 +253,9 @@ func decodeFamily(e strict.Entry, spec Spec) Family {
 		f["within"].Fail("", "only a bounded family has a bound", "remove within, or make the class bounded")
 	case class != policy.Strong && f["lease"].Present():
 		f["lease"].Fail("", "only a strong family has a lease", "remove lease, or make the class strong")
-	case class != policy.Eventual && fam.Contract.Behind:
+	case class != policy.Eventual && fam.Contract.Writes == policy.Behind:
 		f["writes"].Fail("", "only an eventual family can be written behind: its readers see a write after it was acknowledged",
-			"writes: through, or class: eventual")
+			"writes: aside or through, or class: eventual")
 	case fam.Contract.Lease > fam.Contract.TTL:
 		f["lease"].Fail("", "the lease is longer than the ttl ("+fam.Contract.TTL.String()+")", "lower lease or raise ttl")
 	case class == policy.Bounded && f["class"].Present() && fam.Contract.Within <= 0:
