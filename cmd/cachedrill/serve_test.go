@@ -34,6 +34,7 @@ families:
   product: {class: bounded, within: 2s, ttl: 2s, vary: [tenant]}
   news: {class: bounded, within: 60s, ttl: 60s}
   price: {class: strong, ttl: 60s}
+  stock: {class: bounded, within: 60s, ttl: 60s, writes: through}
 `
 
 // testRoles are the children of the program, and those of the tests.
@@ -325,8 +326,16 @@ func TestServedWritesSurviveKill(t *testing.T) {
 	require.NoError(t, err)
 	defer conn.Close(context.Background())
 	total := 0
+	// Another process, which goes on, hears of what was committed and told by nobody who wrote it. Its copies live for a minute.
+	survivor := s.serve(t)
+	written := []string{"price", "news", "stock"} // strong aside, bounded aside, bounded through
 	for round := range rounds {
 		p := s.serve(t)
+		for _, family := range written[1:] {
+			for i := range 5 {
+				ask(t, "GET", fmt.Sprintf("%s/%s/%d", survivor.at, family, i), "")
+			}
+		}
 		var mu sync.Mutex
 		acked := map[string]string{} // version by token
 		var writers sync.WaitGroup
@@ -334,7 +343,7 @@ func TestServedWritesSurviveKill(t *testing.T) {
 			writers.Go(func() {
 				for i := 0; ; i++ {
 					token := fmt.Sprintf("%d-%d-%d", round, w, i)
-					r, err := request(context.Background(), "PUT", fmt.Sprintf("%s/price/%d", p.at, i%5), token)
+					r, err := request(context.Background(), "PUT", fmt.Sprintf("%s/%s/%d", p.at, written[(w+i)%len(written)], i%5), token)
 					if err != nil {
 						return // it was killed
 					}
@@ -364,7 +373,19 @@ func TestServedWritesSurviveKill(t *testing.T) {
 			require.Equal(t, version, found[token], "write %s was acknowledged", token)
 		}
 		total += len(acked)
+		for _, family := range written {
+			for i := range 5 {
+				var newest string
+				require.NoError(t, conn.QueryRow(t.Context(), "SELECT max(version)::text FROM cachedrill.outbox WHERE family = $1 AND id = $2",
+					family, strconv.Itoa(i)).Scan(&newest))
+				require.Eventually(t, func() bool {
+					return ask(t, "GET", fmt.Sprintf("%s/%s/%d", survivor.at, family, i), "").head.Get("X-Version") == newest
+				}, 20*time.Second, time.Millisecond, "version %s of %s:%d was committed by a process that is gone", newest, family, i)
+			}
+		}
 	}
+	require.NoError(t, survivor.cmd.Process.Signal(syscall.SIGTERM))
+	require.Equal(t, exitPass, survivor.end(t), survivor.output())
 	t.Logf("%d acknowledged writes survived %d kills", total, rounds)
 	require.Empty(t, withEnvironment("TMPDIR="+s.tmp), "processes are left")
 }
