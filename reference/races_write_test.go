@@ -67,6 +67,22 @@ var writeRaces = []race{
 		},
 	},
 	{
+		name:  "write-through under way while a message is lost",
+		wrong: "what was committed before the loss was noticed is left in memory after it",
+		ways:  []loss{{"gap-detection", []string{"refusal-heeded"}}, {"era-of-begin", []string{"refusal-heeded"}}},
+		run: func(w *raceWorld) bool {
+			slow, acked := w.slowPut(0, written)
+			w.workers[0].ears.deaf.Store(true)
+			w.commit(written)
+			w.event(written)
+			w.workers[0].ears.deaf.Store(false)
+			w.beat()
+			w.landed(slow, acked)
+			w.stamp("era-of-begin", 0, written, func(c *Cache, made *copied) { made.era = c.l1.now() })
+			return w.stale(written)
+		},
+	},
+	{
 		name:  "strong write-through that lands late",
 		wrong: "an older payload comes into Redis, and into the memory that a lease lets a worker serve from",
 		ways:  []loss{alone("class-routing")},

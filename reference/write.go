@@ -77,6 +77,7 @@ func (c *Cache) change(ctx context.Context, k string, n key.Name, f Family, kind
 	}
 	claimed := c.claim(k, f, kind)
 	asked := c.clock.instant()
+	c.l1.read(asked) // what a worker that only writes leaves in its memory would end too early
 	r, err := commit(by)
 	if err != nil {
 		c.orphan(k, claimed.token)

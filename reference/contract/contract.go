@@ -104,6 +104,7 @@ type Family struct {
 	Within    time.Duration // bounded: the greatest staleness a read may have
 	TTLClass  string
 	TTL       time.Duration // of the class
+	Writes    policy.WritePath
 	Lease     time.Duration // of a strong family; 0: every read asks the source for the current version
 	Schema    key.Schema
 	Owner     Owner // its own, or the service's

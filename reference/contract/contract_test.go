@@ -109,6 +109,9 @@ func TestFormIsChecked(t *testing.T) {
 		"no release of ours":  {"release: 4.2  ", "#", "nobody knows whether the toggle is past its release"},
 		"ttl above bound":     {"within: 10s", "within: 5s", "is above the family's bound (5s)"},
 		"strong with a bound": {"class: strong     #", "class: strong\n    within: 3s #", "only a bounded family has a bound"},
+		"strong and behind":   {"class: strong     #", "class: strong\n    writes: behind #", "only an eventual family can be written behind"},
+		"redacted and behind": {"class: bounded    # no read is older than within\n    within: 10s\n", "class: eventual\n    writes: behind\n", "a family with redacted fields can't be written behind"},
+		"unknown write path":  {"class: strong     #", "class: strong\n    writes: thru #", "write path"},
 		"unknown TTL class":   {"ttl: profile", "ttl: profil", "TTL class"},
 		"job without budget":  {"budget: {rate: 50/s, for: 30s}, ", "", "the job needs a budget"},
 		"job without alert":   {`, budget: {rate: 200/s, for: 1m}, alert: "#catalogue-oncall"`, ", budget: {rate: 200/s, for: 1m}", "alert is missing"},
@@ -282,9 +285,10 @@ func FuzzParse(f *testing.F) {
 
 // The default place is the region's own Redis to a cache, which has no name; the others are called as the contract calls them.
 func TestCachedFamiliesHaveTheirPlaces(t *testing.T) {
-	at := map[string]string{}
-	for _, f := range parse(t, read(t, example)).Cached() {
-		at[f.Schema.Family] = f.Place
+	at, writes := map[string]string{}, map[string]policy.WritePath{}
+	for _, f := range parse(t, strings.Replace(read(t, example), "    critical: true", "    writes: through\n    critical: true", 1)).Cached() {
+		at[f.Schema.Family], writes[f.Schema.Family] = f.Place, f.Contract.Writes
 	}
+	require.Equal(t, map[string]policy.WritePath{"product": policy.Aside, "price": policy.Through, "customer": policy.Aside}, writes)
 	require.Equal(t, map[string]string{"product": "", "price": "checkout", "customer": ""}, at)
 }

@@ -21,7 +21,7 @@ func (c Contract) Cached() []reference.Family {
 			Schema:    f.Schema,
 			Namespace: f.Namespace,
 			Place:     c.named(f.Place),
-			Contract:  policy.Family{Class: f.Class, Within: f.Within, TTL: f.TTL, Lease: f.Lease},
+			Contract:  policy.Family{Class: f.Class, Within: f.Within, TTL: f.TTL, Lease: f.Lease, Writes: f.Writes},
 			Redact:    f.Redactor(),
 		})
 	}

@@ -128,7 +128,7 @@ func place(n strict.Node, c Contract) string {
 func yes(n strict.Node, what string) bool { return n.OneOf(what, "true", "false") == "true" }
 
 func family(e strict.Entry, c Contract) Family {
-	g := e.Value.Fields("family "+e.Name, "namespace", "place", "critical", "class", "within", "ttl", "lease", "schema", "vary", "owner", "fields")
+	g := e.Value.Fields("family "+e.Name, "namespace", "place", "critical", "class", "within", "ttl", "lease", "writes", "schema", "vary", "owner", "fields")
 	fam := Family{At: at(e.Key), Name: e.Name, Namespace: e.Name, ClassAt: at(g["class"]), Owner: c.Owner,
 		Within: g["within"].Duration("within", 0), Lease: g["lease"].Duration("lease", 0),
 		Schema: key.Schema{Family: e.Name, Version: g["schema"].Int("schema", 1, 1)}}
@@ -144,6 +144,7 @@ func family(e strict.Entry, c Contract) Family {
 			"class: bounded (no read older than within), strong (linearizable) or eventual (converges after its ttl)")
 	}
 	fam.Class = policy.ParseClass(g["class"].OneOf("class", policy.Classes()...))
+	fam.Writes = policy.ParseWritePath(g["writes"].OneOf("write path", policy.WritePaths()...))
 	if g["owner"].Present() {
 		fam.Owner = owner(g["owner"])
 	}
@@ -165,6 +166,8 @@ func family(e strict.Entry, c Contract) Family {
 		g["within"].Fail("", "only a bounded family has a bound", "remove within, or make the class bounded")
 	case fam.Class != policy.Strong && g["lease"].Present():
 		g["lease"].Fail("", "only a strong family has a lease", "remove lease, or make the class strong")
+	case fam.Writes == policy.Behind && fam.Class != policy.Eventual:
+		g["writes"].Fail("", "only an eventual family can be written behind: its readers see a write after it was acknowledged", "writes: aside or through, or class: eventual")
 	case fam.Lease > fam.TTL:
 		g["lease"].Fail("", fmt.Sprintf("the lease is longer than the TTL of this class (%v)", fam.TTL), "a shorter lease, or another TTL class")
 	case bounded && g["class"].Present() && fam.Within <= 0:
@@ -186,6 +189,9 @@ func family(e strict.Entry, c Contract) Family {
 	}
 	for _, p := range g["fields"].Entries("fields") {
 		fam.Fields = append(fam.Fields, field(p))
+	}
+	if fam.Writes == policy.Behind && slices.ContainsFunc(fam.Fields, func(d Field) bool { return d.Redact != None }) {
+		g["writes"].Fail("", "a family with redacted fields can't be written behind: the journal would hold them", "writes: aside or through")
 	}
 	return fam
 }

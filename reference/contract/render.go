@@ -28,9 +28,9 @@ func Render(w io.Writer, c Contract, on Date) error {
 		p.line("")
 	}
 	p.table("Families", "What is cached, and what its readers are promised.",
-		row{"family", "namespace", "class", "kept for", "keys", "owner"}, len(c.Families), func(i int) row {
+		row{"family", "namespace", "class", "writes", "kept for", "keys", "owner"}, len(c.Families), func(i int) row {
 			f := c.Families[i]
-			return row{code(f.Name), code(f.Namespace), f.promise(), fmt.Sprintf("%s (%s)", duration(f.TTL), f.TTLClass), code(f.keys()), f.Owner.Team + ", " + f.Owner.Contact}
+			return row{code(f.Name), code(f.Namespace), f.promise(), f.Writes.String(), fmt.Sprintf("%s (%s)", duration(f.TTL), f.TTLClass), code(f.keys()), f.Owner.Team + ", " + f.Owner.Contact}
 		})
 	p.table("Places", "Each is a Redis of its own in every region. What happens to one is nothing to the families of another.",
 		row{"place", "families", "why"}, len(c.Places), func(i int) row {
