@@ -10,10 +10,11 @@ import (
 
 // Scope says what a fault may name, and what it may not be, at one target.
 type Scope struct {
-	Regions, Families []string
-	Edges             []string // all of them
-	SourceEdges       []string // those that lead to the source
-	KeyPrefix         string   // when set, patterns of keys must begin with it
+	Regions, Places, Families []string
+
+	Edges       []string // all of them
+	SourceEdges []string // those that lead to the source
+	KeyPrefix   string   // when set, patterns of keys must begin with it
 	// Refused says of faults, by name, why this target can't have them: "this Redis is managed by somebody
 	// else; use network.refuse".
 	Refused map[string]string
@@ -238,6 +239,9 @@ func (p *params) theRegion(name, example string) string {
 	}
 	return ""
 }
+
+// place reads the name of a place; "" comes with a problem noted, or when the parameter is absent.
+func (p *params) place() string { return p.known("place", "place", p.scope.Places) }
 
 // regions reads one region or a list of different ones; nil comes with a problem noted, or when the
 // parameter is absent.

@@ -54,7 +54,7 @@ type Injected struct {
 
 // Site is where faults happen. Elements that no fault of a drill names may be missing.
 type Site struct {
-	Nodes   map[string]Node            // a Redis per region
+	Nodes   map[string]Node            // the Redises, by [RedisName]
 	Relays  map[string]Relay           // an invalidation relay per region
 	Edges   map[string]Edge            // by name, e.g. "relay@eu -> relay@us"
 	Pattern func(family string) string // the Redis glob that matches the family's entries
@@ -95,6 +95,14 @@ type Limited interface {
 type Commanded interface {
 	// StartCommand gives a program and its arguments. It must return once the Redis is starting.
 	StartCommand() []string
+}
+
+// RedisName names a Redis of a site: that of a region, or that of a place in it: eu, eu/critical.
+func RedisName(region, place string) string {
+	if place == "" {
+		return region
+	}
+	return region + "/" + place
 }
 
 // Identity says which incarnation of a Redis is answering.

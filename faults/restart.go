@@ -18,6 +18,7 @@ import (
 // filled again at once, so its key count at the first probe need not be 0; it is in the evidence.
 type Restart struct {
 	Region string
+	Place  string        // "": the region's own Redis
 	Down   time.Duration // above 0; how long it stays away
 	sham   bool
 }
@@ -34,12 +35,12 @@ const (
 
 // String gives the fault as YAML shows it.
 func (f Restart) String() string {
-	return render(f.sham, "redis.restart", [2]string{"region", f.Region}, [2]string{"down", f.Down.String()})
+	return render(f.sham, "redis.restart", [2]string{"region", f.Region}, [2]string{"place", f.Place}, [2]string{"down", f.Down.String()})
 }
 
 // Inject stops the Redis; it returns within 10 s, and some seconds more when it must undo.
 func (f Restart) Inject(ctx context.Context, site Site) (Injected, error) {
-	return (&downtime{fault: f, sham: f.sham, site: site, action: "stop", doing: "stopping", end: Node.Stop}).inject(ctx, f.Region, f.Down)
+	return (&downtime{fault: f, sham: f.sham, site: site, action: "stop", doing: "stopping", end: Node.Stop}).inject(ctx, RedisName(f.Region, f.Place), f.Down)
 }
 
 // Kill ends the Redis of a region as a crash does, keeps it down, and starts it again, empty.
@@ -61,14 +62,14 @@ func (f Kill) Inject(ctx context.Context, site Site) (Injected, error) {
 	return (&downtime{fault: f, sham: f.sham, site: site, action: "kill", doing: "killing", end: Node.Kill}).inject(ctx, f.Region, f.Down)
 }
 
-func (d *downtime) inject(ctx context.Context, region string, down time.Duration) (Injected, error) {
+func (d *downtime) inject(ctx context.Context, redis string, down time.Duration) (Injected, error) {
 	if down <= 0 {
 		return Injected{}, fmt.Errorf("%s: down must be above 0", d.fault)
 	}
-	if _, err := pick(d.site.Nodes, "Redis", []string{region}); err != nil {
+	if _, err := pick(d.site.Nodes, "Redis", []string{redis}); err != nil {
 		return Injected{}, fmt.Errorf("%s: %w", d.fault, err)
 	}
-	d.node, d.name = d.site.Nodes[region], "redis@"+region
+	d.node, d.name = d.site.Nodes[redis], "redis@"+redis
 	if n, ok := d.node.(Limited); ok {
 		for _, action := range []string{d.action, "start"} {
 			if err := n.Can(action); err != nil {

@@ -157,10 +157,10 @@ func TestAWriteBehindOutlivesItsCaller(t *testing.T) {
 
 func TestOnlyEventualFamiliesAreWrittenBehind(t *testing.T) {
 	f := product
-	f.Contract.Behind = true
+	f.Contract.Writes = policy.Behind
 	_, err := New(t.Context(), Config{Families: []Family{f}, Behind: &Behind{}})
 	require.ErrorIs(t, err, policy.ErrBehind)
-	f.Contract = policy.Family{Class: policy.Eventual, TTL: time.Second, Behind: true}
+	f.Contract = policy.Family{Class: policy.Eventual, TTL: time.Second, Writes: policy.Behind}
 	_, err = New(t.Context(), Config{Families: []Family{f}})
 	require.ErrorContains(t, err, "nobody to do it")
 	f.Redact = func(v []byte) ([]byte, error) { return v, nil }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cachedrill/cachedrill/reference/key"
@@ -228,18 +229,38 @@ func (c *Cache) heard(ear *busEar, message string) {
 type Invalidator struct {
 	policy   policy.Policy
 	families map[string]Family
-	shared   store.Store
+	stores   map[string]store.Store // by place
 }
 
-// NewInvalidator makes the invalidator of the region that the store belongs to. The policy and the families are those of its
-// workers.
+// NewInvalidator makes the invalidator of the region that the store belongs to, where no family has another place. The policy and
+// the families are those of its workers.
 func NewInvalidator(p policy.Policy, families []Family, shared store.Store) *Invalidator {
-	v := &Invalidator{policy: p, families: map[string]Family{}, shared: shared}
+	v := &Invalidator{policy: p, families: map[string]Family{}, stores: map[string]store.Store{}}
+	if shared != nil {
+		v.stores[""] = shared
+	}
 	for _, f := range families {
 		v.families[f.Schema.Family] = f
 	}
 	return v
 }
+
+// NewPlacedInvalidator makes the invalidator of a region whose families have the given places. It fails with [ErrPlace] where a
+// family's is not among them.
+func NewPlacedInvalidator(p policy.Policy, families []Family, shared store.Store, at map[string]Place) (*Invalidator, error) {
+	v := NewInvalidator(p, families, shared)
+	for _, f := range families {
+		s, err := Config{Shared: shared, Places: at}.store(f)
+		if err != nil {
+			return nil, err
+		}
+		v.stores[f.Place] = s
+	}
+	return v, nil
+}
+
+// Place is the place of a family. What goes to one place must not wait for what goes to another, which may be away.
+func (v *Invalidator) Place(family string) string { return v.families[family].Place }
 
 // Apply tells the region that version of n was committed, when the source's clock showed at: what a relay delivers
 // (invalidation.Config.Deliver). It may be called again for the same version, and in any order. An error means that Redis may not have
@@ -253,13 +274,17 @@ func (v *Invalidator) Apply(ctx context.Context, n key.Name, version uint64, at 
 	if err != nil {
 		return nil // the log outlives schemas: what has no key by this one was never cached under it
 	}
+	shared, ok := v.stores[f.Place]
+	if !ok {
+		return fmt.Errorf("invalidating %s: %w: %q", k, ErrPlace, f.Place)
+	}
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	channel := busChannel
-	if !v.policy.Controls.Has(policy.L1) {
-		channel = ""
+	channel := ""
+	if v.policy.Controls.Has(policy.L1) {
+		channel = shared.Channel(busChannel)
 	}
-	_, err = v.shared.Run(ctx, supersedeScript, []string{k, leaseKey(k), busEpoch, busNumber}, floor(v.policy, f.Contract, version, at),
+	_, err = shared.Run(ctx, supersedeScript, []string{k, leaseKey(k), busEpoch, busNumber}, floor(v.policy, f.Contract, version, at),
 		millis(v.policy.Keep(f.Contract)), channel, fmt.Sprintf("%s %d@%d %s", f.Schema.Family, version, at, k), newToken(), millis(busKept))
 	if err != nil {
 		return fmt.Errorf("telling that %s was superseded: %w", k, err)
@@ -279,15 +304,24 @@ func floor(p policy.Policy, f policy.Family, version uint64, now int64) string {
 const BeatEvery = 100 * time.Millisecond
 
 // Beat keeps telling the workers how many messages there were, until ctx ends, so that they notice when they missed the
-// last one. One process of a region is enough; more do no harm. Without any, a lost message is noticed at the next one.
+// last one. One process of a region is enough; more do no harm. Without any, a lost message is noticed at the next one. Each place
+// has a beat of its own.
 func (v *Invalidator) Beat(ctx context.Context) {
 	if !v.policy.Controls.Has(policy.GapDetection | policy.Bus | policy.L1) {
 		return
 	}
+	var all sync.WaitGroup
+	for _, s := range v.stores {
+		all.Go(func() { keepBeating(ctx, s) })
+	}
+	all.Wait()
+}
+
+func keepBeating(ctx context.Context, s store.Store) {
 	tick := time.NewTicker(BeatEvery)
 	defer tick.Stop()
 	for {
-		v.beat(ctx)
+		beat(ctx, s)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -297,12 +331,12 @@ func (v *Invalidator) Beat(ctx context.Context) {
 }
 
 // beat tells once. What fails is told at the next beat.
-func (v *Invalidator) beat(ctx context.Context) {
+func beat(ctx context.Context, s store.Store) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	id, err := v.shared.Identity(ctx)
+	id, err := s.Identity(ctx)
 	if err != nil {
 		return
 	}
-	_, _ = v.shared.Run(ctx, beatScript, []string{busEpoch, busNumber}, busChannel, newToken(), millis(busKept), id)
+	_, _ = s.Run(ctx, beatScript, []string{busEpoch, busNumber}, s.Channel(busChannel), newToken(), millis(busKept), id)
 }

@@ -17,7 +17,8 @@ import (
 type Family struct {
 	Schema    key.Schema
 	Contract  policy.Family
-	Namespace string // families of one namespace must have one class; empty: a namespace of its own
+	Namespace string // families of one namespace must have one class, and one place; empty: a namespace of its own
+	Place     string // whose Redis has its copies, see [Config.Places]; empty: the region's own
 
 	// Redact takes out of a value what must not be cached or shown; nil leaves it as it is. It is applied to what the
 	// source answers, before anything else sees it, and to nothing that is absent. A value that it refuses can't be read.
@@ -32,12 +33,13 @@ type Config struct {
 	Region   string // any name, the same in all processes of the region
 	Policy   policy.Policy
 	Families []Family
-	Source   source.Source // the one that all regions share. The cache does not close it.
-	Shared   store.Store   // of the region: [store.NewRedis] of a [NewClient]. The cache does not close it.
-	L1Size   int           // copies kept in memory; 0: 10,000
-	Behind   Writer        // takes the writes of families that are written behind; nil where there are none
-	OnDrop   func(Drop)    // told when the worker's memory let go of superseded copies; may be nil
-	Observer Observer      // told what the cache decides and meets; may be nil
+	Source   source.Source    // the one that all regions share. The cache does not close it.
+	Shared   store.Store      // of the region: [store.NewRedis] of a [NewClient]. The cache does not close it.
+	Places   map[string]Place // beside Shared, by name; see [NewPlaced]
+	L1Size   int              // copies kept in memory; 0: 10,000
+	Behind   Writer           // takes the writes of families that are written behind; nil where there are none
+	OnDrop   func(Drop)       // told when the worker's memory let go of superseded copies; may be nil
+	Observer Observer         // told what the cache decides and meets; may be nil
 
 	// Clock is the worker's own monotonic clock, since whatever moment; nil: the process's. The guarantees bear a rate that is
 	// wrong by up to a thousandth, and no jumps.
@@ -91,6 +93,16 @@ var ErrFamily = errors.New("unknown family")
 func New(ctx context.Context, cfg Config) (*Cache, error) {
 	c := &Cache{cfg: cfg, policy: cfg.Policy, families: map[string]*known{}, refresh: make(chan struct{}, refreshers), fencePatience: fencePatience}
 	classes := map[string]policy.Class{}
+	if all := places(cfg.Families); len(all) > 1 {
+		return nil, fmt.Errorf("%w for a cache of one place: it has families in %s and in %s; NewPlaced makes caches of several", ErrPlace,
+			placeName(all[0]), placeName(all[1]))
+	} else if len(all) == 1 {
+		var err error
+		if cfg.Shared, err = cfg.store(cfg.Families[0]); err != nil {
+			return nil, err
+		}
+		c.cfg.Shared = cfg.Shared
+	}
 	for _, f := range cfg.Families {
 		if err := f.Schema.Validate(); err != nil {
 			return nil, err
@@ -102,10 +114,10 @@ func New(ctx context.Context, cfg Config) (*Cache, error) {
 			return nil, fmt.Errorf("family %s: %w: %s has %s and %s", f.Schema.Family, ErrMixed, f.Namespace, class, f.Contract.Class)
 		}
 		classes[f.Namespace] = f.Contract.Class
-		if f.Contract.Behind && cfg.Behind == nil {
+		if f.Contract.Writes == policy.Behind && cfg.Behind == nil {
 			return nil, fmt.Errorf("family %s is written behind, and there is nobody to do it", f.Schema.Family)
 		}
-		if f.Contract.Behind && f.Redact != nil {
+		if f.Contract.Writes == policy.Behind && f.Redact != nil {
 			return nil, fmt.Errorf("family %s can't be written behind: the journal would hold what is to be redacted", f.Schema.Family)
 		}
 		c.families[f.Schema.Family] = &known{f, f.Schema.Compile()}

@@ -73,10 +73,17 @@ type chaos struct {
 	ownerOn  *link         // from it to the source
 	plan     []string      // what goes wrong, for people
 
+	loaded sync.Map // loadedVersion: what any load has found
+
 	mu     sync.Mutex
 	owner  *Behind
 	reads  []chaosRead
 	writes []chaosWrite
+}
+
+type loadedVersion struct {
+	name    key.Name
+	version uint64
 }
 
 type chaosRead struct {
@@ -109,19 +116,28 @@ func newChaos(t *testing.T, p policy.Policy, seed uint64) *chaos {
 		return time.Duration(least+rng.IntN(most-least+1)) * time.Millisecond
 	}
 	within := ms(40, 250)
+	paths := rand.New(rand.NewPCG(seed, 7)) // a generator of its own: the rest of a schedule is the same on every path
 	add := func(name string, c policy.Family) {
+		if through := paths.IntN(2) == 0; through && c.Writes == policy.Aside {
+			c.Writes = policy.Through
+		}
 		w.families = append(w.families, Family{Schema: key.Schema{Family: name, Version: 1}, Contract: c})
 	}
 	add("bounded", policy.Family{Class: policy.Bounded, Within: within, TTL: max(20*time.Millisecond, within*time.Duration(1+rng.IntN(10))/10)})
 	add("strong", policy.Family{Class: policy.Strong, TTL: ms(50, 500)})
 	add("leased", policy.Family{Class: policy.Strong, TTL: 500 * time.Millisecond, Lease: ms(10, 120)})
 	add("eventual", policy.Family{Class: policy.Eventual, TTL: ms(50, 400)})
-	add("behind", policy.Family{Class: policy.Eventual, TTL: ms(50, 400), Behind: true})
+	add("behind", policy.Family{Class: policy.Eventual, TTL: ms(50, 400), Writes: policy.Behind})
 	add("lasting", policy.Family{Class: policy.Eventual, TTL: time.Hour}) // nothing but what is heard makes it converge
 	var err error
 	w.model, err = source.NewModel(source.ModelConfig{
 		Servers: 50, ServiceTime: ms(1, 30) * time.Duration(1+rng.IntN(2)*4), WriteTime: ms(1, 10), Seed: seed,
 		Now: func() int64 { return base + int64(float64(time.Since(w.start))*(1+w.rate)) },
+		OnLoad: func(l source.Load) {
+			if !l.Check {
+				w.loaded.Store(loadedVersion{l.Name, l.Version}, true)
+			}
+		},
 	})
 	require.NoError(t, err)
 	w.patience = ms(0, 100)
@@ -414,7 +430,7 @@ func (w *chaos) verdict() map[string][]string {
 		e, _ := find(o.name, o.version)
 		if e == nil || e.Token != o.token || e.Deleted != (o.token == "") {
 			out["lost write"] = append(out["lost write"], fmt.Sprintf("%+v", o))
-		} else if at := w.at(e.At); !family[o.name.Family].Behind && (at < o.from-rounding || at > o.to+rounding) {
+		} else if at := w.at(e.At); family[o.name.Family].Writes != policy.Behind && (at < o.from-rounding || at > o.to+rounding) {
 			out["lost write"] = append(out["lost write"], fmt.Sprintf("%+v was committed at %v", o, at))
 		}
 	}
@@ -518,6 +534,13 @@ func TestChaos(t *testing.T) {
 		for class, of := range seen.superseded {
 			require.Positive(t, of, "no read of %s could have been wrong", class)
 		}
+		for _, path := range []string{
+			"strong aside", "strong through", "leased aside", "leased through", "bounded aside", "bounded through",
+			"eventual aside", "eventual through", "lasting aside", "lasting through", "behind behind",
+		} {
+			require.Positive(t, seen.paths[path], "no acknowledged write of %s", path)
+		}
+		require.Positive(t, seen.left, "no reader was answered with what a writer had left")
 	}
 }
 
@@ -526,6 +549,8 @@ type tally struct {
 	mu            sync.Mutex
 	reads, writes int
 	superseded    map[string]int // reads of names that had been changed less than half a second before, by family
+	paths         map[string]int // acknowledged writes, by family and write path
+	left          int            // reads of versions that nobody ever loaded
 }
 
 func (s *tally) add(w *chaos) {
@@ -542,6 +567,21 @@ func (s *tally) add(w *chaos) {
 			s.superseded[f.Schema.Family] = 0
 		}
 	}
+	if s.paths == nil {
+		s.paths = map[string]int{}
+	}
+	path := map[string]string{}
+	for _, f := range w.families {
+		path[f.Schema.Family] = f.Contract.Writes.String()
+	}
+	for _, o := range w.writes {
+		s.paths[o.name.Family+" "+path[o.name.Family]]++
+	}
+	for _, r := range w.reads {
+		if _, loaded := w.loaded.Load(loadedVersion{r.name, r.answer.Version}); !loaded && r.answer.Version > 0 {
+			s.left++
+		}
+	}
 	s.reads, s.writes = s.reads+len(w.reads), s.writes+len(w.writes)
 	for _, r := range w.reads {
 		if slices.ContainsFunc(commits[r.name], func(at time.Duration) bool { return at < r.from && at > r.from-500*time.Millisecond }) {
@@ -551,7 +591,8 @@ func (s *tally) add(w *chaos) {
 }
 
 func (s *tally) String() string {
-	return fmt.Sprintf("%d reads and %d acknowledged writes; reads within half a second after a change: %v", s.reads, s.writes, s.superseded)
+	return fmt.Sprintf("%d reads and %d acknowledged writes; reads within half a second after a change: %v; acknowledged by path: %v; reads of what a writer left and nobody loaded: %d",
+		s.reads, s.writes, s.superseded, s.paths, s.left)
 }
 
 // Each control that a promise rests on is missed when it is removed with its backups.

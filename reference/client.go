@@ -17,6 +17,7 @@ type ClientConfig struct {
 	Addr     string // host:port
 	Username string // of Redis's access control list; empty: the default user
 	Password string // empty: none is sent
+	DB       int    // number of the database, from 0. Databases of one server fail, and run out of memory, together
 
 	// TLS encrypts the connection and checks who answers; nil: plain text. Versions before 1.2 are never
 	// spoken, whatever it says, and an empty ServerName is Addr's host. [LoadTLS] makes one from files.
@@ -38,7 +39,7 @@ func NewClient(addr string, p policy.Policy) *redis.Client {
 // Addr has no host to be checked.
 func NewClientWith(cfg ClientConfig, p policy.Policy) (*redis.Client, error) {
 	o := options(cfg.Addr, p)
-	o.Username, o.Password = cfg.Username, cfg.Password
+	o.Username, o.Password, o.DB = cfg.Username, cfg.Password, cfg.DB
 	if cfg.TLS != nil {
 		if cfg.TLS.InsecureSkipVerify && cfg.TLS.VerifyConnection == nil {
 			return nil, fmt.Errorf("connecting to %s: %w", cfg.Addr, ErrUnverified)

@@ -18,6 +18,7 @@ type PurgerConfig struct {
 	Policy   policy.Policy // as the workers have it
 	Families []Family      // likewise
 	Shared   store.Store
+	Places   map[string]Place // as the workers have it
 	Audit    *Audit
 	Progress func(Purged) // told after every batch, of all so far; must not block. May be nil
 }
@@ -71,6 +72,9 @@ func NewPurger(cfg PurgerConfig) (*Purger, error) {
 	}
 	p := &Purger{cfg: cfg, families: map[string]Family{}}
 	for _, f := range cfg.Families {
+		if _, err := (Config{Shared: cfg.Shared, Places: cfg.Places}).store(f); err != nil {
+			return nil, err
+		}
 		p.families[f.Schema.Family] = f
 	}
 	return p, nil
@@ -105,22 +109,34 @@ func (p *Purger) Purge(ctx context.Context, o Order) (Purged, error) {
 	return sofar, err
 }
 
-// purge goes to Redis first, so that no worker refills its memory from a copy that is about to go.
+// purge goes through the places that have families of the selection.
 func (p *Purger) purge(ctx context.Context, what selection) (sofar Purged, err error) {
+	for _, place := range places(what.of) {
+		at := *p
+		at.cfg.Shared, _ = Config{Shared: p.cfg.Shared, Places: p.cfg.Places}.storeOf(place)
+		if err = at.purgePlace(ctx, what.in(place), &sofar); err != nil {
+			return sofar, err
+		}
+	}
+	return sofar, nil
+}
+
+// purgePlace goes to Redis first, so that no worker refills its memory from a copy that is about to go.
+func (p *Purger) purgePlace(ctx context.Context, what selection, sofar *Purged) (err error) {
 	if what.key != "" {
-		err = p.batch(ctx, what, []string{what.key}, &sofar)
+		err = p.batch(ctx, what, []string{what.key}, sofar)
 	} else {
 		// Leases first. A fill that had one when this scan began has lost it when it ends, or has stored by then what
 		// the second scan will find. The other way round it could store behind the scan's back.
-		err = p.scan(ctx, what, "lease:", &sofar)
+		err = p.scan(ctx, what, "lease:", sofar)
 		if err == nil {
-			err = p.scan(ctx, what, "", &sofar)
+			err = p.scan(ctx, what, "", sofar)
 		}
 	}
 	if err == nil {
-		_, err = p.cfg.Shared.Run(ctx, tellPurgeScript, []string{busEpoch, busNumber}, busChannel, what.message(), newToken(), millis(busKept))
+		_, err = p.cfg.Shared.Run(ctx, tellPurgeScript, []string{busEpoch, busNumber}, p.cfg.Shared.Channel(busChannel), what.message(), newToken(), millis(busKept))
 	}
-	return sofar, err
+	return err
 }
 
 // scan purges what is under keys that begin with prefix and go on as selected keys do.

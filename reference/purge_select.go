@@ -106,6 +106,18 @@ func (s selection) owner(k string) (Family, bool) {
 	return Family{}, false
 }
 
+// in is what is selected of one place.
+func (s selection) in(place string) selection {
+	var here []Family
+	for _, f := range s.of {
+		if f.Place == place {
+			here = append(here, f)
+		}
+	}
+	s.of = here
+	return s
+}
+
 // pieces is the pattern of a scan that finds every selected key, and few others.
 func (s selection) pieces() []string {
 	switch {

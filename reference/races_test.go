@@ -61,7 +61,7 @@ func isPart(name string) bool {
 
 func allRaces() []race {
 	var all []race
-	for _, some := range [][]race{fillRaces, leaseRaces, networkRaces, memoryRaces, strongRaces} {
+	for _, some := range [][]race{fillRaces, leaseRaces, writeRaces, networkRaces, memoryRaces, strongRaces} {
 		all = append(all, some...)
 	}
 	return all

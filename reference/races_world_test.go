@@ -269,13 +269,18 @@ var (
 	raceStrong = Family{Schema: key.Schema{Family: "strong", Version: 1}, Contract: policy.Family{Class: policy.Strong, TTL: time.Hour}}
 	raceLeased = Family{Schema: key.Schema{Family: "leased", Version: 1},
 		Contract: policy.Family{Class: policy.Strong, TTL: time.Hour, Lease: 100 * time.Millisecond}}
-	raceFamilies = []Family{raceLasting, raceSoon, raceStrong, raceLeased}
+	raceWritten = Family{Schema: key.Schema{Family: "written", Version: 1}, Contract: policy.Family{Class: policy.Eventual, TTL: time.Hour, Writes: policy.Through}}
+	raceHeld    = Family{Schema: key.Schema{Family: "held", Version: 1},
+		Contract: policy.Family{Class: policy.Strong, TTL: time.Hour, Lease: 100 * time.Millisecond, Writes: policy.Through}}
+	raceFamilies = []Family{raceLasting, raceSoon, raceStrong, raceLeased, raceWritten, raceHeld}
 
 	lasting = key.Name{Family: "lasting", ID: "1"}
 	soon    = key.Name{Family: "soon", ID: "1"}
 	strong  = key.Name{Family: "strong", ID: "1"}
 	leased  = key.Name{Family: "leased", ID: "1"}
 	created = key.Name{Family: "lasting", ID: "created"}
+	written = key.Name{Family: "written", ID: "1"}
+	held1   = key.Name{Family: "held", ID: "1"}
 )
 
 // raceWorld is a region of three workers, its Redis and its relay, in virtual time: nothing happens by itself, and everybody
@@ -317,7 +322,7 @@ func newRaceWorld(t *testing.T, names ...string) *raceWorld {
 	w.model, err = source.NewModel(source.ModelConfig{Servers: 100, Now: func() int64 { return base + int64(time.Since(start)) }})
 	require.NoError(t, err)
 	t.Cleanup(w.model.Close)
-	for _, n := range []key.Name{lasting, soon, strong, leased} {
+	for _, n := range []key.Name{lasting, soon, strong, leased, written, held1} {
 		w.model.Seed(n, []byte("v1"), "s")
 	}
 	w.direct = w.redis.Client(straight{}, store.Patience{})
@@ -403,6 +408,21 @@ func (w *raceWorld) goPut(worker int, n key.Name) <-chan error {
 	return out
 }
 
+// slowPut begins a write-through that has committed when this returns, and not yet left its value in Redis.
+func (w *raceWorld) slowPut(worker int, n key.Name) (*stop, <-chan error) {
+	s := w.workers[worker].redis.place("before store")
+	acked := w.goPut(worker, n)
+	s.await()
+	return s, acked
+}
+
+// landed lets a slow write-through end.
+func (w *raceWorld) landed(s *stop, acked <-chan error) {
+	s.pass()
+	require.NoError(w.t, <-acked)
+	w.settle()
+}
+
 func (w *raceWorld) nextValue(n key.Name) []byte { return []byte(fmt.Sprint("v", w.version(n)+1)) }
 
 // version is the one that is current.
@@ -424,7 +444,7 @@ func (w *raceWorld) apply(n key.Name) error {
 
 // beat has the relay tell how many events there were.
 func (w *raceWorld) beat() {
-	w.relay.beat(w.t.Context())
+	beat(w.t.Context(), w.bus)
 	w.settle()
 }
 

@@ -166,14 +166,9 @@ func (c *Cache) load(ctx context.Context, n key.Name, f Family, audit bool) (e e
 		return entry{}, false, err
 	}
 	c.clock.heard(r.T0, asked)
-	if f.Redact != nil && !absent(r) {
-		if r.Value, err = f.Redact(r.Value); err != nil {
-			return entry{}, false, err
-		}
-	}
-	e = entry{meta: policy.Meta{Kind: policy.Value, Version: r.Version, T0: r.T0, Took: time.Duration(c.clock.instant() - asked)}, value: r.Value}
-	if absent(r) {
-		e.meta.Kind, e.value = policy.Absence, nil
+	took := time.Duration(c.clock.instant() - asked)
+	if e, err = f.entryOf(r, took); err != nil {
+		return entry{}, false, err
 	}
 	return e, r.Fenced, nil
 }

@@ -55,7 +55,7 @@ func (p *Place) broken() string {
 	return p.Broken()
 }
 
-// environment is a Redis per region and proxies on every link.
+// environment is the Redises of every region and proxies on every link.
 type environment struct {
 	nodes   map[string]redis.Node
 	proxies map[string]*faults.Proxies // by fault domain: one child process per region
@@ -72,12 +72,12 @@ func Network(ctx context.Context, sc Scenario, opt Options) (place *Place, err e
 		}
 	}()
 	addrs := map[string]string{}
-	for _, r := range sc.Target.Regions {
-		node, err := redis.New(opt.Backend, "redis@"+r.Name)
+	for _, name := range sc.Target.Redises() {
+		node, err := redis.New(opt.Backend, "redis@"+name)
 		if err != nil {
-			return nil, fmt.Errorf("making the Redis of %s: %w", r.Name, err)
+			return nil, fmt.Errorf("making the Redis of %s: %w", name, err)
 		}
-		env.nodes[r.Name] = node
+		env.nodes[name] = node
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	for name, node := range env.nodes {
@@ -145,6 +145,8 @@ func (e *environment) makeSite() faults.Site {
 	}
 	for name, n := range e.nodes {
 		s.Nodes[name] = node{n}
+	}
+	for _, name := range e.service.Regions() {
 		s.Relays[name] = relay{e.service.Relay(name)}
 	}
 	for _, edge := range e.service.Edges() {

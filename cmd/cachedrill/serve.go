@@ -23,7 +23,7 @@ import (
 type serveFlags struct {
 	config, file, region, listen, admin string
 	redis, source, policy               string
-	without, tenants                    []string
+	without, tenants, places, put       []string
 	l1Size                              int
 	drain                               time.Duration
 	noRelay, metrics                    bool
@@ -54,6 +54,11 @@ Families and regions come from --config (what a suite has under target.reference
 A process serves one region. Every process runs the region's relay, which drops what others have changed; to run it twice does no
 harm, and --no-relay leaves it to others.
 
+Families can have a Redis of their own, so that what happens to the region's is nothing to them, and the other way round: the file
+says "places: [critical]" and of a family "place: critical", or --put does; --place, or the environment variable
+` + redisEnv + `_CRITICAL, says where that Redis is. Databases of one server are apart when one is flushed, and not when
+the server is away or full.
+
 --admin opens a second port, on loopback, that shows and switches the policy while the process runs:
   curl -X POST 'http://127.0.0.1:9000/policy?name=cautious'    and ?rollback=1 for the one before
 
@@ -64,6 +69,8 @@ skips the wait. Passwords stay out of the process list in the environment variab
   curl -i     'http://127.0.0.1:8080/product/17?tenant=t1&locale=de'
 
   cachedrill serve --config shop.yaml --region eu --redis redis://cache.eu:6379 --source postgres://shop@db/shop
+  cachedrill serve --config shop.yaml --region eu --redis redis://cache.eu:6379 --place critical=redis://cache.eu:6379/1 \
+      --put price=critical --source postgres://shop@db/shop
   cachedrill serve -f scenarios.yaml --region eu --policy naive
   cachedrill serve --region eu --without jitter,lease --admin 127.0.0.1:9000`,
 		Args: cobra.NoArgs,
@@ -74,7 +81,9 @@ skips the wait. Passwords stay out of the process list in the environment variab
 	c.Flags().StringVar(&f.region, "region", "", "the region of this process (default: the only one there is)")
 	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8080", "host:port of the service; port 0 takes a free one")
 	c.Flags().StringVar(&f.admin, "admin", "", "host:port on loopback where the policy is switched (default: nowhere)")
-	c.Flags().StringVar(&f.redis, "redis", "auto", "redis://[user:password@]host:port, rediss:// for TLS; or one for this process alone: embedded, process, auto")
+	c.Flags().StringVar(&f.redis, "redis", "auto", "redis://[user:password@]host:port[/database], rediss:// for TLS; or one for this process alone: embedded, process, auto")
+	c.Flags().StringArrayVar(&f.places, "place", nil, "NAME=REDIS: where families that are put into that place have their copies; may be another database of the same server, redis://host:port/1")
+	c.Flags().StringArrayVar(&f.put, "put", nil, "FAMILY=PLACE: put a family into a place, whatever the file says")
 	c.Flags().StringVar(&f.source, "source", "model", "postgres://user:password@host:port/database; or model: in memory, for this process alone")
 	c.Flags().StringVar(&f.policy, "policy", "recommended", "how the cache behaves: a policy of the suite, or recommended or naive")
 	c.Flags().StringSliceVar(&f.without, "without", nil, "controls to take from the policy")
@@ -149,7 +158,7 @@ func (f serveFlags) check() error {
 // start connects to what is below the process, and starts it.
 func (f serveFlags) start(ctx context.Context, what served) (*service.Process, *tiers, error) {
 	t := &tiers{}
-	redis, err := t.openRedis(ctx, f, what)
+	redis, places, err := t.openRedises(ctx, f, what)
 	if err == nil {
 		err = t.openSource(ctx, f, what)
 	}
@@ -163,7 +172,7 @@ func (f serveFlags) start(ctx context.Context, what served) (*service.Process, *
 	host, _ := os.Hostname()
 	p, err := service.NewProcess(ctx, service.ProcessConfig{
 		Name: fmt.Sprintf("%s-%s-%d", what.region, host, os.Getpid()), Spec: what.spec, Region: what.region, Policy: what.policy,
-		Source: t.source, Feed: feed, Redis: redis, L1Size: f.l1Size, Tenants: f.tenants, Unobserved: !f.metrics,
+		Source: t.source, Feed: feed, Redis: redis, Places: places, L1Size: f.l1Size, Tenants: f.tenants, Unobserved: !f.metrics,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(exit{exitFail, fmt.Errorf("starting the service: %w", err)}, failure(t.close()))
@@ -234,9 +243,17 @@ func (what served) greet(ctx context.Context, out io.Writer, f serveFlags, p *se
 		relay = "off"
 	}
 	fmt.Fprintf(out, "cachedrill serve  region %s  policy %s  relay %s\n", what.region, what.policy.Name, relay)
-	fmt.Fprintf(out, "  source   %s\n  redis    %s\n", t.sourceName, t.redisName)
-	if err := p.RedisAnswers(ctx); err != nil {
-		fmt.Fprintf(out, "           it does not answer (%v): reads go to the source until it does\n", err)
+	fmt.Fprintf(out, "  source   %s\n", t.sourceName)
+	answers := p.RedisAnswers(ctx)
+	for _, place := range append([]string{""}, what.spec.Places...) {
+		said := t.redisNames[place]
+		if place != "" {
+			said += fmt.Sprintf(" for place %s: %s", place, strings.Join(what.spec.In(place), ", "))
+		}
+		fmt.Fprintf(out, "  redis    %s\n", said)
+		if err := answers[place]; err != nil {
+			fmt.Fprintf(out, "           it does not answer (%v): reads go to the source until it does\n", err)
+		}
 	}
 	fmt.Fprintf(out, "  families %s\n", strings.Join(what.spec.FamilyNames(), ", "))
 	if admin != "" {

@@ -34,6 +34,7 @@ families:
   product: {class: bounded, within: 2s, ttl: 2s, vary: [tenant]}
   news: {class: bounded, within: 60s, ttl: 60s}
   price: {class: strong, ttl: 60s}
+  stock: {class: bounded, within: 60s, ttl: 60s, writes: through}
 `
 
 // testRoles are the children of the program, and those of the tests.
@@ -223,6 +224,28 @@ func TestServeTwoProcessesOfOneService(t *testing.T) {
 	require.Empty(t, withEnvironment("TMPDIR="+s.tmp), "processes are left")
 }
 
+// Two processes with a place of their own in another database of the same server: each family is in its own, and what is written
+// through one process is told to the other over the place's bus.
+func TestServePlaces(t *testing.T) {
+	s := newShop(t)
+	flags := []string{"--put", "news=critical", "--place", "critical=" + s.redis + "/1"}
+	a, b := s.serve(t, flags...), s.serve(t, flags...)
+	require.Contains(t, a.output(), ", database 1 for place critical: news")
+	for _, path := range []string{"/news/1", "/price/9"} {
+		require.Equal(t, http.StatusNoContent, ask(t, "PUT", a.at+path, "old").code)
+		require.Contains(t, ask(t, "GET", b.at+path, "").body, `"token":"old"`)
+		require.Equal(t, http.StatusNoContent, ask(t, "PUT", a.at+path, "new").code)
+		require.Eventually(t, func() bool { return strings.Contains(ask(t, "GET", b.at+path, "").body, `"token":"new"`) }, 20*time.Second, time.Millisecond,
+			"news are kept for a minute: this was told")
+	}
+	for db, name := range map[int]string{0: "price:9:v1", 1: "news:1:v1"} {
+		c := goredis.NewClient(&goredis.Options{Addr: strings.TrimPrefix(s.redis, "redis://"), DB: db})
+		require.Equal(t, []string{name}, c.Keys(t.Context(), "*:v1").Val())
+		require.NoError(t, c.Close())
+	}
+	require.Contains(t, ask(t, "GET", a.at+"/readyz", "").body, `"places":{"critical":"ok"}`)
+}
+
 // A relay in one region carries what another region's processes have written into its own Redis.
 func TestServeRegionsHearOfEachOther(t *testing.T) {
 	s := newShop(t)
@@ -303,8 +326,16 @@ func TestServedWritesSurviveKill(t *testing.T) {
 	require.NoError(t, err)
 	defer conn.Close(context.Background())
 	total := 0
+	// Another process, which goes on, hears of what was committed and told by nobody who wrote it. Its copies live for a minute.
+	survivor := s.serve(t)
+	written := []string{"price", "news", "stock"} // strong aside, bounded aside, bounded through
 	for round := range rounds {
 		p := s.serve(t)
+		for _, family := range written[1:] {
+			for i := range 5 {
+				ask(t, "GET", fmt.Sprintf("%s/%s/%d", survivor.at, family, i), "")
+			}
+		}
 		var mu sync.Mutex
 		acked := map[string]string{} // version by token
 		var writers sync.WaitGroup
@@ -312,7 +343,7 @@ func TestServedWritesSurviveKill(t *testing.T) {
 			writers.Go(func() {
 				for i := 0; ; i++ {
 					token := fmt.Sprintf("%d-%d-%d", round, w, i)
-					r, err := request(context.Background(), "PUT", fmt.Sprintf("%s/price/%d", p.at, i%5), token)
+					r, err := request(context.Background(), "PUT", fmt.Sprintf("%s/%s/%d", p.at, written[(w+i)%len(written)], i%5), token)
 					if err != nil {
 						return // it was killed
 					}
@@ -342,7 +373,19 @@ func TestServedWritesSurviveKill(t *testing.T) {
 			require.Equal(t, version, found[token], "write %s was acknowledged", token)
 		}
 		total += len(acked)
+		for _, family := range written {
+			for i := range 5 {
+				var newest string
+				require.NoError(t, conn.QueryRow(t.Context(), "SELECT max(version)::text FROM cachedrill.outbox WHERE family = $1 AND id = $2",
+					family, strconv.Itoa(i)).Scan(&newest))
+				require.Eventually(t, func() bool {
+					return ask(t, "GET", fmt.Sprintf("%s/%s/%d", survivor.at, family, i), "").head.Get("X-Version") == newest
+				}, 20*time.Second, time.Millisecond, "version %s of %s:%d was committed by a process that is gone", newest, family, i)
+			}
+		}
 	}
+	require.NoError(t, survivor.cmd.Process.Signal(syscall.SIGTERM))
+	require.Equal(t, exitPass, survivor.end(t), survivor.output())
 	t.Logf("%d acknowledged writes survived %d kills", total, rounds)
 	require.Empty(t, withEnvironment("TMPDIR="+s.tmp), "processes are left")
 }
@@ -370,7 +413,13 @@ func TestServeUsage(t *testing.T) {
 		{"--region eu --drain -1s", "can't be negative"},
 		{"--region eu --redis redis://u:secret@h:1", "would answer with what no longer is"},
 		{"--region eu --redis h:1", "redis://[user:password@]host:port"},
-		{"--region eu --redis redis://u:secret@h:1/3 --source postgres://h/d", "database 3"},
+		{"--region eu --redis redis://u:secret@h:1/x --source postgres://h/d", "can't be read"},
+		{"--region eu --redis redis://h:1 --source postgres://h/d --put product=critical", "nobody says where the Redis of place critical is: --place critical=redis://host:port, or CACHEDRILL_REDIS_CRITICAL"},
+		{"--region eu --put product", "FAMILY=PLACE is needed"},
+		{"--region eu --put prduct=critical", `did you mean "product"?`},
+		{"--region eu --place critical=redis://u:secret@h:1", "no family is in that place"},
+		{"--region eu --put product=critical --place redis://u:secret@h:1", "NAME=REDIS is needed"},
+		{"--region eu --put product=critical --redis redis://h:1 --source postgres://h/d --place critical=redis://u:secret@h:port", "--place critical: that URL can't be read"},
 		{"--region eu --redis redis://u:secret@h:port --source postgres://h/d", "can't be read"},
 		{"--region eu --redis embeded", "did you mean embedded?"},
 		{"--region eu --redis embedded --source mysql://u:secret@h/d", "--source: it is model, or postgres://"},

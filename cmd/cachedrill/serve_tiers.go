@@ -15,6 +15,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/internal/strict"
 	"github.com/cachedrill/cachedrill/reference"
+	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
 	"github.com/cachedrill/cachedrill/reference/source/postgres"
 	"github.com/cachedrill/cachedrill/targets/redis"
@@ -49,9 +50,12 @@ func (f serveFlags) served() (what served, err error) {
 	if err := what.takeRegion(f.region); err != nil {
 		return what, err
 	}
+	if err := f.putFamilies(&what.spec); err != nil {
+		return what, err
+	}
 	for _, family := range what.spec.Families {
-		if family.Contract.Behind {
-			return what, fmt.Errorf("family %s is written behind, by one owner for all processes, which serve has not: remove writes: behind", family.Name)
+		if family.Contract.Writes == policy.Behind {
+			return what, fmt.Errorf("family %s is written behind, by one owner for all processes, which serve has not: write it aside or through", family.Name)
 		}
 	}
 	if what.policy, err = what.find(f.policy); err != nil {
@@ -87,28 +91,104 @@ func readSpec(file string) (service.Spec, error) {
 
 // tiers is what is below a process.
 type tiers struct {
-	node                  redis.Node // nil: a Redis of the user's
-	source                source.Source
-	feed                  source.Feed
-	closeSource           func()
-	redisName, sourceName string
+	nodes       []redis.Node // those that are not the user's
+	source      source.Source
+	feed        source.Feed
+	closeSource func()
+	redisNames  map[string]string // by place; "" is the region's own
+	sourceName  string
 }
 
 func (t *tiers) close() error {
 	if t.closeSource != nil {
 		t.closeSource()
 	}
-	if t.node == nil {
-		return nil
+	var errs []error
+	for _, n := range t.nodes {
+		errs = append(errs, n.Close())
 	}
-	return t.node.Close()
+	return errors.Join(errs...)
 }
 
 const startPatience = 20 * time.Second
 
-func (t *tiers) openRedis(ctx context.Context, f serveFlags, what served) (reference.ClientConfig, error) {
-	if strings.Contains(f.redis, ":") {
-		cfg, err := redisAt(f.redis)
+// putFamilies puts families into places as --put says, and sees that --place and the families are about the same places.
+func (f serveFlags) putFamilies(spec *service.Spec) error {
+	spec.Families, spec.Places = slices.Clone(spec.Families), slices.Clone(spec.Places)
+	for _, text := range f.put {
+		name, place, ok := strings.Cut(text, "=")
+		if !ok || name == "" || !service.GoodName(place) {
+			return fmt.Errorf("--put %q: FAMILY=PLACE is needed, as in price=critical", text)
+		}
+		i := slices.IndexFunc(spec.Families, func(f service.Family) bool { return f.Name == name })
+		if i < 0 {
+			return fmt.Errorf("--put %s: no family is named %q; %s", text, name, strict.Suggest(name, spec.FamilyNames()))
+		}
+		spec.Families[i].Place = place
+		if !slices.Contains(spec.Places, place) {
+			spec.Places = append(spec.Places, place)
+		}
+	}
+	spec.Places = slices.DeleteFunc(spec.Places, func(place string) bool { return len(spec.In(place)) == 0 }) // --put emptied it
+	for name := range f.placeFlags() {
+		if !slices.Contains(spec.Places, name) {
+			return fmt.Errorf("--place %s: no family is in that place; put one there: --put price=%[1]s", name)
+		}
+	}
+	for _, text := range f.places {
+		if name, at, ok := strings.Cut(text, "="); !ok || !service.GoodName(name) || at == "" {
+			return errors.New("--place: NAME=REDIS is needed, as in critical=redis://cache.eu:6379/1")
+		}
+	}
+	return nil
+}
+
+// placeFlags gives what --place says of each place, the last one where it says it twice.
+func (f serveFlags) placeFlags() map[string]string {
+	at := map[string]string{}
+	for _, text := range f.places {
+		if name, url, ok := strings.Cut(text, "="); ok {
+			at[name] = url
+		}
+	}
+	return at
+}
+
+// placeEnv is the environment variable that says where a place's Redis is.
+func placeEnv(place string) string {
+	return redisEnv + "_" + strings.ToUpper(strings.ReplaceAll(place, "-", "_"))
+}
+
+// openRedises connects to, or starts, the region's own Redis and that of each place.
+func (t *tiers) openRedises(ctx context.Context, f serveFlags, what served) (own reference.ClientConfig, at map[string]reference.ClientConfig, err error) {
+	t.redisNames = map[string]string{}
+	if own, err = t.openRedis(ctx, "--redis", f.redis, f, what.region, ""); err != nil {
+		return own, nil, err
+	}
+	at = map[string]reference.ClientConfig{}
+	said := f.placeFlags()
+	for _, place := range what.spec.Places {
+		where, ok := said[place]
+		if !ok {
+			where = os.Getenv(placeEnv(place))
+		}
+		if where == "" && strings.Contains(f.redis, ":") {
+			return own, nil, exit{exitUsage, fmt.Errorf("nobody says where the Redis of place %s is: --place %[1]s=redis://host:port, or %s", place, placeEnv(place))}
+		}
+		if where == "" {
+			where = f.redis // one more of the same kind
+		}
+		if at[place], err = t.openRedis(ctx, "--place "+place, where, f, what.region, place); err != nil {
+			return own, nil, err
+		}
+	}
+	return own, at, nil
+}
+
+// openRedis connects to, or starts, one Redis; flag says where its address comes from.
+func (t *tiers) openRedis(ctx context.Context, flag, where string, f serveFlags, region, place string) (reference.ClientConfig, error) {
+	if strings.Contains(where, ":") {
+		cfg, err := redisAt(flag, where)
 		if err == nil && f.source == "model" {
 			err = errors.New("--source model forgets everything when this process ends, and that Redis does not: it would answer with what " +
 				"no longer is. Use --source postgres://..., or --redis auto")
@@ -116,43 +196,45 @@ func (t *tiers) openRedis(ctx context.Context, f serveFlags, what served) (refer
 		if err != nil {
 			return cfg, exit{exitUsage, err}
 		}
-		t.redisName = cfg.Addr
+		t.redisNames[place] = cfg.Addr
+		if cfg.DB != 0 {
+			t.redisNames[place] += fmt.Sprintf(", database %d", cfg.DB)
+		}
 		if cfg.TLS != nil {
-			t.redisName += ", TLS"
+			t.redisNames[place] += ", TLS"
 		}
 		return cfg, nil
 	}
-	backend, name, err := redis.Resolve(f.redis)
+	backend, name, err := redis.Resolve(where)
 	if err != nil {
-		return reference.ClientConfig{}, exit{exitUsage, fmt.Errorf("--redis: %w; so does redis://host:port", err)}
+		return reference.ClientConfig{}, exit{exitUsage, fmt.Errorf("%s: %w; so does redis://host:port", flag, err)}
 	}
-	if t.node, err = redis.New(backend, "redis@"+what.region); err == nil {
+	node, err := redis.New(backend, "redis@"+service.RedisOf(region, place))
+	if err == nil {
+		t.nodes = append(t.nodes, node)
 		ctx, cancel := context.WithTimeout(ctx, startPatience)
 		defer cancel()
-		err = t.node.Start(ctx)
+		err = node.Start(ctx)
 	}
 	if err != nil {
 		return reference.ClientConfig{}, failure(err)
 	}
-	t.redisName = name + " (of this process alone)"
-	return reference.ClientConfig{Addr: t.node.Addr()}, nil
+	t.redisNames[place] = name + " (of this process alone)"
+	return reference.ClientConfig{Addr: node.Addr()}, nil
 }
 
 // redisAt reads the URL of a Redis. What is wrong is said without the URL, which may hold a password.
-func redisAt(text string) (reference.ClientConfig, error) {
-	const form = "redis://[user:password@]host:port, or rediss:// for TLS"
+func redisAt(flag, text string) (reference.ClientConfig, error) {
+	const form = "redis://[user:password@]host:port[/database], or rediss:// for TLS"
 	scheme, _, ok := strings.Cut(text, "://")
 	if !ok || scheme != "redis" && scheme != "rediss" {
-		return reference.ClientConfig{}, fmt.Errorf("--redis: the URL of a Redis is %s", form)
+		return reference.ClientConfig{}, fmt.Errorf("%s: the URL of a Redis is %s", flag, form)
 	}
 	o, err := goredis.ParseURL(text)
 	if err != nil {
-		return reference.ClientConfig{}, fmt.Errorf("--redis: that URL can't be read; it should be %s", form)
+		return reference.ClientConfig{}, fmt.Errorf("%s: that URL can't be read; it should be %s", flag, form)
 	}
-	if o.DB != 0 {
-		return reference.ClientConfig{}, fmt.Errorf("--redis: database %d: only 0 can be had, since messages are not kept apart by databases", o.DB)
-	}
-	return reference.ClientConfig{Addr: o.Addr, Username: o.Username, Password: o.Password, TLS: o.TLSConfig}, nil
+	return reference.ClientConfig{Addr: o.Addr, Username: o.Username, Password: o.Password, DB: o.DB, TLS: o.TLSConfig}, nil
 }
 
 func (t *tiers) openSource(ctx context.Context, f serveFlags, what served) error {

@@ -20,7 +20,7 @@ func (d Defect) String() string {
 }
 
 // Check finds what must not stand on a day, in document order: exceptions that have expired, reviews that are overdue,
-// namespaces with two classes, sensitive fields that are neither redacted nor under a ceiling, rollback toggles past
+// namespaces with two classes or in two places, critical families beside others, places without a family, sensitive fields that are neither redacted nor under a ceiling, rollback toggles past
 // their release, and decisions from the future.
 func Check(c Contract, on Date) []Defect {
 	var all []Defect
@@ -41,11 +41,15 @@ func Check(c Contract, on Date) []Defect {
 		case before.Class != f.Class:
 			found(f.ClassAt, "give one of them a namespace of its own", "namespace %s has two classes: %s is %s, %s is %s",
 				f.Namespace, before.Name, before.Class, f.Name, f.Class)
+		case before.Place != f.Place:
+			found(f.PlaceAt, "put them into one, or give one of them a namespace of its own", "namespace %s is in two places: %s is in %s, %s is in %s",
+				f.Namespace, before.Name, before.Place, f.Name, f.Place)
 		}
 		for _, p := range f.Fields {
 			c.exposed(f, p, found)
 		}
 	}
+	c.crowded(found)
 	for _, e := range c.Exceptions {
 		if !on.Before(e.Expires.Time) {
 			found(e.At, "put the control back, or agree on it anew", "the exception without %s expired on %s", e.Without, e.Expires)
@@ -68,6 +72,29 @@ func Check(c Contract, on Date) []Defect {
 		return a.At.Column - b.At.Column
 	})
 	return all
+}
+
+// crowded finds critical families in the place of others, whose fate they share, and places that nobody is in.
+func (c Contract) crowded(found func(Place, string, string, ...any)) {
+	other := map[string]string{} // of a place: a family that is not critical
+	used := map[string]bool{}
+	for _, f := range c.Families {
+		used[f.Place] = true
+		if !f.Critical && other[f.Place] == "" {
+			other[f.Place] = f.Name
+		}
+	}
+	for _, f := range c.Families {
+		if neighbour := other[f.Place]; f.Critical && neighbour != "" {
+			found(f.PlaceAt, "give it a place for critical families only", "family %s is critical and shares a Redis with %s, which is not: what happens to one happens to both",
+				f.Name, neighbour)
+		}
+	}
+	for _, l := range c.Places {
+		if !used[l.Name] {
+			found(l.At, "put a family there, or remove it", "no family is in place %s", l.Name)
+		}
+	}
 }
 
 // exposed says whether a sensitive field would be kept as it is for longer than was agreed. A strong family's values
@@ -123,6 +150,10 @@ func (d Decision) same(other Decision) bool {
 func (c Contract) terms() string {
 	c.Decisions, c.Release = nil, Release{}
 	c.TTLClasses, c.Ceilings, c.Families = slices.Clone(c.TTLClasses), slices.Clone(c.Ceilings), slices.Clone(c.Families)
+	c.Places = slices.Clone(c.Places)
+	for i := range c.Places {
+		c.Places[i].At = Place{}
+	}
 	c.Jobs, c.Exceptions, c.Toggles = slices.Clone(c.Jobs), slices.Clone(c.Exceptions), slices.Clone(c.Toggles)
 	for i := range c.TTLClasses {
 		c.TTLClasses[i].At = Place{}
@@ -132,7 +163,7 @@ func (c Contract) terms() string {
 	}
 	for i := range c.Families {
 		f := &c.Families[i]
-		f.At, f.ClassAt, f.Fields = Place{}, Place{}, slices.Clone(f.Fields)
+		f.At, f.ClassAt, f.PlaceAt, f.Fields = Place{}, Place{}, Place{}, slices.Clone(f.Fields)
 		for j := range f.Fields {
 			f.Fields[j].At = Place{}
 		}

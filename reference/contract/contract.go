@@ -20,6 +20,7 @@ type Contract struct {
 	Incidents  string // where the incident playbook is
 	TTLClasses []TTLClass
 	Ceilings   []Ceiling
+	Places     []Location // none: every family is in the region's one Redis
 	Families   []Family
 	Jobs       []Job
 	Exceptions []Exception
@@ -40,6 +41,14 @@ type TTLClass struct {
 	TTL    time.Duration
 	Review Date // by when somebody asks again whether it is right
 	Why    string
+}
+
+// Location is a Redis of each region: a database of its own, or a server. What happens to it, happens to its families only.
+type Location struct {
+	At      Place
+	Name    string
+	Default bool // of families that name no place: the region's own Redis. One has it
+	Why     string
 }
 
 // Sensitivity is how much harm a field does in the wrong hands.
@@ -86,12 +95,16 @@ type Field struct {
 type Family struct {
 	At        Place
 	Name      string
-	Namespace string // families of one namespace share a class
+	Namespace string // families of one namespace share a class, and a place
+	PlaceAt   Place
+	Place     string // of the contract's places, "" where it has none
+	Critical  bool   // must go on when what is in another place doesn't
 	ClassAt   Place
 	Class     policy.Class
 	Within    time.Duration // bounded: the greatest staleness a read may have
 	TTLClass  string
 	TTL       time.Duration // of the class
+	Writes    policy.WritePath
 	Lease     time.Duration // of a strong family; 0: every read asks the source for the current version
 	Schema    key.Schema
 	Owner     Owner // its own, or the service's

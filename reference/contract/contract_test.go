@@ -68,6 +68,9 @@ func TestCheckFindsEachDefect(t *testing.T) {
 		"expired exception":      {"expires: 2027-01-15", "expires: 2026-11-24", "", "expires: 2026-11-24", "the exception without stale-while-revalidate expired on 2026-11-24"},
 		"overdue review":         {"review: 2027-03-01", "review: 2026-11-23", "", "listing: {ttl", "the review of TTL class listing was due on 2026-11-23"},
 		"two classes":            {"    class: strong     #", "    namespace: catalogue\n    class: strong     #", "", "class: strong", "namespace catalogue has two classes: product is bounded, price is strong"},
+		"two places":             {"    class: bounded\n    within: 2m", "    namespace: catalogue\n    place:  checkout\n    critical: true\n    class: bounded\n    within: 2m", "", "place:  checkout", "namespace catalogue is in two places: product is in shared, customer is in checkout"},
+		"critical beside others": {"  customer:\n", "  customer:\n    critical: true\n", "", "  customer:", "family customer is critical and shares a Redis with product, which is not: what happens to one happens to both"},
+		"an empty place":         {"  checkout: {why", "  spare: {why: Just in case.}\n  checkout: {why", "", "spare:", "no family is in place spare"},
 		"secret and unprotected": {"{class: secret, redact: mask}", "secret", "", "card.number", "field card.number of customer is secret, and is neither redacted nor under a ceiling"},
 		"above the ceiling":      {"personal: 5m", "personal: 1m", "", "name: personal", "field name of customer is personal and would be kept for 2m0s, above the ceiling of 1m0s"},
 		"no ceiling":             {"  personal: 5m", "  secret: 5m", "", "name: personal", "field name of customer is personal, and is neither redacted nor under a ceiling"},
@@ -106,6 +109,9 @@ func TestFormIsChecked(t *testing.T) {
 		"no release of ours":  {"release: 4.2  ", "#", "nobody knows whether the toggle is past its release"},
 		"ttl above bound":     {"within: 10s", "within: 5s", "is above the family's bound (5s)"},
 		"strong with a bound": {"class: strong     #", "class: strong\n    within: 3s #", "only a bounded family has a bound"},
+		"strong and behind":   {"class: strong     #", "class: strong\n    writes: behind #", "only an eventual family can be written behind"},
+		"redacted and behind": {"class: bounded    # no read is older than within\n    within: 10s\n", "class: eventual\n    writes: behind\n", "a family with redacted fields can't be written behind"},
+		"unknown write path":  {"class: strong     #", "class: strong\n    writes: thru #", "write path"},
 		"unknown TTL class":   {"ttl: profile", "ttl: profil", "TTL class"},
 		"job without budget":  {"budget: {rate: 50/s, for: 30s}, ", "", "the job needs a budget"},
 		"job without alert":   {`, budget: {rate: 200/s, for: 1m}, alert: "#catalogue-oncall"`, ", budget: {rate: 200/s, for: 1m}", "alert is missing"},
@@ -113,6 +119,9 @@ func TestFormIsChecked(t *testing.T) {
 		"longer than period":  {"every: 5m", "every: 20s", "a run may take longer than its period"},
 		"half an owner":       {`owner: {team: accounts, contact: "#accounts-oncall"}`, "owner: {team: accounts}", "a team and a contact"},
 		"bad path":            {"card.number:", "card..number:", "not the path of a field"},
+		"unknown place":       {"place: checkout", "place: chekout", `did you mean "checkout"?`},
+		"no default":          {"default: true, ", "", "0 places are the default, where one must be"},
+		"not yes or no":       {"critical: true", "critical: very", "critical"},
 		"class of a field":    {"title: public", "title: publik", "class"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -272,4 +281,14 @@ func FuzzParse(f *testing.F) {
 		Check(c, day("2026-11-24"))
 		require.NoError(t, Render(&bytes.Buffer{}, c, day("2026-11-24")))
 	})
+}
+
+// The default place is the region's own Redis to a cache, which has no name; the others are called as the contract calls them.
+func TestCachedFamiliesHaveTheirPlaces(t *testing.T) {
+	at, writes := map[string]string{}, map[string]policy.WritePath{}
+	for _, f := range parse(t, strings.Replace(read(t, example), "    critical: true", "    writes: through\n    critical: true", 1)).Cached() {
+		at[f.Schema.Family], writes[f.Schema.Family] = f.Place, f.Contract.Writes
+	}
+	require.Equal(t, map[string]policy.WritePath{"product": policy.Aside, "price": policy.Through, "customer": policy.Aside}, writes)
+	require.Equal(t, map[string]string{"product": "", "price": "checkout", "customer": ""}, at)
 }

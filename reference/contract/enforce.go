@@ -12,18 +12,30 @@ import (
 )
 
 // Cached gives the families as a cache takes them ([reference.Config]): its keys, what its readers are promised, and
-// what is taken out of values before they enter any tier.
+// what is taken out of values before they enter any tier. The names of their places are those of [reference.Config]'s Places; the
+// default place is its Shared.
 func (c Contract) Cached() []reference.Family {
 	out := make([]reference.Family, 0, len(c.Families))
 	for _, f := range c.Families {
 		out = append(out, reference.Family{
 			Schema:    f.Schema,
 			Namespace: f.Namespace,
-			Contract:  policy.Family{Class: f.Class, Within: f.Within, TTL: f.TTL, Lease: f.Lease},
+			Place:     c.named(f.Place),
+			Contract:  policy.Family{Class: f.Class, Within: f.Within, TTL: f.TTL, Lease: f.Lease, Writes: f.Writes},
 			Redact:    f.Redactor(),
 		})
 	}
 	return out
+}
+
+// named is the name that a cache has for a place: none for the default.
+func (c Contract) named(place string) string {
+	for _, l := range c.Places {
+		if l.Name == place && l.Default {
+			return ""
+		}
+	}
+	return place
 }
 
 // Policy gives base without the controls that an exception leaves out on a day. An exception that has expired leaves

@@ -26,7 +26,7 @@ func Parse(file string, src []byte) (Contract, error) {
 }
 
 func decode(doc strict.Node) Contract {
-	f := doc.Fields("the contract", "version", "service", "release", "owner", "incidents", "ttl_classes", "ceilings", "families",
+	f := doc.Fields("the contract", "version", "service", "release", "owner", "incidents", "ttl_classes", "ceilings", "places", "families",
 		"jobs", "exceptions", "toggles", "decisions")
 	if f["version"].Int("version", 1, 1) != 1 {
 		f["version"].Fail("", "unknown version of the format", "version: 1")
@@ -54,6 +54,7 @@ func decode(doc strict.Node) Contract {
 		}
 		c.Ceilings = append(c.Ceilings, Ceiling{At: at(e.Key), For: s, TTL: e.Value.Duration("ceiling", 0)})
 	}
+	c.Places = locations(f["places"])
 	for _, e := range f["families"].Entries("families") {
 		c.Families = append(c.Families, family(e, c))
 	}
@@ -87,11 +88,54 @@ func decode(doc strict.Node) Contract {
 	return c
 }
 
+func locations(n strict.Node) (all []Location) {
+	defaults := 0
+	for _, e := range n.Entries("places") {
+		g := e.Value.Fields("place "+e.Name, "default", "why")
+		l := Location{At: at(e.Key), Name: e.Name, Default: yes(g["default"], "default"), Why: need(g, "why", "why: ...")}
+		if l.Default {
+			defaults++
+		}
+		all = append(all, l)
+	}
+	if len(all) > 0 && defaults != 1 {
+		n.Fail("", fmt.Sprintf("%d places are the default, where one must be: that of families which name none", defaults), "shared: {default: true, why: ...}")
+	}
+	return all
+}
+
+// place reads the place of a family, or gives the default.
+func place(n strict.Node, c Contract) string {
+	var names []string
+	def := ""
+	for _, l := range c.Places {
+		names = append(names, l.Name)
+		if l.Default {
+			def = l.Name
+		}
+	}
+	switch {
+	case !n.Present():
+		return def
+	case len(names) == 0:
+		n.Fail("", "the contract has no places", "places: {shared: {default: true, why: ...}, "+n.String("place")+": {why: ...}}")
+		return ""
+	}
+	return n.OneOf("place", names...)
+}
+
+// yes reads true or false; what is absent is false.
+func yes(n strict.Node, what string) bool { return n.OneOf(what, "true", "false") == "true" }
+
 func family(e strict.Entry, c Contract) Family {
-	g := e.Value.Fields("family "+e.Name, "namespace", "class", "within", "ttl", "lease", "schema", "vary", "owner", "fields")
+	g := e.Value.Fields("family "+e.Name, "namespace", "place", "critical", "class", "within", "ttl", "lease", "writes", "schema", "vary", "owner", "fields")
 	fam := Family{At: at(e.Key), Name: e.Name, Namespace: e.Name, ClassAt: at(g["class"]), Owner: c.Owner,
 		Within: g["within"].Duration("within", 0), Lease: g["lease"].Duration("lease", 0),
 		Schema: key.Schema{Family: e.Name, Version: g["schema"].Int("schema", 1, 1)}}
+	fam.Place, fam.PlaceAt, fam.Critical = place(g["place"], c), at(g["place"]), yes(g["critical"], "critical")
+	if !g["place"].Present() {
+		fam.PlaceAt = fam.At
+	}
 	if g["namespace"].Present() {
 		fam.Namespace = g["namespace"].String("namespace")
 	}
@@ -100,6 +144,7 @@ func family(e strict.Entry, c Contract) Family {
 			"class: bounded (no read older than within), strong (linearizable) or eventual (converges after its ttl)")
 	}
 	fam.Class = policy.ParseClass(g["class"].OneOf("class", policy.Classes()...))
+	fam.Writes = policy.ParseWritePath(g["writes"].OneOf("write path", policy.WritePaths()...))
 	if g["owner"].Present() {
 		fam.Owner = owner(g["owner"])
 	}
@@ -121,6 +166,8 @@ func family(e strict.Entry, c Contract) Family {
 		g["within"].Fail("", "only a bounded family has a bound", "remove within, or make the class bounded")
 	case fam.Class != policy.Strong && g["lease"].Present():
 		g["lease"].Fail("", "only a strong family has a lease", "remove lease, or make the class strong")
+	case fam.Writes == policy.Behind && fam.Class != policy.Eventual:
+		g["writes"].Fail("", "only an eventual family can be written behind: its readers see a write after it was acknowledged", "writes: aside or through, or class: eventual")
 	case fam.Lease > fam.TTL:
 		g["lease"].Fail("", fmt.Sprintf("the lease is longer than the TTL of this class (%v)", fam.TTL), "a shorter lease, or another TTL class")
 	case bounded && g["class"].Present() && fam.Within <= 0:
@@ -142,6 +189,9 @@ func family(e strict.Entry, c Contract) Family {
 	}
 	for _, p := range g["fields"].Entries("fields") {
 		fam.Fields = append(fam.Fields, field(p))
+	}
+	if fam.Writes == policy.Behind && slices.ContainsFunc(fam.Fields, func(d Field) bool { return d.Redact != None }) {
+		g["writes"].Fail("", "a family with redacted fields can't be written behind: the journal would hold them", "writes: aside or through")
 	}
 	return fam
 }

@@ -3,6 +3,7 @@ package contract
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,9 +28,18 @@ func Render(w io.Writer, c Contract, on Date) error {
 		p.line("")
 	}
 	p.table("Families", "What is cached, and what its readers are promised.",
-		row{"family", "namespace", "class", "kept for", "keys", "owner"}, len(c.Families), func(i int) row {
+		row{"family", "namespace", "class", "writes", "kept for", "keys", "owner"}, len(c.Families), func(i int) row {
 			f := c.Families[i]
-			return row{code(f.Name), code(f.Namespace), f.promise(), fmt.Sprintf("%s (%s)", duration(f.TTL), f.TTLClass), code(f.keys()), f.Owner.Team + ", " + f.Owner.Contact}
+			return row{code(f.Name), code(f.Namespace), f.promise(), f.Writes.String(), fmt.Sprintf("%s (%s)", duration(f.TTL), f.TTLClass), code(f.keys()), f.Owner.Team + ", " + f.Owner.Contact}
+		})
+	p.table("Places", "Each is a Redis of its own in every region. What happens to one is nothing to the families of another.",
+		row{"place", "families", "why"}, len(c.Places), func(i int) row {
+			l := c.Places[i]
+			name := code(l.Name)
+			if l.Default {
+				name += " (the default)"
+			}
+			return row{name, c.residents(l.Name), l.Why}
 		})
 	var fields []row
 	for _, f := range c.Families {
@@ -66,6 +76,31 @@ func Render(w io.Writer, c Contract, on Date) error {
 	})
 	_, err := io.WriteString(w, strings.TrimRight(p.b.String(), "\n")+"\n")
 	return err
+}
+
+// residents lists the families of a place, and why they may need one of their own.
+func (c Contract) residents(place string) string {
+	var all []string
+	for _, f := range c.Families {
+		if f.Place != place {
+			continue
+		}
+		var kinds []string
+		if f.Critical {
+			kinds = append(kinds, "critical")
+		}
+		for _, s := range []Sensitivity{Personal, Secret} {
+			if slices.ContainsFunc(f.Fields, func(d Field) bool { return d.Sensitivity == s && d.Redact == None }) {
+				kinds = append(kinds, "holds "+string(s)+" fields")
+			}
+		}
+		name := code(f.Name)
+		if len(kinds) > 0 {
+			name += " (" + strings.Join(kinds, ", ") + ")"
+		}
+		all = append(all, name)
+	}
+	return strings.Join(all, ", ")
 }
 
 // promise says in words what readers may count on.

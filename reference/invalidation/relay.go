@@ -62,6 +62,10 @@ type Config struct {
 	// it succeeds, and all others wait.
 	Deliver func(context.Context, Event) error
 	Now     func() int64 // the source's clock, nanoseconds, for Stats.MaxLag; nil: no lag is measured
+
+	// Lane says where an event is delivered to: an event waits only for those of its own lane, since caches in one lane may
+	// be away while those in another are not. nil: there is one lane.
+	Lane func(Event) string
 }
 
 // Relay serves one region.
@@ -70,9 +74,9 @@ type Relay struct {
 
 	mu      sync.Mutex
 	heard   map[string]uint64 // log position up to which each region's commits have arrived
-	queue   []held            // in order of arrival
+	lanes   map[string][]held // each in order of arrival
 	delay   time.Duration
-	changed chan struct{} // closed and replaced when queue or delay change
+	changed chan struct{} // closed and replaced when lanes or delay change
 	stats   Stats
 }
 
@@ -92,7 +96,7 @@ type Stats struct {
 
 // NewRelay makes a relay; [Relay.Run] starts it.
 func NewRelay(cfg Config) *Relay {
-	return &Relay{cfg: cfg, changed: make(chan struct{}), heard: map[string]uint64{cfg.Region: 0}}
+	return &Relay{cfg: cfg, changed: make(chan struct{}), heard: map[string]uint64{cfg.Region: 0}, lanes: map[string][]held{}}
 }
 
 // Delay holds each event for by from its arrival, those that wait already too. 0 delivers at once
@@ -103,8 +107,10 @@ func (r *Relay) Delay(by time.Duration) {
 	r.delay = by
 	if by > 0 {
 		r.stats.MaxLag = 0
-		for i := range r.queue {
-			r.note(&r.queue[i])
+		for _, queue := range r.lanes {
+			for i := range queue {
+				r.note(&queue[i])
+			}
 		}
 	}
 	r.wake()
@@ -115,7 +121,9 @@ func (r *Relay) Stats() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.stats
-	s.Held = int64(len(r.queue))
+	for _, queue := range r.lanes {
+		s.Held += int64(len(queue))
+	}
 	return s
 }
 
@@ -140,7 +148,10 @@ func (r *Relay) Run(ctx context.Context, peers map[string]Peer) error {
 	r.mu.Unlock()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return r.tail(ctx) })
-	g.Go(func() error { return r.deliver(ctx) })
+	g.Go(func() error {
+		r.deliver(ctx)
+		return nil
+	})
 	for name, peer := range peers {
 		g.Go(func() error { return r.pull(ctx, name, peer) })
 	}
@@ -169,8 +180,10 @@ func (r *Relay) Through() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	through := ^uint64(0)
-	for _, h := range r.queue { // arrival is not log order over regions
-		through = min(through, h.Index-1)
+	for _, queue := range r.lanes {
+		for _, h := range queue { // arrival is not log order over regions
+			through = min(through, h.Index-1)
+		}
 	}
 	for _, at := range r.heard {
 		through = min(through, at)
@@ -208,7 +221,11 @@ func (r *Relay) enqueue(region string, next uint64, events []Event) {
 		if r.delay > 0 {
 			r.note(&h)
 		}
-		r.queue = append(r.queue, h)
+		lane := ""
+		if r.cfg.Lane != nil {
+			lane = r.cfg.Lane(e)
+		}
+		r.lanes[lane] = append(r.lanes[lane], h)
 	}
 	r.wake()
 }
@@ -228,12 +245,35 @@ func (r *Relay) wake() {
 // Between two attempts to deliver to caches that are away.
 const retryEvery = 20 * time.Millisecond
 
-func (r *Relay) deliver(ctx context.Context) error {
+// deliver begins the delivery of each lane with its first event, and returns when all have ended.
+func (r *Relay) deliver(ctx context.Context) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	begun := map[string]bool{}
 	for {
-		e, wait, changed := r.head()
+		r.mu.Lock()
+		changed := r.changed
+		for lane := range r.lanes {
+			if !begun[lane] {
+				begun[lane] = true
+				all.Go(func() { r.deliverLane(ctx, lane) })
+			}
+		}
+		r.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (r *Relay) deliverLane(ctx context.Context, lane string) {
+	for {
+		e, wait, changed := r.head(lane)
 		if wait == 0 {
 			if err := r.cfg.Deliver(ctx, e); err == nil {
-				r.delivered(e)
+				r.delivered(lane, e)
 				continue
 			}
 			wait, changed = retryEvery, nil
@@ -244,30 +284,31 @@ func (r *Relay) deliver(ctx context.Context) error {
 		case <-changed:
 		case <-ctx.Done():
 			t.Stop()
-			return nil
+			return
 		}
 		t.Stop()
 	}
 }
 
-// head gives the first event and how long it must still wait.
-func (r *Relay) head() (Event, time.Duration, <-chan struct{}) {
+// head gives the first event of a lane and how long it must still wait.
+func (r *Relay) head(lane string) (Event, time.Duration, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.queue) == 0 {
+	queue := r.lanes[lane]
+	if len(queue) == 0 {
 		return Event{}, time.Hour, r.changed
 	}
-	h := r.queue[0]
+	h := queue[0]
 	if left := time.Until(h.arrived.Add(r.delay)); r.delay > 0 && left > 0 {
 		return Event{}, left, r.changed
 	}
 	return h.Event, 0, r.changed
 }
 
-func (r *Relay) delivered(e Event) {
+func (r *Relay) delivered(lane string, e Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.queue = r.queue[1:]
+	r.lanes[lane] = r.lanes[lane][1:]
 	r.stats.Delivered++
 	if r.cfg.Now != nil {
 		r.stats.MaxLag = max(r.stats.MaxLag, time.Duration(r.cfg.Now()-e.At))

@@ -258,3 +258,50 @@ func TestOneRelayHearsOfEveryRegionSinceATime(t *testing.T) {
 		require.Equal(t, c.want, got, c)
 	}
 }
+
+// Caches in one lane that are away hold up nobody else's events, and get their own when they are back.
+func TestLanesDoNotWaitForEachOther(t *testing.T) {
+	start := time.Now()
+	now := func() int64 { return int64(time.Since(start)) }
+	m, err := source.NewModel(source.ModelConfig{Servers: 4, Now: now})
+	require.NoError(t, err)
+	var away atomic.Bool
+	away.Store(true)
+	got := make(chan Event, 10)
+	r := NewRelay(Config{Region: "eu", Log: m.Log(), Now: now, Lane: func(e Event) string { return e.Name.Family },
+		Deliver: func(_ context.Context, e Event) error {
+			if e.Name.Family == "listing" && away.Load() {
+				return errors.New("away")
+			}
+			got <- e
+			return nil
+		}})
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = r.Run(ctx, nil) })
+	defer wg.Wait()
+	defer cancel()
+	for _, family := range []string{"listing", "price", "listing", "price"} {
+		_, err := m.Store(t.Context(), key.Name{Family: family, ID: "1"}, nil, "w", source.Caller{Region: "eu"})
+		require.NoError(t, err)
+	}
+	next := func() Event {
+		select {
+		case e := <-got:
+			return e
+		case <-time.After(10 * time.Second):
+			t.Fatal("no event within 10 s")
+			return Event{}
+		}
+	}
+	for _, index := range []uint64{2, 4} {
+		require.Equal(t, index, next().Index, "in the order of the lane")
+	}
+	require.Eventually(t, func() bool { return r.Stats().Held == 2 }, 10*time.Second, time.Millisecond)
+	require.Zero(t, r.Through(), "the first event of all has not been delivered")
+	away.Store(false)
+	for _, index := range []uint64{1, 3} {
+		require.Equal(t, index, next().Index)
+	}
+	require.Eventually(t, func() bool { return r.Through() == 4 }, 10*time.Second, time.Millisecond)
+}

@@ -25,7 +25,7 @@ func ExampleFamily() {
 		{Class: policy.Bounded, Within: 10 * time.Second, TTL: 10 * time.Second}, // a page: at most ten seconds old
 		{Class: policy.Strong, TTL: time.Minute},                                 // a price: asks the source for each read
 		{Class: policy.Strong, TTL: time.Minute, Lease: 50 * time.Millisecond},   // rights: writes take 50 ms more, most reads ask nobody
-		{Class: policy.Eventual, TTL: time.Minute, Behind: true},                 // a counter: written when it is in the journal
+		{Class: policy.Eventual, TTL: time.Minute, Writes: policy.Behind},        // a counter: written when it is in the journal
 		{Class: policy.Bounded, Within: 10 * time.Second, TTL: 60 * time.Second}, // would promise what it breaks
 	} {
 		err := f.Validate()

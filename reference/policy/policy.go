@@ -53,10 +53,49 @@ type Family struct {
 	// Lease is how long a worker may answer for a strong family from its memory without asking the source; a write takes
 	// that long. 0: every read asks the source for the version that is current.
 	Lease time.Duration
-	// Behind says that a write of an eventual family is acknowledged when it is in its owner's journal, before the source
-	// has it.
-	Behind bool
+	// Writes is the way that its writes take.
+	Writes WritePath
 }
+
+// WritePath is the way of a write to the source and into the caches. On each of them an event from the source's commit log goes
+// to every region, so that a writer who dies after the commit leaves nobody in the dark.
+type WritePath uint8
+
+// The write paths.
+const (
+	// Aside commits at the source, drops what the writer's worker and region have cached, and leaves it to readers to fill anew.
+	Aside WritePath = iota
+	// Through commits at the source and leaves the new value, with its version, in the region's Redis and the worker's memory.
+	Through
+	// Behind acknowledges a write when it is in its owner's journal, before the source has it. It is for eventual families.
+	Behind
+)
+
+var writePaths = [...]string{Aside: "aside", Through: "through", Behind: "behind"}
+
+// String gives the path as YAML shows it.
+func (w WritePath) String() string { return writePaths[w] }
+
+// WritePaths lists the paths' names.
+func WritePaths() []string { return writePaths[:] }
+
+// ParseWritePath gives the path of a name, or the zero WritePath.
+func ParseWritePath(name string) WritePath {
+	for w, n := range writePaths {
+		if n == name {
+			return WritePath(w)
+		}
+	}
+	return Aside
+}
+
+// Leaves says whether a writer leaves what it has committed, a value or an absence, in the caches, once it is committed.
+func (p Policy) Leaves(f Family, k Kind) bool { return f.Writes == Through && p.Keeps(k) }
+
+// Claims says whether what a writer leaves in the shared tier needs a right to be left there which was granted before the
+// commit: whatever overtakes the write voids it, and so does the loss of what the tier knew. Where every hit is confirmed by the
+// source, an old copy harms nobody.
+func (p Policy) Claims(f Family) bool { return p.Controls.Has(Lease) && !p.Confirms(f) }
 
 // ErrTTL is wrapped by [Family.Validate] when the TTL exceeds the family's bound.
 var ErrTTL = errors.New("ttl exceeds the bound")
@@ -78,7 +117,10 @@ func (f Family) Validate() error {
 	if f.Lease < 0 || f.Lease > 0 && f.Class != Strong {
 		return errors.New("lease is for strong families, and above 0")
 	}
-	if f.Behind && f.Class != Eventual {
+	if int(f.Writes) >= len(writePaths) {
+		return fmt.Errorf("there is no write path %d", f.Writes)
+	}
+	if f.Writes == Behind && f.Class != Eventual {
 		return fmt.Errorf("%w: this one is %s", ErrBehind, f.Class)
 	}
 	if f.Lease > f.TTL {

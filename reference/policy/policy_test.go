@@ -182,3 +182,41 @@ func TestValidate(t *testing.T) {
 	_, err := Recommended().Without("jiter")
 	require.ErrorContains(t, err, "known: age-clamp")
 }
+
+func TestWritePaths(t *testing.T) {
+	for i, name := range WritePaths() {
+		require.Equal(t, WritePath(i), ParseWritePath(name))
+		require.Equal(t, name, WritePath(i).String())
+	}
+	require.Equal(t, Aside, ParseWritePath(""))
+	all := Recommended()
+	few, err := all.Without("negative-caching")
+	require.NoError(t, err)
+	through := Family{Class: Bounded, Within: time.Second, TTL: time.Second, Writes: Through}
+	require.True(t, all.Leaves(through, Value))
+	require.True(t, all.Leaves(through, Absence))
+	require.True(t, few.Leaves(through, Value))
+	require.False(t, few.Leaves(through, Absence), "what no load may keep, no writer may leave")
+	require.False(t, all.Leaves(Family{}, Value))
+	require.False(t, all.Leaves(Family{Writes: Behind}, Value))
+
+	require.True(t, all.Claims(through))
+	require.False(t, all.Claims(Family{Class: Strong}), "what is left is confirmed anyway")
+	unrouted, err := all.Without("class-routing")
+	require.NoError(t, err)
+	require.True(t, unrouted.Claims(Family{Class: Strong}))
+
+	for _, class := range []Class{Bounded, Strong, Eventual} {
+		f := Family{Class: class, TTL: time.Second}
+		if class == Bounded {
+			f.Within = time.Second
+		}
+		for _, f.Writes = range []WritePath{Aside, Through} {
+			require.NoError(t, f.Validate())
+		}
+		f.Writes = Behind
+		require.Equal(t, class == Eventual, f.Validate() == nil, class.String())
+		f.Writes = Behind + 1
+		require.ErrorContains(t, f.Validate(), "no write path 3")
+	}
+}

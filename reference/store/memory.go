@@ -241,6 +241,8 @@ func (c *client) Identity(ctx context.Context) (id string, err error) {
 	return id, err
 }
 
+func (c *client) Channel(name string) string { return name } // it has one database
+
 func (c *client) Publish(ctx context.Context, channel, message string) error {
 	return c.do(ctx, "publishing", func(t *Tx) { t.Publish(channel, message) })
 }

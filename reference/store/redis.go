@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -84,9 +85,17 @@ func (r Redis) Identity(ctx context.Context) (string, error) {
 	return id, nil
 }
 
+// Channel implements [Store], by the number of the client's database; that of database 0 is the name itself.
+func (r Redis) Channel(name string) string {
+	if db := r.client.Options().DB; db != 0 {
+		return "db" + strconv.Itoa(db) + ":" + name
+	}
+	return name
+}
+
 // Publish implements [Store].
 func (r Redis) Publish(ctx context.Context, channel, message string) error {
-	return r.client.Publish(ctx, channel, message).Err()
+	return r.client.Publish(ctx, r.Channel(channel), message).Err()
 }
 
 // subscribeTimeout bounds the wait for the Redis to confirm a subscription: a cancelled context does not wake
@@ -98,7 +107,7 @@ const waitingMessages = 1024
 
 // Subscribe implements [Store]. The connection is kept up, and made anew after it broke, until Close.
 func (r Redis) Subscribe(ctx context.Context, channel string) (Subscription, error) {
-	sub := r.client.Subscribe(ctx, channel)
+	sub := r.client.Subscribe(ctx, r.Channel(channel))
 	if _, err := sub.ReceiveTimeout(ctx, subscribeTimeout); err != nil {
 		return nil, errors.Join(fmt.Errorf("subscribing to %s: %w", channel, err), sub.Close())
 	}

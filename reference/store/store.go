@@ -32,9 +32,12 @@ type Store interface {
 	// Identity names the process that answers and the data it has: another name means that it was started anew, or that
 	// another server has taken its place, and that what was last written may be gone.
 	Identity(ctx context.Context) (string, error)
-	// Publish sends a message to those who subscribe to a channel now.
+	// Channel is what a channel of this store is called on its server: a server's databases have their keys apart, and its
+	// channels in common. A script that publishes must use it; Publish and Subscribe do so themselves.
+	Channel(name string) string
+	// Publish sends a message to those who subscribe to a channel of this store now.
 	Publish(ctx context.Context, channel, message string) error
-	// Subscribe listens to a channel from the moment it returns. Messages that come while the connection is
+	// Subscribe listens to a channel of this store from the moment it returns. Messages that come while the connection is
 	// away are lost.
 	Subscribe(ctx context.Context, channel string) (Subscription, error)
 }

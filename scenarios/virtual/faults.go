@@ -35,9 +35,10 @@ type restart struct {
 }
 
 func (f restart) Inject(context.Context, faults.Site) (faults.Injected, error) {
-	s, ok := f.w.stores[f.Region]
+	name := faults.RedisName(f.Region, f.Place)
+	s, ok := f.w.stores[name]
 	if !ok {
-		return faults.Injected{}, fmt.Errorf("%s: this place has no region %q", f, f.Region)
+		return faults.Injected{}, fmt.Errorf("%s: this place has no Redis %q", f, name)
 	}
 	before, keys := s.Incarnation(), len(s.Keys())
 	s.Stop()
@@ -62,18 +63,17 @@ func (f expire) Inject(_ context.Context, site faults.Site) (faults.Injected, er
 	if f.Family != "" {
 		pattern = site.Pattern(f.Family)
 	}
-	regions := f.Regions
-	if len(regions) == 0 {
-		for name := range f.w.stores {
-			regions = append(regions, name)
-		}
+	nodes := map[string]faults.Node{} // only their names matter
+	for name := range f.w.stores {
+		nodes[name] = nil
+	}
+	names, err := f.Redises(nodes)
+	if err != nil {
+		return faults.Injected{}, fmt.Errorf("%s: %w", f, err)
 	}
 	began, gone := time.Now(), 0
-	for _, r := range regions {
-		s, ok := f.w.stores[r]
-		if !ok {
-			return faults.Injected{}, fmt.Errorf("%s: this place has no region %q", f, r)
-		}
+	for _, name := range names {
+		s := f.w.stores[name]
 		var picked []string
 		for _, k := range s.Keys() {
 			if match, err := path.Match(pattern, k); err != nil {

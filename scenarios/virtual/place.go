@@ -38,8 +38,8 @@ func Place(ctx context.Context, sc scenarios.Scenario, opt scenarios.Options) (*
 
 func build(ctx context.Context, sc scenarios.Scenario, opt scenarios.Options) (*world, *scenarios.Place, error) {
 	w := &world{stores: map[string]*store.Memory{}, wires: map[string]*wire{}, seed: opt.Seed}
-	for _, r := range sc.Target.Regions {
-		w.stores[r.Name] = store.NewMemory()
+	for _, name := range sc.Target.Redises() {
+		w.stores[name] = store.NewMemory()
 	}
 	patience := patient
 	if opt.Policy.Controls.Has(policy.RedisDeadline) {
@@ -48,8 +48,8 @@ func build(ctx context.Context, sc scenarios.Scenario, opt scenarios.Options) (*
 	var err error
 	w.service, err = service.New(service.Config{Spec: sc.Target, Policy: opt.Policy, Seed: opt.Seed, Inside: &service.Inside{
 		Store: func(edge string) store.Store {
-			_, region, _ := strings.Cut(edge, " -> redis@")
-			return w.stores[region].Client(w.wire(edge), patience)
+			_, name, _ := strings.Cut(edge, " -> redis@")
+			return w.stores[name].Client(w.wire(edge), patience)
 		},
 		Wire:   func(edge string) store.Wire { return w.wire(edge) },
 		L1Size: memoryCopies,

@@ -21,7 +21,7 @@ target:
     regions: {eu: 2, us: 2}
     source: {servers: 20, service_time: 10ms, write_time: 2ms}
     families:
-      page: {class: bounded, within: 1s, ttl: 1s, vary: [tenant]}
+      page: {class: bounded, within: 1s, ttl: 1s, vary: [tenant], writes: through}
       price: {class: strong, ttl: 30s, service_time: 2ms, vary: [tenant]}
 workload:
   rate: 300/s

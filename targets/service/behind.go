@@ -9,11 +9,12 @@ import (
 
 	"github.com/cachedrill/cachedrill/reference"
 	"github.com/cachedrill/cachedrill/reference/journal"
+	"github.com/cachedrill/cachedrill/reference/policy"
 )
 
 // openBehind starts the owner of the families that are written behind, if there are any.
 func (s *Service) openBehind(ctx context.Context) error {
-	if !slices.ContainsFunc(s.families, func(f reference.Family) bool { return f.Contract.Behind }) {
+	if !slices.ContainsFunc(s.families, func(f reference.Family) bool { return f.Contract.Writes == policy.Behind }) {
 		return nil
 	}
 	var files journal.Files = journal.NewMemory()

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/cachedrill/cachedrill/reference"
 	"github.com/cachedrill/cachedrill/reference/invalidation"
@@ -56,14 +57,26 @@ func (d Design) make(ctx context.Context, cfg reference.Config) (Cache, error) {
 	if d.Cache != nil {
 		return d.Cache(ctx, cfg)
 	}
-	return reference.New(ctx, cfg)
+	return reference.NewPlaced(ctx, cfg)
 }
 
-func (d Design) invalidator(region string, p policy.Policy, families []reference.Family, shared store.Store) Invalidator {
+func (d Design) invalidator(region string, p policy.Policy, families []reference.Family, shared store.Store, at map[string]reference.Place) (Invalidator, error) {
 	if d.Invalidator != nil {
-		return d.Invalidator(region, p, families, shared)
+		return d.Invalidator(region, p, families, shared), nil
 	}
-	return Reference{reference.NewInvalidator(p, families, shared)}
+	into, err := reference.NewPlacedInvalidator(p, families, shared, at)
+	if err != nil {
+		return nil, err
+	}
+	return Reference{into}, nil
+}
+
+// checkPlaces refuses families in places of their own for a cache that has one Redis.
+func (p Policy) checkPlaces(s Spec) error {
+	if len(s.Places) > 0 && (p.Design.Cache != nil || p.Design.Invalidator != nil) {
+		return fmt.Errorf("policy %s is another kind of cache, which knows no places (%s)", p.Name, strings.Join(s.Places, ", "))
+	}
+	return nil
 }
 
 // Reference is the reference cache's [Invalidator].
@@ -73,6 +86,9 @@ type Reference struct{ Into *reference.Invalidator }
 func (r Reference) Apply(ctx context.Context, e invalidation.Event) error {
 	return r.Into.Apply(ctx, e.Name, e.Version, e.At)
 }
+
+// Place is the place of a family: what goes there does not wait for what goes elsewhere.
+func (r Reference) Place(family string) string { return r.Into.Place(family) }
 
 // Beat keeps telling the region's workers how much there was to hear, until ctx ends.
 func (r Reference) Beat(ctx context.Context) { r.Into.Beat(ctx) }

@@ -3,21 +3,18 @@ package service
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/cachedrill/cachedrill/reference"
 	"github.com/cachedrill/cachedrill/reference/invalidation"
 	"github.com/cachedrill/cachedrill/reference/metrics"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
-	"github.com/cachedrill/cachedrill/reference/store"
 )
 
 // ProcessConfig describes a [Process].
@@ -27,10 +24,11 @@ type ProcessConfig struct {
 	Region  string
 	Policy  Policy
 	Source  source.Source
-	Feed    source.Feed // the source's commits; nil: another process of the region has the relay
-	Redis   reference.ClientConfig
-	L1Size  int      // copies kept in memory; 0: the cache's default
-	Tenants []string // counted by name in the metrics
+	Feed    source.Feed                       // the source's commits; nil: another process of the region has the relay
+	Redis   reference.ClientConfig            // the region's own
+	Places  map[string]reference.ClientConfig // and those of [Spec.Places]; two of them may be databases of one server
+	L1Size  int                               // copies kept in memory; 0: the cache's default
+	Tenants []string                          // counted by name in the metrics
 	// Unobserved leaves the metrics of the cache out, and /metrics with them.
 	Unobserved bool
 }
@@ -42,7 +40,7 @@ type Process struct {
 	families []reference.Family
 	metrics  *metrics.Metrics
 	registry *prometheus.Registry
-	probe    *goredis.Client // asks how Redis is
+	probes   connections // ask how each Redis is
 	clock    atomic.Pointer[reading]
 	draining atomic.Bool
 
@@ -68,15 +66,15 @@ func NewProcess(ctx context.Context, cfg ProcessConfig) (*Process, error) {
 	p.metrics = metrics.New(metrics.Config{Region: cfg.Region, Families: cfg.Spec.FamilyNames(), Tenants: cfg.Tenants})
 	p.registry.MustRegister(p.metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var err error
-	if p.probe, err = reference.NewClientWith(cfg.Redis, policy.Recommended()); err != nil {
+	if p.probes, err = p.connect(policy.Recommended()); err != nil {
 		return nil, err
 	}
 	if err := p.readClock(ctx); err != nil {
-		return nil, errors.Join(err, p.probe.Close())
+		return nil, errors.Join(err, p.probes.close())
 	}
 	g, err := p.generation(ctx, cfg.Policy)
 	if err != nil {
-		return nil, errors.Join(err, p.probe.Close())
+		return nil, errors.Join(err, p.probes.close())
 	}
 	p.now.Store(g)
 	p.metrics.Policy(cfg.Policy.Name)
@@ -89,6 +87,7 @@ func NewProcess(ctx context.Context, cfg ProcessConfig) (*Process, error) {
 			Region: cfg.Region, Now: p.sourceTime, Log: cfg.Feed, All: true,
 			Since:   began - int64(p.longest()+commitMargin), // no copy is alive of what those before superseded
 			Deliver: func(ctx context.Context, e invalidation.Event) error { return p.deliver(ctx, e, began) },
+			Lane:    p.lane,
 		})
 		p.running.Go(func() { _ = relay.Run(life, nil) })
 	}
@@ -104,6 +103,12 @@ func (p *Process) longest() (d time.Duration) {
 		d = max(d, f.Contract.TTL, f.Contract.Within)
 	}
 	return d
+}
+
+// lane keeps the events of one place apart from those of another, whatever the policy.
+func (p *Process) lane(e invalidation.Event) string {
+	f, _ := p.cfg.Spec.Family(e.Name.Family)
+	return f.Place
 }
 
 // deliver carries a commit into the region's Redis, by the policy of the moment.
@@ -166,14 +171,5 @@ func (p *Process) Close() error {
 	p.end()
 	p.running.Wait()
 	p.outdated.Wait()
-	return errors.Join(p.now.Load().close(), p.probe.Close())
-}
-
-// newStore connects to the region's Redis as a policy wants it.
-func (p *Process) newStore(by Policy) (*goredis.Client, store.Store, error) {
-	client, err := reference.NewClientWith(p.cfg.Redis, by.Policy)
-	if err != nil {
-		return nil, nil, fmt.Errorf("connecting to Redis: %w", err)
-	}
-	return client, store.NewRedis(client), nil
+	return errors.Join(p.now.Load().close(), p.probes.close())
 }

@@ -34,25 +34,37 @@ func (p *Process) Handler() http.Handler {
 
 // readiness is the answer of /readyz.
 type readiness struct {
-	Ready  bool   `json:"ready"`
-	Why    string `json:"why,omitempty"` // not ready
-	Source string `json:"source"`
-	Redis  string `json:"redis"`
-	Region string `json:"region"`
-	Policy string `json:"policy"`
+	Ready  bool              `json:"ready"`
+	Why    string            `json:"why,omitempty"` // not ready
+	Source string            `json:"source"`
+	Redis  string            `json:"redis"`
+	Places map[string]string `json:"places,omitempty"` // likewise
+	Region string            `json:"region"`
+	Policy string            `json:"policy"`
 }
 
 func (p *Process) ready(w http.ResponseWriter, req *http.Request) {
 	said := readiness{Ready: true, Source: "ok", Redis: "ok", Region: p.cfg.Region, Policy: p.Policy().Name}
 	ctx, cancel := context.WithTimeout(req.Context(), probeTimeout)
 	defer cancel()
-	redis := make(chan error, 1)
-	go func() { redis <- p.probe.Ping(ctx).Err() }()
+	redis := make(chan map[string]error, 1)
+	go func() { redis <- p.probes.ping(ctx) }()
 	if err := p.readClock(ctx); err != nil {
 		said.Ready, said.Why, said.Source = false, "the source does not answer", err.Error()
 	}
-	if err := <-redis; err != nil {
-		said.Redis = err.Error()
+	for place, err := range <-redis {
+		how := "ok"
+		if err != nil {
+			how = err.Error()
+		}
+		if place == "" {
+			said.Redis = how
+			continue
+		}
+		if said.Places == nil {
+			said.Places = map[string]string{}
+		}
+		said.Places[place] = how
 	}
 	if p.draining.Load() {
 		said.Ready, said.Why = false, "the process is about to end"
@@ -64,11 +76,11 @@ func (p *Process) ready(w http.ResponseWriter, req *http.Request) {
 	writeJSON(w, code, said)
 }
 
-// RedisAnswers says whether Redis does, shortly.
-func (p *Process) RedisAnswers(ctx context.Context) error {
+// RedisAnswers says whether each Redis does, shortly, by place; "" is the region's own.
+func (p *Process) RedisAnswers(ctx context.Context) map[string]error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	return p.probe.Ping(ctx).Err()
+	return p.probes.ping(ctx)
 }
 
 func writeJSON(w http.ResponseWriter, code int, v any) {

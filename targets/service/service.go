@@ -28,7 +28,7 @@ type Config struct {
 	Spec   Spec
 	Policy Policy
 	Seed   uint64            // of the source's service times
-	Redis  map[string]string // address of each region's Redis
+	Redis  map[string]string // address of each of [Spec.Redises]
 	Inside *Inside           // nil: workers and relays are reached over HTTP, and each Redis over TCP
 }
 
@@ -85,6 +85,9 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{cfg: cfg, began: time.Now().Add(-24 * time.Hour), byDoor: map[string]*worker{}, byRegion: map[string]*region{}}
 	s.http = &http.Transport{MaxIdleConnsPerHost: 1024, DisableCompression: true}
 	s.families = cfg.Spec.families()
+	if err := cfg.Policy.checkPlaces(cfg.Spec); err != nil {
+		return nil, err
+	}
 	model := cfg.Spec.Model()
 	model.Seed, model.Now, model.OnLoad = cfg.Seed, s.now, s.loaded
 	var err error
@@ -117,8 +120,12 @@ func (s *Service) SetEpoch(epoch time.Time) { s.shift = s.began.Sub(epoch) }
 func (s *Service) offset(clock int64) time.Duration { return time.Duration(clock) + s.shift }
 
 // Names of the links between parts of the service.
-func workerRedis(region string) string { return "worker@" + region + " -> redis@" + region }
-func relayRedis(region string) string  { return "relay@" + region + " -> redis@" + region }
+func workerRedis(region, place string) string {
+	return "worker@" + region + " -> redis@" + RedisOf(region, place)
+}
+func relayRedis(region, place string) string {
+	return "relay@" + region + " -> redis@" + RedisOf(region, place)
+}
 
 // RelayEdge names the link over which from's relay hears of the commits of to's writers.
 func RelayEdge(from, to string) string { return "relay@" + from + " -> relay@" + to }
@@ -127,9 +134,10 @@ func RelayEdge(from, to string) string { return "relay@" + from + " -> relay@" +
 func (s *Service) Edges() []Edge {
 	var edges []Edge
 	for _, r := range s.regions {
-		edges = append(edges,
-			Edge{workerRedis(r.name), s.cfg.Redis[r.name]},
-			Edge{relayRedis(r.name), s.cfg.Redis[r.name]})
+		for _, place := range s.cfg.Spec.places() {
+			at := s.cfg.Redis[RedisOf(r.name, place)]
+			edges = append(edges, Edge{workerRedis(r.name, place), at}, Edge{relayRedis(r.name, place), at})
+		}
 		for _, peer := range s.regions {
 			if peer != r {
 				edges = append(edges, Edge{RelayEdge(r.name, peer.name), peer.address()})
@@ -155,7 +163,11 @@ func (s *Service) Start(ctx context.Context, dial func(edge string) string) erro
 		return err
 	}
 	for i, r := range s.regions {
-		into := s.cfg.Policy.Design.invalidator(r.name, s.cfg.Policy.Policy, s.families, s.shared(relayRedis(r.name), dial))
+		own, places := s.stores(r.name, relayRedis, dial)
+		into, err := s.cfg.Policy.Design.invalidator(r.name, s.cfg.Policy.Policy, s.families, own, places)
+		if err != nil {
+			return fmt.Errorf("making the invalidator of %s: %w", r.name, err)
+		}
 		r.relay = s.newRelay(r, into)
 		if b, ok := into.(beater); ok {
 			s.running.Go(func() { b.Beat(life) })
@@ -163,11 +175,11 @@ func (s *Service) Start(ctx context.Context, dial func(edge string) string) erro
 		if r.relayAt != nil {
 			s.serve(r.relayAt, r.relay)
 		}
-		shared := s.shared(workerRedis(r.name), dial)
+		shared, places := s.stores(r.name, workerRedis, dial)
 		for n := range s.cfg.Spec.Regions[i].Workers {
 			name := fmt.Sprintf("%s-%d", r.name, n+1)
 			cache, err := s.cfg.Policy.Design.make(ctx, reference.Config{
-				Region: r.name, Policy: s.cfg.Policy.Policy, Families: s.families, Source: s.source, Shared: shared, L1Size: s.cfg.Inside.l1Size(), Behind: s.writer(),
+				Region: r.name, Policy: s.cfg.Policy.Policy, Families: s.families, Source: s.source, Shared: shared, Places: places, L1Size: s.cfg.Inside.l1Size(), Behind: s.writer(),
 				OnDrop: func(d reference.Drop) { s.dropped(d, targets.TierL1, r.name, name) },
 			})
 			if err != nil {
@@ -200,10 +212,22 @@ func (s *Service) Start(ctx context.Context, dial func(edge string) string) erro
 // beater is an invalidator that keeps telling a region's workers how much there was to hear.
 type beater interface{ Beat(context.Context) }
 
+// placer is an invalidator whose places may be away each by itself.
+type placer interface{ Place(family string) string }
+
+// lane keeps the events of one place apart from those of another.
+func lane(into Invalidator) func(invalidation.Event) string {
+	p, ok := into.(placer)
+	if !ok {
+		return nil
+	}
+	return func(e invalidation.Event) string { return p.Place(e.Name.Family) }
+}
+
 // newRelay makes the region's relay, which delivers into its caches.
 func (s *Service) newRelay(r *region, into Invalidator) *invalidation.Relay {
 	return invalidation.NewRelay(invalidation.Config{
-		Region: r.name, Log: s.source.Log(), Now: s.now,
+		Region: r.name, Log: s.source.Log(), Now: s.now, Lane: lane(into),
 		Deliver: func(ctx context.Context, e invalidation.Event) error {
 			k := s.remember(e.Name)
 			if err := into.Apply(ctx, e); err != nil {
@@ -238,6 +262,15 @@ func (s *Service) dropped(d reference.Drop, tier, region, worker string) {
 	if k, ok := s.written.Load(d.Key); ok {
 		s.onDrop(targets.Drop{Key: k.(targets.Key), Tier: tier, Region: region, Worker: worker, Version: d.Version, At: s.offset(s.now())})
 	}
+}
+
+// stores gives a region's Redises as they are reached over edges.
+func (s *Service) stores(region string, edge func(region, place string) string, dial func(edge string) string) (own store.Store, at map[string]reference.Place) {
+	at = map[string]reference.Place{}
+	for _, place := range s.cfg.Spec.Places {
+		at[place] = reference.Place{Shared: s.shared(edge(region, place), dial)}
+	}
+	return s.shared(edge(region, ""), dial), at
 }
 
 // shared gives a region's Redis as it is reached over an edge.
@@ -312,6 +345,9 @@ func (s *Service) Settle(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Regions lists the regions.
+func (s *Service) Regions() []string { return s.cfg.Spec.RegionNames() }
 
 // Relay is the region's relay.
 func (s *Service) Relay(region string) *invalidation.Relay { return s.byRegion[region].relay }

@@ -30,16 +30,22 @@ families:
 `
 
 func start(t *testing.T, p policy.Policy) *Service {
-	n, problems := strict.Parse([]byte(specYAML))
+	s, _ := startSpec(t, p, specYAML)
+	return s
+}
+
+func startSpec(t *testing.T, p policy.Policy, yaml string) (s *Service, nodes map[string]redis.Node) {
+	n, problems := strict.Parse([]byte(yaml))
 	spec := DecodeSpec(n)
 	require.Empty(t, problems.Sorted())
 	addrs := map[string]string{}
-	for _, r := range spec.Regions {
-		node, err := redis.New(redis.Embedded, "redis@"+r.Name)
+	nodes = map[string]redis.Node{}
+	for _, name := range spec.Redises() {
+		node, err := redis.New(redis.Embedded, "redis@"+name)
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, node.Close()) })
 		require.NoError(t, node.Start(t.Context()))
-		addrs[r.Name] = node.Addr()
+		addrs[name], nodes[name] = node.Addr(), node
 	}
 	s, err := New(Config{Spec: spec, Policy: Policy{Policy: p}, Redis: addrs})
 	require.NoError(t, err)
@@ -50,7 +56,7 @@ func start(t *testing.T, p policy.Policy) *Service {
 	}
 	require.NoError(t, s.Start(t.Context(), func(edge string) string { require.Contains(t, at, edge); return at[edge] }))
 	s.SetEpoch(time.Now())
-	return s
+	return s, nodes
 }
 
 var (
@@ -159,6 +165,11 @@ func TestDecodeProblems(t *testing.T) {
 		{"regions: {eu: 1}\nfamilies: {p: {class: strong, writes: behind, ttl: 2s}}", "only an eventual family"},
 		{"regions: {eu: 1}\nfamilies: {p: {class: strong, lease: 3s, ttl: 2s}}", "longer than the ttl"},
 		{"regions: {eu: 1}\nfamilies: {p: {ttl: 2s}}", "needs a class"},
+		{"regions: {eu: 1}\nfamilies: {p: {class: strong, ttl: 2s, place: critical}}", "the target has no places; places: [critical]"},
+		{"regions: {eu: 1}\nplaces: [critical]\nfamilies: {p: {class: strong, ttl: 2s, place: critcal}}", `did you mean "critical"?`},
+		{"regions: {eu: 1}\nplaces: [critical]\nfamilies: {p: {class: strong, ttl: 2s}}", `2:10: "critical": no family is in this place`},
+		{"regions: {eu: 1}\nplaces: [a, a]\nfamilies: {p: {class: strong, ttl: 2s, place: a}}", "appears twice"},
+		{"regions: {eu: 1}\nplaces: [a/b]\nfamilies: {p: {class: strong, ttl: 2s}}", "bad name of a place"},
 		{"regions: {eu: 1}\nfamilies: {p: {class: strong, ttl: 2s, vary: [tenat]}}", `did you mean "tenant"?`},
 		{"regions: {eu: 1}\nfamilies: {P: {class: strong, ttl: 2s}}", "bad name of a family"},
 		{"region: {eu: 1}\nfamilies: {p: {class: strong, ttl: 2s}}", `did you mean "regions"?`},

@@ -17,6 +17,7 @@ import (
 // Spec describes the reference service: `target: {reference: ...}`.
 type Spec struct {
 	Regions  []Region
+	Places   []string // Redises beside each region's own, by name; each region has one of each
 	Source   Source
 	Families []Family
 }
@@ -41,6 +42,7 @@ type Source struct {
 // Family is one kind of key.
 type Family struct {
 	Name        string
+	Place       string // whose Redis has its copies; "": the region's own
 	Contract    policy.Family
 	ServiceTime time.Duration // mean time of a load at the source
 	Vary        []key.Dimension
@@ -66,6 +68,17 @@ func (s Spec) FamilyNames() []string {
 	return names
 }
 
+// In lists the families of a place, in the order of the file.
+func (s Spec) In(place string) []string {
+	var names []string
+	for _, f := range s.Families {
+		if f.Place == place {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
 // RegionNames lists the regions, in the order of the file.
 func (s Spec) RegionNames() []string {
 	var names []string
@@ -75,6 +88,28 @@ func (s Spec) RegionNames() []string {
 	return names
 }
 
+// RedisOf names a Redis: that of a region, or that of a place in it: eu, eu/critical.
+func RedisOf(region, place string) string {
+	if place == "" {
+		return region
+	}
+	return region + "/" + place
+}
+
+// Redises lists the Redises that the service needs, by their names; see [RedisOf].
+func (s Spec) Redises() []string {
+	var names []string
+	for _, r := range s.Regions {
+		for _, place := range s.places() {
+			names = append(names, RedisOf(r.Name, place))
+		}
+	}
+	return names
+}
+
+// places lists the places of a region, its own first.
+func (s Spec) places() []string { return append([]string{""}, s.Places...) }
+
 // families gives the families as the cache takes them.
 func (s Spec) families() []reference.Family {
 	var all []reference.Family
@@ -82,6 +117,7 @@ func (s Spec) families() []reference.Family {
 		all = append(all, reference.Family{
 			Schema:   key.Schema{Family: f.Name, Version: 1, Vary: f.Vary},
 			Contract: f.Contract,
+			Place:    f.Place,
 		})
 	}
 	return all
@@ -107,7 +143,7 @@ func (s Spec) Model() source.ModelConfig {
 
 // DecodeSpec reads `target: {reference: ...}`. Problems are noted on the nodes.
 func DecodeSpec(n strict.Node) Spec {
-	f := n.Fields("the reference target", "regions", "source", "families")
+	f := n.Fields("the reference target", "regions", "places", "source", "families")
 	spec := Spec{Source: decodeSource(f["source"])}
 	for _, e := range f["regions"].Entries("regions") {
 		checkName(e, "region")
@@ -120,9 +156,27 @@ func DecodeSpec(n strict.Node) Spec {
 	if len(spec.Regions) == 0 {
 		f["regions"].Fail("", "the reference target needs regions", "regions: {eu: 2, us: 2}")
 	}
+	for _, n := range f["places"].List("places") {
+		name := n.String("place")
+		switch {
+		case !GoodName(name):
+			n.Fail(name, "bad name of a place", nameHint)
+		case slices.Contains(spec.Places, name):
+			n.Fail(name, "appears twice", "")
+		default:
+			spec.Places = append(spec.Places, name)
+		}
+	}
+	used := map[string]bool{}
 	for _, e := range f["families"].Entries("families") {
 		checkName(e, "family")
-		spec.Families = append(spec.Families, decodeFamily(e, spec.Source))
+		spec.Families = append(spec.Families, decodeFamily(e, spec))
+		used[spec.Families[len(spec.Families)-1].Place] = true
+	}
+	for _, n := range f["places"].List("places") {
+		if name := n.String("place"); GoodName(name) && !used[name] {
+			n.Fail(name, "no family is in this place", "families: {price: {..., place: "+name+"}}")
+		}
 	}
 	if len(spec.Families) == 0 {
 		f["families"].Fail("", "the reference target needs families", "families: {product: {class: bounded, within: 10s, ttl: 10s}}")
@@ -133,12 +187,18 @@ func DecodeSpec(n strict.Node) Spec {
 // mostWorkers bounds the workers of a region: each has a server and a cache of its own in this process.
 const mostWorkers = 64
 
-func checkName(e strict.Entry, what string) {
-	ok := e.Name != "" && strings.IndexFunc(e.Name, func(r rune) bool {
+const nameHint = "lower-case letters, digits, - and _"
+
+// GoodName says whether a region, a place, a family or a policy may be called so.
+func GoodName(name string) bool {
+	return name != "" && strings.IndexFunc(name, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_'
 	}) < 0
-	if !ok {
-		e.Key.Fail(e.Name, "bad name of a "+what, "lower-case letters, digits, - and _")
+}
+
+func checkName(e strict.Entry, what string) {
+	if !GoodName(e.Name) {
+		e.Key.Fail(e.Name, "bad name of a "+what, nameHint)
 	}
 }
 
@@ -162,9 +222,10 @@ func decodeSource(n strict.Node) Source {
 // ClassHint says what a family's class can be.
 const ClassHint = "class: bounded (no read older than within), strong (linearizable) or eventual (converges after its ttl)"
 
-func decodeFamily(e strict.Entry, src Source) Family {
-	f := e.Value.Fields("family "+e.Name, "class", "within", "ttl", "lease", "writes", "service_time", "vary", "empty")
-	fam := Family{Name: e.Name, ServiceTime: f["service_time"].Duration("service_time", src.ServiceTime)}
+func decodeFamily(e strict.Entry, spec Spec) Family {
+	f := e.Value.Fields("family "+e.Name, "class", "within", "ttl", "lease", "writes", "place", "service_time", "vary", "empty")
+	fam := Family{Name: e.Name, ServiceTime: f["service_time"].Duration("service_time", spec.Source.ServiceTime)}
+	fam.Place = place(f["place"], spec.Places)
 	fam.Contract.Class = policy.ParseClass(f["class"].OneOf("class", policy.Classes()...))
 	if !f["class"].Present() {
 		e.Key.Fail(e.Name, "the family needs a class", ClassHint)
@@ -173,7 +234,7 @@ func decodeFamily(e strict.Entry, src Source) Family {
 	fam.Contract.Within = f["within"].Duration("within", 0)
 	fam.Contract.TTL = f["ttl"].Duration("ttl", fam.Contract.Within)
 	fam.Contract.Lease = f["lease"].Duration("lease", 0)
-	fam.Contract.Behind = f["writes"].OneOf("way of writing", "through", "behind") == "behind"
+	fam.Contract.Writes = policy.ParseWritePath(f["writes"].OneOf("way of writing", policy.WritePaths()...))
 	for _, v := range f["vary"].List("dimensions") {
 		var names []string
 		for _, d := range key.Dimensions {
@@ -192,9 +253,9 @@ func decodeFamily(e strict.Entry, src Source) Family {
 		f["within"].Fail("", "only a bounded family has a bound", "remove within, or make the class bounded")
 	case class != policy.Strong && f["lease"].Present():
 		f["lease"].Fail("", "only a strong family has a lease", "remove lease, or make the class strong")
-	case class != policy.Eventual && fam.Contract.Behind:
+	case class != policy.Eventual && fam.Contract.Writes == policy.Behind:
 		f["writes"].Fail("", "only an eventual family can be written behind: its readers see a write after it was acknowledged",
-			"writes: through, or class: eventual")
+			"writes: aside or through, or class: eventual")
 	case fam.Contract.Lease > fam.Contract.TTL:
 		f["lease"].Fail("", "the lease is longer than the ttl ("+fam.Contract.TTL.String()+")", "lower lease or raise ttl")
 	case class == policy.Bounded && f["class"].Present() && fam.Contract.Within <= 0:
@@ -206,6 +267,15 @@ func decodeFamily(e strict.Entry, src Source) Family {
 		e.Key.Fail(e.Name, "the family needs a ttl of at least 1ms", "ttl: 10s")
 	}
 	return fam
+}
+
+// place reads the place of a family; "" when it has none of its own.
+func place(n strict.Node, known []string) string {
+	if n.Present() && len(known) == 0 {
+		n.Fail("", "the target has no places", "places: ["+n.String("place")+"]")
+		return ""
+	}
+	return n.OneOf("place", known...)
 }
 
 // DecodePolicy reads one entry of `policies`: a preset and what to take from it.

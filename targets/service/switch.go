@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
-
 	"github.com/cachedrill/cachedrill/reference"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
@@ -20,7 +18,7 @@ type generation struct {
 	policy Policy
 	cache  Cache
 	into   Invalidator
-	client *goredis.Client
+	redis  connections
 
 	users crowd
 
@@ -30,19 +28,26 @@ type generation struct {
 
 // generation makes a cache with nothing in its memory, which hears the bus before anything is put there.
 func (p *Process) generation(ctx context.Context, by Policy) (*generation, error) {
-	client, shared, err := p.newStore(by)
+	if err := by.checkPlaces(p.cfg.Spec); err != nil {
+		return nil, err
+	}
+	redis, err := p.connect(by.Policy)
 	if err != nil {
 		return nil, err
 	}
-	g := &generation{policy: by, client: client, into: by.Design.invalidator(p.cfg.Region, by.Policy, p.families, shared)}
+	g := &generation{policy: by, redis: redis}
+	shared, places := redis.stores()
+	if g.into, err = by.Design.invalidator(p.cfg.Region, by.Policy, p.families, shared, places); err != nil {
+		return nil, errors.Join(fmt.Errorf("making the invalidator: %w", err), redis.close())
+	}
 	var observer reference.Observer
 	if !p.cfg.Unobserved {
 		observer = p.metrics
 	}
 	g.cache, err = by.Design.make(ctx, reference.Config{Region: p.cfg.Region, Policy: by.Policy, Families: p.families, Source: p.cfg.Source,
-		Shared: shared, L1Size: p.cfg.L1Size, Observer: observer})
+		Shared: shared, Places: places, L1Size: p.cfg.L1Size, Observer: observer})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("making the cache: %w", err), client.Close())
+		return nil, errors.Join(fmt.Errorf("making the cache: %w", err), redis.close())
 	}
 	life, cancel := context.WithCancel(context.Background())
 	g.end = cancel
@@ -72,7 +77,7 @@ func (g *generation) close() error {
 	g.end()
 	g.beats.Wait()
 	g.cache.Close()
-	return g.client.Close()
+	return g.redis.close()
 }
 
 // ErrSwitch marks a policy that can't follow the present one without a restart.
