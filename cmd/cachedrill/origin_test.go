@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -134,6 +135,18 @@ func TestOriginUsage(t *testing.T) {
 	require.Equal(t, exitPass, <-ended)
 }
 
+// freeAddrs gives addresses on loopback that nobody listens at.
+func freeAddrs(t *testing.T, n int) (all []string) {
+	t.Helper()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer l.Close()
+		all = append(all, l.Addr().String())
+	}
+	return all
+}
+
 // nginxPath is where nginx is. Where there is none the test is skipped; with CI=true it fails.
 func nginxPath(t *testing.T) string {
 	t.Helper()
@@ -169,16 +182,17 @@ func TestNginxExampleLeavesNothing(t *testing.T) {
 	for _, how := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		t.Run(how.String(), func(t *testing.T) {
 			tmp := t.TempDir()
+			addr := freeAddrs(t, 3)
 			said := newLoud()
 			cmd := exec.Command("../../examples/nginx/start.sh")
 			// Without a race report's usual second of waiting at the end.
 			cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "CACHEDRILL="+os.Args[0], asProgram+"=1", "GORACE=atexit_sleep_ms=0",
-				"LISTEN=127.0.0.1:18080", "ORIGIN=127.0.0.1:19000", "ORIGIN_ADMIN=127.0.0.1:19001")
+				"LISTEN="+addr[0], "ORIGIN="+addr[1], "ORIGIN_ADMIN="+addr[2])
 			cmd.Stdout, cmd.Stderr = said, said
-			cmd.WaitDelay = time.Minute
+			cmd.WaitDelay = 20 * time.Second
 			require.NoError(t, cmd.Start())
 			defer http.DefaultClient.CloseIdleConnections()
-			const at = "http://127.0.0.1:18080"
+			at := "http://" + addr[0]
 			for {
 				r, err := request(t.Context(), "GET", at+"/healthz", "")
 				if err == nil && r.code == 200 {
@@ -200,7 +214,7 @@ func TestNginxExampleLeavesNothing(t *testing.T) {
 				require.NoError(t, err, "%s", said)
 			}
 			if how == syscall.SIGKILL { // a sleep of the script's, of a second, outlives it
-				require.Eventually(t, func() bool { return len(withEnvironment("TMPDIR="+tmp)) == 0 }, time.Minute, 10*time.Millisecond)
+				require.Eventually(t, func() bool { return len(withEnvironment("TMPDIR="+tmp)) == 0 }, 10*time.Second, 10*time.Millisecond)
 			}
 			require.Empty(t, withEnvironment("TMPDIR="+tmp))
 			left, err := os.ReadDir(tmp)
