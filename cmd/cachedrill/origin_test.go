@@ -62,7 +62,7 @@ func TestOriginAnswersTellsAndEnds(t *testing.T) {
 	defer cancel()
 	code := make(chan int, 1)
 	go func() {
-		code <- run(ctx, []string{"origin", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--service-time", "300ms",
+		code <- run(ctx, []string{"origin", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--service-time", "100ms",
 			"--cache-control", "max-age=7"}, out, errs)
 	}()
 	out.until(t, "curl -i")
@@ -90,7 +90,8 @@ func TestOriginAnswersTellsAndEnds(t *testing.T) {
 			c <- r
 		}()
 	}
-	for !strings.Contains(ask(t, "GET", admin+"/metrics", "").body, "\ncachedrill_origin_loads_in_flight 1\n") {
+	for now := ""; !strings.Contains(now, "\ncachedrill_origin_loads_total 2\n") || !strings.Contains(now, "\ncachedrill_origin_following 1\n"); {
+		now = ask(t, "GET", admin+"/metrics", "").body
 	}
 	cancel()
 	require.Equal(t, exitPass, <-code, "%s%s", out, errs)
