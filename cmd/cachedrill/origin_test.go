@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -61,7 +62,7 @@ func TestOriginAnswersTellsAndEnds(t *testing.T) {
 	defer cancel()
 	code := make(chan int, 1)
 	go func() {
-		code <- run(ctx, []string{"origin", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--service-time", "300ms",
+		code <- run(ctx, []string{"origin", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--service-time", "100ms",
 			"--cache-control", "max-age=7"}, out, errs)
 	}()
 	out.until(t, "curl -i")
@@ -89,7 +90,8 @@ func TestOriginAnswersTellsAndEnds(t *testing.T) {
 			c <- r
 		}()
 	}
-	for !strings.Contains(ask(t, "GET", admin+"/metrics", "").body, "\ncachedrill_origin_loads_in_flight 1\n") {
+	for now := ""; !strings.Contains(now, "\ncachedrill_origin_loads_total 2\n") || !strings.Contains(now, "\ncachedrill_origin_following 1\n"); {
+		now = ask(t, "GET", admin+"/metrics", "").body
 	}
 	cancel()
 	require.Equal(t, exitPass, <-code, "%s%s", out, errs)
@@ -134,6 +136,18 @@ func TestOriginUsage(t *testing.T) {
 	require.Equal(t, exitPass, <-ended)
 }
 
+// freeAddrs gives addresses on loopback that nobody listens at.
+func freeAddrs(t *testing.T, n int) (all []string) {
+	t.Helper()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer l.Close()
+		all = append(all, l.Addr().String())
+	}
+	return all
+}
+
 // nginxPath is where nginx is. Where there is none the test is skipped; with CI=true it fails.
 func nginxPath(t *testing.T) string {
 	t.Helper()
@@ -169,16 +183,17 @@ func TestNginxExampleLeavesNothing(t *testing.T) {
 	for _, how := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		t.Run(how.String(), func(t *testing.T) {
 			tmp := t.TempDir()
+			addr := freeAddrs(t, 3)
 			said := newLoud()
 			cmd := exec.Command("../../examples/nginx/start.sh")
 			// Without a race report's usual second of waiting at the end.
 			cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "CACHEDRILL="+os.Args[0], asProgram+"=1", "GORACE=atexit_sleep_ms=0",
-				"LISTEN=127.0.0.1:18080", "ORIGIN=127.0.0.1:19000", "ORIGIN_ADMIN=127.0.0.1:19001")
+				"LISTEN="+addr[0], "ORIGIN="+addr[1], "ORIGIN_ADMIN="+addr[2])
 			cmd.Stdout, cmd.Stderr = said, said
-			cmd.WaitDelay = time.Minute
+			cmd.WaitDelay = 20 * time.Second
 			require.NoError(t, cmd.Start())
 			defer http.DefaultClient.CloseIdleConnections()
-			const at = "http://127.0.0.1:18080"
+			at := "http://" + addr[0]
 			for {
 				r, err := request(t.Context(), "GET", at+"/healthz", "")
 				if err == nil && r.code == 200 {
@@ -200,7 +215,7 @@ func TestNginxExampleLeavesNothing(t *testing.T) {
 				require.NoError(t, err, "%s", said)
 			}
 			if how == syscall.SIGKILL { // a sleep of the script's, of a second, outlives it
-				require.Eventually(t, func() bool { return len(withEnvironment("TMPDIR="+tmp)) == 0 }, time.Minute, 10*time.Millisecond)
+				require.Eventually(t, func() bool { return len(withEnvironment("TMPDIR="+tmp)) == 0 }, 10*time.Second, 10*time.Millisecond)
 			}
 			require.Empty(t, withEnvironment("TMPDIR="+tmp))
 			left, err := os.ReadDir(tmp)

@@ -60,7 +60,9 @@ func tell[E any](o *Origin, w http.ResponseWriter, r *http.Request, what string,
 	if wait > 0 {
 		ctx, cancel := context.WithTimeout(r.Context(), wait)
 		stop := context.AfterFunc(o.life, cancel)
+		o.following.Add(1)
 		from.wait(ctx, since)
+		o.following.Add(-1)
 		stop()
 		cancel()
 	}

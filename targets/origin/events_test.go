@@ -92,6 +92,7 @@ func TestWaitingForNews(t *testing.T) {
 		require.Equal(t, usualWait, (<-asked("/commits")).took)
 
 		loads, commits := asked("/loads?since=0"), asked("/commits?since=0")
+		require.EqualValues(t, 2, o.following.Load())
 		time.Sleep(time.Second)
 		do(t.Context(), o, "GET", "/a", "")
 		l := <-loads
@@ -110,6 +111,7 @@ func TestWaitingForNews(t *testing.T) {
 		l = <-late
 		require.Zero(t, l.took, "an origin that ends lets nobody wait")
 		require.Equal(t, 200, l.status)
+		require.Zero(t, o.following.Load())
 	})
 }
 

@@ -41,6 +41,7 @@ func newMetrics(o *Origin) *metrics {
 		gauge("loads_in_flight", "Loads and checks under way, those that wait included.", func() float64 { n, _ := o.under.read(); return float64(n) }),
 		gauge("load_width_max", "The most loads of one path that were ever under way at once.", func() float64 { _, n := o.under.read(); return float64(n) }),
 		gauge("waiting", "Requests that wait for a server.", func() float64 { return float64(o.queue.waiting.Load()) }),
+		gauge("following", "Requests for loads and commits that wait for news.", func() float64 { return float64(o.following.Load()) }),
 		gauge("objects", "Objects that are known, absences included.", func() float64 { n, _ := o.shelf.size(); return float64(n) }),
 		gauge("bytes", "Bytes of their bodies and paths.", func() float64 { _, n := o.shelf.size(); return float64(n) }))
 	for _, status := range []string{"200", "304", "404", "499", "503"} { // from zero, so that rates see the first

@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -81,8 +82,10 @@ type Origin struct {
 	loads   *ring[Load]
 	commits *ring[Commit]
 	metrics *metrics
-	life    context.Context // ends what waits for news
-	end     context.CancelFunc
+
+	following atomic.Int64    // requests that wait for news
+	life      context.Context // ends them
+	end       context.CancelFunc
 }
 
 // New makes an origin without objects. Its clock starts now.
