@@ -25,7 +25,7 @@ func num(v float64) *float64 { return &v }
 
 // sample is a report made by hand: a drill of each outcome, and text that needs escaping.
 func sample() Report {
-	widest, again := int64(6), int64(40)
+	widest, again, memory := int64(6), int64(40), int64(5_250_000)
 	return Report{
 		Version: "1.2.3", Seed: 7, Started: time.Date(2026, 3, 1, 12, 30, 0, 0, time.UTC),
 		Environment: Environment{Redis: "process 7.2.5", CPUs: 2, Go: "go1.26"},
@@ -40,8 +40,15 @@ func sample() Report {
 					StampedeMax: &widest, RedundantLoads: &again, Reads: Reads{2900, 2890, 5, 4, 1},
 					StalenessMS: Tail{num(0), num(900)},
 				}, {Name: "recovery", StartS: 6.25, EndS: 10}},
-				Breakdown: []BreakdownRow{{Labels: Labels{Family: "product", Kind: "read"}, Requests: 2400, LatencyMS: &Latency{0.2, 20, 310, 312.5, 313}, Stale: num(0.001), HitRatio: num(0.9)}},
-				Faults:    []FaultSummary{{Name: "redis.restart eu", InjectedS: num(3.0004), HealedS: num(3.6), Evidence: "run_id changed"}},
+				Breakdown: []BreakdownRow{{Labels: Labels{Family: "product", Kind: "read"}, Requests: 2400, LatencyMS: &Latency{0.2, 20, 310, 312.5, 313}, Stale: num(0.001), HitRatio: num(0.9),
+					Cache: &CacheFigures{Reads: 2400, HitRatio: HitRatio{num(0.9), num(0.5)}, MissPenaltyMS: num(49.5), SourceLoads: &again, SourceChecks: &widest,
+						StaleServes: map[string]int64{"spare": 3, "refresh": 12}, LeaseWaits: &widest, Refreshes: map[string]int64{"ok": 12}}}, {
+					Labels: Labels{Region: "eu"}, Requests: 3000, RedisMemoryMaxBytes: &memory, CrossRegionBytes: &again,
+					Cache: &CacheFigures{Reads: 2400, HitRatio: HitRatio{L1: num(0.9)}, BreakerOpenings: &widest, BusGaps: &widest, Flights: &Flights{100, 140, num(8)},
+						InvalidationLagMS: map[string]OwnLag{"bus": {30, num(1.5), num(10)}}}}},
+				Cache:  &CacheFigures{Reads: 2400, HitRatio: HitRatio{num(0.9), num(0.5)}, SourceLoads: &again, StaleServes: map[string]int64{"spare": 3, "refresh": 12}, BreakerOpenings: &widest},
+				Cost:   &CostSummary{Currency: "EUR", Requests: 3000, PerMillion: 1.2345, By: map[string]float64{"source_loads": 1.2, "redis_memory": 0.0345}},
+				Faults: []FaultSummary{{Name: "redis.restart eu", InjectedS: num(3.0004), HealedS: num(3.6), Evidence: "run_id changed"}},
 				SLOs: []SLO{
 					{Expr: "p99{family=product, kind=read} < 120ms", Phase: GroupSteady, Outcome: Pass, Observed: "52ms", Limit: "< 120ms", Evidence: "worst: 61ms read of product:4 from source at us-1, due 1.400s"},
 					{Expr: "lost_writes == 0", Phase: GroupAlways, Outcome: Pass, Observed: "0", Limit: "== 0", Safety: true, Implicit: true},

@@ -75,6 +75,11 @@ func textScenario(b *strings.Builder, s Scenario, width int, o TextOptions) {
 	if line := consistencyLine(s); line != "" {
 		fmt.Fprintf(b, "      %s\n", line)
 	}
+	for _, line := range []string{cacheLine(s.Cache), costLine(s)} {
+		if line != "" {
+			fmt.Fprintf(b, "      %s\n", oneLine(line))
+		}
+	}
 	if n := len(s.Accusations); n > 0 && s.Outcome == Fail && o.Dir != "" {
 		fmt.Fprintf(b, "      evidence: cachedrill report %s --explain %s\n", oneLine(o.Dir), span(s.Accusations[0].N, s.Accusations[n-1].N))
 	}
