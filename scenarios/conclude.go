@@ -31,6 +31,10 @@ func (d *drill) conclude(sent load.Sent, unread string, end time.Duration) Resul
 		UnlimitedWorkers: true, // [drill.drive] sets no bound
 		Faults:           d.runs,
 		LoadsCounted:     counted,
+		Prices:           d.sc.Prices,
+		Began:            d.account.began,
+		Ended:            d.account.ended,
+		CrossingUntold:   d.account.untold(),
 	})
 	return Result{Scenario: s, Intervals: d.recorder.Intervals(d.sc.Name, d.started)}
 }
