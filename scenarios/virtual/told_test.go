@@ -38,9 +38,12 @@ func TestCachesCountWhatTheHarnessSees(t *testing.T) {
 	require.NoError(t, err)
 	s := drill(t, suite.Scenarios[0], suite.Policies["recommended"], 7, false)
 	const atBoundaries = 2 * 20 // operations that may be under way at two boundaries, at 1,000/s and 20 ms each
-	seen := map[string]int{}
+	seen, byTier := map[string]int{}, map[string]int64{}
 	for _, r := range s.Breakdown {
 		l := r.Labels
+		if l.Tier != "" {
+			byTier[l.Tier] = r.Requests
+		}
 		if l.Tier != "" || l.Kind != "" && l.Kind != "read" {
 			require.Nil(t, r.Cache)
 			continue
@@ -66,6 +69,13 @@ func TestCachesCountWhatTheHarnessSees(t *testing.T) {
 		}
 	}
 	require.Equal(t, map[string]int{"family": 2, "tenant": 2, "region": 2}, seen)
+
+	l1 := *s.Cache.HitRatio.L1 * float64(s.Cache.Reads)
+	l2 := *s.Cache.HitRatio.L2 * (float64(s.Cache.Reads) - l1)
+	require.InDelta(t, byTier["l1"], l1, atBoundaries)
+	require.InDelta(t, byTier["l2"], l2, atBoundaries)
+	require.InDelta(t, byTier["source"], float64(s.Cache.Reads)-l1-l2, atBoundaries)
+	require.NotEqual(t, byTier["l1"], byTier["l2"])
 
 	// Loads are counted at the source when they arrive, and by the caches when they have ended.
 	arrived := 0.0
