@@ -1,6 +1,8 @@
 package metrics_test
 
 import (
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -128,4 +130,30 @@ func TestCountsAreWhatPrometheusIsTold(t *testing.T) {
 	require.EqualValues(t, 5, c.Flights.Sum)
 	require.Zero(t, c.Families["price"].L1)
 	require.Contains(t, told(t, m), `cachedrill_redis_breaker_openings_total{region="eu"} 1`)
+}
+
+// What the documentation asks Prometheus for is there.
+func TestDocumentedQueriesAreOfMetricsThatExist(t *testing.T) {
+	known := map[string]bool{}
+	for _, m := range metrics.Table {
+		known[m.Name] = true
+		if m.Type == "histogram" {
+			for _, suffix := range []string{"_sum", "_count", "_bucket"} {
+				known[m.Name+suffix] = true
+			}
+		}
+	}
+	page, err := os.ReadFile(docs)
+	require.NoError(t, err)
+	asked := 0
+	for i, block := range strings.Split(string(page), "```") {
+		if language, _, _ := strings.Cut(block, "\n"); i%2 == 0 || language != "promql" && language != "yaml" {
+			continue
+		}
+		for _, name := range regexp.MustCompile(`cachedrill_\w+`).FindAllString(block, -1) {
+			require.True(t, known[name], name)
+			asked++
+		}
+	}
+	require.Greater(t, asked, 15)
 }
