@@ -186,7 +186,7 @@ func (a *aggregate) usedBy(row *BreakdownRow, d *Drill) {
 	}
 }
 
-// cacheLine says in short what the caches counted; empty where they don't tell.
+// cacheLine says in short what the caches counted, leaving out what never happened; empty where they don't tell.
 func cacheLine(c *CacheFigures) string {
 	if c == nil {
 		return ""
@@ -198,14 +198,18 @@ func cacheLine(c *CacheFigures) string {
 	if c.HitRatio.L2 != nil {
 		out = append(out, "l2 "+percent(*c.HitRatio.L2)+" of the rest")
 	}
-	out = append(out, figure(c.SourceLoads, "loads"), figure(c.SourceChecks, "checks"), "stale served: "+listed(c.StaleServes, "none"),
-		figure(c.LeaseWaits, "lease waits"), figure(c.BreakerOpenings, "breaker openings"))
+	out = append(out, figure(c.SourceLoads, "loads"), figure(c.SourceChecks, "checks"))
+	if len(c.StaleServes) > 0 {
+		out = append(out, "stale served: "+listed(c.StaleServes, ""))
+	}
+	out = append(out, figure(c.LeaseWaits, "lease waits"), figure(c.BreakerOpenings, "breaker openings"), figure(c.BusGaps, "gaps of the bus"))
 	out = slices.DeleteFunc(out, func(s string) bool { return s == "" })
 	return "the caches counted " + strings.Join(out, ", ")
 }
 
+// figure shows a number of what happened at all.
 func figure(n *int64, what string) string {
-	if n == nil {
+	if n == nil || *n == 0 {
 		return ""
 	}
 	return count(*n) + " " + what

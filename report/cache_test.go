@@ -63,7 +63,7 @@ func TestWhatCachesCountedBelongsToItsRows(t *testing.T) {
 	require.EqualValues(t, 5*mb, *rows["eu"].RedisMemoryMaxBytes)
 	require.Nil(t, rows["us"].RedisMemoryMaxBytes)
 	require.Nil(t, rows["eu"].CrossRegionBytes)
-	require.Equal(t, "the caches counted 240 reads, l1 83.3%, l2 75% of the rest, 14 loads, 14 checks, stale served: 8 refresh, 6 lease waits, 2 breaker openings",
+	require.Equal(t, "the caches counted 240 reads, l1 83.3%, l2 75% of the rest, 14 loads, 14 checks, stale served: 8 refresh, 6 lease waits, 2 breaker openings, 4 gaps of the bus",
 		cacheLine(s.Cache))
 }
 

@@ -59,6 +59,7 @@ func sample() Report {
 			{
 				Name: "mass-expiry", Target: "reference", Policy: "naive", Outcome: Fail, Attempts: 2, Why: "stampede.max <= 2: observed 6 in fault",
 				Faults:      []FaultSummary{{Name: "keys.expire", Problem: "not injected: timeout"}},
+				Cache:       &CacheFigures{Reads: 900, HitRatio: HitRatio{num(0.5), nil}, SourceLoads: &again, LeaseWaits: &widest},
 				Accusations: []Accusation{{Kind: "stale", Key: "price:9", AtS: 33.1, Text: "price:9 read v3 | twice", Proof: "33.1s > 32.2s", History: []Event{}, Faults: []string{}}},
 				SLOs: []SLO{
 					{Expr: "stampede.max <= 2", Phase: GroupFault, Outcome: Fail, Observed: "6", Limit: "<= 2", Where: "eu", Evidence: "6 loads of product:17 (tenant <t|3>) under way at once in eu at 19.412s, each asking the source for the same key"},

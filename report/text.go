@@ -21,7 +21,8 @@ const (
 )
 
 // Text writes the report for people: a line per drill, below it the objectives that it missed or could
-// not judge, each with its evidence, and the sum at the end.
+// not judge, each with its evidence, and what the caches counted; what a million requests cost, where there are prices; and the
+// sum at the end.
 func Text(w io.Writer, r Report, o TextOptions) error {
 	var b strings.Builder
 	width := 0
@@ -75,10 +76,11 @@ func textScenario(b *strings.Builder, s Scenario, width int, o TextOptions) {
 	if line := consistencyLine(s); line != "" {
 		fmt.Fprintf(b, "      %s\n", line)
 	}
-	for _, line := range []string{cacheLine(s.Cache), costLine(s)} {
-		if line != "" {
-			fmt.Fprintf(b, "      %s\n", oneLine(line))
-		}
+	if line := cacheLine(s.Cache); line != "" && s.Outcome != Pass {
+		fmt.Fprintf(b, "      %s\n", line)
+	}
+	if line := costLine(s); line != "" {
+		fmt.Fprintf(b, "      %s\n", oneLine(line))
 	}
 	if n := len(s.Accusations); n > 0 && s.Outcome == Fail && o.Dir != "" {
 		fmt.Fprintf(b, "      evidence: cachedrill report %s --explain %s\n", oneLine(o.Dir), span(s.Accusations[0].N, s.Accusations[n-1].N))
