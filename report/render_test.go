@@ -143,7 +143,12 @@ func TestJSONKeepsItsFieldNames(t *testing.T) {
 	has(t, p["reads"], "total", "fresh", "stale", "indeterminate")
 	has(t, p["staleness_ms"], "p99", "max")
 	has(t, p["invalidation_lag_ms"], "p99", "max")
-	has(t, s["breakdown"].([]any)[0], "labels", "requests", "latency_ms", "stale", "hit_ratio")
+	has(t, s["breakdown"].([]any)[0], "labels", "requests", "latency_ms", "stale", "hit_ratio", "cache")
+	has(t, s["breakdown"].([]any)[0].(map[string]any)["cache"], "reads", "hit_ratio", "miss_penalty_ms", "source_loads", "source_checks", "stale_serves",
+		"lease_waits", "refreshes")
+	has(t, s["breakdown"].([]any)[1], "redis_memory_max_bytes", "cross_region_bytes")
+	has(t, s["breakdown"].([]any)[1].(map[string]any)["cache"], "flights", "invalidation_lag_ms", "breaker_openings", "bus_gaps")
+	has(t, s["cost"], "currency", "requests", "per_million", "by")
 	has(t, s["faults"].([]any)[0], "name", "injected_s", "healed_s", "evidence")
 	has(t, s["oracle"], "writes", "lost_writes", "rollbacks", "leaks", "corruptions", "session_violations", "unjudged", "opportunities", "violations")
 	has(t, s["generator"], "rate", "lateness_ms", "saturated")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -127,6 +128,7 @@ func TestTheEmbeddedRedisTellsNoMemory(t *testing.T) {
 	_, _, err = UsedMemory(t.Context(), node.Client())
 	require.Error(t, err)
 	require.NotErrorIs(t, err, errors.ErrUnsupported, "one that is away may tell later")
+	require.ErrorIs(t, err, syscall.ECONNREFUSED, "drills know by it that nothing runs there")
 }
 
 // inside is a service without HTTP, on stores in memory.
