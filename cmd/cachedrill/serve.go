@@ -143,7 +143,7 @@ func (f serveFlags) check() error {
 		return errors.New("--prices: costs and budgets are told by metrics, which --metrics=false leaves out")
 	}
 	if f.sourceRegion != "" && f.source == "model" {
-		return errors.New("--source-region: the model is in this process, and so in its region; it is for --source postgres://...")
+		return errors.New("--source-region is for --source postgres://...: the model is in this process, and so in its region")
 	}
 	if f.drain < 0 {
 		return fmt.Errorf("--drain %v: how long can't be negative", f.drain)
