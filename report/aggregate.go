@@ -20,6 +20,7 @@ type aggregate struct {
 	versions       versionLog
 	found          findings
 	inside         []insideLag
+	used           *usage
 
 	at       Labels // of what is being counted: kept here so that pointers to it cost no allocation
 	classes  map[string]string

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/cachedrill/cachedrill/internal/money"
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 var inf = math.Inf(1)
@@ -22,15 +25,18 @@ type Drill struct {
 	// limit of workers it may be waiting for a stalled target, which is the target's latency; operations
 	// carry no stamp that tells the two apart.
 	UnlimitedWorkers bool
-	Broken           string // what of the harness broke by itself during the drill; empty when nothing did
-	AuditBlind       string // why the audit saw too little: "only 3 of 40 written keys were read"; empty when it saw all
-	Starved          string // why the machine was too busy to tell; empty when it was not
-	Disturbed        string // why the machine may have made things slower than they are; empty when it did not
-	Interrupted      string // why the drill stopped early; empty when it did not
-	Unreadable       string // why the target's answers could not be understood; empty when they could
-	LoadsUnkeyed     bool   // loads are counted, and not told apart by key
-	LoadsUnlabelled  bool   // loads are not told apart by tenant, region and the like
-	Notes            []string
+	Prices           *money.Prices  // nil: nobody said what anything costs
+	Began, Ended     []targets.Told // what the target's caches had counted when steady began, and when recovery ended
+	CrossingUntold   string         // why the target does not tell what crosses regions; empty when it does
+	Broken           string         // what of the harness broke by itself during the drill; empty when nothing did
+	AuditBlind       string         // why the audit saw too little: "only 3 of 40 written keys were read"; empty when it saw all
+	Starved          string         // why the machine was too busy to tell; empty when it was not
+	Disturbed        string         // why the machine may have made things slower than they are; empty when it did not
+	Interrupted      string         // why the drill stopped early; empty when it did not
+	Unreadable       string         // why the target's answers could not be understood; empty when they could
+	LoadsUnkeyed     bool           // loads are counted, and not told apart by key
+	LoadsUnlabelled  bool           // loads are not told apart by tenant, region and the like
+	Notes            []string       // for the reader of the report
 }
 
 // FaultRun is what became of one planned fault. Offsets of 0 mean never.
@@ -105,6 +111,8 @@ func Evaluate(r *Recorder, d Drill) Scenario {
 	var complete bool
 	s.Breakdown, complete = a.rows.table()
 	s.BreakdownCut = !complete
+	s.Cache = a.ownFigures(s.Breakdown, &d)
+	s.Cost = a.cost(&d)
 	verdicts := make([]Verdict, len(rows))
 	for i, row := range rows {
 		verdicts[i] = Verdict{row.Outcome, row.Safety}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/cachedrill/cachedrill/internal/money"
 )
 
 // Markdown writes the report as tables, for a job summary or a pull request.
@@ -66,6 +68,10 @@ func mdScenario(b *strings.Builder, s Scenario) {
 		}
 		b.WriteByte('\n')
 	}
+	mdCaches(b, s)
+	if line := costLine(s); line != "" {
+		fmt.Fprintf(b, "%s.\n\n", escaped(upperFirst(line)))
+	}
 	if len(s.Accusations) > 0 {
 		b.WriteString("| accusation | kind | what | proof |\n| --: | --- | --- | --- |\n")
 		for _, a := range s.Accusations[:min(len(s.Accusations), maxAccusations)] {
@@ -81,6 +87,56 @@ func mdScenario(b *strings.Builder, s Scenario) {
 		b.WriteByte('\n')
 	}
 }
+
+// mdCaches shows what the caches counted themselves, by family and by region.
+func mdCaches(b *strings.Builder, s Scenario) {
+	if s.Cache == nil {
+		return
+	}
+	b.WriteString("| the caches counted | reads | l1 | l2 of the rest | miss penalty | loads | checks | stale served | lease waits | shared looks | breaker openings | redis memory | crossed regions |\n" +
+		"| --- | --: | --: | --: | --: | --: | --: | --- | --: | --- | --: | --: | --: |\n")
+	for _, r := range s.Breakdown {
+		c := r.Cache
+		if c == nil || r.Labels.Tenant != "" {
+			continue
+		}
+		looks := "-"
+		if f := c.Flights; f != nil {
+			looks = fmt.Sprintf("%s by %s readers, %s at most", count(f.Looks), count(f.Readers), orDash(f.WidestAtMost, "", 0))
+		}
+		stale := "-"
+		if c.SourceLoads != nil {
+			stale = listed(c.StaleServes, "none")
+		}
+		mdRow(b, firstOf(r.Labels.Family, r.Labels.Region), count(c.Reads), share(c.HitRatio.L1), share(c.HitRatio.L2), orDash(c.MissPenaltyMS, "ms", 2),
+			countOrDash(c.SourceLoads), countOrDash(c.SourceChecks), stale, countOrDash(c.LeaseWaits), looks, countOrDash(c.BreakerOpenings),
+			bytesOrDash(r.RedisMemoryMaxBytes), bytesOrDash(r.CrossRegionBytes))
+	}
+	b.WriteByte('\n')
+}
+
+func share(r *float64) string {
+	if r == nil {
+		return "-"
+	}
+	return percent(*r)
+}
+
+func countOrDash(n *int64) string {
+	if n == nil {
+		return "-"
+	}
+	return count(*n)
+}
+
+func bytesOrDash(n *int64) string {
+	if n == nil {
+		return "-"
+	}
+	return money.InBytes(float64(*n))
+}
+
+func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // mdRecovery tells of a service that did not come back by itself.
 func mdRecovery(b *strings.Builder, r *RecoverySummary) {

@@ -97,6 +97,12 @@ func measure(a *aggregate, d *Drill, g Group, o Objective) measurement {
 		return s.violations()
 	case "stale_incidents":
 		return s.incidents()
+	case "redis_memory.max":
+		return s.redisMemory()
+	case "cross_region_bytes":
+		return s.crossRegionBytes()
+	case "cost_per_million":
+		return s.costPerMillion()
 	}
 	return s.finding(m.Name)
 }

@@ -13,6 +13,8 @@ const (
 	UnitRate                 // 800/s; kept as events per second
 	UnitTimes                // 3x: times the steady mean; limits of source_qps.* only
 	UnitBudget               // 14.4x: times the error budget
+	UnitBytes                // 500MB, 2GiB; kept in bytes
+	UnitMoney                // 0.35: in the currency of the suite's prices
 )
 
 // String gives the unit as documentation shows it.
@@ -30,6 +32,10 @@ func (u Unit) String() string {
 		return "times steady"
 	case UnitBudget:
 		return "times budget"
+	case UnitBytes:
+		return "bytes"
+	case UnitMoney:
+		return "money"
 	}
 	return "invalid"
 }
@@ -57,8 +63,6 @@ type MetricDoc struct {
 	Groups []Group  // groups that may hold it
 	Safety bool     // a proven miss fails the drill, whatever else happened
 	Doc    string
-	// Unavailable says why no objective may use the metric yet; empty when it may.
-	Unavailable string
 }
 
 type metric struct {
@@ -83,6 +87,7 @@ var (
 	perCacheRead = []string{"family", "class", "tenant", "region"}
 	perLoad      = []string{"family", "class", "tenant", "region"}
 	perLag       = []string{"family", "class", "tier"}
+	perRegion    = []string{"region"}
 
 	anyGroup     = Groups()
 	onlyRecovery = []Group{GroupRecovery}
@@ -123,9 +128,9 @@ var metrics = []metric{
 	safety("leaks", nil, onlyAlways, "reads answered with another tenant's, locale's, currency's or variant's value"),
 	safety("corruptions", nil, onlyAlways, "reads whose value fails its own certificate, could not exist yet, or that the source had not committed"),
 	safety("false_rejections", nil, onlyAlways, "writes that the target said had no effect and that were seen or committed all the same"),
-	missing("redis_memory.max", UnitCount, "peak memory of a Redis", "no part of cachedrill samples the memory of a Redis yet"),
-	missing("cross_region_bytes", UnitCount, "bytes that crossed regions", "the network proxies count bytes only when a connection closes"),
-	missing("cost_per_million", UnitCount, "cost of a million requests", "no price list can be given yet"),
+	perf("redis_memory.max", UnitBytes, perRegion, "the most memory that a Redis used (its used_memory, asked for every 100 ms; above it bounded by its used_memory_peak)", 0),
+	perf("cross_region_bytes", UnitBytes, perRegion, "bytes between relays of different regions, both ways, by the region that asked; counted where the connections are made, past the proxies", 0),
+	perf("cost_per_million", UnitMoney, nil, "what a million requests cost by the suite's prices: requests, loads at the source, memory of Redis, bytes that cross regions", 0),
 }
 
 func perf(name string, u Unit, labels []string, doc string, quantile float64) metric {
@@ -141,10 +146,6 @@ func burn(name, target string, share float64) metric {
 
 func safety(name string, labels []string, groups []Group, doc string) metric {
 	return metric{MetricDoc: MetricDoc{Name: name, Unit: UnitCount, Labels: labels, Groups: groups, Safety: true, Doc: doc}}
-}
-
-func missing(name string, u Unit, doc, why string) metric {
-	return metric{MetricDoc: MetricDoc{Name: name, Unit: u, Groups: anyGroup, Doc: doc, Unavailable: why}}
 }
 
 func inGroups(groups []Group, m metric) metric {
@@ -171,13 +172,16 @@ func metricNamed(name string) (metric, bool) {
 	return metrics[i], true
 }
 
-// metricNames lists the metrics that an objective may use, for hints.
+// metricNames lists the metrics, for hints.
 func metricNames() []string {
 	var names []string
 	for _, m := range metrics {
-		if m.Unavailable == "" {
-			names = append(names, m.Name)
-		}
+		names = append(names, m.Name)
 	}
 	return names
+}
+
+// ofResources says that the metric is about what was used, not about operations.
+func (m metric) ofResources() bool {
+	return m.Name == "redis_memory.max" || m.Name == "cross_region_bytes" || m.Name == "cost_per_million"
 }

@@ -34,7 +34,7 @@ func (s Sample) String() string {
 func (o Objective) Needs() (least int64, of Sample) {
 	m := o.metric()
 	switch {
-	case len(m.Labels) == 0:
+	case len(m.Labels) == 0 || m.ofResources():
 		return 0, SampleNone
 	case isLag(m.Name):
 		of = SampleCommit

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/cachedrill/cachedrill/internal/money"
 	"github.com/cachedrill/cachedrill/internal/strict"
 	"github.com/cachedrill/cachedrill/targets"
 )
@@ -17,7 +18,7 @@ import (
 //
 // with op one of < <= > >= ==, and limit a number with the unit that fits the metric: us, ms or s for
 // durations, % for ratios, /s for rates, x for source_qps.* (times the steady mean) and budget_burn.* (times
-// the budget), none for counts.
+// the budget), kB, MB, GB, KiB, MiB, ... for bytes, none for counts and costs.
 // Space is free between the parts. The error is nil, or places the first problem in expr.
 func ParseObjective(expr string) (Objective, *ParseError) {
 	s := &scanner{text: expr}
@@ -31,9 +32,6 @@ func ParseObjective(expr string) (Objective, *ParseError) {
 	m, ok := metricNamed(name)
 	if !ok {
 		return Objective{}, &ParseError{at, name, "unknown metric", strict.Suggest(name, metricNames())}
-	}
-	if m.Unavailable != "" {
-		return Objective{}, &ParseError{at, name, "can't be measured: " + m.Unavailable, ""}
 	}
 	o.Metric = name
 
@@ -74,7 +72,7 @@ func checkOp(m metric, op Op, at int) *ParseError {
 		}
 		return &ParseError{at, string(op), "unknown comparison", hint}
 	}
-	if op == Equal && (m.Unit == UnitDuration || m.Unit == UnitRate || m.Unit == UnitBudget) {
+	if op == Equal && (m.Unit == UnitDuration || m.Unit == UnitRate || m.Unit == UnitBudget || m.Unit == UnitMoney || m.Name == "redis_memory.max") {
 		return &ParseError{at, string(op), fmt.Sprintf("a %s is never exactly equal to a limit", measured(m.Unit)), "use < or >"}
 	}
 	if m.Name == "recovery_time" && op != Less && op != LessEqual {
@@ -85,8 +83,13 @@ func checkOp(m metric, op Op, at int) *ParseError {
 
 // measured names what is measured in a unit.
 func measured(u Unit) string {
-	if u == UnitBudget {
+	switch u {
+	case UnitBudget:
 		return "burn"
+	case UnitBytes:
+		return "peak of memory"
+	case UnitMoney:
+		return "cost"
 	}
 	return u.String()
 }
@@ -255,6 +258,11 @@ func (s *scanner) limit(m metric) (Limit, *ParseError) {
 		if v != math.Trunc(v) {
 			return Limit{}, &ParseError{at, text, "a count is a whole number", fits}
 		}
+	case unit == "" && m.Unit == UnitMoney:
+	case m.Unit == UnitBytes:
+		if l.Value, err = money.Bytes(text); err != nil {
+			return Limit{}, bad
+		}
 	default:
 		return Limit{}, bad
 	}
@@ -273,6 +281,10 @@ func limitUsage(m metric) string {
 		return "write times the error budget such as 14.4x"
 	case m.Unit == UnitRate:
 		return "write a rate such as 900/s"
+	case m.Unit == UnitBytes:
+		return money.BytesForm
+	case m.Unit == UnitMoney:
+		return "write an amount in the currency of the prices, without it: 0.35"
 	}
 	return "write a whole number such as 0"
 }

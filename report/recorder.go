@@ -13,7 +13,7 @@ type RecorderConfig struct {
 	Classes    map[string]string // the consistency class of each family, for label class
 }
 
-// Recorder counts what happened in one drill. Observe, Judged, Load, Commit, Drop and Mark may be called
+// Recorder counts what happened in one drill. Observe, Judged, Load, Commit, Drop, Memory, Crossing and Mark may be called
 // concurrently; everything else after they ended.
 //
 // What comes in is buffered in eight shards and reaches one aggregate in batches, so that a caller
@@ -27,6 +27,7 @@ type Recorder struct {
 	loads    buffers[targets.Load]
 
 	drops dropLog
+	used  resources
 
 	mu  sync.Mutex
 	agg aggregate
@@ -81,6 +82,12 @@ func (r *Recorder) Commit(c targets.Commit) {
 // may come before the [Recorder.Commit] that it is about.
 func (r *Recorder) Drop(d targets.Drop) { r.drops.drop(d) }
 
+// Memory takes in what a Redis said of its memory, or that it did not tell.
+func (r *Recorder) Memory(m targets.Memory) { r.used.addMemory(m) }
+
+// Crossing takes in what had crossed regions at some time.
+func (r *Recorder) Crossing(c targets.Crossing) { r.used.addCrossing(c) }
+
 func (r *Recorder) judge(v verdict) {
 	if full := r.verdicts.add(v.op.Seq, v, v.op.Returned); full != nil {
 		r.foldVerdicts(full)
@@ -123,6 +130,7 @@ func (r *Recorder) finish(f findings, end time.Duration) {
 	defer r.mu.Unlock()
 	r.agg.found = f
 	r.agg.inside = r.drops.lags()
+	r.agg.used = r.used.finished()
 	r.agg.times.end = max(end, r.agg.times.start[r.agg.times.now])
 }
 

@@ -25,7 +25,7 @@ func num(v float64) *float64 { return &v }
 
 // sample is a report made by hand: a drill of each outcome, and text that needs escaping.
 func sample() Report {
-	widest, again := int64(6), int64(40)
+	widest, again, memory := int64(6), int64(40), int64(5_250_000)
 	return Report{
 		Version: "1.2.3", Seed: 7, Started: time.Date(2026, 3, 1, 12, 30, 0, 0, time.UTC),
 		Environment: Environment{Redis: "process 7.2.5", CPUs: 2, Go: "go1.26"},
@@ -40,8 +40,15 @@ func sample() Report {
 					StampedeMax: &widest, RedundantLoads: &again, Reads: Reads{2900, 2890, 5, 4, 1},
 					StalenessMS: Tail{num(0), num(900)},
 				}, {Name: "recovery", StartS: 6.25, EndS: 10}},
-				Breakdown: []BreakdownRow{{Labels: Labels{Family: "product", Kind: "read"}, Requests: 2400, LatencyMS: &Latency{0.2, 20, 310, 312.5, 313}, Stale: num(0.001), HitRatio: num(0.9)}},
-				Faults:    []FaultSummary{{Name: "redis.restart eu", InjectedS: num(3.0004), HealedS: num(3.6), Evidence: "run_id changed"}},
+				Breakdown: []BreakdownRow{{Labels: Labels{Family: "product", Kind: "read"}, Requests: 2400, LatencyMS: &Latency{0.2, 20, 310, 312.5, 313}, Stale: num(0.001), HitRatio: num(0.9),
+					Cache: &CacheFigures{Reads: 2400, HitRatio: HitRatio{num(0.9), num(0.5)}, MissPenaltyMS: num(49.5), SourceLoads: &again, SourceChecks: &widest,
+						StaleServes: map[string]int64{"spare": 3, "refresh": 12}, LeaseWaits: &widest, Refreshes: map[string]int64{"ok": 12}}}, {
+					Labels: Labels{Region: "eu"}, Requests: 3000, RedisMemoryMaxBytes: &memory, CrossRegionBytes: &again,
+					Cache: &CacheFigures{Reads: 2400, HitRatio: HitRatio{L1: num(0.9)}, BreakerOpenings: &widest, BusGaps: &widest, Flights: &Flights{100, 140, num(8)},
+						InvalidationLagMS: map[string]OwnLag{"bus": {30, num(1.5), num(10)}}}}},
+				Cache:  &CacheFigures{Reads: 2400, HitRatio: HitRatio{num(0.9), num(0.5)}, SourceLoads: &again, StaleServes: map[string]int64{"spare": 3, "refresh": 12}, BreakerOpenings: &widest},
+				Cost:   &CostSummary{Currency: "EUR", Requests: 3000, PerMillion: 1.2345, By: map[string]float64{"source_loads": 1.2, "redis_memory": 0.0345}},
+				Faults: []FaultSummary{{Name: "redis.restart eu", InjectedS: num(3.0004), HealedS: num(3.6), Evidence: "run_id changed"}},
 				SLOs: []SLO{
 					{Expr: "p99{family=product, kind=read} < 120ms", Phase: GroupSteady, Outcome: Pass, Observed: "52ms", Limit: "< 120ms", Evidence: "worst: 61ms read of product:4 from source at us-1, due 1.400s"},
 					{Expr: "lost_writes == 0", Phase: GroupAlways, Outcome: Pass, Observed: "0", Limit: "== 0", Safety: true, Implicit: true},
@@ -52,6 +59,7 @@ func sample() Report {
 			{
 				Name: "mass-expiry", Target: "reference", Policy: "naive", Outcome: Fail, Attempts: 2, Why: "stampede.max <= 2: observed 6 in fault",
 				Faults:      []FaultSummary{{Name: "keys.expire", Problem: "not injected: timeout"}},
+				Cache:       &CacheFigures{Reads: 900, HitRatio: HitRatio{num(0.5), nil}, SourceLoads: &again, LeaseWaits: &widest},
 				Accusations: []Accusation{{Kind: "stale", Key: "price:9", AtS: 33.1, Text: "price:9 read v3 | twice", Proof: "33.1s > 32.2s", History: []Event{}, Faults: []string{}}},
 				SLOs: []SLO{
 					{Expr: "stampede.max <= 2", Phase: GroupFault, Outcome: Fail, Observed: "6", Limit: "<= 2", Where: "eu", Evidence: "6 loads of product:17 (tenant <t|3>) under way at once in eu at 19.412s, each asking the source for the same key"},
@@ -135,7 +143,12 @@ func TestJSONKeepsItsFieldNames(t *testing.T) {
 	has(t, p["reads"], "total", "fresh", "stale", "indeterminate")
 	has(t, p["staleness_ms"], "p99", "max")
 	has(t, p["invalidation_lag_ms"], "p99", "max")
-	has(t, s["breakdown"].([]any)[0], "labels", "requests", "latency_ms", "stale", "hit_ratio")
+	has(t, s["breakdown"].([]any)[0], "labels", "requests", "latency_ms", "stale", "hit_ratio", "cache")
+	has(t, s["breakdown"].([]any)[0].(map[string]any)["cache"], "reads", "hit_ratio", "miss_penalty_ms", "source_loads", "source_checks", "stale_serves",
+		"lease_waits", "refreshes")
+	has(t, s["breakdown"].([]any)[1], "redis_memory_max_bytes", "cross_region_bytes")
+	has(t, s["breakdown"].([]any)[1].(map[string]any)["cache"], "flights", "invalidation_lag_ms", "breaker_openings", "bus_gaps")
+	has(t, s["cost"], "currency", "requests", "per_million", "by")
 	has(t, s["faults"].([]any)[0], "name", "injected_s", "healed_s", "evidence")
 	has(t, s["oracle"], "writes", "lost_writes", "rollbacks", "leaks", "corruptions", "session_violations", "unjudged", "opportunities", "violations")
 	has(t, s["generator"], "rate", "lateness_ms", "saturated")

@@ -41,10 +41,14 @@ type Scenario struct {
 	Phases     []PhaseSummary   `json:"phases"`
 	Breakdown  []BreakdownRow   `json:"breakdown"`
 	// BreakdownCut says that rows were left out of the breakdown.
-	BreakdownCut bool           `json:"breakdown_cut,omitempty"`
-	Faults       []FaultSummary `json:"faults"`
-	SLOs         []SLO          `json:"slos"`
-	Oracle       OracleSummary  `json:"oracle"`
+	BreakdownCut bool `json:"breakdown_cut,omitempty"`
+	// Cache is what the caches of all regions counted themselves; left out where the target does not tell.
+	Cache *CacheFigures `json:"cache,omitempty"`
+	// Cost is left out without prices, and where what was used is not known.
+	Cost   *CostSummary   `json:"cost,omitempty"`
+	Faults []FaultSummary `json:"faults"`
+	SLOs   []SLO          `json:"slos"`
+	Oracle OracleSummary  `json:"oracle"`
 	// Consistency is over superseding writes, as readers saw them from outside. It is left out where no read
 	// could have seen a stale one.
 	Consistency      []Consistency      `json:"consistency,omitempty"`
@@ -140,6 +144,52 @@ type BreakdownRow struct {
 	LatencyMS *Latency `json:"latency_ms"`
 	Stale     *float64 `json:"stale"` // proven stale of judged reads, 0..1
 	HitRatio  *float64 `json:"hit_ratio"`
+	// Cache is what the caches counted themselves, where the target tells it of what the labels say.
+	Cache *CacheFigures `json:"cache,omitempty"`
+	// Of rows of a region, where they are known.
+	RedisMemoryMaxBytes *int64 `json:"redis_memory_max_bytes,omitempty"`
+	CrossRegionBytes    *int64 `json:"cross_region_bytes,omitempty"`
+}
+
+// CacheFigures is what caches counted themselves, from the beginning of steady to the end of recovery. What ended then counts,
+// whenever it began; operations of the report count when they were due. What is about families is left out of rows of tenants,
+// what is about regions of rows of families.
+type CacheFigures struct {
+	Reads         int64            `json:"reads"`     // that were answered
+	HitRatio      HitRatio         `json:"hit_ratio"` // of reads that came to the tier
+	MissPenaltyMS *float64         `json:"miss_penalty_ms,omitempty"`
+	SourceLoads   *int64           `json:"source_loads,omitempty"`  // asked for a value, retries included
+	SourceChecks  *int64           `json:"source_checks,omitempty"` // asked for its version alone
+	StaleServes   map[string]int64 `json:"stale_serves,omitempty"`  // by reason
+	LeaseWaits    *int64           `json:"lease_waits,omitempty"`   // looks that waited for another worker's load
+	Refreshes     map[string]int64 `json:"refreshes,omitempty"`     // by outcome
+	Flights       *Flights         `json:"flights,omitempty"`
+	// InvalidationLagMS is from a commit until older copies were dropped, by the way in which it was heard of.
+	InvalidationLagMS map[string]OwnLag `json:"invalidation_lag_ms,omitempty"`
+	BreakerOpenings   *int64            `json:"breaker_openings,omitempty"`
+	BusGaps           *int64            `json:"bus_gaps,omitempty"`
+}
+
+// Flights are looks past a worker's memory that readers share.
+type Flights struct {
+	Looks        int64    `json:"looks"`
+	Readers      int64    `json:"readers"`
+	WidestAtMost *float64 `json:"widest_at_most"` // readers of one look: the bound of a bucket; null above the last
+}
+
+// OwnLag is a lag as buckets tell it, in milliseconds.
+type OwnLag struct {
+	Count     int64    `json:"count"`
+	Mean      *float64 `json:"mean"`
+	P99AtMost *float64 `json:"p99_at_most"` // the bound of a bucket; null above the last
+}
+
+// CostSummary is what a million requests cost, in all and by reason.
+type CostSummary struct {
+	Currency   string             `json:"currency"`
+	Requests   int64              `json:"requests"`
+	PerMillion float64            `json:"per_million"` // where only bounds are known, the upper
+	By         map[string]float64 `json:"by"`
 }
 
 // FaultSummary is one fault of the timeline. Without evidence nothing proves that it bit.

@@ -21,7 +21,8 @@ const (
 )
 
 // Text writes the report for people: a line per drill, below it the objectives that it missed or could
-// not judge, each with its evidence, and the sum at the end.
+// not judge, each with its evidence, and what the caches counted; what a million requests cost, where there are prices; and the
+// sum at the end.
 func Text(w io.Writer, r Report, o TextOptions) error {
 	var b strings.Builder
 	width := 0
@@ -74,6 +75,12 @@ func textScenario(b *strings.Builder, s Scenario, width int, o TextOptions) {
 	}
 	if line := consistencyLine(s); line != "" {
 		fmt.Fprintf(b, "      %s\n", line)
+	}
+	if line := cacheLine(s.Cache); line != "" && s.Outcome != Pass {
+		fmt.Fprintf(b, "      %s\n", line)
+	}
+	if line := costLine(s); line != "" {
+		fmt.Fprintf(b, "      %s\n", oneLine(line))
 	}
 	for _, n := range s.Notes {
 		fmt.Fprintf(b, "      note: %s\n", oneLine(n))

@@ -40,6 +40,10 @@ func (d *drill) conclude(sent load.Sent, unread string, end time.Duration) Resul
 		Interrupted:      d.halted(),
 		Unreadable:       d.unreadable(sent),
 		Notes:            d.notes,
+		Prices:           d.sc.Prices,
+		Began:            d.account.began,
+		Ended:            d.account.ended,
+		CrossingUntold:   d.account.untold(),
 	})
 	return Result{Scenario: s, Intervals: d.recorder.Intervals(d.sc.Name, d.started)}
 }

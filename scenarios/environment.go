@@ -33,9 +33,15 @@ type Place struct {
 	Said func() []string
 	// Unreadable counts answers that said ok and could not be understood, and gives the first; may be nil.
 	Unreadable func() (n int64, first string)
+	// Memory asks a region's Redis how much it uses, past everything that faults touch; nil: there is none to ask.
+	Memory map[string]Gauge
 	// Close ends everything that belongs to the place.
 	Close func() error
 }
+
+// Gauge asks how many bytes of memory are used, and how many were at most since the server started. An
+// [errors.ErrUnsupported] says that it will never tell.
+type Gauge func(context.Context) (used, peak int64, err error)
 
 // Subject is a target as a drill prepares it.
 type Subject interface {
@@ -94,7 +100,7 @@ func Network(ctx context.Context, sc Scenario, opt Options) (place *Place, err e
 	for name, node := range env.nodes {
 		addrs[name] = node.Addr()
 	}
-	env.service, err = service.New(service.Config{Spec: sc.Target, Policy: opt.Policy, Seed: opt.Seed, Redis: addrs})
+	env.service, err = service.New(service.Config{Spec: sc.Target, Policy: opt.Policy, Seed: opt.Seed, Redis: addrs, Tenants: sc.Tenants()})
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +111,16 @@ func Network(ctx context.Context, sc Scenario, opt Options) (place *Place, err e
 	if err := env.service.Start(ctx, func(edge string) string { return listen[edge] }); err != nil {
 		return nil, fmt.Errorf("starting the service: %w", err)
 	}
-	return &Place{Service: env.service, Site: env.makeSite(), Broken: env.broken, Close: env.close}, nil
+	return &Place{Service: env.service, Site: env.makeSite(), Memory: env.gauges(), Broken: env.broken, Close: env.close}, nil
+}
+
+// gauges ask each Redis through the harness's own client, which knows no proxy.
+func (e *environment) gauges() map[string]Gauge {
+	all := map[string]Gauge{}
+	for name, n := range e.nodes {
+		all[name] = func(ctx context.Context) (used, peak int64, err error) { return service.UsedMemory(ctx, n.Client()) }
+	}
+	return all
 }
 
 // interpose puts a proxy on every link and gives the address of each.

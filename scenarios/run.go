@@ -109,6 +109,7 @@ type drill struct {
 	judge     *oracle.Judge
 	recorder  *report.Recorder
 	live      *live
+	account   *accountant
 	written   writtenKeys
 	epoch     time.Time
 	started   time.Time // wall clock of the epoch
@@ -215,7 +216,10 @@ func (d *drill) run(ctx context.Context) (Result, error) {
 	}
 
 	done := make(chan struct{})
-	var watchers, follower sync.WaitGroup
+	var watchers, follower, accounting sync.WaitGroup
+	d.account = newAccountant(d)
+	actx, endAccount := context.WithCancel(ctx)
+	accounting.Go(func() { d.account.run(actx) })
 	hctx, endHistory := context.WithCancel(context.WithoutCancel(ctx))
 	if d.history != nil {
 		follower.Go(func() { d.follow(hctx) })
@@ -226,7 +230,9 @@ func (d *drill) run(ctx context.Context) (Result, error) {
 	defer func() {
 		close(done)
 		endHistory()
+		endAccount()
 		follower.Wait()
+		accounting.Wait()
 		watchers.Wait()
 	}()
 
@@ -239,8 +245,7 @@ func (d *drill) run(ctx context.Context) (Result, error) {
 	}
 	// The load ended as planned, however long its last operations took; the recorder keeps each
 	// operation in the phase of its due time.
-	d.recorder.Mark(report.Audit, min(time.Since(d.epoch), d.sc.Phases.Total()))
-	d.live.mark(report.Audit, time.Since(d.epoch))
+	d.mark(report.Audit, min(time.Since(d.epoch), d.sc.Phases.Total()))
 	unread, err := d.audit(ctx)
 	if err != nil {
 		return Result{}, err
@@ -249,7 +254,9 @@ func (d *drill) run(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	endHistory()
+	endAccount()
 	follower.Wait() // the judge is finished after every other call has returned
+	accounting.Wait()
 	return d.conclude(sent, unread, time.Since(d.epoch)), nil
 }
 
@@ -300,6 +307,7 @@ func (d *drill) faults() []faults.Planned {
 func (d *drill) mark(p report.Phase, at time.Duration) {
 	d.recorder.Mark(p, at)
 	d.live.mark(p, at)
+	d.account.mark(p)
 }
 
 // follow hands the source's history to the judge.

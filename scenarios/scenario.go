@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/internal/money"
 	"github.com/cachedrill/cachedrill/internal/strict"
 	"github.com/cachedrill/cachedrill/load"
 	"github.com/cachedrill/cachedrill/report"
@@ -16,6 +17,7 @@ import (
 type common struct {
 	target                service.Spec
 	outside               *Outside // instead of target
+	prices                *money.Prices
 	workload, phases, slo strict.Node
 }
 
@@ -30,7 +32,7 @@ func (c common) check() {
 
 func (c common) scenario(e strict.Entry) Scenario {
 	f := e.Value.Fields("scenario "+e.Name, "why", "workload", "phases", "faults", "push", "slo")
-	sc := Scenario{Name: e.Name, Why: f["why"].String("why"), Target: c.target, Outside: c.outside}
+	sc := Scenario{Name: e.Name, Why: f["why"].String("why"), Target: c.target, Outside: c.outside, Prices: c.prices}
 	sc.Workload = decodeWorkload(overlay{
 		own:   f["workload"].Fields("the workload", workloadFields...),
 		suite: c.workload.Fields("the workload", workloadFields...),
@@ -158,6 +160,7 @@ func (c common) objectives(own strict.Node, sc *Scenario) []report.Grouped {
 	var out []report.Grouped
 	for _, o := range placed {
 		checkRecovery(o.at, o.Objective, sc.Phases)
+		checkResources(o.at, o.Objective, sc)
 		checkSamples(o.at, o.Objective, o.Group, sc)
 		out = append(out, o.Grouped)
 	}
@@ -195,6 +198,16 @@ func checkRecovery(n strict.Node, o report.Objective, ph Phases) {
 	if ph.Recovery < needs {
 		n.Fail("", fmt.Sprintf("the recovery phase of %v is too short to show it", ph.Recovery),
 			fmt.Sprintf("write phases: {recovery: %v} or more: the limit, and %v to see that it lasts", needs, recoveryHold))
+	}
+}
+
+// checkResources refuses an objective on what nothing in the plan can show.
+func checkResources(n strict.Node, o report.Objective, sc *Scenario) {
+	switch {
+	case o.Metric == "cost_per_million" && sc.Prices == nil:
+		n.Fail("", "nobody said what anything costs", "write into the suite prices: {currency: EUR, per_million_source_loads: 0.20}")
+	case o.Metric == "cross_region_bytes" && len(sc.Target.Regions) == 1:
+		n.Fail("", "the target has one region only: nothing can cross", "regions: {eu: 2, us: 2}")
 	}
 }
 

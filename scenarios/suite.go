@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/internal/money"
 	"github.com/cachedrill/cachedrill/internal/strict"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/targets/service"
@@ -20,6 +21,7 @@ import (
 type Suite struct {
 	File     string
 	Policies map[string]service.Policy
+	Prices   *money.Prices // nil: nobody said what anything costs
 	// Env is what each policy sets in the environment of a service that is not the reference.
 	Env       map[string]map[string]string
 	Outside   *Outside // what is drilled, unless it is the reference service
@@ -36,6 +38,22 @@ type Scenario struct {
 	Phases     Phases
 	Faults     []faults.Planned
 	Objectives []report.Grouped
+	Prices     *money.Prices // of the suite
+}
+
+// countedTenants bounds the tenants whose reads caches count apart.
+const countedTenants = 50
+
+// Tenants lists those that the workload has, the first ones where there are many.
+func (sc Scenario) Tenants() (all []string) {
+	for _, m := range sc.Workload.Mixes {
+		for _, t := range m.Tenants {
+			if len(all) < countedTenants && !slices.Contains(all, t) {
+				all = append(all, t)
+			}
+		}
+	}
+	return all
 }
 
 // Phases are the planned lengths. The fault phase ends when the last fault has been seen healed; what
@@ -138,7 +156,7 @@ func (s Suite) DefaultPolicy() string {
 func (s Suite) PolicyNames() []string { return slices.Sorted(maps.Keys(s.Policies)) }
 
 func decodeSuite(file string, root strict.Node) Suite {
-	f := root.Fields("the suite", "version", "policies", "target", "environment", "safety", "workload", "phases", "slo", "scenarios")
+	f := root.Fields("the suite", "version", "policies", "prices", "target", "environment", "safety", "workload", "phases", "slo", "scenarios")
 	suite := Suite{File: file, Policies: service.Presets()}
 	if !f["version"].Present() {
 		f["version"].Fail("version", "the version of the file's format is missing", "version: 1")
@@ -157,6 +175,11 @@ func decodeSuite(file string, root strict.Node) Suite {
 			suite.Policies[e.Name] = service.DecodePolicy(e, presets)
 		}
 	}
+	if f["prices"].Present() {
+		p := money.DecodePrices(f["prices"])
+		suite.Prices = &p
+	}
+	common.prices = suite.Prices
 	common.check()
 	entries := f["scenarios"].Entries("scenarios")
 	if len(entries) == 0 {

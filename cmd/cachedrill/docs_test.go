@@ -78,9 +78,6 @@ func metricsPage() string {
 	b.WriteString("An objective is `metric{label=value, ...} < limit`, with `<`, `<=`, `>`, `>=` or `==`.\n\n" +
 		"| metric | unit | labels | groups | what it is |\n| --- | --- | --- | --- | --- |\n")
 	for _, m := range report.Metrics() {
-		if m.Unavailable != "" {
-			continue
-		}
 		groups := make([]string, len(m.Groups))
 		for i, g := range m.Groups {
 			groups[i] = string(g)
@@ -90,12 +87,6 @@ func metricsPage() string {
 			doc += " **(safety: a proven miss fails the drill, whatever else happened)**"
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", m.Name, m.Unit, strings.Join(m.Labels, ", "), strings.Join(groups, ", "), doc)
-	}
-	b.WriteString("\nNot measurable yet, and refused with the reason:\n\n")
-	for _, m := range report.Metrics() {
-		if m.Unavailable != "" {
-			fmt.Fprintf(&b, "- `%s`: %s\n", m.Name, m.Unavailable)
-		}
 	}
 	return b.String()
 }

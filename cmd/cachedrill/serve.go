@@ -23,6 +23,7 @@ import (
 type serveFlags struct {
 	config, file, region, listen, admin string
 	redis, source, policy               string
+	prices, sourceRegion                string
 	without, tenants, places, put       []string
 	l1Size                              int
 	drain                               time.Duration
@@ -49,6 +50,9 @@ share one Redis per region and one PostgreSQL.
   GET    /healthz /readyz /metrics                            it lives; the source answers; for Prometheus
 
 There is no authentication: whoever reaches the address reads, writes and deletes. --listen is loopback unless you say otherwise.
+
+--prices has prices and budgets: /metrics then tells what things cost, and which budgets are exceeded, and a line on standard error
+says when that changes. The memory of Redis is told without it.
 
 Families and regions come from --config (what a suite has under target.reference: regions, source, families), or from a suite.
 A process serves one region. Every process runs the region's relay, which drops what others have changed; to run it twice does no
@@ -85,6 +89,8 @@ skips the wait. Passwords stay out of the process list in the environment variab
 	c.Flags().StringArrayVar(&f.places, "place", nil, "NAME=REDIS: where families that are put into that place have their copies; may be another database of the same server, redis://host:port/1")
 	c.Flags().StringArrayVar(&f.put, "put", nil, "FAMILY=PLACE: put a family into a place, whatever the file says")
 	c.Flags().StringVar(&f.source, "source", "model", "postgres://user:password@host:port/database; or model: in memory, for this process alone")
+	c.Flags().StringVar(&f.sourceRegion, "source-region", "", "where the source is; in another region, what goes to it and comes from it crosses regions")
+	c.Flags().StringVar(&f.prices, "prices", "", "file of prices and budgets, for metrics of costs and alarms (default: the prices of the suite)")
 	c.Flags().StringVar(&f.policy, "policy", "recommended", "how the cache behaves: a policy of the suite, or recommended or naive")
 	c.Flags().StringSliceVar(&f.without, "without", nil, "controls to take from the policy")
 	c.Flags().StringSliceVar(&f.tenants, "tenants", nil, "tenants that the metrics count by name")
@@ -115,6 +121,9 @@ func serve(c *cobra.Command, f serveFlags) error {
 		return exit{exitUsage, err}
 	}
 	ctx := c.Context()
+	what.spending.Alarm = func(line string) {
+		fmt.Fprintf(c.ErrOrStderr(), "%s %s\n", time.Now().UTC().Format(time.RFC3339), line)
+	}
 	p, tiers, err := f.start(ctx, what)
 	if err != nil {
 		return err
@@ -138,6 +147,12 @@ func (f serveFlags) check() error {
 	}
 	if f.l1Size < 1 {
 		return fmt.Errorf("--l1-size %d: at least 1 (to have no copies in memory: --without l1)", f.l1Size)
+	}
+	if f.prices != "" && !f.metrics {
+		return errors.New("--prices: costs and budgets are told by metrics, which --metrics=false leaves out")
+	}
+	if f.sourceRegion != "" && f.source == "model" {
+		return errors.New("--source-region is for --source postgres://...: the model is in this process, and so in its region")
 	}
 	if f.drain < 0 {
 		return fmt.Errorf("--drain %v: how long can't be negative", f.drain)
@@ -165,6 +180,9 @@ func (f serveFlags) start(ctx context.Context, what served) (*service.Process, *
 	if err != nil {
 		return nil, nil, errors.Join(err, failure(t.close()))
 	}
+	if t.traffic != nil {
+		what.spending.Crossed = t.traffic.Bytes
+	}
 	feed := t.feed
 	if f.noRelay {
 		feed = nil
@@ -173,6 +191,7 @@ func (f serveFlags) start(ctx context.Context, what served) (*service.Process, *
 	p, err := service.NewProcess(ctx, service.ProcessConfig{
 		Name: fmt.Sprintf("%s-%s-%d", what.region, host, os.Getpid()), Spec: what.spec, Region: what.region, Policy: what.policy,
 		Source: t.source, Feed: feed, Redis: redis, Places: places, L1Size: f.l1Size, Tenants: f.tenants, Unobserved: !f.metrics,
+		Spending: what.spending,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(exit{exitFail, fmt.Errorf("starting the service: %w", err)}, failure(t.close()))
@@ -256,6 +275,9 @@ func (what served) greet(ctx context.Context, out io.Writer, f serveFlags, p *se
 		}
 	}
 	fmt.Fprintf(out, "  families %s\n", strings.Join(what.spec.FamilyNames(), ", "))
+	if line := what.accounted(); line != "" {
+		fmt.Fprintf(out, "  accounts %s\n", line)
+	}
 	if admin != "" {
 		fmt.Fprintf(out, "admin on %s/policy\n", admin)
 	}
@@ -279,6 +301,8 @@ type served struct {
 	find   func(name string) (service.Policy, error)
 	known  []string // names that find knows
 	said   string
+
+	spending service.Spending
 }
 
 // takeRegion finds the region that was asked for.

@@ -13,11 +13,13 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/cachedrill/cachedrill/internal/money"
 	"github.com/cachedrill/cachedrill/internal/strict"
 	"github.com/cachedrill/cachedrill/reference"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
 	"github.com/cachedrill/cachedrill/reference/source/postgres"
+	"github.com/cachedrill/cachedrill/reference/traffic"
 	"github.com/cachedrill/cachedrill/targets/redis"
 	"github.com/cachedrill/cachedrill/targets/service"
 )
@@ -45,12 +47,16 @@ func (f serveFlags) served() (what served, err error) {
 			return what, err
 		}
 		what.spec, what.said = suite.Scenarios[0].Target, said
+		what.spending.Prices = suite.Prices
 		what.find, what.known = suite.Policy, suite.PolicyNames()
 	}
 	if err := what.takeRegion(f.region); err != nil {
 		return what, err
 	}
 	if err := f.putFamilies(&what.spec); err != nil {
+		return what, err
+	}
+	if err := what.takePrices(f); err != nil {
 		return what, err
 	}
 	for _, family := range what.spec.Families {
@@ -70,6 +76,39 @@ func (f serveFlags) served() (what served, err error) {
 		what.policy.Name += " without " + strings.Join(f.without, ", ")
 	}
 	return what, nil
+}
+
+// takePrices reads what things cost, and how much of them may be used.
+func (what *served) takePrices(f serveFlags) error {
+	if f.prices != "" {
+		list, err := money.Read(f.prices)
+		if err != nil {
+			return err
+		}
+		if list.Prices != nil {
+			what.spending.Prices = list.Prices
+		}
+		what.spending.Budgets = list.Budgets
+	}
+	for _, b := range what.spending.Budgets {
+		if b.Name == money.CrossRegionBytesPerMillion && f.sourceRegion == "" {
+			return fmt.Errorf("--prices %s: nothing tells how much of budget %s is used: say with --source-region where the source is, "+
+				"since what crosses regions is what goes to it and comes from it", f.prices, b.Name)
+		}
+	}
+	return nil
+}
+
+// accounted says what costs are told in, and which budgets there are; empty when there are neither.
+func (what *served) accounted() string {
+	var parts []string
+	if p := what.spending.Prices; p != nil {
+		parts = append(parts, "costs in "+p.Currency)
+	}
+	for _, b := range what.spending.Budgets {
+		parts = append(parts, fmt.Sprintf("budget %s %s", b.Name, money.InBytes(b.Limit)))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // readSpec reads a file that has what a suite has under target.reference.
@@ -95,6 +134,7 @@ type tiers struct {
 	source      source.Source
 	feed        source.Feed
 	closeSource func()
+	traffic     *traffic.Counter  // of the connections to a source in another region; nil: it is in this one
 	redisNames  map[string]string // by place; "" is the region's own
 	sourceName  string
 }
@@ -261,11 +301,17 @@ func (t *tiers) openSource(ctx context.Context, f serveFlags, what served) error
 	}
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
-	s, err := postgres.Open(ctx, postgres.Config{URL: f.source})
+	if f.sourceRegion != "" && f.sourceRegion != what.region {
+		t.traffic = &traffic.Counter{}
+	}
+	s, err := postgres.Open(ctx, postgres.Config{URL: f.source, Traffic: t.traffic})
 	if err != nil {
 		return failure(fmt.Errorf("--source: %w", err))
 	}
 	t.source, t.feed, t.closeSource = s, s, s.Close
 	t.sourceName = "PostgreSQL at " + u.Host + u.Path
+	if t.traffic != nil {
+		t.sourceName += ", in region " + f.sourceRegion
+	}
 	return nil
 }

@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/cachedrill/cachedrill/reference/traffic"
 )
 
 // A pull waits at the peer for news, and gives up when the peer is silent for longer.
@@ -94,14 +97,20 @@ type HTTPPeer struct {
 	base      string
 	transport *http.Transport
 	client    *http.Client
+	traffic   traffic.Counter
 }
 
 // NewHTTPPeer makes the peer whose relay serves at a base URL, without a slash at its end: "http://relay.us:8080/relay". With https
 // the certificate is checked against those that the machine trusts.
 func NewHTTPPeer(base string) *HTTPPeer {
-	t := &http.Transport{MaxIdleConnsPerHost: 1}
-	return &HTTPPeer{base: base, transport: t, client: &http.Client{Transport: t, Timeout: pullTimeout}}
+	p := &HTTPPeer{base: base}
+	p.transport = &http.Transport{MaxIdleConnsPerHost: 1, DialContext: p.traffic.Dial((&net.Dialer{}).DialContext)}
+	p.client = &http.Client{Transport: p.transport, Timeout: pullTimeout}
+	return p
 }
+
+// Bytes is how many went to the peer and came from it so far.
+func (p *HTTPPeer) Bytes() int64 { return p.traffic.Bytes() }
 
 // Close implements [Peer].
 func (p *HTTPPeer) Close() { p.transport.CloseIdleConnections() }

@@ -30,6 +30,7 @@ type Metrics struct {
 	lag     map[reference.Path]prometheus.Observer
 	shared  prometheus.Observer
 	breaker prometheus.Gauge
+	opened  prometheus.Counter
 	purges  prometheus.Counter
 	gaps    prometheus.Counter
 	policy  *prometheus.GaugeVec
@@ -82,6 +83,7 @@ func New(cfg Config) *Metrics {
 		families: map[string]*family{}, tenants: map[string]*byTier{}, lag: map[reference.Path]prometheus.Observer{},
 		shared:  b.histogram(flightReaders).WithLabelValues(),
 		breaker: b.gauge(breakerOpen).WithLabelValues(),
+		opened:  b.counter(breakerOpenings).WithLabelValues(),
 		purges:  b.counter(purgesTotal).WithLabelValues(),
 		gaps:    b.counter(gapsTotal).WithLabelValues(),
 		policy:  b.gauge(policyInfo),
@@ -228,8 +230,13 @@ func (m *Metrics) LeaseWait(family string) {
 	}
 }
 
-// Breaker sets.
-func (m *Metrics) Breaker(open bool) { m.breaker.Set(float64(index(open))) }
+// Breaker sets, and counts when it opens.
+func (m *Metrics) Breaker(open bool) {
+	m.breaker.Set(float64(index(open)))
+	if open {
+		m.opened.Inc()
+	}
+}
 
 // Purge counts.
 func (m *Metrics) Purge() { m.purges.Inc() }

@@ -48,6 +48,8 @@ var (
 		Help: "From the commit at the source until older copies were dropped: relay (from the region's Redis), bus (from the worker's memory)."}
 	breakerOpen = Metric{Name: "cachedrill_redis_breaker_open", Type: "gauge",
 		Help: "1 while the circuit breaker keeps the worker from asking Redis."}
+	breakerOpenings = Metric{Name: "cachedrill_redis_breaker_openings_total", Type: "counter",
+		Help: "Times that the circuit breaker before Redis opened."}
 	gapsTotal = Metric{Name: "cachedrill_bus_gaps_total", Type: "counter",
 		Help: "Times that the worker found that it may have missed messages of the bus."}
 	purgesTotal = Metric{Name: "cachedrill_purges_total", Type: "counter",
@@ -56,9 +58,28 @@ var (
 		Help: "1 for the policy that the cache follows."}
 )
 
+// What a [Ledger] tells.
+var (
+	requestsTotal = Metric{Name: "cachedrill_requests_total", Type: "counter",
+		Help: "Reads and changes that ended, whatever came of them: what costs are for a million of."}
+	redisMemory = Metric{Name: "cachedrill_redis_memory_bytes", Type: "gauge",
+		Help: "used_memory of the region's Redis. Every process of the region tells the same: take the max. Absent while Redis does not tell."}
+	crossRegionBytes = Metric{Name: "cachedrill_cross_region_bytes_total", Type: "counter",
+		Help: "Bytes between this process and what it uses in other regions, both ways, encryption included."}
+	costTotal = Metric{Name: "cachedrill_cost_total", Type: "counter", Labels: []string{"reason", "currency"},
+		Help: "What this process's use of things costs, by the list of prices: requests, source_loads, cross_region."}
+	redisCostTotal = Metric{Name: "cachedrill_redis_cost_total", Type: "counter", Labels: []string{"currency"},
+		Help: "What the memory of the region's Redis costs. Every process of the region tells the same: take the max."}
+	budgetLimit = Metric{Name: "cachedrill_budget_limit", Type: "gauge", Labels: []string{"budget"},
+		Help: "How much may be used: redis_memory_bytes, cross_region_bytes_per_million_requests."}
+	budgetExceeded = Metric{Name: "cachedrill_budget_exceeded", Type: "gauge", Labels: []string{"budget"},
+		Help: "1 while more is used than the budget has, else 0; absent while nothing tells."}
+)
+
 // Table lists every metric.
 var Table = []Metric{readsTotal, tenantReads, readErrors, readSeconds, staleTotal, loadsTotal, loadSeconds, flightReaders, leaseWaits,
-	refreshesTotal, writesTotal, writeSeconds, lagSeconds, breakerOpen, gapsTotal, purgesTotal, policyInfo}
+	refreshesTotal, writesTotal, writeSeconds, lagSeconds, breakerOpen, breakerOpenings, gapsTotal, purgesTotal, policyInfo,
+	requestsTotal, redisMemory, crossRegionBytes, costTotal, redisCostTotal, budgetLimit, budgetExceeded}
 
 // builder makes collectors of a region.
 type builder struct {

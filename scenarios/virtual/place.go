@@ -46,7 +46,7 @@ func build(ctx context.Context, sc scenarios.Scenario, opt scenarios.Options) (*
 		patience = impatient
 	}
 	var err error
-	w.service, err = service.New(service.Config{Spec: sc.Target, Policy: opt.Policy, Seed: opt.Seed, Inside: &service.Inside{
+	w.service, err = service.New(service.Config{Spec: sc.Target, Policy: opt.Policy, Seed: opt.Seed, Tenants: sc.Tenants(), Inside: &service.Inside{
 		Store: func(edge string) store.Store {
 			_, name, _ := strings.Cut(edge, " -> redis@")
 			return w.stores[name].Client(w.wire(edge), patience)

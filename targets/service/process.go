@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/cachedrill/cachedrill/internal/money"
 	"github.com/cachedrill/cachedrill/reference"
 	"github.com/cachedrill/cachedrill/reference/invalidation"
 	"github.com/cachedrill/cachedrill/reference/metrics"
@@ -31,6 +32,7 @@ type ProcessConfig struct {
 	Tenants []string                          // counted by name in the metrics
 	// Unobserved leaves the metrics of the cache out, and /metrics with them.
 	Unobserved bool
+	Spending   Spending
 }
 
 // Process is one worker of the reference service that stands alone: its cache, the region's relay, metrics, and a face.
@@ -39,6 +41,7 @@ type Process struct {
 	cfg      ProcessConfig
 	families []reference.Family
 	metrics  *metrics.Metrics
+	account  *account
 	registry *prometheus.Registry
 	probes   connections // ask how each Redis is
 	clock    atomic.Pointer[reading]
@@ -65,6 +68,8 @@ func NewProcess(ctx context.Context, cfg ProcessConfig) (*Process, error) {
 	p := &Process{cfg: cfg, families: cfg.Spec.families(), registry: prometheus.NewRegistry(), previous: cfg.Policy}
 	p.metrics = metrics.New(metrics.Config{Region: cfg.Region, Families: cfg.Spec.FamilyNames(), Tenants: cfg.Tenants})
 	p.registry.MustRegister(p.metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	p.account = newAccount(cfg.Region, cfg.Spending, p.used, p.memory)
+	p.registry.MustRegister(p.account.ledger)
 	var err error
 	if p.probes, err = p.connect(policy.Recommended()); err != nil {
 		return nil, err
@@ -81,6 +86,9 @@ func NewProcess(ctx context.Context, cfg ProcessConfig) (*Process, error) {
 	life, cancel := context.WithCancel(context.Background())
 	p.end = cancel
 	p.running.Go(func() { p.keepClock(life) })
+	if !cfg.Unobserved {
+		p.running.Go(func() { p.account.run(life) })
+	}
 	if cfg.Feed != nil {
 		began := p.clock.Load().said
 		relay := invalidation.NewRelay(invalidation.Config{
@@ -92,6 +100,31 @@ func NewProcess(ctx context.Context, cfg ProcessConfig) (*Process, error) {
 		p.running.Go(func() { _ = relay.Run(life, nil) })
 	}
 	return p, nil
+}
+
+// used is what was counted so far of what may have a price.
+func (p *Process) used() (u money.Usage) {
+	for _, f := range p.metrics.Counts().Families {
+		u.Requests += float64(f.L1 + f.L2 + f.Source + f.Failed + f.Changes)
+		u.SourceLoads += float64(f.Loads + f.Checks)
+	}
+	return u
+}
+
+// memory sums what the region's Redis servers use, and used at most. Two places in one server are counted once.
+func (p *Process) memory(ctx context.Context) (used, peak int64, err error) {
+	asked := map[string]bool{}
+	for _, c := range p.probes {
+		if addr := c.Options().Addr; !asked[addr] {
+			asked[addr] = true
+			u, most, err := UsedMemory(ctx, c)
+			if err != nil {
+				return 0, 0, err
+			}
+			used, peak = used+u, peak+most
+		}
+	}
+	return used, peak, nil
 }
 
 // commitMargin is more than passes between the source's stamp of a commit and the commit.

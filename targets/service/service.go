@@ -18,6 +18,7 @@ import (
 	"github.com/cachedrill/cachedrill/reference"
 	"github.com/cachedrill/cachedrill/reference/invalidation"
 	"github.com/cachedrill/cachedrill/reference/key"
+	"github.com/cachedrill/cachedrill/reference/metrics"
 	"github.com/cachedrill/cachedrill/reference/source"
 	"github.com/cachedrill/cachedrill/reference/store"
 	"github.com/cachedrill/cachedrill/targets"
@@ -30,6 +31,10 @@ type Config struct {
 	Seed   uint64            // of the source's service times
 	Redis  map[string]string // address of each of [Spec.Redises]
 	Inside *Inside           // nil: workers and relays are reached over HTTP, and each Redis over TCP
+
+	Tenants []string // whom the caches count by name
+	// Unobserved has the caches count nothing: [Service.Tell] tells nothing then.
+	Unobserved bool
 }
 
 // Edge is a directed network link that the service will use, for a proxy to stand in.
@@ -65,7 +70,9 @@ type region struct {
 	name    string
 	relay   *invalidation.Relay
 	relayAt net.Listener
+	peers   []*invalidation.HTTPPeer // relays of other regions, as this one's reaches them
 	workers []*worker
+	seen    *metrics.Metrics // what its caches did; nil: nobody counts
 	next    atomic.Uint64
 }
 
@@ -97,6 +104,9 @@ func New(cfg Config) (*Service, error) {
 	}
 	for _, r := range cfg.Spec.Regions {
 		reg := &region{name: r.Name}
+		if !cfg.Unobserved {
+			reg.seen = s.observe(r.Name)
+		}
 		if cfg.Inside == nil {
 			if reg.relayAt, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 				s.Close()
@@ -176,11 +186,15 @@ func (s *Service) Start(ctx context.Context, dial func(edge string) string) erro
 			s.serve(r.relayAt, r.relay)
 		}
 		shared, places := s.stores(r.name, workerRedis, dial)
+		var observer reference.Observer
+		if r.seen != nil {
+			observer = r.seen
+		}
 		for n := range s.cfg.Spec.Regions[i].Workers {
 			name := fmt.Sprintf("%s-%d", r.name, n+1)
 			cache, err := s.cfg.Policy.Design.make(ctx, reference.Config{
 				Region: r.name, Policy: s.cfg.Policy.Policy, Families: s.families, Source: s.source, Shared: shared, Places: places, L1Size: s.cfg.Inside.l1Size(), Behind: s.writer(),
-				OnDrop: func(d reference.Drop) { s.dropped(d, targets.TierL1, r.name, name) },
+				Observer: observer, OnDrop: func(d reference.Drop) { s.dropped(d, targets.TierL1, r.name, name) },
 			})
 			if err != nil {
 				return fmt.Errorf("starting worker %d of %s: %w", n+1, r.name, err)
@@ -201,7 +215,7 @@ func (s *Service) Start(ctx context.Context, dial func(edge string) string) erro
 		peers := map[string]invalidation.Peer{}
 		for _, p := range s.regions {
 			if p != r {
-				peers[p.name] = s.peer(RelayEdge(r.name, p.name), p, dial)
+				peers[p.name] = s.peer(r, p, dial)
 			}
 		}
 		s.running.Go(func() { _ = r.relay.Run(life, peers) })
@@ -232,6 +246,9 @@ func (s *Service) newRelay(r *region, into Invalidator) *invalidation.Relay {
 			k := s.remember(e.Name)
 			if err := into.Apply(ctx, e); err != nil {
 				return err
+			}
+			if r.seen != nil {
+				r.seen.Lag(e.Name.Family, reference.PathRelay, time.Duration(max(0, s.now()-e.At)))
 			}
 			s.dropped(reference.Drop{Key: k, Version: e.Version}, targets.TierL2, r.name, "")
 			return nil
@@ -283,11 +300,15 @@ func (s *Service) shared(edge string, dial func(edge string) string) store.Store
 	return store.NewRedis(c)
 }
 
-func (s *Service) peer(edge string, of *region, dial func(edge string) string) invalidation.Peer {
+// peer gives the relay of another region as r's reaches it.
+func (s *Service) peer(r, of *region, dial func(edge string) string) invalidation.Peer {
+	edge := RelayEdge(r.name, of.name)
 	if s.cfg.Inside != nil {
 		return insidePeer{of.relay, s.cfg.Inside.Wire(edge)}
 	}
-	return invalidation.NewHTTPPeer("http://" + dial(edge))
+	p := invalidation.NewHTTPPeer("http://" + dial(edge))
+	r.peers = append(r.peers, p)
+	return p
 }
 
 func (s *Service) serve(at net.Listener, h http.Handler) {

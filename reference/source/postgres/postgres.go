@@ -39,6 +39,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/cachedrill/cachedrill/reference/source"
+	"github.com/cachedrill/cachedrill/reference/traffic"
 )
 
 // Config describes a [Source].
@@ -57,6 +58,8 @@ type Config struct {
 	// OnLoad is called after each load ended for its caller, concurrently; may be nil. A load's Queued is its wait for a connection, its
 	// width counts this process only. Audits aren't told of. None is Abandoned: a server whose caller gave up is asked to cancel.
 	OnLoad func(source.Load)
+	// Traffic counts the bytes that go to the server and come from it; nil: nobody does.
+	Traffic *traffic.Counter
 	// Now is the clock of the times that OnLoad tells, monotonic, in nanoseconds. nil: since Open.
 	Now func() int64
 }
@@ -107,10 +110,10 @@ func Open(ctx context.Context, cfg Config) (*Source, error) {
 	s.tips.init()
 	s.life, s.end = context.WithCancel(context.Background())
 	var err error
-	if s.pool, err = newPool(cfg.URL, 0); err != nil {
+	if s.pool, err = newPool(cfg, 0); err != nil {
 		return nil, err
 	}
-	if s.aside, err = newPool(cfg.URL, asideConns); err != nil {
+	if s.aside, err = newPool(cfg, asideConns); err != nil {
 		s.pool.Close()
 		return nil, err
 	}
@@ -135,8 +138,8 @@ func (s *Source) Close() {
 }
 
 // newPool makes a pool of at most conns connections, or as many as the URL says when it is 0.
-func newPool(url string, conns int32) (*pgxpool.Pool, error) {
-	c, err := pgxpool.ParseConfig(url)
+func newPool(cfg Config, conns int32) (*pgxpool.Pool, error) {
+	c, err := pgxpool.ParseConfig(cfg.URL)
 	if err != nil {
 		return nil, fmt.Errorf("the source's URL: %w", err)
 	}
@@ -151,6 +154,9 @@ func newPool(url string, conns int32) (*pgxpool.Pool, error) {
 	}
 	// Under a stricter level concurrent writers of a name would fail instead of waiting for each other.
 	c.ConnConfig.RuntimeParams["default_transaction_isolation"] = "read committed"
+	if cfg.Traffic != nil {
+		c.ConnConfig.DialFunc = cfg.Traffic.Dial(c.ConnConfig.DialFunc)
+	}
 	pool, err := pgxpool.NewWithConfig(context.Background(), c)
 	if err != nil {
 		return nil, fmt.Errorf("the source's connections: %w", err)

@@ -1,0 +1,252 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cachedrill/cachedrill/internal/money"
+	"github.com/cachedrill/cachedrill/targets"
+)
+
+// resources collects what was used, as it was asked for from time to time. It may be used concurrently. Its memory grows with the
+// time that a drill takes.
+type resources struct {
+	mu        sync.Mutex
+	memory    map[string][]targets.Memory
+	crossings []targets.Crossing
+}
+
+func (r *resources) addMemory(m targets.Memory) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.memory == nil {
+		r.memory = map[string][]targets.Memory{}
+	}
+	r.memory[m.Region] = append(r.memory[m.Region], m)
+}
+
+func (r *resources) addCrossing(c targets.Crossing) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.crossings = append(r.crossings, c)
+}
+
+// finished gives everything in the order of time.
+func (r *resources) finished() *usage {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	u := &usage{memory: map[string][]targets.Memory{}, crossings: slices.Clone(r.crossings)}
+	for region, samples := range r.memory {
+		u.memory[region] = slices.SortedStableFunc(slices.Values(samples), func(a, b targets.Memory) int { return cmp.Compare(a.At, b.At) })
+	}
+	slices.SortStableFunc(u.crossings, func(a, b targets.Crossing) int { return cmp.Compare(a.At, b.At) })
+	return u
+}
+
+// usage is what was used in a drill.
+type usage struct {
+	memory    map[string][]targets.Memory // by region
+	crossings []targets.Crossing
+}
+
+// stretch is a part of a drill; its end is no part of it.
+type stretch struct{ from, to time.Duration }
+
+// stretches gives the phases that the drill reached, those that follow each other as one.
+func (a *aggregate) stretches(phases []Phase) (out []stretch) {
+	for _, p := range phases {
+		start, end, ok := a.times.span(p)
+		switch last := len(out) - 1; {
+		case !ok || end <= start:
+		case last >= 0 && out[last].to == start:
+			out[last].to = end
+		default:
+			out = append(out, stretch{start, end})
+		}
+	}
+	return out
+}
+
+// memoryUsed is what is known of the memory of one Redis over some time.
+type memoryUsed struct {
+	most        Range // bytes
+	at          time.Duration
+	byteSeconds float64
+	why         string // the range is as wide as it is
+}
+
+// of tells of a region's Redis in a stretch. What it uses between two answers lies below the peak that the second tells.
+func (u *usage) of(region string, s stretch) memoryUsed {
+	out := memoryUsed{most: Nothing(), why: "the Redis of " + region + " was not asked how much memory it uses"}
+	samples := u.memory[region]
+	from := s.from
+	held := int64(-1) // what it used last, -1: not known
+	silent := false   // its last word in the stretch is that it does not tell
+	for i := range samples {
+		m := &samples[i]
+		after := m.At >= s.to
+		if m.Problem != "" {
+			out.why = "the Redis of " + region + " did not tell: " + m.Problem
+			silent = silent || m.At >= s.from && !after
+			if after {
+				break
+			}
+			continue
+		}
+		if m.At < s.from {
+			held = m.Used
+			continue
+		}
+		if held < 0 {
+			held = m.Used
+		}
+		until := min(m.At, s.to)
+		out.byteSeconds += float64(held) * (until - from).Seconds()
+		from, held, silent = until, m.Used, false
+		if after { // its peak covers what came after the last answer in the stretch
+			if !out.known() {
+				break
+			}
+			out.most.High = max(out.most.High, float64(m.Peak))
+			break
+		}
+		if !out.known() {
+			out.most = Exactly(0)
+		}
+		if float64(m.Used) >= out.most.Low {
+			out.most.Low, out.at = float64(m.Used), m.At
+		}
+		out.most.High = max(out.most.High, float64(m.Used), float64(m.Peak))
+	}
+	if !out.known() {
+		return out
+	}
+	out.byteSeconds += float64(max(held, 0)) * (s.to - from).Seconds()
+	if silent {
+		out.most.High = inf
+		return out
+	}
+	out.why = fmt.Sprintf("it lies between %s, the most that it told, and its peak of %s", money.InBytes(out.most.Low), money.InBytes(out.most.High))
+	return out
+}
+
+func (m *memoryUsed) known() bool { return !math.IsNaN(m.most.Low) }
+
+// crossed bounds the bytes that a region ("": all) asked of others in a stretch. What crossed between two samples around a boundary
+// may be on either side of it.
+func (u *usage) crossed(region string, s stretch) Range {
+	sum := func(c *targets.Crossing) (n float64) {
+		for of, bytes := range c.Bytes {
+			if region == "" || of == region {
+				n += float64(bytes)
+			}
+		}
+		return n
+	}
+	var before, first, last, after *targets.Crossing
+	for i := range u.crossings {
+		c := &u.crossings[i]
+		if c.At <= s.from {
+			before = c
+		}
+		if c.At >= s.from && first == nil {
+			first = c
+		}
+		if c.At <= s.to {
+			last = c
+		}
+		if c.At >= s.to && after == nil {
+			after = c
+		}
+	}
+	if before == nil || after == nil {
+		return Nothing()
+	}
+	r := Range{0, sum(after) - sum(before)}
+	if first != nil && last != nil && last.At >= first.At {
+		r.Low = sum(last) - sum(first)
+	}
+	return r
+}
+
+func (u *usage) regions() []string { return slices.Sorted(maps.Keys(u.memory)) }
+
+const noMemory = "nothing here tells how much memory a Redis uses"
+
+func (s *scope) redisMemory() measurement {
+	regions := s.agg.used.regions()
+	if s.labels.Region != "" {
+		regions = []string{s.labels.Region}
+	}
+	if len(s.agg.used.memory) == 0 {
+		return nothing(noMemory)
+	}
+	m := measurement{known: Range{-1, -1}}
+	for _, region := range regions {
+		for _, sp := range s.agg.stretches(s.phases) {
+			u := s.agg.used.of(region, sp)
+			if !u.known() {
+				// One that does not tell may use any amount.
+				m.known.High, m.why = inf, u.why
+				continue
+			}
+			if u.most.Low > m.known.Low {
+				m.known.Low, m.where = u.most.Low, region
+				m.observed = money.InBytes(u.most.Low)
+				m.evidence = fmt.Sprintf("used_memory of redis@%s was %s bytes at %s", region, count(int64(u.most.Low)), moment(u.at))
+			}
+			if u.most.High > m.known.High {
+				m.known.High, m.why = u.most.High, u.why
+			}
+		}
+	}
+	if m.known.Low < 0 {
+		return nothing(firstOf(m.why, noMemory))
+	}
+	return m
+}
+
+// oneRegion says that nothing can cross.
+func (u *usage) oneRegion() bool { return len(u.crossings) > 0 && len(u.crossings[0].Bytes) < 2 }
+
+func (s *scope) crossRegionBytes() measurement {
+	r, why := s.crossed()
+	if why != "" {
+		return nothing(why)
+	}
+	m := measurement{known: r, observed: between(r), where: s.labels.Region}
+	m.evidence = fmt.Sprintf("the relays exchanged %s bytes in %s", count(int64(r.High)), duration(s.length))
+	m.why = fmt.Sprintf("%s to %s bytes crossed, and the limit lies between", count(int64(r.Low)), count(int64(r.High)))
+	if s.agg.used.oneRegion() {
+		m.blind = "there is one region only: nothing can cross"
+	}
+	return m
+}
+
+func between(r Range) string {
+	low, high := money.InBytes(r.Low), money.InBytes(r.High)
+	if low == high {
+		return low
+	}
+	return low + ".." + high
+}
+
+// crossed bounds the bytes that crossed regions in the scope; why says why nothing is known.
+func (s *scope) crossed() (sum Range, why string) {
+	if s.drill.CrossingUntold != "" {
+		return Nothing(), s.drill.CrossingUntold
+	}
+	for _, sp := range s.agg.stretches(s.phases) {
+		r := s.agg.used.crossed(s.labels.Region, sp)
+		sum.Low, sum.High = sum.Low+r.Low, sum.High+r.High
+	}
+	if math.IsNaN(sum.Low) {
+		return sum, "the target was not asked what crosses regions " + s.during()
+	}
+	return sum, ""
+}
