@@ -170,13 +170,9 @@ func (a *Answer) read(from *received, k targets.Key, run string) (targets.Reply,
 		r.Token = tokenIn(text, run)
 	}
 	if a.version.somewhere() {
-		text, ok, err := from.find(a.version)
+		v, ok, err := a.versionIn(from)
 		if err != nil || !ok {
 			return r, garbled(a.version, "version", err)
-		}
-		v, err := strconv.ParseUint(strings.Trim(strings.TrimPrefix(text, "W/"), `"`), 10, 64)
-		if err != nil || v == 0 {
-			return r, garbled(a.version, "version", fmt.Errorf("%q at %s is no whole number from 1 on", text, a.version))
 		}
 		r.Version = v
 	}
@@ -193,6 +189,19 @@ func (a *Answer) read(from *received, k targets.Key, run string) (targets.Reply,
 		}
 	}
 	return r, nil
+}
+
+// versionIn finds a version, which may be written as an entity tag.
+func (a *Answer) versionIn(from *received) (v uint64, ok bool, err error) {
+	text, ok, err := from.find(a.version)
+	if err != nil || !ok {
+		return 0, false, err
+	}
+	v, err = strconv.ParseUint(strings.Trim(strings.TrimPrefix(text, "W/"), `"`), 10, 64)
+	if err != nil || v == 0 {
+		return 0, false, fmt.Errorf("%q at %s is no whole number from 1 on", text, a.version)
+	}
+	return v, true, nil
 }
 
 // origin gives the tier and the worker that an answer names, if it does.

@@ -34,7 +34,10 @@ func (s *Service) Seed(ctx context.Context, keys []targets.Key) error {
 		}
 		r := targets.Request{Kind: targets.Write, Key: k, Token: targets.NewToken(s.run, targets.SeedSeq, k), Seq: targets.SeedSeq}
 		for try := 1; ; try++ {
-			err := s.ask(ctx, r)
+			reply, err := s.ask(ctx, r)
+			if err == nil && f.Answer.version.somewhere() && reply.Version == 0 {
+				s.unversioned.add(f.Name)
+			}
 			switch {
 			case err == nil, ctx.Err() != nil:
 				return ctx.Err()
@@ -48,11 +51,10 @@ func (s *Service) Seed(ctx context.Context, keys []targets.Key) error {
 	})
 }
 
-func (s *Service) ask(ctx context.Context, r targets.Request) error {
+func (s *Service) ask(ctx context.Context, r targets.Request) (targets.Reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.patience())
 	defer cancel()
-	_, err := s.Do(ctx, r)
-	return err
+	return s.Do(ctx, r)
 }
 
 func (s *Service) each(ctx context.Context, keys []targets.Key, do func(context.Context, targets.Key) error) error {
@@ -166,7 +168,7 @@ func (s *Service) purge(ctx context.Context, keys []targets.Key) error {
 		for door := range s.doors {
 			r := targets.Request{Kind: targets.Delete, Key: k, Door: door}
 			own, cancel := context.WithTimeout(ctx, s.patience())
-			err := s.exchange(own, f.Purge, &f, &r)
+			_, err := s.exchange(own, f.Purge, &f, &r)
 			cancel()
 			if err != nil {
 				return fmt.Errorf("purging %s: %w", k, err)

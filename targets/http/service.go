@@ -33,7 +33,9 @@ type Service struct {
 	past    bool     // every family that is written can be read past the caches
 
 	doubted doubts
-	garbled garbled
+	// unversioned are families whose writes don't tell the version that they made: what reads tell then orders nothing.
+	unversioned names
+	garbled     garbled
 }
 
 // doubts are keys of which nobody knows what they held when the drill began.
@@ -61,6 +63,16 @@ func (d *doubts) len() int {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return len(d.keys)
+}
+
+// names is a set of them. Its zero value is empty.
+type names struct{ of sync.Map }
+
+func (n *names) add(name string) { n.of.Store(name, true) }
+
+func (n *names) has(name string) bool {
+	_, ok := n.of.Load(name)
+	return ok
 }
 
 // garbled counts answers that could not be understood.
@@ -206,14 +218,18 @@ func (s *Service) Do(ctx context.Context, r targets.Request) (targets.Reply, err
 		return targets.Reply{}, fmt.Errorf("%w: the suite does not say how to %s %s", targets.ErrNotApplied, r.Kind, r.Key.Family)
 	}
 	if r.Kind.Changes() {
-		return targets.Reply{}, s.exchange(ctx, call, &f, &r)
+		v, err := s.exchange(ctx, call, &f, &r)
+		return targets.Reply{Version: v}, err
 	}
 	reply, err := s.read(ctx, call, &f, &r)
 	var g *GarbledError
 	switch {
 	case errors.As(err, &g):
 		s.garbled.add(err.Error())
-	case err == nil && !reply.Absent && s.doubted.len() > 0 && s.doubted.has(r.Key):
+	case err == nil && s.unversioned.has(f.Name):
+		reply.Version = 0
+	}
+	if err == nil && !reply.Absent && s.doubted.len() > 0 && s.doubted.has(r.Key) {
 		reply.Token, reply.Version, reply.Owner = doubtfulValue, 0, targets.Key{}
 	}
 	if r.Door == targets.SourceDoor {
@@ -222,9 +238,18 @@ func (s *Service) Do(ctx context.Context, r targets.Request) (targets.Reply, err
 	return reply, err
 }
 
-// exchange makes a change; nil: it was done.
-func (s *Service) exchange(ctx context.Context, call *Call, f *Family, r *targets.Request) error {
-	return s.talk(ctx, call, r, func(req *nethttp.Request, a *received) error { return f.changed(r, req, a) })
+// exchange makes a change, and gives the version that it made, where the answer tells it; nil: it was done.
+func (s *Service) exchange(ctx context.Context, call *Call, f *Family, r *targets.Request) (version uint64, err error) {
+	err = s.talk(ctx, call, r, func(req *nethttp.Request, a *received) error {
+		if err := f.changed(r, req, a); err != nil {
+			return err
+		}
+		if f.Answer.version.somewhere() && !s.unversioned.has(f.Name) {
+			version, _, _ = f.Answer.versionIn(a) // one without is found out when the first values are written
+		}
+		return nil
+	})
+	return version, err
 }
 
 func (s *Service) read(ctx context.Context, call *Call, f *Family, r *targets.Request) (reply targets.Reply, err error) {
