@@ -258,20 +258,6 @@ func TestLatencyUnderPipeliningClients(t *testing.T) {
 	require.Empty(t, ps.Restarts(), "none hung")
 }
 
-func TestNetworkHealsThroughHangingProxies(t *testing.T) {
-	s, ps := twoEdges(t)
-	require.NoError(t, ps.Proxy("worker@eu -> redis@eu").Ask(within(t), me, Mode{Kind: Refuse}, Mode{Kind: Latency, By: time.Millisecond}))
-	in, err := on(Reset, "source").Inject(within(t), s)
-	require.NoError(t, err)
-	require.NoError(t, syscall.Kill(process(t, ps).PID(), syscall.SIGSTOP))
-	_, err = in.Heal(within(t))
-	require.NoError(t, err)
-	require.NoError(t, ask(within(t), ps.Proxy("source").Listen()))
-	require.ErrorIs(t, ask(within(t), ps.Proxy("worker@eu -> redis@eu").Listen()), syscall.ECONNREFUSED, "what others asked for stays")
-	require.NoError(t, ps.Proxy("worker@eu -> redis@eu").Release(within(t), me))
-	require.NoError(t, ask(within(t), ps.Proxy("worker@eu -> redis@eu").Listen()))
-}
-
 func TestNetworkWithoutEvidence(t *testing.T) {
 	for _, k := range []ModeKind{Blackhole, Refuse, Reset} {
 		t.Run(k.String(), func(t *testing.T) {
