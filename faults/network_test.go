@@ -194,8 +194,8 @@ func TestNetworkFaultsOnOneEdge(t *testing.T) {
 	require.ErrorIs(t, ask(within(t), addr), syscall.ECONNREFUSED)
 	evidence, err := refusal.Heal(within(t))
 	require.NoError(t, err)
-	require.Contains(t, evidence, "source: connections through the proxies are refused")
-	require.Contains(t, evidence, "another fault still has source")
+	require.Equal(t, "source: connections through the proxies are refused, while the far end answers directly, and connections that were "+
+		"open before are cut, and so until the heal; then the proxies confirmed to do so no more; another fault still has source", evidence)
 	silentWithin(t, addr)
 	evidence, err = hole.Heal(within(t))
 	require.NoError(t, err)
@@ -296,6 +296,8 @@ func TestNetworkRefusesWhatItCantDo(t *testing.T) {
 	require.ErrorContains(t, err, "this target has no edge to its source")
 	_, err = Network{Mode: Mode{Kind: Stall, Direction: "sideways"}, Edges: []string{"source"}, For: 1}.Inject(within(t), s)
 	require.ErrorContains(t, err, `no direction "sideways"`)
+	_, err = SlowSource{By: 10, Jitter: 6, For: 1}.Inject(within(t), s)
+	require.ErrorContains(t, err, "source.slow{by: 10ns, jitter: 6ns, for: 1ns}: by must be above 0, and jitter no more than half of it")
 	e := s.Edges["source"]
 	e.Probe = func(context.Context, string) error { return syscall.EHOSTDOWN }
 	s.Edges["source"] = e

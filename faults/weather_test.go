@@ -54,6 +54,22 @@ func TestWeatherCanBeInterruptedWhateverItDoes(t *testing.T) {
 	}
 }
 
+// Bytes that wait are bytes that move when a reset comes.
+func TestWeatherResetsWhatWaits(t *testing.T) {
+	w := &weather{}
+	w.now.Store(&flow{Stall: true})
+	in, out := make(chan *stream.StreamChunk), make(chan *stream.StreamChunk)
+	stub := toxics.NewToxicStub(in, out)
+	stub.State = w.NewState()
+	toxic := &toxics.ToxicWrapper{Toxic: w, Toxicity: 1}
+	go stub.Run(toxic)
+	in <- &stream.StreamChunk{Data: []byte("some bytes"), Timestamp: time.Now()}
+	require.True(t, stub.InterruptToxic())
+	w.now.Store(&flow{Stall: true, Reset: true})
+	go stub.Run(toxic)
+	require.Nil(t, <-out)
+}
+
 func TestWeatherKeepsTheOrder(t *testing.T) {
 	w := &weather{}
 	w.now.Store(&flow{Delay: 5 * time.Millisecond, Jitter: 5 * time.Millisecond, Rate: 10_000})
