@@ -89,7 +89,12 @@ func TestNetwork(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, c.evidence, evidence)
 				require.NoError(t, ask(within(t), ps.Proxy("source").Listen()))
-				if c.kind == Reset {
+				if c.kind == Blackhole {
+					require.NoError(t, old.SetDeadline(time.Now().Add(20*time.Second)))
+					_, err := old.Read(make([]byte, 1))
+					require.ErrorIs(t, err, io.EOF, "a connection that lost bytes does not go on")
+				}
+				if c.kind != Refuse {
 					require.NoError(t, askOn(idle), "what moved nothing noticed nothing")
 					require.NoError(t, idle.(*net.TCPConn).CloseWrite())
 					_, err := idle.Read(make([]byte, 1))
@@ -167,6 +172,7 @@ func TestBandwidth(t *testing.T) {
 	p := startProxies(t, EdgeSpec{Name: "e", Upstream: echo(t)}).Proxy("e")
 	c := dial(t, p.Listen())
 	require.NoError(t, p.Ask(within(t), me, Mode{Kind: Bandwidth, Direction: Up, Rate: 50}))
+	require.NoError(t, p.Ask(within(t), "another", Mode{Kind: Bandwidth, Rate: 1000})) // the lower one holds
 	began := time.Now()
 	_, err := c.Write(make([]byte, 15))
 	require.NoError(t, err)
@@ -272,6 +278,22 @@ func TestNetworkWithoutEvidence(t *testing.T) {
 			require.Empty(t, evidence, "it ended before its heal")
 		})
 	}
+}
+
+// What a witness says of a connection that nobody cut.
+func TestWitness(t *testing.T) {
+	addr := echo(t)
+	for kind, says := range map[ModeKind]string{Refuse: "it is still open", Reset: "it was not reset"} {
+		w, err := newWitness(within(t), addr)
+		require.NoError(t, err)
+		defer w.close()
+		short, cancel := context.WithTimeout(within(t), 100*time.Millisecond)
+		defer cancel()
+		require.ErrorContains(t, w.cut(short, Mode{Kind: kind}), says)
+	}
+	p := startProxies(t, EdgeSpec{Name: "e", Upstream: "127.0.0.1:1"}).Proxy("e")
+	_, err := newWitness(within(t), p.Listen())
+	require.ErrorContains(t, err, "it does not keep connections open", "its upstream is down")
 }
 
 func TestNetworkShamChangesNothing(t *testing.T) {
