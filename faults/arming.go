@@ -103,7 +103,7 @@ func (a *arming) arm(ctx context.Context, moment time.Time) error {
 		if err := a.journal(at, lasting, ending); err != nil {
 			return err
 		}
-		if moment.Sub(time.Now()) < expireLast { // a disk may take its time
+		if time.Until(moment) < expireLast { // a disk may take its time
 			a.tooLate(a.found[first:])
 			return nil
 		}
