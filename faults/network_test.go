@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -341,5 +343,55 @@ func TestProxiesListenWhereTheyAreTold(t *testing.T) {
 	for _, bad := range []string{"6379", "127.0.0.1:0", "127.0.0.1:"} {
 		_, err = StartProxies(within(t), "test", []EdgeSpec{{Name: "e", Upstream: "127.0.0.1:1", Listen: bad}})
 		require.ErrorContains(t, err, "write host:port, or leave it out for a free port")
+	}
+}
+
+// A client that speaks HTTP, over one connection that it keeps.
+func TestSlowSourceOverHTTP(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
+	defer server.Close()
+	upstream := server.Listener.Addr().String()
+	p := startProxies(t, EdgeSpec{Name: "worker -> shop", Upstream: upstream}).Proxy("worker -> shop")
+	get := func(ctx context.Context, c *http.Client, addr string) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr, nil)
+		if err != nil {
+			return err
+		}
+		res, err := c.Do(req)
+		if err != nil {
+			return err
+		}
+		return res.Body.Close()
+	}
+	client := func(keep bool) *http.Client {
+		return &http.Client{Transport: &http.Transport{DisableKeepAlives: !keep}}
+	}
+	s := Site{SourceEdges: []string{"worker -> shop"}, Edges: map[string]Edge{"worker -> shop": {
+		Proxy: p, Upstream: upstream,
+		Probe: func(ctx context.Context, addr string) error { return get(ctx, client(false), addr) },
+	}}}
+	user := client(true)
+	defer user.CloseIdleConnections()
+	require.NoError(t, get(within(t), user, p.Listen()))
+
+	in, err := SlowSource{By: 80 * time.Millisecond, Jitter: 20 * time.Millisecond, For: time.Second}.Inject(within(t), s)
+	require.NoError(t, err)
+	for range 3 {
+		began := time.Now()
+		require.NoError(t, get(within(t), user, p.Listen()))
+		require.GreaterOrEqual(t, time.Since(began), 60*time.Millisecond)
+	}
+	evidence, err := in.Heal(within(t))
+	require.NoError(t, err)
+	require.Contains(t, evidence, "worker -> shop: probes took at least 60ms longer through the proxies")
+	for k, want := range map[ModeKind]error{Refuse: syscall.ECONNREFUSED, Reset: syscall.ECONNRESET} {
+		in, err := on(k, "worker -> *").Inject(within(t), s)
+		require.NoError(t, err)
+		require.NotEmpty(t, in.Evidence)
+		require.ErrorIs(t, get(within(t), client(false), p.Listen()), want)
+		evidence, err := in.Heal(within(t))
+		require.NoError(t, err)
+		require.NotEmpty(t, evidence)
+		require.NoError(t, get(within(t), user, p.Listen()))
 	}
 }
