@@ -384,11 +384,14 @@ func TestSlowSourceOverHTTP(t *testing.T) {
 	evidence, err := in.Heal(within(t))
 	require.NoError(t, err)
 	require.Contains(t, evidence, "worker -> shop: probes took at least 60ms longer through the proxies")
-	for k, want := range map[ModeKind]error{Refuse: syscall.ECONNREFUSED, Reset: syscall.ECONNRESET} {
+	for k, met := range map[ModeKind]func(error) bool{
+		Refuse: func(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }, Reset: isReset,
+	} {
 		in, err := on(k, "worker -> *").Inject(within(t), s)
 		require.NoError(t, err)
 		require.NotEmpty(t, in.Evidence)
-		require.ErrorIs(t, get(within(t), client(false), p.Listen()), want)
+		err = get(within(t), client(false), p.Listen())
+		require.True(t, met(err), "%v", err)
 		evidence, err := in.Heal(within(t))
 		require.NoError(t, err)
 		require.NotEmpty(t, evidence)
