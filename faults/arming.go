@@ -81,9 +81,7 @@ func (a *arming) arm(ctx context.Context, moment time.Time) error {
 		}
 		now := time.Now()
 		if moment.Sub(now) < expireLast {
-			for _, k := range a.found[first:] {
-				a.late[k] = true
-			}
+			a.tooLate(a.found[first:])
 			return nil
 		}
 		var lasting, ending []string
@@ -105,6 +103,10 @@ func (a *arming) arm(ctx context.Context, moment time.Time) error {
 		if err := a.journal(at, lasting, ending); err != nil {
 			return err
 		}
+		if time.Until(moment) < expireLast { // a disk may take its time
+			a.tooLate(a.found[first:])
+			return nil
+		}
 		if err := a.set(ctx, lasting, at, a.armed); err != nil {
 			return err
 		}
@@ -116,6 +118,12 @@ func (a *arming) arm(ctx context.Context, moment time.Time) error {
 		}
 	}
 	return nil
+}
+
+func (a *arming) tooLate(keys []string) {
+	for _, k := range keys {
+		a.late[k] = true
+	}
 }
 
 // journal notes, before they are touched, what to undo of keys that are about to be armed.

@@ -160,7 +160,7 @@ var theRegion = Param{Name: "region", Type: "region", Doc: "whose Redis; may be 
 func latencyParameters(what string) []Param {
 	return []Param{
 		{Name: "by", Type: "duration", Required: true, Doc: "how much " + what},
-		{Name: "jitter", Type: "duration", Default: "0s", Doc: "by how much that varies, both ways; at most by"},
+		{Name: "jitter", Type: "duration", Default: "0s", Doc: "by how much that varies, both ways; at most half of by"},
 	}
 }
 
@@ -244,14 +244,14 @@ func decodeNetwork(p *params, k ModeKind) Fault {
 		}
 	}
 	if k == Latency {
-		f.Mode.By, f.Mode.Jitter = p.latency()
+		f.Mode.By, f.Mode.Jitter = p.latency(f.Mode, f.For)
 	}
 	return f
 }
 
 func decodeSlowSource(p *params) Fault {
 	f := SlowSource{For: p.positive("for", 0)}
-	f.By, f.Jitter = p.latency()
+	f.By, f.Jitter = p.latency(Mode{Direction: Down}, f.For)
 	if len(p.scope.SourceEdges) == 0 {
 		why := "give it one, or leave the fault out"
 		if len(p.scope.Edges) > 0 {

@@ -172,11 +172,19 @@ func (p *params) positive(name string, def time.Duration) time.Duration {
 	return d
 }
 
-// latency reads a delay and by how much it varies.
-func (p *params) latency() (by, jitter time.Duration) {
+// latency reads a delay and by how much it varies. Something that asks must be able to notice it in the time
+// that it is there.
+func (p *params) latency(m Mode, lasts time.Duration) (by, jitter time.Duration) {
 	by, jitter = p.positive("by", 0), p.duration("jitter", 0)
-	if n := p.get("jitter"); p.get("by").Present() && p.ok && jitter > by {
-		p.fail(n, "", "jitter must be at most by", "write at most "+by.String())
+	if !p.ok || !p.get("by").Present() || !p.get("for").Present() {
+		return by, jitter
+	}
+	m.By, m.Jitter = by, jitter
+	switch most := m.most(); {
+	case 2*jitter > by:
+		p.fail(p.get("jitter"), "", "jitter must be at most half of by", "write at most "+(by/2).String())
+	case lasts <= most:
+		p.fail(p.get("for"), "", "too short to be noticed: an answer may take "+most.String()+" longer", "write more than that")
 	}
 	return by, jitter
 }

@@ -142,7 +142,9 @@ func TestDecodeProblems(t *testing.T) {
 		"an edge without a fault": {"network.reset: {for: 1s}", `2:5: "network.reset": needs edge: which network links: names, or globs with *; write - network.reset: {edge: worker@eu -> redis@eu, for: 3s}`},
 		"unknown direction":       {"network.stall: {edge: source, direction: upp, for: 1s}", `2:46: "upp": unknown direction; did you mean "up"?`},
 		"refusal in a direction":  {"network.refuse: {edge: source, direction: up, for: 1s}", `2:36: "direction": unknown parameter of network.refuse; known: at, edge, for, observe`},
-		"too much jitter":         {"network.latency: {edge: source, by: 1s, jitter: 2s, for: 1s}", `2:53: "2s": jitter must be at most by; write at most 1s`},
+		"too much jitter":         {"network.latency: {edge: source, by: 1s, jitter: 2s, for: 1s}", `2:53: "2s": jitter must be at most half of by; write at most 500ms`},
+		"too short a latency":     {"network.latency: {edge: source, by: 1s, jitter: 500ms, for: 3s}", `2:65: "3s": too short to be noticed: an answer may take 3s longer; write more than that`},
+		"too short a slowness":    {"source.slow: {by: 1s, for: 1s}", `2:32: "1s": too short to be noticed: an answer may take 1s longer; write more than that`},
 		"flush without a region":  {"keys.flush: {}", `2:5: "keys.flush": needs region: whose Redis; write - keys.flush: {region: eu}`},
 		"sham of nothing":         {"sham: {}", `2:5: "sham": needs either for or of; write sham: {for: 3s} or sham: {of: {redis.restart: {region: eu}}}`},
 		"sham of two things":      {"sham: {for: 1s, of: {redis.restart: {region: eu}}}", `2:5: "sham": needs either for or of; write sham: {for: 3s} or sham: {of: {redis.restart: {region: eu}}}`},
@@ -181,7 +183,7 @@ func TestDecodeWhatATargetDoesNotAllow(t *testing.T) {
   - keys.expire: {pattern: "*"}
   - keys.expire: {pattern: "drill[1]:*"}
   - keys.expire: {pattern: 'drill\[1]:product:*'}
-  - source.slow: {by: 1s, for: 1s}
+  - source.slow: {by: 1s, for: 2s}
 `, s)
 	require.Equal(t, []string{
 		`2:5: "redis.restart": this Redis is managed by somebody else; use network.refuse`,
@@ -233,8 +235,8 @@ func TestCatalogueDefaults(t *testing.T) {
 		required := map[string]string{
 			"redis.restart": "region: eu", "keys.expire": "family: product", "invalidation.delay": "by: 1s, for: 1s",
 			"region.split": "between: [eu, us], for: 1s", "sham": "for: 1s",
-			"redis.kill": "region: eu", "keys.flush": "region: eu", "source.slow": "by: 1s, for: 1s",
-			"network.latency": "edge: source, by: 1s, for: 1s",
+			"redis.kill": "region: eu", "keys.flush": "region: eu", "source.slow": "by: 1s, for: 3s",
+			"network.latency": "edge: source, by: 1s, for: 3s",
 		}[e.Name]
 		if required == "" {
 			required = "edge: source, for: 1s"
@@ -264,7 +266,7 @@ func TestStringIsYAML(t *testing.T) {
 			Quiet{For: d("for")},
 			Kill{Region: "us", Down: d("down")},
 			Flush{Region: "us"},
-			SlowSource{By: time.Hour, Jitter: d("jitter"), For: d("for")},
+			SlowSource{By: time.Hour, Jitter: d("jitter") / 2, For: 2*time.Hour + d("for")},
 		}
 		for k := Blackhole; k <= Latency; k++ {
 			n := Network{
@@ -276,7 +278,7 @@ func TestStringIsYAML(t *testing.T) {
 				n.Mode.Direction = rapid.SampledFrom([]Direction{Both, Up, Down}).Draw(t, "direction")
 			}
 			if k == Latency {
-				n.Mode.By, n.Mode.Jitter = time.Hour, d("jitter")
+				n.Mode.By, n.Mode.Jitter, n.For = time.Hour, d("jitter")/2, 4*time.Hour+d("for")
 			}
 			all = append(all, n)
 		}

@@ -93,7 +93,8 @@ type Limited interface {
 
 // Commanded is a [Node] that a command starts, also when this process is gone.
 type Commanded interface {
-	// StartCommand gives a program and its arguments. It must return once the Redis is starting.
+	// StartCommand gives a program and its arguments, which must return once the Redis is starting; none when
+	// there is no such command.
 	StartCommand() []string
 }
 

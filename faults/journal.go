@@ -53,7 +53,7 @@ type undo struct {
 	Keys  [][]byte `json:"keys,omitempty"`
 	Own   []int64  `json:"own,omitempty"`
 
-	Command []string `json:"command,omitempty"` // starts the Redis, and returns
+	Command []string `json:"command,omitempty"` // starts the Redis, and returns; none: its owner must
 }
 
 type undoKind string

@@ -185,6 +185,19 @@ func TestRepairOfKeysThatAreGone(t *testing.T) {
 	require.Empty(t, repair(t, Site{}, dir))
 }
 
+func TestRepairOfARedisThatItsOwnerMustStart(t *testing.T) {
+	n := newMini(t)
+	s, dir := noted(t, site(foreignRedis{Node: n}))
+	_, err := Kill{Region: "eu", Down: time.Hour}.Inject(within(t), s)
+	require.NoError(t, err)
+	got := repair(t, s, dir)
+	require.Equal(t, []Repaired{{Fault: "redis.kill{region: eu, down: 1h0m0s}", Outcome: Failed,
+		Says: "the Redis at " + n.Addr() + " db 0 does not answer, and nothing tells how to start it: start it, and try again"}}, got)
+	require.NoError(t, n.Start(within(t)))
+	got = repair(t, Site{}, dir)
+	require.Equal(t, Already, got[0].Outcome)
+}
+
 // startable is a Redis that a command starts.
 type startable struct {
 	Node

@@ -52,8 +52,8 @@ func (f Network) check() error {
 		return errors.New("for must be above 0")
 	case m.Kind < Blackhole || m.Kind > Latency:
 		return errors.New("there is no such fault")
-	case m.Kind == Latency && (m.By <= 0 || m.Jitter < 0 || m.Jitter > m.By):
-		return errors.New("by must be above 0, and jitter no more than by")
+	case m.Kind == Latency && (m.By <= 0 || m.Jitter < 0 || 2*m.Jitter > m.By): // what is left of it must be noticed
+		return errors.New("by must be above 0, and jitter no more than half of it")
 	case !slices.Contains([]Direction{"", Both, Up, Down}, m.Direction):
 		return fmt.Errorf("there is no direction %q", m.Direction)
 	}
@@ -122,7 +122,7 @@ func matchEdges(names, known []string) (found []string, missed string) {
 // Evidence is that of network.latency.
 type SlowSource struct {
 	By     time.Duration // above 0; how much later it answers
-	Jitter time.Duration // by how much that varies, both ways; at most By
+	Jitter time.Duration // by how much that varies, both ways; at most half of By
 	For    time.Duration // above 0; how long the fault lasts
 	sham   bool
 }

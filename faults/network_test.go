@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -89,7 +91,12 @@ func TestNetwork(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, c.evidence, evidence)
 				require.NoError(t, ask(within(t), ps.Proxy("source").Listen()))
-				if c.kind == Reset {
+				if c.kind == Blackhole {
+					require.NoError(t, old.SetDeadline(time.Now().Add(20*time.Second)))
+					_, err := old.Read(make([]byte, 1))
+					require.ErrorIs(t, err, io.EOF, "a connection that lost bytes does not go on")
+				}
+				if c.kind != Refuse {
 					require.NoError(t, askOn(idle), "what moved nothing noticed nothing")
 					require.NoError(t, idle.(*net.TCPConn).CloseWrite())
 					_, err := idle.Read(make([]byte, 1))
@@ -167,6 +174,7 @@ func TestBandwidth(t *testing.T) {
 	p := startProxies(t, EdgeSpec{Name: "e", Upstream: echo(t)}).Proxy("e")
 	c := dial(t, p.Listen())
 	require.NoError(t, p.Ask(within(t), me, Mode{Kind: Bandwidth, Direction: Up, Rate: 50}))
+	require.NoError(t, p.Ask(within(t), "another", Mode{Kind: Bandwidth, Rate: 1000})) // the lower one holds
 	began := time.Now()
 	_, err := c.Write(make([]byte, 15))
 	require.NoError(t, err)
@@ -194,8 +202,8 @@ func TestNetworkFaultsOnOneEdge(t *testing.T) {
 	require.ErrorIs(t, ask(within(t), addr), syscall.ECONNREFUSED)
 	evidence, err := refusal.Heal(within(t))
 	require.NoError(t, err)
-	require.Contains(t, evidence, "source: connections through the proxies are refused")
-	require.Contains(t, evidence, "another fault still has source")
+	require.Equal(t, "source: connections through the proxies are refused, while the far end answers directly, and connections that were "+
+		"open before are cut, and so until the heal; then the proxies confirmed to do so no more; another fault still has source", evidence)
 	silentWithin(t, addr)
 	evidence, err = hole.Heal(within(t))
 	require.NoError(t, err)
@@ -258,20 +266,6 @@ func TestLatencyUnderPipeliningClients(t *testing.T) {
 	require.Empty(t, ps.Restarts(), "none hung")
 }
 
-func TestNetworkHealsThroughHangingProxies(t *testing.T) {
-	s, ps := twoEdges(t)
-	require.NoError(t, ps.Proxy("worker@eu -> redis@eu").Ask(within(t), me, Mode{Kind: Refuse}, Mode{Kind: Latency, By: time.Millisecond}))
-	in, err := on(Reset, "source").Inject(within(t), s)
-	require.NoError(t, err)
-	require.NoError(t, syscall.Kill(process(t, ps).PID(), syscall.SIGSTOP))
-	_, err = in.Heal(within(t))
-	require.NoError(t, err)
-	require.NoError(t, ask(within(t), ps.Proxy("source").Listen()))
-	require.ErrorIs(t, ask(within(t), ps.Proxy("worker@eu -> redis@eu").Listen()), syscall.ECONNREFUSED, "what others asked for stays")
-	require.NoError(t, ps.Proxy("worker@eu -> redis@eu").Release(within(t), me))
-	require.NoError(t, ask(within(t), ps.Proxy("worker@eu -> redis@eu").Listen()))
-}
-
 func TestNetworkWithoutEvidence(t *testing.T) {
 	for _, k := range []ModeKind{Blackhole, Refuse, Reset} {
 		t.Run(k.String(), func(t *testing.T) {
@@ -286,6 +280,22 @@ func TestNetworkWithoutEvidence(t *testing.T) {
 			require.Empty(t, evidence, "it ended before its heal")
 		})
 	}
+}
+
+// What a witness says of a connection that nobody cut.
+func TestWitness(t *testing.T) {
+	addr := echo(t)
+	for kind, says := range map[ModeKind]string{Refuse: "it is still open", Reset: "it was not reset"} {
+		w, err := newWitness(within(t), addr)
+		require.NoError(t, err)
+		defer w.close()
+		short, cancel := context.WithTimeout(within(t), 100*time.Millisecond)
+		defer cancel()
+		require.ErrorContains(t, w.cut(short, Mode{Kind: kind}), says)
+	}
+	p := startProxies(t, EdgeSpec{Name: "e", Upstream: "127.0.0.1:1"}).Proxy("e")
+	_, err := newWitness(within(t), p.Listen())
+	require.ErrorContains(t, err, "it does not keep connections open", "its upstream is down")
 }
 
 func TestNetworkShamChangesNothing(t *testing.T) {
@@ -310,6 +320,8 @@ func TestNetworkRefusesWhatItCantDo(t *testing.T) {
 	require.ErrorContains(t, err, "this target has no edge to its source")
 	_, err = Network{Mode: Mode{Kind: Stall, Direction: "sideways"}, Edges: []string{"source"}, For: 1}.Inject(within(t), s)
 	require.ErrorContains(t, err, `no direction "sideways"`)
+	_, err = SlowSource{By: 10, Jitter: 6, For: 1}.Inject(within(t), s)
+	require.ErrorContains(t, err, "source.slow{by: 10ns, jitter: 6ns, for: 1ns}: by must be above 0, and jitter no more than half of it")
 	e := s.Edges["source"]
 	e.Probe = func(context.Context, string) error { return syscall.EHOSTDOWN }
 	s.Edges["source"] = e
@@ -331,5 +343,58 @@ func TestProxiesListenWhereTheyAreTold(t *testing.T) {
 	for _, bad := range []string{"6379", "127.0.0.1:0", "127.0.0.1:"} {
 		_, err = StartProxies(within(t), "test", []EdgeSpec{{Name: "e", Upstream: "127.0.0.1:1", Listen: bad}})
 		require.ErrorContains(t, err, "write host:port, or leave it out for a free port")
+	}
+}
+
+// A client that speaks HTTP, over one connection that it keeps.
+func TestSlowSourceOverHTTP(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
+	defer server.Close()
+	upstream := server.Listener.Addr().String()
+	p := startProxies(t, EdgeSpec{Name: "worker -> shop", Upstream: upstream}).Proxy("worker -> shop")
+	get := func(ctx context.Context, c *http.Client, addr string) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr, nil)
+		if err != nil {
+			return err
+		}
+		res, err := c.Do(req)
+		if err != nil {
+			return err
+		}
+		return res.Body.Close()
+	}
+	client := func(keep bool) *http.Client {
+		return &http.Client{Transport: &http.Transport{DisableKeepAlives: !keep}}
+	}
+	s := Site{SourceEdges: []string{"worker -> shop"}, Edges: map[string]Edge{"worker -> shop": {
+		Proxy: p, Upstream: upstream,
+		Probe: func(ctx context.Context, addr string) error { return get(ctx, client(false), addr) },
+	}}}
+	user := client(true)
+	defer user.CloseIdleConnections()
+	require.NoError(t, get(within(t), user, p.Listen()))
+
+	in, err := SlowSource{By: 80 * time.Millisecond, Jitter: 20 * time.Millisecond, For: time.Second}.Inject(within(t), s)
+	require.NoError(t, err)
+	for range 3 {
+		began := time.Now()
+		require.NoError(t, get(within(t), user, p.Listen()))
+		require.GreaterOrEqual(t, time.Since(began), 60*time.Millisecond)
+	}
+	evidence, err := in.Heal(within(t))
+	require.NoError(t, err)
+	require.Contains(t, evidence, "worker -> shop: probes took at least 60ms longer through the proxies")
+	for k, met := range map[ModeKind]func(error) bool{
+		Refuse: func(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }, Reset: isReset,
+	} {
+		in, err := on(k, "worker -> *").Inject(within(t), s)
+		require.NoError(t, err)
+		require.NotEmpty(t, in.Evidence)
+		err = get(within(t), client(false), p.Listen())
+		require.True(t, met(err), "%v", err)
+		evidence, err := in.Heal(within(t))
+		require.NoError(t, err)
+		require.NotEmpty(t, evidence)
+		require.NoError(t, get(within(t), user, p.Listen()))
 	}
 }

@@ -148,7 +148,10 @@ func TestProxyStallDeliversAfterRestore(t *testing.T) {
 func TestProxiesThatHangAreStartedAnewOnTheSamePorts(t *testing.T) {
 	ctx := within(t)
 	upstream := echo(t)
-	ps := startProxies(t, EdgeSpec{Name: "healed", Upstream: upstream}, EdgeSpec{Name: "faulty", Upstream: upstream}, EdgeSpec{Name: "sound", Upstream: upstream})
+	ps := startProxies(t, EdgeSpec{Name: "healed", Upstream: upstream}, EdgeSpec{Name: "faulty", Upstream: upstream}, EdgeSpec{Name: "sound", Upstream: upstream},
+		EdgeSpec{Name: "refusing", Upstream: upstream})
+	refusing := ps.Proxy("refusing")
+	require.NoError(t, refusing.Ask(ctx, me, Mode{Kind: Refuse}, Mode{Kind: Reset}))
 	healed, faulty, sound := ps.Proxy("healed"), ps.Proxy("faulty"), ps.Proxy("sound")
 	ports := []string{healed.Listen(), faulty.Listen(), sound.Listen()}
 	require.NoError(t, healed.Ask(ctx, me, Mode{Kind: Blackhole}))
@@ -161,6 +164,7 @@ func TestProxiesThatHangAreStartedAnewOnTheSamePorts(t *testing.T) {
 	require.NoError(t, ask(ctx, healed.Listen()))
 	require.NoError(t, ask(ctx, sound.Listen()))
 	silentWithin(t, faulty.Listen())
+	require.ErrorIs(t, ask(ctx, refusing.Listen()), syscall.ECONNREFUSED)
 	require.Len(t, ps.Restarts(), 1)
 	require.Contains(t, ps.Restarts()[0].Why, "restoring on healed: no answer from the proxies' API")
 	require.WithinDuration(t, time.Now(), ps.Restarts()[0].At, 20*time.Second)
@@ -171,6 +175,10 @@ func TestProxiesThatHangAreStartedAnewOnTheSamePorts(t *testing.T) {
 	}
 	require.NoError(t, faulty.Release(ctx, me))
 	require.NoError(t, ask(ctx, faulty.Listen()))
+	require.NoError(t, refusing.Ask(ctx, me, Mode{Kind: Reset}))
+	require.ErrorIs(t, ask(ctx, refusing.Listen()), syscall.ECONNRESET, "also one that began while it refused")
+	require.NoError(t, refusing.Release(ctx, me))
+	require.NoError(t, ask(ctx, refusing.Listen()))
 }
 
 func TestProxiesThatDieAreStartedAnew(t *testing.T) {

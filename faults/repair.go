@@ -269,8 +269,8 @@ func summary(keys map[redisAt]*disarmed) (Outcome, string) {
 
 // startAgain runs the command that starts a Redis, unless it answers, and waits for it.
 func startAgain(ctx context.Context, u undo, password string) (Outcome, string, error) {
-	if u.Redis == nil || len(u.Command) == 0 {
-		return "", "", errors.New("the journal does not say how to start the Redis")
+	if u.Redis == nil {
+		return "", "", errors.New("the journal does not say which Redis")
 	}
 	c := u.Redis.dial(password)
 	defer func() { _ = c.Close() }()
@@ -278,6 +278,9 @@ func startAgain(ctx context.Context, u undo, password string) (Outcome, string, 
 	defer cancel()
 	if answers(ctx, c) == nil {
 		return Already, fmt.Sprintf("the Redis at %s answers", u.Redis), nil
+	}
+	if len(u.Command) == 0 {
+		return "", "", fmt.Errorf("the Redis at %s does not answer, and nothing tells how to start it: start it, and try again", u.Redis)
 	}
 	cmd := exec.CommandContext(ctx, u.Command[0], u.Command[1:]...)
 	cmd.WaitDelay = time.Second // for what it leaves behind with our pipes

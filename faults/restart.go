@@ -78,8 +78,11 @@ func (d *downtime) inject(ctx context.Context, redis string, down time.Duration)
 		}
 	}
 	u := undo{Kind: undoNothing, Why: "its Redis was the process's own, and ended with it"}
-	if n, ok := d.node.(Commanded); ok {
-		u = undo{Kind: undoStart, Redis: whereIs(d.node), Command: n.StartCommand()}
+	if at := whereIs(d.node); !at.Own {
+		u = undo{Kind: undoStart, Redis: at}
+		if n, ok := d.node.(Commanded); ok {
+			u.Command = n.StartCommand()
+		}
 	}
 	return d.site.record(d.fault, d.sham, []string{d.name + " " + d.node.Addr()}, u, func(*entry) (Injected, error) {
 		inject, cancel := context.WithTimeout(ctx, restartInjectLimit)

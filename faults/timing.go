@@ -21,11 +21,20 @@ const (
 )
 
 // need is by how much longer an answer must take through the proxy.
-func (b *bending) need() time.Duration {
-	n := time.Duration(0)
+func (b *bending) need() time.Duration { return b.mode.least() }
+
+// least and most are how much later an answer comes that passes each direction once.
+func (m Mode) least() time.Duration {
+	return time.Duration(m.ways()) * (m.By - min(m.Jitter, m.By))
+}
+
+func (m Mode) most() time.Duration { return time.Duration(m.ways()) * (m.By + min(m.Jitter, m.By)) }
+
+// ways is how many directions are meant.
+func (m Mode) ways() (n int) {
 	for _, stream := range streams {
-		if b.mode.Direction.has(stream) {
-			n += b.mode.By - min(b.mode.Jitter, b.mode.By)
+		if m.Direction.has(stream) {
+			n++
 		}
 	}
 	return n

@@ -93,11 +93,15 @@ func (w *weather) Pipe(stub *toxics.ToxicStub) {
 			case <-stub.Interrupt:
 				return
 			case p.held = <-stub.Input:
-				if p.held == nil || f.Reset {
+				if p.held == nil {
 					stub.Close()
 					return
 				}
 			}
+		}
+		if f.Reset {
+			stub.Close()
+			return
 		}
 		if f.Drop {
 			p.held, p.lossy = nil, true

@@ -44,14 +44,42 @@ func TestWeatherCanBeInterruptedWhateverItDoes(t *testing.T) {
 			tell(flow{})
 			go stub.Run(toxic)
 			if f.Drop {
-				require.Nil(t, <-out, "what comes after a gap is not handed on: the connection ends")
+				require.Nil(t, next(t, out), "what comes after a gap is not handed on: the connection ends")
 				return
 			}
-			require.Equal(t, "some bytes", string((<-out).Data), "nothing is lost by an interruption")
+			require.Equal(t, "some bytes", string(next(t, out).Data), "nothing is lost by an interruption")
 			close(in)
-			require.Nil(t, <-out)
+			require.Nil(t, next(t, out))
 		})
 	}
+}
+
+// next is what a toxic hands on next; nil at the end.
+func next(t *testing.T, out <-chan *stream.StreamChunk) *stream.StreamChunk {
+	t.Helper()
+	select {
+	case c := <-out:
+		return c
+	case <-time.After(10 * time.Second):
+		t.Fatal("nothing comes")
+		return nil
+	}
+}
+
+// Bytes that wait are bytes that move when a reset comes.
+func TestWeatherResetsWhatWaits(t *testing.T) {
+	w := &weather{}
+	w.now.Store(&flow{Stall: true})
+	in, out := make(chan *stream.StreamChunk), make(chan *stream.StreamChunk)
+	stub := toxics.NewToxicStub(in, out)
+	stub.State = w.NewState()
+	toxic := &toxics.ToxicWrapper{Toxic: w, Toxicity: 1}
+	go stub.Run(toxic)
+	in <- &stream.StreamChunk{Data: []byte("some bytes"), Timestamp: time.Now()}
+	require.True(t, stub.InterruptToxic())
+	w.now.Store(&flow{Stall: true, Reset: true})
+	go stub.Run(toxic)
+	require.Nil(t, next(t, out))
 }
 
 func TestWeatherKeepsTheOrder(t *testing.T) {

@@ -46,7 +46,7 @@ func (c common) scenario(e strict.Entry) Scenario {
 	})
 	checkLength(e, f, c, sc)
 	sc.push(f["push"])
-	scope := faults.Scope{Regions: c.target.RegionNames(), Places: c.target.Places, Families: c.target.FamilyNames()}
+	scope := faults.Scope{Regions: c.target.RegionNames(), Places: c.target.Places, Families: c.target.FamilyNames(), Edges: c.target.Edges()}
 	if c.outside != nil {
 		scope = c.outside.scope()
 	}

@@ -56,7 +56,11 @@ func faultsPage() string {
 	var b strings.Builder
 	b.WriteString("# Fault catalogue\n\n" + generated)
 	b.WriteString("`cachedrill faults NAME` shows the same. Every fault is proven through another channel than its own word, and\n" +
-		"healed on every way out: at its end, on an error, on Ctrl-C. A fault without evidence makes its drill *unknown*.\n")
+		"healed on every way out: at its end, on an error, on Ctrl-C. A fault without evidence makes its drill *unknown*.\n\n" +
+		"What undoes a fault is written to an undo journal, and is on disk, before it is injected: when a drill was killed, `cachedrill heal`\n" +
+		"undoes what it left, and says what had ended by itself and what can't be undone. The audit log tells who did what, when and where.\n\n" +
+		"An edge is a network link, by name (`worker@eu -> redis@eu`) or as a glob with `*` (`worker@eu -> *`); a list means all of them. Faults\n" +
+		"that have the same edge at the same time add up, and the heal of one leaves what is another's.\n")
 	for _, e := range faults.Catalogue() {
 		fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n```yaml\n%s\n```\n\n", e.Name, upper(e.Summary), e.Example)
 		b.WriteString("| parameter | type | default | |\n| --- | --- | --- | --- |\n")

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	toxiproxy "github.com/Shopify/toxiproxy/v2/client"
+	"github.com/cachedrill/cachedrill/faults"
 )
 
 // realFault is one thing that goes wrong, and for how long.
@@ -125,30 +125,20 @@ func (w *reality) fault(rng *rand.Rand, kind string) *realFault {
 	}
 	switch {
 	case strings.HasPrefix(kind, "edge"):
-		on := []*wire{c.toRedis, c.toPG, c.toPG, r.bus}[rng.IntN(4)] // the relay's less often
+		on := []wire{c.toRedis, c.toPG, c.toPG, r.bus}[rng.IntN(4)] // the relay's less often
 		if on != r.bus {
 			f.hits = func(n int) bool { return n == c.number }
 		}
-		f.subject = on.name
-		bad, how := w.weather(rng, kind)
-		f.kind = kind + how
-		f.inject = do(func(context.Context) error { return on.set(bad) })
-		f.heal = do(func(context.Context) error { return on.set(weather{}) })
+		on.badly(f, weather(rng, kind))
 	case kind == "answers cut off": // PostgreSQL commits, and nobody hears of it
-		f.subject = c.toPG.name
 		f.hits = func(n int) bool { return n == c.number }
 		f.lasts = time.Duration(20+rng.IntN(130)) * time.Millisecond
-		f.inject = do(func(context.Context) error {
-			return c.toPG.set(weather{toxics: []toxic{{"timeout", "downstream", toxiproxy.Attributes{"timeout": 0}}}})
-		})
-		f.heal = do(func(context.Context) error { return c.toPG.set(weather{}) })
+		c.toPG.badly(f, faults.Mode{Kind: faults.Blackhole, Direction: faults.Down})
 	case kind == "answers late": // what PostgreSQL said was true when it said it
-		f.subject = c.toPG.name
 		f.hits = func(n int) bool { return n == c.number }
 		f.lasts = time.Duration(500+rng.IntN(1500)) * time.Millisecond
-		late := weather{toxics: []toxic{{"latency", "downstream", toxiproxy.Attributes{"latency": 110 + rng.IntN(70), "jitter": 10}}}}
-		f.inject = do(func(context.Context) error { return c.toPG.set(late) })
-		f.heal = do(func(context.Context) error { return c.toPG.set(weather{}) })
+		by := time.Duration(110+rng.IntN(70)) * time.Millisecond
+		c.toPG.badly(f, faults.Mode{Kind: faults.Latency, Direction: faults.Down, By: by, Jitter: 10 * time.Millisecond})
 	case kind == "redis killed":
 		f.subject = "redis of " + r.name
 		f.inject, f.heal = do(r.node.Kill), do(func(ctx context.Context) error {
@@ -215,30 +205,6 @@ func (w *reality) fault(rng *rand.Rand, kind string) *realFault {
 		f.inject, f.heal = do(func(context.Context) error { return w.cluster.Kill() }), do(w.cluster.Restart)
 	}
 	return f
-}
-
-// weather draws how an edge is bad, and tells the direction where it has one.
-func (w *reality) weather(rng *rand.Rand, kind string) (weather, string) {
-	directions := [][]string{{"upstream", "downstream"}, {"upstream"}, {"downstream"}}[rng.IntN(3)]
-	latency, jitter := 20+rng.IntN(330), 1+rng.IntN(100)
-	var bad weather
-	all := func(kind string, attributes toxiproxy.Attributes) weather {
-		for _, d := range directions {
-			bad.toxics = append(bad.toxics, toxic{kind, d, attributes})
-		}
-		return bad
-	}
-	switch kind {
-	case "edge slow":
-		return all("latency", toxiproxy.Attributes{"latency": latency, "jitter": min(jitter, latency)}), ""
-	case "edge black-holed":
-		return all("timeout", toxiproxy.Attributes{"timeout": 0}), ""
-	case "edge stalled": // what was sent meanwhile is delivered when it is healed
-		return all("bandwidth", toxiproxy.Attributes{"rate": 0}), ""
-	case "edge reset":
-		return all("reset_peer", toxiproxy.Attributes{"timeout": rng.IntN(50)}), ""
-	}
-	return weather{refuse: true}, ""
 }
 
 // trouble lets the plan happen. When it returns, all is healed, also when ctx ended before.

@@ -259,11 +259,8 @@ func (w *reality) summary(a account, v *verdict, windows []realWindow) string {
 			ackedWrites++
 		}
 	}
-	for _, c := range w.workers {
-		revived += c.bundle.revived
-	}
-	for _, r := range w.regions {
-		revived += r.bundle.revived
+	for _, p := range w.proxies {
+		revived += len(p.Restarts())
 	}
 	for _, b := range v.broken {
 		broken += len(b)

@@ -15,6 +15,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/internal/pgtest"
 	"github.com/cachedrill/cachedrill/reference"
 	"github.com/cachedrill/cachedrill/reference/invalidation"
@@ -47,7 +48,7 @@ const (
 	dialPatient = 2  // seconds
 )
 
-// reality is two regions of two workers each, on Redis servers and a PostgreSQL of their own, with toxiproxy in between.
+// reality is two regions of two workers each, on Redis servers and a PostgreSQL of their own, with proxies in between.
 type reality struct {
 	seed    uint64
 	policy  policy.Policy
@@ -56,6 +57,7 @@ type reality struct {
 	direct  string // URL of the database, past all proxies
 	regions []*realRegion
 	workers []*realWorker
+	proxies []*faults.Proxies
 	audit   *pgx.ConnConfig
 
 	mu       sync.Mutex
@@ -79,8 +81,7 @@ type realAsked struct {
 type realRegion struct {
 	name    string
 	node    redis.Node
-	bundle  *bundle
-	bus     *wire // of the relay to Redis
+	bus     wire // of the relay to Redis
 	client  *goredis.Client
 	log     *postgres.Source // of the relay, past all proxies
 	workers []*realWorker
@@ -94,8 +95,7 @@ type realWorker struct {
 	number        int
 	name          string
 	region        *realRegion
-	bundle        *bundle
-	toRedis, toPG *wire
+	toRedis, toPG wire
 	atOnce        chan struct{}
 	mu            sync.Mutex
 	cache         *reference.Cache // nil: it is away
@@ -132,11 +132,8 @@ func newReality(t *testing.T, p policy.Policy, seed uint64) *reality {
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = r.node.Close() })
 		require.NoError(t, r.node.Start(t.Context()))
-		r.bundle, err = newBundle("relay of "+name, "relay to redis of "+name, r.node.Addr())
-		require.NoError(t, err)
-		t.Cleanup(r.bundle.close)
-		r.bus = r.bundle.wires[0]
-		r.client = reference.NewClient(r.bus.listen, p)
+		r.bus = w.newWires(t, "relay of "+name, "relay to redis of "+name, r.node.Addr())[0]
+		r.client = reference.NewClient(r.bus.Listen(), p)
 		t.Cleanup(func() { _ = r.client.Close() })
 		r.log, err = postgres.Open(t.Context(), postgres.Config{URL: w.direct + "&connect_timeout=" + fmt.Sprint(dialPatient)})
 		require.NoError(t, err)
@@ -144,10 +141,8 @@ func newReality(t *testing.T, p policy.Policy, seed uint64) *reality {
 		t.Cleanup(r.relayOff)
 		for i := range 2 {
 			c := &realWorker{number: len(w.workers), name: fmt.Sprintf("%s-%d", name, i+1), region: r, atOnce: make(chan struct{}, realAtOnce)}
-			c.bundle, err = newBundle("worker "+c.name, c.name+" to redis", r.node.Addr(), c.name+" to postgres", hostOf(t, w.direct))
-			require.NoError(t, err)
-			t.Cleanup(c.bundle.close)
-			c.toRedis, c.toPG = c.bundle.wires[0], c.bundle.wires[1]
+			wires := w.newWires(t, "worker "+c.name, c.name+" to redis", r.node.Addr(), c.name+" to postgres", hostOf(t, w.direct))
+			c.toRedis, c.toPG = wires[0], wires[1]
 			t.Cleanup(c.leave)
 			r.workers, w.workers = append(r.workers, c), append(w.workers, c)
 		}
@@ -180,14 +175,14 @@ func (w *reality) begin(ctx context.Context, c *realWorker) error {
 	if err != nil {
 		return err
 	}
-	via.Host = c.toPG.listen
+	via.Host = c.toPG.Listen()
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	source, err := postgres.Open(ctx, postgres.Config{URL: fmt.Sprintf("%s&pool_max_conns=%d&connect_timeout=%d", via, realConns, dialPatient)})
 	if err != nil {
 		return err
 	}
-	client := reference.NewClient(c.toRedis.listen, w.policy)
+	client := reference.NewClient(c.toRedis.Listen(), w.policy)
 	cache, err := reference.New(ctx, reference.Config{Region: c.region.name, Policy: w.policy, Families: w.families(),
 		Source: source, Shared: store.NewRedis(client)})
 	if err != nil {

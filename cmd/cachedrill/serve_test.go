@@ -41,6 +41,7 @@ families:
 func testRoles() map[string]child.Role {
 	all := roles()
 	maps.Copy(all, pgtest.Roles)
+	all[roleArmer] = arm
 	return all
 }
 

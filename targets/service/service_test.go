@@ -196,3 +196,16 @@ func TestDecodeProblems(t *testing.T) {
 	require.Equal(t, `1:13: "recomended": unknown preset; did you mean "recommended"?`, problems.List[0].String())
 	require.Equal(t, `2:15: "jiter": unknown control; did you mean "jitter"?`, problems.List[1].String())
 }
+
+func TestASpecNamesEveryEdge(t *testing.T) {
+	spec := Spec{Regions: []Region{{Name: "eu", Workers: 1}, {Name: "us", Workers: 1}}, Places: []string{"critical"}}
+	s, err := New(Config{Spec: spec, Policy: Presets()["recommended"], Redis: map[string]string{"eu": "127.0.0.1:1", "us": "127.0.0.1:1", "eu/critical": "127.0.0.1:1", "us/critical": "127.0.0.1:1"}})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	var names []string
+	for _, e := range s.Edges() {
+		names = append(names, e.Name)
+	}
+	require.Equal(t, names, spec.Edges())
+	require.Contains(t, names, "worker@eu -> redis@eu/critical")
+}

@@ -107,6 +107,22 @@ func (s Spec) Redises() []string {
 	return names
 }
 
+// Edges names every network link of the service.
+func (s Spec) Edges() []string {
+	var names []string
+	for _, r := range s.Regions {
+		for _, place := range s.places() {
+			names = append(names, workerRedis(r.Name, place), relayRedis(r.Name, place))
+		}
+		for _, peer := range s.Regions {
+			if peer.Name != r.Name {
+				names = append(names, RelayEdge(r.Name, peer.Name))
+			}
+		}
+	}
+	return names
+}
+
 // places lists the places of a region, its own first.
 func (s Spec) places() []string { return append([]string{""}, s.Places...) }
 

@@ -274,12 +274,17 @@ func (b *bending) evidence(still []string) string {
 	if n := b.countRevivals() - b.revivals; n > 0 {
 		also = fmt.Sprintf("; proxies that hung or died were started anew on the same ports (%d times), which cut every connection through them", n)
 	}
+	again := "it answers through the proxies again"
+	switch {
+	case len(still) == len(b.edges):
+		again = "then the proxies confirmed to do so no more"
+	case b.ends == bothEnds:
+		again = "both answer through the proxies again"
+	case len(b.edges) > 1:
+		again = "all answer through the proxies again"
+	}
 	if len(still) > 0 {
 		also += "; another fault still has " + strings.Join(still, ", ")
-	}
-	answer := "answers"
-	if len(b.edges) > 1 {
-		answer = "answer"
 	}
 	switch {
 	case b.sham:
@@ -291,18 +296,12 @@ func (b *bending) evidence(still []string) string {
 		return ""
 	case b.first == "" || b.last == "":
 		return ""
-	case b.ends == bothEnds:
-		answer = "both answer"
-	case len(b.edges) == 1:
-		answer = "it answers"
-	default:
-		answer = "all answer"
 	}
 	open := ""
 	if b.mode.Kind == Refuse || b.mode.Kind == Reset {
 		open = ", and connections that were open before are cut"
 	}
-	return b.first + open + ", and so until the heal; " + answer + " through the proxies again" + also
+	return b.first + open + ", and so until the heal; " + again + also
 }
 
 func (b *bending) countRevivals() int {

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/internal/child"
+	"github.com/cachedrill/cachedrill/internal/redistest"
+)
+
+// roleArmer is a process that arms the expiry of all keys, and is killed.
+const roleArmer = "test-armer"
+
+// elsewhere is a Redis that belongs to nobody here.
+type elsewhere struct{ client *goredis.Client }
+
+func (n elsewhere) Start(context.Context) error { return fmt.Errorf("starting: %w", n.Can("start")) }
+func (n elsewhere) Stop(context.Context) error  { return fmt.Errorf("stopping: %w", n.Can("stop")) }
+func (n elsewhere) Kill(context.Context) error  { return fmt.Errorf("killing: %w", n.Can("kill")) }
+func (n elsewhere) Can(string) error            { return fmt.Errorf("it is not ours: %w", errors.ErrUnsupported) }
+func (n elsewhere) Addr() string                { return n.client.Options().Addr }
+func (n elsewhere) Client() *goredis.Client     { return n.client }
+func (n elsewhere) Identity(ctx context.Context) (faults.Identity, error) {
+	return faults.Identity{RunID: "elsewhere"}, n.client.Ping(ctx).Err()
+}
+
+// slowScan makes scanning take long, so that the moment at which the keys expire is far away.
+type slowScan struct{}
+
+func (slowScan) DialHook(next goredis.DialHook) goredis.DialHook { return next }
+func (slowScan) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook {
+	return func(ctx context.Context, c goredis.Cmder) error {
+		if c.Name() == "scan" {
+			<-time.After(700 * time.Millisecond)
+		}
+		return next(ctx, c)
+	}
+}
+func (slowScan) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
+	return next
+}
+
+// arm tells when Redis has been asked for the expiry of all keys, and waits for its end.
+func arm(ctx context.Context, args []string, stdout io.Writer) error {
+	journal, err := faults.OpenJournal(filepath.Join(args[1], faults.JournalFile))
+	if err != nil {
+		return err
+	}
+	c := goredis.NewClient(&goredis.Options{Addr: args[0], DB: 3, Password: "secret"})
+	c.AddHook(slowScan{})
+	site := faults.Site{Nodes: map[string]faults.Node{"eu": elsewhere{c}}, KeyPrefix: "drill:", Journal: journal}
+	_, err = faults.Expire{}.Inject(ctx, site)
+	fmt.Fprintln(stdout, "not killed in time:", err)
+	return err
+}
+
+// A process that was killed with keys armed can undo nothing; heal gives them their own expiry back.
+func TestHealAfterAKillInTheMiddleOfAMassExpiry(t *testing.T) {
+	const keys = 1200
+	server := redistest.Start(t, goredis.Options{Password: "secret"}, "--requirepass", "secret")
+	c := goredis.NewClient(&goredis.Options{Addr: server.Addr, DB: 3, Password: "secret"})
+	defer func() { _ = c.Close() }()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	_, err := c.Pipelined(ctx, func(p goredis.Pipeliner) error {
+		for i := range keys {
+			p.Set(ctx, fmt.Sprint("drill:", i), "v", time.Duration(i%2)*3*time.Hour) // every other one never expires
+		}
+		p.Set(ctx, "other", "v", 0)
+		return nil
+	})
+	require.NoError(t, err)
+	dir := t.TempDir()
+	armer, err := child.Start(roleArmer, server.Addr, dir)
+	require.NoError(t, err)
+	defer armer.Kill()
+	armed := func(i int) bool {
+		left := c.PTTL(ctx, fmt.Sprint("drill:", i)).Val()
+		return left > 0 && left < time.Hour
+	}
+	for n := 0; n < keys && ctx.Err() == nil; {
+		if armed(n) {
+			n++
+		}
+	}
+	t.Setenv("REDISCLI_AUTH", "secret")
+	code, out, errs := cli(t, nil, "heal", "--dir", dir)
+	require.Equal(t, exitUsage, code, out)
+	require.Contains(t, errs, "a process that injects faults has this journal open")
+	require.NoError(t, syscall.Kill(armer.PID(), syscall.SIGKILL))
+	<-armer.Done()
+
+	t.Setenv("REDISCLI_AUTH", "wrong")
+	code, out, errs = cli(t, nil, "heal", "--dir", dir)
+	require.Equal(t, exitFail, code, out)
+	require.Contains(t, out, "not undone: keys.expire{share: 100%} of ")
+	require.Contains(t, errs, "1 of 1 could not be undone")
+
+	t.Setenv("REDISCLI_AUTH", "secret")
+	code, out, errs = cli(t, nil, "heal", "--dir", dir)
+	require.Equal(t, exitPass, code, errs)
+	require.Contains(t, out, "undone: keys.expire{share: 100%} of ")
+	require.Contains(t, out, fmt.Sprintf("at %s db 3 1,200 keys have their own expiry back, 0 are gone, 0 had been written or healed meanwhile", server.Addr))
+	for i := range keys {
+		left := c.PTTL(ctx, fmt.Sprint("drill:", i)).Val()
+		if i%2 == 0 {
+			require.EqualValues(t, -1, left, i)
+		} else {
+			require.Equal(t, 3*time.Hour, left.Round(time.Hour), i)
+		}
+	}
+	code, out, _ = cli(t, nil, "heal", "--dir", dir)
+	require.Equal(t, exitPass, code)
+	require.Equal(t, "nothing to heal: everything that was injected has been healed\n", out)
+
+	for _, file := range []string{faults.JournalFile, faults.AuditFile} {
+		text, err := os.ReadFile(filepath.Join(dir, file))
+		require.NoError(t, err)
+		require.NotContains(t, string(text), "secret")
+	}
+	f, err := os.Open(filepath.Join(dir, faults.AuditFile))
+	require.NoError(t, err)
+	defer func() { _ = f.Close() }()
+	var actions []string
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		for _, a := range []string{faults.AuditFail, faults.AuditHeal} {
+			if strings.Contains(lines.Text(), `"action":"`+a+`"`) {
+				actions = append(actions, a)
+			}
+		}
+	}
+	require.Equal(t, []string{faults.AuditFail, faults.AuditHeal}, actions)
+}
+
+func TestHealWithNothingToDo(t *testing.T) {
+	code, out, _ := cli(t, nil, "heal")
+	require.Equal(t, exitPass, code)
+	require.Equal(t, "nothing to heal: there is no undo journal at .cachedrill/undo.jsonl\n", out)
+	code, _, errs := cli(t, map[string]string{faults.JournalFile: "nonsense\n"}, "heal", "--dir", ".")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs, "undo.jsonl:1: this is no line of an undo journal")
+}
