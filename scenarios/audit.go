@@ -3,6 +3,8 @@ package scenarios
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +30,11 @@ type settler interface {
 	Settle(ctx context.Context) error
 }
 
+// purger is a target whose caches can be told to drop keys.
+type purger interface {
+	Purge(ctx context.Context, keys []targets.Key) error
+}
+
 // writtenKeys remembers which keys were written to or deleted.
 type writtenKeys struct {
 	mu   sync.Mutex
@@ -48,6 +55,11 @@ func (d *drill) audit(ctx context.Context) (unread string, err error) {
 		sctx, cancel := context.WithTimeout(ctx, settleLimit)
 		_ = s.Settle(sctx) // a target that does not settle is audited as it is: its promises hold at all times
 		cancel()
+	}
+	if p, ok := d.env.Service.(purger); ok { // so that what is read then comes from the source
+		if err := p.Purge(ctx, slices.Collect(maps.Keys(d.written.keys))); err != nil && ctx.Err() == nil {
+			d.notes = append(d.notes, "before the audit: "+err.Error())
+		}
 	}
 	doors := []string{""}
 	if t, ok := target.(targets.Doored); ok {

@@ -30,6 +30,26 @@ func TestGeneratedDocs(t *testing.T) {
 	}
 }
 
+// What the page on services of one's own shows, piece by piece, is a suite together.
+func TestTheDocumentedServiceIsValid(t *testing.T) {
+	text, err := os.ReadFile("../../docs/drill-your-service.md")
+	require.NoError(t, err)
+	var suite strings.Builder
+	for _, block := range strings.Split(string(text), "```yaml\n")[1:] {
+		block, _, _ := strings.Cut(block, "```")
+		suite.WriteString(block)
+	}
+	suite.WriteString("workload: {rate: 100/s, tenants: 2, mix: {product: {share: 50%, writes: 1%, deletes: 1%}, price: {share: 50%}}}\n" +
+		"scenarios: {all: {why: x, faults: [{network.refuse: {edge: redis, for: 1s}}, {source.slow: {by: 100ms, for: 1s}}, {keys.flush: {}}]}}\n")
+	s, err := scenarios.Parse("the page", []byte(suite.String()))
+	require.NoError(t, err)
+	require.Equal(t, []string{"as-is", "longer"}, s.PolicyNames())
+	for _, example := range []string{"nginx/drill.yaml", "nginx/drill-too-tight.yaml"} {
+		_, err := scenarios.Load("../../examples/" + example)
+		require.NoError(t, err)
+	}
+}
+
 // Every suite that the documentation shows is a valid one.
 func TestDocumentedSuitesAreValid(t *testing.T) {
 	found := 0

@@ -79,7 +79,7 @@ type glance struct {
 // purging comes first where that is offered. It fills the caches, and it sees that nothing of earlier drills is left in them.
 // unsettled says in words which keys did not show what was written; it is an error when no read succeeds at all.
 func (s *Service) Prewarm(ctx context.Context, keys []targets.Key) (unsettled string, err error) {
-	if err := s.purge(ctx, keys); err != nil {
+	if err := s.Purge(ctx, keys); err != nil {
 		return "", err
 	}
 	var left []glance
@@ -159,7 +159,8 @@ func (s *Service) look(ctx context.Context, at []glance, answered *atomic.Int64)
 	return left, why, failed
 }
 
-func (s *Service) purge(ctx context.Context, keys []targets.Key) error {
+// Purge has every instance drop what it has cached of the keys, where that is offered.
+func (s *Service) Purge(ctx context.Context, keys []targets.Key) error {
 	return s.each(ctx, keys, func(ctx context.Context, k targets.Key) error {
 		f, _ := s.spec.Family(k.Family)
 		if f.Purge == nil {

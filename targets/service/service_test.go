@@ -198,7 +198,7 @@ func TestDecodeProblems(t *testing.T) {
 }
 
 func TestASpecNamesEveryEdge(t *testing.T) {
-	spec := Spec{Regions: []Region{{Name: "eu", Workers: 1}, {Name: "us", Workers: 1}}, Places: []string{"critical"}}
+	spec := Spec{Regions: []Region{{Name: "eu", Workers: 1}, {Name: "us", Workers: 1}}, Places: []string{"critical"}, Source: Source{Servers: 1}}
 	s, err := New(Config{Spec: spec, Policy: Presets()["recommended"], Redis: map[string]string{"eu": "127.0.0.1:1", "us": "127.0.0.1:1", "eu/critical": "127.0.0.1:1", "us/critical": "127.0.0.1:1"}})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, s.Close()) }()
