@@ -44,6 +44,7 @@ var allowed = map[string][]string{
 	"internal/child":              {},
 	"internal/launch":             {"internal/child"},
 	"internal/money":              {"internal/strict"},
+	"internal/tally":              {},
 	"internal/pgtest":             {"internal/child"},
 	"internal/redistest":          {"internal/child", "targets/redis"},
 }
