@@ -66,7 +66,7 @@ func (s *Service) each(ctx context.Context, keys []targets.Key, do func(context.
 		}
 		g.Go(func() error { return do(gctx, k) })
 	}
-	return g.Wait()
+	return errors.Join(g.Wait(), ctx.Err())
 }
 
 // glance is a key as one instance has it.
