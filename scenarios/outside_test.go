@@ -435,3 +435,39 @@ func TestACheckTellsWhatDrillsCanSee(t *testing.T) {
 	wrong := check("token: {json: $.title}", "token: {json: $.tenant}")
 	require.Contains(t, wrong, `false true read: product: product:1 (tenant t1) still answers "t1", and not what was written`)
 }
+
+func TestWhatASuiteOfAServiceMustNotSay(t *testing.T) {
+	good := fmt.Sprintf(shopSuite, "http://127.0.0.1:1", "http://127.0.0.1:1")
+	for _, c := range []struct{ old, new, says string }{
+		{"mix: {product: {share: 100%", "mix: {price: {share: 0%}, product: {share: 100%", "the reads of price ask for the same things"},
+		{`instances: ["http://127.0.0.1:1"]`, `instances: ["http://shop.example"]`, `not on this machine, and not allowed; safety: {allow: [shop.example]}`},
+		{"writes: 5%", "writes: 5%, deletes: 1%", "the target does not say how to delete from the family"},
+		{"    write: {PUT: \"/products/{key}?tenant={tenant}\", json: {title: \"{token}\"}}\n", "", "the target does not say how to write the family"},
+		{"faults: [{sham: {for: 300ms}}]", "faults: [{redis.restart: {down: 100ms}}]", "the suite does not say which Redis the service uses"},
+		{"faults: [{sham: {for: 300ms}}]", "faults: [{network.refuse: {edge: redis, for: 100ms}}]", "edge"},
+		{"environment:", "environment:\n  redis: {url: \"redis://127.0.0.1:1\"}\n  edges: {a: {upstream: \"127.0.0.1:1\"}}", "what does it speak?"},
+		{"environment:", "environment:\n  redis: {url: \"redis://127.0.0.1:1\", backend: process}", "is it a Redis of yours, or one that the drill starts?"},
+		{"environment:", "environment:\n  stop: [x]", "the suite does not start the service"},
+		{"environment:", "environment:\n  start: [x]\n  env: {A: \"{edge.redis}\"}", `"{edge.redis}": stands for nothing`},
+		{"workload:", "safety: {halt: [\"errors > 3s for 1s\"]}\nworkload:", `"errors > 20% for 3s"`},
+		{"workload:", "policies: {a: {env: {B: c}}}\nworkload:", "a policy needs the service started anew"},
+		{"counter: db_queries_total", "", "which counter?"},
+	} {
+		require.Contains(t, good, c.old)
+		_, err := Parse("x.yaml", []byte(strings.Replace(good, c.old, c.new, 1)))
+		require.ErrorContains(t, err, c.says)
+	}
+	managed := strings.NewReplacer("environment:", "environment:\n  redis: {url: \"redis://127.0.0.1:1\"}", "{sham: {for: 300ms}}", "{redis.restart: {down: 100ms}}, {keys.flush: {}}").Replace(good)
+	_, err := Parse("x.yaml", []byte(managed))
+	require.ErrorContains(t, err, "this Redis is somebody else's, and the suite does not say how to restart it")
+	require.ErrorContains(t, err, "keys are touched there only below a prefix")
+	reference := strings.Replace(string(mustRead(t, "../scenarios.yaml")), "\nworkload:", "\nsafety: {shared: true}\nworkload:", 1)
+	_, err = Parse("x.yaml", []byte(reference))
+	require.ErrorContains(t, err, "this is for services of your own")
+}
+
+func mustRead(t *testing.T, file string) []byte {
+	b, err := os.ReadFile(file)
+	require.NoError(t, err)
+	return b
+}

@@ -20,6 +20,8 @@ type subject interface {
 	// writes and deletes say whether a family can be changed so.
 	writes(family string) bool
 	deletes(family string) bool
+	// Same says whether two families would be the same things.
+	Same(a, b string) bool
 }
 
 // subject gives what the scenario is about.
@@ -53,6 +55,9 @@ func (o ours) promise(family string) (oracle.Family, string, bool) {
 	}
 	return p, f.Contract.Class.String(), ok
 }
+
+// Same implements [subject]: a family is part of its keys.
+func (ours) Same(string, string) bool { return false }
 
 func (ours) writes(string) bool  { return true }
 func (ours) deletes(string) bool { return true }

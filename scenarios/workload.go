@@ -75,6 +75,11 @@ func decodeWorkload(f overlay, about subject) Workload {
 			e.Key.Fail(e.Name, "the target has no such family", strict.Suggest(e.Name, about.FamilyNames()))
 			continue
 		}
+		for _, other := range w.Mixes {
+			if about.Same(other.Family, e.Name) {
+				e.Key.Fail(e.Name, "the reads of "+other.Family+" ask for the same things", "{family} in the path, or a read of its own: target: {http: {families: {"+e.Name+": {read: ...}}}}")
+			}
+		}
 		for _, d := range vary {
 			d := key.Dimension(d)
 			if len(values[d]) == 0 {

@@ -8,6 +8,8 @@ package http
 import (
 	"slices"
 	"time"
+
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 // Spec describes a service and how to talk to it.
@@ -104,4 +106,22 @@ func (s *Spec) Family(name string) (Family, bool) {
 	f := s.Common
 	f.Name = name
 	return f, true
+}
+
+// Same says whether two families would be the same things: their reads ask for the same, whatever the key.
+func (s *Spec) Same(a, b string) bool {
+	fa, oka := s.Family(a)
+	fb, okb := s.Family(b)
+	if !oka || !okb || fa.Read == nil || fb.Read == nil {
+		return false
+	}
+	ask := func(f *Family) string {
+		r := targets.Request{Key: targets.Key{Family: f.Name, ID: "1", Tenant: "t", Locale: "l", Currency: "c", Variant: "v"}}
+		text := f.Read.Base + string(f.Read.Target.fill(nil, "", &r)) + "\n" + string(f.Read.Body.fill(nil, "", &r))
+		for _, h := range f.Read.Headers {
+			text += "\n" + h.name + ": " + string(h.value.fill(nil, "", &r))
+		}
+		return text
+	}
+	return ask(&fa) == ask(&fb)
 }
