@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -15,6 +16,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/scenarios"
 )
 
 // loud is a buffer that says when something was written to it.
@@ -224,4 +228,43 @@ func TestNginxExampleLeavesNothing(t *testing.T) {
 			require.Contains(t, said.String(), "ended: every request was answered")
 		})
 	}
+}
+
+// A drill of nginx sees what Cache-Control allows, and misses an objective that asks for more than that.
+func TestNginxExampleUnderDrill(t *testing.T) {
+	nginxPath(t)
+	text, err := os.ReadFile("../../examples/nginx/drill.yaml")
+	require.NoError(t, err)
+	addr := freeAddrs(t, 4)
+	suite, err := scenarios.Parse("drill.yaml", []byte(strings.NewReplacer(
+		"127.0.0.1:8080", addr[0], "127.0.0.1:9000", addr[1], "127.0.0.1:9001", addr[2], "127.0.0.1:9002", addr[3],
+		"[./start.sh]", "[../../examples/nginx/start.sh]",
+		`UPSTREAM: "{edge.source}"`, fmt.Sprintf(`UPSTREAM: "{edge.source}", LISTEN: %q, ORIGIN: %q, ORIGIN_ADMIN: %q, CACHEDRILL: %q, %s: "1", GORACE: atexit_sleep_ms=0`,
+			addr[0], addr[1], addr[2], os.Args[0], asProgram),
+		"warmup: 8s, steady: 10s, fault: 10s, recovery: 12s", "warmup: 2s, steady: 4s, fault: 4s, recovery: 4s", "sham: {for: 8s}", "sham: {for: 2s}",
+		"by: 300ms, for: 8s", "by: 300ms, for: 2s",
+		"  fault:    [\"errors < 0.1%\"]", "  fault:    [\"errors < 0.1%\", \"staleness.max < 500ms\"]",
+	).Replace(string(text))))
+	require.NoError(t, err)
+	sc, err := suite.Scenario("nothing")
+	require.NoError(t, err)
+	res, err := scenarios.Run(t.Context(), sc, scenarios.Options{Policy: suite.Policies[suite.DefaultPolicy()], Seed: 7})
+	require.NoError(t, err)
+	seen := 0
+	for _, r := range res.Scenario.SLOs {
+		said := fmt.Sprintf("%s: %s, observed %s: %s %s", r.Expr, r.Outcome, r.Observed, r.Why, r.Evidence)
+		switch {
+		case r.Expr == "staleness.max < 500ms":
+			require.NotEqual(t, report.Pass, r.Outcome, said)
+			seen++
+		case strings.HasPrefix(r.Expr, "staleness.max"), r.Safety:
+			require.NotEqual(t, report.Fail, r.Outcome, said)
+			seen++
+		}
+	}
+	require.Greater(t, seen, 2)
+	require.Positive(t, res.Scenario.Oracle.Opportunities["stale"])
+	require.NotNil(t, res.Scenario.Phases[1].SourceQPS.Mean)
+	require.NotNil(t, res.Scenario.Phases[1].StampedeMax, "the origin tells keys")
+	require.Empty(t, res.Scenario.Notes)
 }
