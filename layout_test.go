@@ -18,6 +18,7 @@ var allowed = map[string][]string{
 	"cmd/cachedrill":              {"..."},
 	"scenarios":                   {"load", "targets/...", "faults", "oracle", "report", "internal/...", "reference/policy", "reference/key", "reference/invalidation"},
 	"scenarios/virtual":           {"scenarios", "faults", "targets/service", "reference/..."},
+	"drill":                       {"scenarios", "targets", "report", "faults"},
 	"load":                        {"targets"},
 	"oracle":                      {"targets"},
 	"report":                      {"targets", "oracle", "internal/strict"},
@@ -26,6 +27,7 @@ var allowed = map[string][]string{
 	"targets/service":             {"targets", "reference/...", "internal/strict"},
 	"targets/zoo":                 {"targets/service", "reference/..."},
 	"targets/redis":               {"targets", "internal/..."},
+	"targets/http":                {"targets", "internal/strict"},
 	"reference":                   {"reference/..."},
 	"reference/source":            {"reference/key"},
 	"reference/source/postgres":   {"reference/key", "reference/source"},
@@ -39,6 +41,7 @@ var allowed = map[string][]string{
 	"reference/contract":          {"reference", "reference/key", "reference/policy", "internal/strict"},
 	"internal/strict":             {},
 	"internal/child":              {},
+	"internal/launch":             {"internal/child"},
 	"internal/pgtest":             {"internal/child"},
 	"internal/redistest":          {"internal/child", "targets/redis"},
 }
@@ -70,6 +73,20 @@ func TestImportsRunOneWay(t *testing.T) {
 		}
 	}
 	require.GreaterOrEqual(t, seen, len(allowed)-2, "the list of packages was not read")
+}
+
+// Programs that test their own cache import drill. It must not bring along the command line, nor what only that and the reference
+// cache's databases need.
+func TestDrillBringsNoCommandLine(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "./drill").Output()
+	require.NoError(t, err)
+	deps := strings.Fields(string(out))
+	require.Contains(t, deps, module+"/scenarios", "the list of packages was not read")
+	for _, d := range deps {
+		for _, unwanted := range []string{module + "/cmd", "github.com/spf13/", "golang.org/x/term", "github.com/jackc/", "github.com/testcontainers/", "github.com/stretchr/"} {
+			require.False(t, strings.HasPrefix(d, unwanted), "drill must not depend on %s", d)
+		}
+	}
 }
 
 func matches(patterns []string, name string) bool {
