@@ -27,7 +27,7 @@ var (
 	runs   = flag.Int("runs", 5, "attacks of each generator")
 	writes = flag.Int("writes", 1, "writes in 100 requests; 0: reads only")
 	dir    = flag.String("dir", "", "where the generators lie, and what they are given is put")
-	only   = flag.String("only", "", "this generator alone")
+	only   = flag.String("only", "", "these generators alone, with commas between")
 )
 
 const keys = 1000
@@ -139,12 +139,12 @@ func attack(g generator, base string) (micros float64, n int64, said string, err
 		return 0, 0, "", err
 	}
 	n = after - before
-	if least := int64(float64(*rate) * length.Seconds() * 0.95); n < least {
-		return 0, 0, "", fmt.Errorf("only %d requests came, not %d\n%s", n, least, out)
+	if planned := int64(float64(*rate) * length.Seconds()); n < planned*95/100 {
+		said = fmt.Sprintf("it kept up with %d%% of the rate only; ", 100*n/planned)
 	}
 	cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	if g.name == "cachedrill" {
-		said = verdict()
+		said += verdict()
 	}
 	return float64(cpu.Nanoseconds()) / 1e3 / float64(n), n, said, nil
 }
@@ -212,7 +212,7 @@ func generators(base string) ([]generator, error) {
 	}
 	var found []generator
 	for _, g := range all {
-		if *only != "" && g.name != *only {
+		if *only != "" && !slices.Contains(strings.Split(*only, ","), g.name) {
 			continue
 		}
 		own := filepath.Join(*dir, g.name)

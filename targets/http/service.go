@@ -283,10 +283,23 @@ func spread(n uint64) uint64 {
 }
 
 // once is a body that the transport can't send again. A request without a body is one that Go's transport repeats by itself,
-// on a new connection, when the old one was closed before an answer: that would be two operations.
+// on a new connection, when the old one was closed before an answer: that would be two operations. A body of unknown length would
+// be chunked, and the transport would start a goroutine and a timer to find out whether it is empty; asIs says that it goes out as
+// it is, which is nothing.
 type once struct{ io.Reader }
 
 func (once) Close() error { return nil }
+
+var asIs = []string{"identity"}
+
+// repeatable says whether the transport would send the request again, had it no body.
+func repeatable(r *nethttp.Request) bool {
+	switch r.Method {
+	case nethttp.MethodGet, nethttp.MethodHead, nethttp.MethodOptions, nethttp.MethodTrace:
+		return true
+	}
+	return len(r.Header["Idempotency-Key"]) > 0 || len(r.Header["X-Idempotency-Key"]) > 0
+}
 
 type nobody struct{}
 
@@ -307,7 +320,8 @@ func (s *Service) request(ctx context.Context, c *Call, base *url.URL, r *target
 	}
 	u.Scheme, u.Host = base.Scheme, base.Host
 	req := (&nethttp.Request{
-		Method: c.Method, URL: u, Host: base.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: s.headers, Body: once{nobody{}},
+		Method: c.Method, URL: u, Host: base.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: s.headers,
+		Body: once{nobody{}}, TransferEncoding: asIs,
 	}).WithContext(ctx)
 	if len(c.Headers) > 0 || c.Type != "" {
 		req.Header = s.headers.Clone()
@@ -318,9 +332,13 @@ func (s *Service) request(ctx context.Context, c *Call, base *url.URL, r *target
 			req.Header["Content-Type"] = []string{c.Type}
 		}
 	}
-	if c.Body != nil {
+	switch {
+	case c.Body == nil && !repeatable(req):
+		req.Body, req.TransferEncoding = nil, nil // and Content-Length: 0 where the method has bodies
+	case c.Body != nil:
 		body := c.Body.fill(nil, s.run, r)
 		req.Body, req.ContentLength = once{bytes.NewReader(body)}, int64(len(body))
+		req.TransferEncoding = nil
 	}
 	return req, nil
 }
