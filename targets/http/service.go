@@ -2,6 +2,7 @@ package http
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -13,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +33,9 @@ type Service struct {
 	doors   map[string]*url.URL
 	names   []string // of the doors
 	past    bool     // every family that is written can be read past the caches
+
+	families map[string]*Family // those that the suite names, by name
+	common   *Family            // nil when it names any
 
 	doubted doubts
 	garbled garbled
@@ -116,6 +121,13 @@ func New(spec *Spec, run string) (*Service, error) {
 	if len(families) == 0 {
 		families = []Family{spec.Common}
 	}
+	s.families = map[string]*Family{}
+	for i := range spec.Families {
+		s.families[spec.Families[i].Name] = &spec.Families[i]
+	}
+	if len(spec.Families) == 0 {
+		s.common = &spec.Common
+	}
 	s.past = true
 	for _, f := range families {
 		s.past = s.past && (f.Write == nil && f.Delete == nil || f.Bypass != nil)
@@ -189,8 +201,8 @@ func (s *Service) Doubted() int { return s.doubted.len() }
 
 // Do implements [targets.Target].
 func (s *Service) Do(ctx context.Context, r targets.Request) (targets.Reply, error) {
-	f, ok := s.spec.Family(r.Key.Family)
-	if !ok {
+	f := s.family(r.Key.Family)
+	if f == nil {
 		return targets.Reply{}, fmt.Errorf("%w: the service has no family %q", targets.ErrNotApplied, r.Key.Family)
 	}
 	call := f.Read
@@ -206,9 +218,9 @@ func (s *Service) Do(ctx context.Context, r targets.Request) (targets.Reply, err
 		return targets.Reply{}, fmt.Errorf("%w: the suite does not say how to %s %s", targets.ErrNotApplied, r.Kind, r.Key.Family)
 	}
 	if r.Kind.Changes() {
-		return targets.Reply{}, s.exchange(ctx, call, &f, &r)
+		return targets.Reply{}, s.exchange(ctx, call, f, &r)
 	}
-	reply, err := s.read(ctx, call, &f, &r)
+	reply, err := s.read(ctx, call, f, &r)
 	var g *GarbledError
 	switch {
 	case errors.As(err, &g):
@@ -220,6 +232,14 @@ func (s *Service) Do(ctx context.Context, r targets.Request) (targets.Reply, err
 		reply.Tier = targets.TierBypass
 	}
 	return reply, err
+}
+
+// family finds how to talk about a family; nil: the service has none of that name.
+func (s *Service) family(name string) *Family {
+	if f, ok := s.families[name]; ok {
+		return f
+	}
+	return s.common
 }
 
 // exchange makes a change; nil: it was done.
@@ -290,6 +310,14 @@ type once struct{ io.Reader }
 
 func (once) Close() error { return nil }
 
+// WriteTo spares the transport the looking for the best way to copy.
+func (o once) WriteTo(w io.Writer) (int64, error) {
+	if t, ok := o.Reader.(io.WriterTo); ok {
+		return t.WriteTo(w)
+	}
+	return 0, nil // [nobody]
+}
+
 var asIs = []string{"identity"}
 
 // repeatable says whether the transport would send the request again, had it no body.
@@ -314,11 +342,10 @@ func (s *Service) request(ctx context.Context, c *Call, base *url.URL, r *target
 		base = own
 	}
 	var room [256]byte
-	u, err := url.ParseRequestURI(string(c.Target.fill(room[:0], s.run, r)))
+	u, err := locate(base, string(c.Target.fill(room[:0], s.run, r)))
 	if err != nil {
 		return nil, err
 	}
-	u.Scheme, u.Host = base.Scheme, base.Host
 	req := (&nethttp.Request{
 		Method: c.Method, URL: u, Host: base.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: s.headers,
 		Body: once{nobody{}}, TransferEncoding: asIs,
@@ -343,6 +370,36 @@ func (s *Service) request(ctx context.Context, c *Call, base *url.URL, r *target
 	return req, nil
 }
 
+// locate is the URL of a path and query at an instance. What needs no change to stand in a request goes there as it is: to take it
+// apart and put it together again costs more than to look at it.
+func locate(base *url.URL, target string) (*url.URL, error) {
+	if asIsTarget(target) {
+		return &url.URL{Scheme: base.Scheme, Host: base.Host, Opaque: target}, nil
+	}
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		return nil, err
+	}
+	u.Scheme, u.Host = base.Scheme, base.Host
+	return u, nil
+}
+
+// asIsTarget says whether a path and query holds nothing but characters that never need an escape.
+func asIsTarget(target string) bool {
+	if len(target) == 0 || target[0] != '/' || len(target) > 1 && target[1] == '/' {
+		return false
+	}
+	for i := range len(target) {
+		switch c := target[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case c == '/', c == '-', c == '_', c == '.', c == '~', c == '?', c == '=', c == '&':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // send makes one exchange. The answer's body lies in b.
 func (s *Service) send(req *nethttp.Request, b *bytes.Buffer) (*received, error) {
 	res, err := s.client.RoundTrip(req)
@@ -365,7 +422,10 @@ func (s *Service) send(req *nethttp.Request, b *bytes.Buffer) (*received, error)
 }
 
 // named is a request as errors show it: without headers and query, which may hold secrets.
-func named(req *nethttp.Request) string { return req.Method + " " + req.URL.Path }
+func named(req *nethttp.Request) string {
+	path, _, _ := strings.Cut(req.URL.Opaque, "?")
+	return req.Method + " " + cmp.Or(path, req.URL.Path)
+}
 
 func good(status int) bool { return status >= 200 && status < 300 }
 
