@@ -136,6 +136,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(404, "", []byte("\xff\x00"), uint8(3), "", "")
 	f.Add(200, "7", []byte(`{"title":"\u0066`+token[1:]+`"}`), uint8(0), "$..*", "$.x")
 	f.Add(200, "W/\"1\"", []byte(`[[[[1e999]]]]`), uint8(0), "$[0]", "$[?@.a]")
+	f.Add(200, "", []byte(nil), uint8(3), "", "")
 	f.Add(503, "", []byte(`(a)?`), uint8(1), "(x)?y|", "")
 	f.Fuzz(func(t *testing.T, status int, header string, body []byte, kind uint8, at, owner string) {
 		spot := func(kind uint8, text string) place {
@@ -159,7 +160,7 @@ func FuzzAnswer(f *testing.F) {
 			Answer: Answer{token: spot(kind, at), owner: map[string]place{"tenant": spot(kind>>2, owner)}, tier: spot(kind>>4, at), worker: spot(kind>>6, owner)},
 			Absent: codes{404}, Shed: codes{503},
 		}
-		if kind&1 == 1 {
+		if kind >= 128 {
 			fam.Answer.version = spot(kind>>3, owner)
 		}
 		a := received{status: status, header: nethttp.Header{"X-Value": {header}}, body: body}
