@@ -80,6 +80,25 @@ answer: `+c.answer+"\n")
 	}
 }
 
+// Decoders are used again: nothing of one body is left for the next one, however it ended.
+func TestBodiesOneAfterTheOther(t *testing.T) {
+	long := `"` + strings.Repeat("x", 3*mostKept) + `"`
+	bodies := []struct {
+		text string
+		want any // nil: it is no document
+	}{
+		{`{"a":"1"} `, map[string]any{"a": "1"}}, {"\n[2]\r\n", []any{json.Number("2")}}, {`3`, json.Number("3")}, {`44`, json.Number("44")}, {`"5"`, "5"},
+		{`{"a":"1"}}`, nil}, {`[1]]`, nil}, {`{"a":"1"} x`, nil}, {`1 2`, nil}, {`{"a`, nil}, {``, nil}, {` `, nil}, {`true`, true}, {long, long[1 : len(long)-1]},
+		{`{}` + strings.Repeat(" ", 2000) + `{}`, nil},
+	}
+	for i := range 50 * len(bodies) {
+		b := bodies[(i*7+i/len(bodies))%len(bodies)]
+		got, err := parseJSON([]byte(b.text))
+		require.Equal(t, b.want == nil, err != nil, "%.40q: %v", b.text, err)
+		require.Equal(t, b.want, got, "%.40q", b.text)
+	}
+}
+
 func TestAnswersOfChanges(t *testing.T) {
 	s := spec(t, `
 instances: ["http://127.0.0.1:1"]
