@@ -55,6 +55,7 @@ fuzz:
 	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./reference/contract
 	$(GO) test -run '^$$' -fuzz FuzzRedaction -fuzztime $(FUZZTIME) ./reference/contract
 	$(GO) test -run '^$$' -fuzz FuzzInjective -fuzztime $(FUZZTIME) ./reference/key
+	$(GO) test -run '^$$' -fuzz FuzzAnswer -fuzzminimizetime 1x -fuzztime $(FUZZTIME) ./targets/http
 	$(GO) test -run '^$$' -fuzz FuzzReadSegment -fuzztime $(FUZZTIME) ./reference/journal
 
 bench:

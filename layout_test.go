@@ -18,6 +18,7 @@ var allowed = map[string][]string{
 	"cmd/cachedrill":              {"..."},
 	"scenarios":                   {"load", "targets/...", "faults", "oracle", "report", "internal/...", "reference/policy", "reference/key", "reference/invalidation"},
 	"scenarios/virtual":           {"scenarios", "faults", "targets/service", "reference/..."},
+	"drill":                       {"scenarios", "targets", "report", "faults"},
 	"load":                        {"targets"},
 	"oracle":                      {"targets"},
 	"report":                      {"targets", "oracle", "internal/strict", "internal/money"},
@@ -76,6 +77,20 @@ func TestImportsRunOneWay(t *testing.T) {
 		}
 	}
 	require.GreaterOrEqual(t, seen, len(allowed)-2, "the list of packages was not read")
+}
+
+// Programs that test their own cache import drill. It must not bring along the command line, nor what only that and the reference
+// cache's databases need.
+func TestDrillBringsNoCommandLine(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "./drill").Output()
+	require.NoError(t, err)
+	deps := strings.Fields(string(out))
+	require.Contains(t, deps, module+"/scenarios", "the list of packages was not read")
+	for _, d := range deps {
+		for _, unwanted := range []string{module + "/cmd", "github.com/spf13/", "golang.org/x/term", "github.com/jackc/", "github.com/testcontainers/", "github.com/stretchr/"} {
+			require.False(t, strings.HasPrefix(d, unwanted), "drill must not depend on %s", d)
+		}
+	}
 }
 
 func matches(patterns []string, name string) bool {

@@ -2,6 +2,9 @@ package faults
 
 import "time"
 
+// Lasting is a fault of another package that says for how long it stays injected.
+type Lasting interface{ Lasts() time.Duration }
+
 // Lasts is how long the fault phase must go on after the fault was asked for, by the fault's own
 // parameters. Of a fault that stays injected that is what [Injected.Hold] will be. An instantaneous one
 // must be seen for at least a second, after the quarter of a second that preparing it takes at least.
@@ -25,6 +28,8 @@ func Lasts(f Fault) time.Duration {
 		return f.For
 	case Quiet:
 		return f.For
+	case Lasting:
+		return f.Lasts()
 	}
 	return 0
 }

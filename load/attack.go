@@ -113,8 +113,9 @@ func (a Attack) Run(ctx context.Context) (Sent, error) {
 	if a.Timeout == 0 {
 		a.Timeout = DefaultTimeout
 	}
+	grain := time.Duration(0)
 	if a.Sleep == nil {
-		a.Sleep = sleepPrecisely
+		a.Sleep, grain = sleepPrecisely, together
 	}
 
 	inner, cancel := context.WithCancelCause(ctx)
@@ -125,7 +126,7 @@ func (a Attack) Run(ctx context.Context) (Sent, error) {
 	if a.Gate {
 		hits.gate = newGate()
 	}
-	pace := &pacer{Attack: a, plan: plan, ctx: inner, books: books}
+	pace := &pacer{Attack: a, plan: plan, ctx: inner, books: books, grain: grain}
 
 	workers := uint64(vegeta.DefaultWorkers)
 	options := []func(*vegeta.Attacker){

@@ -66,6 +66,9 @@ func (d *drill) describeTarget() string {
 	if d.sc.Outside != nil {
 		return d.sc.Outside.String()
 	}
+	if d.sc.Given != nil {
+		return d.sc.Given.Title
+	}
 	var parts []string
 	for _, r := range d.sc.Target.Regions {
 		parts = append(parts, fmt.Sprintf("%s %d", r.Name, r.Workers))

@@ -22,7 +22,9 @@ import (
 // Place is where a drill happens: the service, with everything around it that faults can touch.
 type Place struct {
 	Service Subject
-	Site    faults.Site
+	// Target is who is asked, and whose optional interfaces count; nil: Service.
+	Target targets.Target
+	Site   faults.Site
 	// Adapt gives the place's own form of a fault; nil: faults are injected as they are.
 	Adapt func(faults.Fault) faults.Fault
 	// Sleep is how the generator waits for the next operation; nil is precise, and not for virtual time.

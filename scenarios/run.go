@@ -125,6 +125,9 @@ func prepare(ctx context.Context, sc Scenario, opt Options, env *Place) (*drill,
 	if opt.BlackBox {
 		d.target = stranger{env.Service}
 	}
+	if env.Target != nil {
+		d.target = env.Target
+	}
 	d.history, _ = d.target.(targets.Historian)
 	run := opt.Run
 	var err error
@@ -154,7 +157,7 @@ func prepare(ctx context.Context, sc Scenario, opt Options, env *Place) (*drill,
 	d.live = newLive(sc.Name, sc.Phases, opt.Progress)
 	d.judge = oracle.New(oracle.Config{
 		Run: run, Families: families, Historian: d.history != nil,
-		Strangers: sc.Outside != nil || d.opt.BlackBox, Shared: sc.Outside != nil && sc.Outside.Safety.Shared,
+		Strangers: sc.Outside != nil || opt.BlackBox || sc.Given != nil && sc.Given.Strangers, Shared: sc.Outside != nil && sc.Outside.Safety.Shared,
 		Siblings: func(k targets.Key) bool { return siblings[k.Family] },
 		Judged: func(j oracle.Judgement) {
 			d.recorder.Judged(j)

@@ -17,7 +17,10 @@ import (
 type common struct {
 	target                service.Spec
 	outside               *Outside // instead of target
+	given                 *Given   // instead of either
 	prices                *money.Prices
+	faults                strict.Node
+	planned               []faults.Planned // of a program, beside those that are written
 	workload, phases, slo strict.Node
 }
 
@@ -32,7 +35,7 @@ func (c common) check() {
 
 func (c common) scenario(e strict.Entry) Scenario {
 	f := e.Value.Fields("scenario "+e.Name, "why", "workload", "phases", "faults", "push", "slo")
-	sc := Scenario{Name: e.Name, Why: f["why"].String("why"), Target: c.target, Outside: c.outside, Prices: c.prices}
+	sc := Scenario{Name: e.Name, Why: f["why"].String("why"), Target: c.target, Outside: c.outside, Given: c.given, Prices: c.prices}
 	sc.Workload = decodeWorkload(overlay{
 		own:   f["workload"].Fields("the workload", workloadFields...),
 		suite: c.workload.Fields("the workload", workloadFields...),
@@ -47,16 +50,24 @@ func (c common) scenario(e strict.Entry) Scenario {
 	checkLength(e, f, c, sc)
 	sc.push(f["push"])
 	scope := faults.Scope{Regions: c.target.RegionNames(), Places: c.target.Places, Families: c.target.FamilyNames(), Edges: c.target.Edges()}
-	if c.outside != nil {
+	switch {
+	case c.outside != nil:
 		scope = c.outside.scope()
+	case c.given != nil:
+		scope = c.given.scope()
 	}
-	for _, n := range f["faults"].List("faults") {
+	for _, p := range c.planned {
+		checkTimeline(e.Key, p, sc.Phases)
+		sc.Faults = append(sc.Faults, p)
+	}
+	written := append(c.faults.List("faults"), f["faults"].List("faults")...)
+	for _, n := range written {
 		if p, ok := faults.Decode(n, scope); ok {
 			checkTimeline(n, p, sc.Phases)
 			sc.Faults = append(sc.Faults, p)
 		}
 	}
-	if len(f["faults"].List("faults")) == 0 {
+	if len(written)+len(c.planned) == 0 {
 		e.Key.Fail(e.Name, "the scenario has no faults", "faults: [{sham: {for: 3s}}] is a drill without one")
 	}
 	sc.Objectives = c.objectives(f["slo"], &sc)

@@ -26,8 +26,11 @@ type subject interface {
 
 // subject gives what the scenario is about.
 func (sc *Scenario) subject() subject {
-	if sc.Outside != nil {
+	switch {
+	case sc.Outside != nil:
 		return theirs{sc.Outside.Service}
+	case sc.Given != nil:
+		return given{sc.Given}
 	}
 	return ours{sc.Target}
 }
@@ -75,8 +78,13 @@ const anyTTL = time.Hour
 
 func (t theirs) promise(family string) (oracle.Family, string, bool) {
 	f, _ := t.Family(family)
-	p := oracle.Family{Within: f.Within, Horizon: f.TTL}
-	switch f.Class {
+	return promiseOf(f.Class, f.Within, f.TTL), f.Class, true
+}
+
+// promiseOf is what the judge holds a family of somebody else's target to.
+func promiseOf(class string, within, ttl time.Duration) oracle.Family {
+	p := oracle.Family{Within: within, Horizon: ttl}
+	switch class {
 	case "strong":
 		p.Class = oracle.Strong
 	case "eventual":
@@ -87,7 +95,7 @@ func (t theirs) promise(family string) (oracle.Family, string, bool) {
 	if p.Horizon == 0 {
 		p.Horizon = anyTTL
 	}
-	return p, f.Class, true
+	return p
 }
 
 func (t theirs) writes(family string) bool {

@@ -34,6 +34,7 @@ type Scenario struct {
 	Why        string       // what the drill is for, in a sentence or two
 	Target     service.Spec // of the reference service
 	Outside    *Outside     // a service of the user's, instead of Target
+	Given      *Given       // a target of a Go program, instead of either
 	Workload   Workload
 	Phases     Phases
 	Faults     []faults.Planned

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/theory/jsonpath"
 
@@ -56,13 +57,44 @@ type received struct {
 func (a *received) json() (any, error) {
 	if !a.parsed {
 		a.parsed = true
-		d := json.NewDecoder(bytes.NewReader(a.body))
-		d.UseNumber()
-		if a.err = d.Decode(&a.doc); a.err == nil && d.More() {
-			a.err = errors.New("something follows the document")
-		}
+		a.doc, a.err = parseJSON(a.body)
 	}
 	return a.doc, a.err
+}
+
+// parser is a decoder that is used again, with its buffer, for one body after the other.
+type parser struct {
+	from bytes.Reader
+	*json.Decoder
+}
+
+var parsers = sync.Pool{New: func() any {
+	p := &parser{}
+	p.Decoder = json.NewDecoder(&p.from)
+	p.UseNumber()
+	return p
+}}
+
+// mostKept is the longest body whose buffer is kept.
+const mostKept = 64 << 10
+
+// parseJSON reads a body that is one document.
+func parseJSON(body []byte) (doc any, err error) {
+	body = bytes.TrimRight(body, " \t\r\n")
+	p := parsers.Get().(*parser)
+	p.from.Reset(body)
+	begin := p.InputOffset()
+	if err := p.Decode(&doc); err != nil {
+		return nil, err // and the decoder, which is in the middle of something, is not used again
+	}
+	if p.InputOffset()-begin != int64(len(body)) {
+		return nil, errors.New("something follows the document") // likewise
+	}
+	p.from.Reset(nil)
+	if len(body) <= mostKept {
+		parsers.Put(p)
+	}
+	return doc, nil
 }
 
 // find gives what stands at the place. ok is false where nothing does; err says that the answer can't be read there.

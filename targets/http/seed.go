@@ -36,7 +36,7 @@ func (s *Service) Seed(ctx context.Context, keys []targets.Key) error {
 		for try := 1; ; try++ {
 			reply, err := s.ask(ctx, r)
 			if err == nil && f.Answer.version.somewhere() && reply.Version == 0 {
-				s.unversioned.add(f.Name)
+				s.unversioned.add(k.Family)
 			}
 			switch {
 			case err == nil, ctx.Err() != nil:

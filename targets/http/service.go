@@ -2,6 +2,7 @@ package http
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -13,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +33,9 @@ type Service struct {
 	doors   map[string]*url.URL
 	names   []string // of the doors
 	past    bool     // every family that is written can be read past the caches
+
+	families map[string]*Family // those that the suite names, by name
+	common   *Family            // nil when it names any
 
 	doubted doubts
 	// unversioned are families whose writes don't tell the version that they made: what reads tell then orders nothing.
@@ -128,6 +133,13 @@ func New(spec *Spec, run string) (*Service, error) {
 	if len(families) == 0 {
 		families = []Family{spec.Common}
 	}
+	s.families = map[string]*Family{}
+	for i := range spec.Families {
+		s.families[spec.Families[i].Name] = &spec.Families[i]
+	}
+	if len(spec.Families) == 0 {
+		s.common = &spec.Common
+	}
 	s.past = true
 	for _, f := range families {
 		s.past = s.past && (f.Write == nil && f.Delete == nil || f.Bypass != nil)
@@ -201,8 +213,8 @@ func (s *Service) Doubted() int { return s.doubted.len() }
 
 // Do implements [targets.Target].
 func (s *Service) Do(ctx context.Context, r targets.Request) (targets.Reply, error) {
-	f, ok := s.spec.Family(r.Key.Family)
-	if !ok {
+	f := s.family(r.Key.Family)
+	if f == nil {
 		return targets.Reply{}, fmt.Errorf("%w: the service has no family %q", targets.ErrNotApplied, r.Key.Family)
 	}
 	call := f.Read
@@ -218,15 +230,15 @@ func (s *Service) Do(ctx context.Context, r targets.Request) (targets.Reply, err
 		return targets.Reply{}, fmt.Errorf("%w: the suite does not say how to %s %s", targets.ErrNotApplied, r.Kind, r.Key.Family)
 	}
 	if r.Kind.Changes() {
-		v, err := s.exchange(ctx, call, &f, &r)
+		v, err := s.exchange(ctx, call, f, &r)
 		return targets.Reply{Version: v}, err
 	}
-	reply, err := s.read(ctx, call, &f, &r)
+	reply, err := s.read(ctx, call, f, &r)
 	var g *GarbledError
 	switch {
 	case errors.As(err, &g):
 		s.garbled.add(err.Error())
-	case err == nil && s.unversioned.has(f.Name):
+	case err == nil && f.Answer.version.somewhere() && s.unversioned.has(r.Key.Family):
 		reply.Version = 0
 	}
 	if err == nil && !reply.Absent && s.doubted.len() > 0 && s.doubted.has(r.Key) {
@@ -244,12 +256,20 @@ func (s *Service) exchange(ctx context.Context, call *Call, f *Family, r *target
 		if err := f.changed(r, req, a); err != nil {
 			return err
 		}
-		if f.Answer.version.somewhere() && !s.unversioned.has(f.Name) {
+		if f.Answer.version.somewhere() && !s.unversioned.has(r.Key.Family) {
 			version, _, _ = f.Answer.versionIn(a) // one without is found out when the first values are written
 		}
 		return nil
 	})
 	return version, err
+}
+
+// family finds how to talk about a family; nil: the service has none of that name.
+func (s *Service) family(name string) *Family {
+	if f, ok := s.families[name]; ok {
+		return f
+	}
+	return s.common
 }
 
 func (s *Service) read(ctx context.Context, call *Call, f *Family, r *targets.Request) (reply targets.Reply, err error) {
@@ -308,10 +328,31 @@ func spread(n uint64) uint64 {
 }
 
 // once is a body that the transport can't send again. A request without a body is one that Go's transport repeats by itself,
-// on a new connection, when the old one was closed before an answer: that would be two operations.
+// on a new connection, when the old one was closed before an answer: that would be two operations. A body of unknown length would
+// be chunked, and the transport would start a goroutine and a timer to find out whether it is empty; asIs says that it goes out as
+// it is, which is nothing.
 type once struct{ io.Reader }
 
 func (once) Close() error { return nil }
+
+// WriteTo spares the transport the looking for the best way to copy.
+func (o once) WriteTo(w io.Writer) (int64, error) {
+	if t, ok := o.Reader.(io.WriterTo); ok {
+		return t.WriteTo(w)
+	}
+	return 0, nil // [nobody]
+}
+
+var asIs = []string{"identity"}
+
+// repeatable says whether the transport would send the request again, had it no body.
+func repeatable(r *nethttp.Request) bool {
+	switch r.Method {
+	case nethttp.MethodGet, nethttp.MethodHead, nethttp.MethodOptions, nethttp.MethodTrace:
+		return true
+	}
+	return len(r.Header["Idempotency-Key"]) > 0 || len(r.Header["X-Idempotency-Key"]) > 0
+}
 
 type nobody struct{}
 
@@ -326,13 +367,13 @@ func (s *Service) request(ctx context.Context, c *Call, base *url.URL, r *target
 		base = own
 	}
 	var room [256]byte
-	u, err := url.ParseRequestURI(string(c.Target.fill(room[:0], s.run, r)))
+	u, err := locate(base, string(c.Target.fill(room[:0], s.run, r)))
 	if err != nil {
 		return nil, err
 	}
-	u.Scheme, u.Host = base.Scheme, base.Host
 	req := (&nethttp.Request{
-		Method: c.Method, URL: u, Host: base.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: s.headers, Body: once{nobody{}},
+		Method: c.Method, URL: u, Host: base.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: s.headers,
+		Body: once{nobody{}}, TransferEncoding: asIs,
 	}).WithContext(ctx)
 	if len(c.Headers) > 0 || c.Type != "" {
 		req.Header = s.headers.Clone()
@@ -343,11 +384,45 @@ func (s *Service) request(ctx context.Context, c *Call, base *url.URL, r *target
 			req.Header["Content-Type"] = []string{c.Type}
 		}
 	}
-	if c.Body != nil {
+	switch {
+	case c.Body == nil && !repeatable(req):
+		req.Body, req.TransferEncoding = nil, nil // and Content-Length: 0 where the method has bodies
+	case c.Body != nil:
 		body := c.Body.fill(nil, s.run, r)
 		req.Body, req.ContentLength = once{bytes.NewReader(body)}, int64(len(body))
+		req.TransferEncoding = nil
 	}
 	return req, nil
+}
+
+// locate is the URL of a path and query at an instance. What needs no change to stand in a request goes there as it is: to take it
+// apart and put it together again costs more than to look at it.
+func locate(base *url.URL, target string) (*url.URL, error) {
+	if asIsTarget(target) {
+		return &url.URL{Scheme: base.Scheme, Host: base.Host, Opaque: target}, nil
+	}
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		return nil, err
+	}
+	u.Scheme, u.Host = base.Scheme, base.Host
+	return u, nil
+}
+
+// asIsTarget says whether a path and query holds nothing but characters that never need an escape.
+func asIsTarget(target string) bool {
+	if len(target) == 0 || target[0] != '/' || len(target) > 1 && target[1] == '/' {
+		return false
+	}
+	for i := range len(target) {
+		switch c := target[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case c == '/', c == '-', c == '_', c == '.', c == '~', c == '?', c == '=', c == '&':
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // send makes one exchange. The answer's body lies in b.
@@ -372,7 +447,10 @@ func (s *Service) send(req *nethttp.Request, b *bytes.Buffer) (*received, error)
 }
 
 // named is a request as errors show it: without headers and query, which may hold secrets.
-func named(req *nethttp.Request) string { return req.Method + " " + req.URL.Path }
+func named(req *nethttp.Request) string {
+	path, _, _ := strings.Cut(req.URL.Opaque, "?")
+	return req.Method + " " + cmp.Or(path, req.URL.Path)
+}
 
 func good(status int) bool { return status >= 200 && status < 300 }
 
