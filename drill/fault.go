@@ -29,9 +29,9 @@ func (f *Fault) check() error {
 	case f.Name == "":
 		return errors.New(`it needs a name; Name: "redis gone"`)
 	case f.Inject == nil:
-		return errors.New("Inject is missing: nothing would be broken; leave Faults empty for a drill without faults")
+		return errors.New("it lacks Inject: nothing would be broken; leave Faults empty for a drill without faults")
 	case f.For < 0 || f.At < 0 || f.Observe < 0:
-		return errors.New("For, At and Observe are lengths of time, 0 or more")
+		return errors.New("the lengths For, At and Observe are 0 or more")
 	}
 	return nil
 }
@@ -65,7 +65,7 @@ func (p programmed) Inject(ctx context.Context, _ faults.Site) (faults.Injected,
 	case err != nil:
 		return faults.Injected{}, err
 	case heal == nil:
-		return faults.Injected{}, errors.New("Inject gave no heal, which at least says what proves that the fault bit")
+		return faults.Injected{}, errors.New("injecting gave no heal, which at least says what proves that the fault bit")
 	}
 	var mu sync.Mutex
 	healed, evidence := false, ""

@@ -162,15 +162,15 @@ func (s *Scenario) parse(title string) (scenarios.Scenario, error) {
 	g := &scenarios.Given{Title: title, Regions: s.Regions, Strangers: s.Strangers}
 	var errs []error
 	if s.Name == "" {
-		errs = append(errs, errors.New(`Name: the scenario needs one; Name: "redis-gone"`))
+		errs = append(errs, errors.New(`the scenario needs a name; Name: "redis-gone"`))
 	}
 	seen := map[string]bool{}
 	for i, f := range s.Families {
 		if err := f.check(); err != nil {
-			errs = append(errs, fmt.Errorf("Families[%d] %q: %w", i, f.Name, err))
+			errs = append(errs, fmt.Errorf("scenario.Families[%d] %q: %w", i, f.Name, err))
 		}
 		if seen[f.Name] {
-			errs = append(errs, fmt.Errorf("Families[%d] %q: it is there twice; keep one", i, f.Name))
+			errs = append(errs, fmt.Errorf("scenario.Families[%d] %q: it is there twice; keep one", i, f.Name))
 		}
 		seen[f.Name] = true
 		g.Families = append(g.Families, scenarios.GivenFamily{Name: f.Name, Class: string(f.Class), Within: f.Within, TTL: f.TTL, Vary: f.Vary})
@@ -181,7 +181,7 @@ func (s *Scenario) parse(title string) (scenarios.Scenario, error) {
 	var planned []faults.Planned
 	for i, f := range s.Faults {
 		if err := f.check(); err != nil {
-			errs = append(errs, fmt.Errorf("Faults[%d] %q: %w", i, f.Name, err))
+			errs = append(errs, fmt.Errorf("scenario.Faults[%d] %q: %w", i, f.Name, err))
 			continue
 		}
 		planned = append(planned, f.planned())
@@ -216,7 +216,7 @@ func (f *Family) check() error {
 	case (f.Class == Bounded || f.Class == Eventual) && f.Within <= 0:
 		return fmt.Errorf("a %s family promises within which time; Within: time.Second", f.Class)
 	case (f.Class == Strong || f.Class == "") && f.Within != 0:
-		return errors.New("Within is the bound of a bounded or eventual family; Class: drill.Bounded")
+		return errors.New("only a bounded or eventual family has a bound (Within); Class: drill.Bounded")
 	case f.TTL < 0:
 		return fmt.Errorf("TTL %v is below 0", f.TTL)
 	}

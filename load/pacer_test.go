@@ -15,10 +15,10 @@ func TestHitsShareWakeUps(t *testing.T) {
 		grain time.Duration
 		most  int // sleeps in a hundred hits
 	}{
-		"5000/s in pairs":   {5000, together, 52},
-		"3000/s one by one": {3000, together, 101},
+		"5000/s by threes":  {5000, together, 35},
+		"2000/s one by one": {2000, together, 101},
 		"5000/s, no grain":  {5000, 0, 101},
-		"20000/s by sixes":  {20000, together, 20},
+		"20000/s by tens":   {20000, together, 20},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := NewSchedule([]Step{{Rate: c.rate}}, total)
@@ -50,7 +50,7 @@ func TestWake(t *testing.T) {
 	s, err := NewSchedule([]Step{{Rate: 5000}}, time.Second)
 	require.NoError(t, err)
 	p := &pacer{Attack: Attack{Schedule: s}, plan: plan{schedule: s}, grain: together}
-	require.Equal(t, p.due(11), p.wake(10, p.due(10)), "200 us apart: two go together")
+	require.Equal(t, p.due(12), p.wake(10, p.due(10)), "200 us apart: three go together")
 	last := s.Count() - 1
 	require.Equal(t, p.due(last), p.wake(last, p.due(last)))
 	p.grain = 199 * time.Microsecond
