@@ -39,6 +39,7 @@ var allowed = map[string][]string{
 	"reference/contract":          {"reference", "reference/key", "reference/policy", "internal/strict"},
 	"internal/strict":             {},
 	"internal/child":              {},
+	"internal/monitor":            {},
 	"internal/pgtest":             {"internal/child"},
 	"internal/redistest":          {"internal/child", "targets/redis"},
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/reference/invalidation"
+	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/targets"
 	"github.com/cachedrill/cachedrill/targets/redis"
 	"github.com/cachedrill/cachedrill/targets/service"
@@ -33,6 +34,8 @@ type Place struct {
 	Said func() []string
 	// Unreadable counts answers that said ok and could not be understood, and gives the first; may be nil.
 	Unreadable func() (n int64, first string)
+	// Traces gives what was seen of the causes of what the drill measured, in order of time; may be nil.
+	Traces func(epoch time.Time) []report.Trace
 	// Close ends everything that belongs to the place.
 	Close func() error
 }

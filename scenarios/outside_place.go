@@ -13,6 +13,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/internal/launch"
+	"github.com/cachedrill/cachedrill/internal/monitor"
 	"github.com/cachedrill/cachedrill/targets"
 	"github.com/cachedrill/cachedrill/targets/http"
 	"github.com/cachedrill/cachedrill/targets/redis"
@@ -35,6 +36,7 @@ type surroundings struct {
 	proxies *faults.Proxies
 	env     map[string]string // what the placeholders stand for
 	loads   *loadPoll
+	monitor *monitor.Recorder // nil: nobody listens to the Redis
 }
 
 // subjectOutside is the service as a drill prepares it.
@@ -59,6 +61,9 @@ func outside(ctx context.Context, sc Scenario, opt Options) (place *Place, err e
 	if err := s.startRedis(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.listen(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.interpose(ctx); err != nil {
 		return nil, err
 	}
@@ -71,7 +76,7 @@ func outside(ctx context.Context, sc Scenario, opt Options) (place *Place, err e
 	if s.loads, err = newLoadPoll(ctx, sc.Outside.Environment.Loads); err != nil {
 		return nil, err
 	}
-	p := &Place{Service: s.subject(), Site: s.site(), Broken: s.broken, Close: s.close, Said: s.said, Unreadable: s.unreadable}
+	p := &Place{Service: s.subject(), Site: s.site(), Broken: s.broken, Close: s.close, Said: s.said, Unreadable: s.unreadable, Traces: s.traces}
 	return p, nil
 }
 
@@ -97,6 +102,9 @@ func (c counted) OnLoad(tell func(targets.Load)) { c.loads.begin(tell) }
 
 // Unkeyed says that loads are counted, and not told apart by key.
 func (c counted) Unkeyed() bool { return true }
+
+// Widths says whether it is told how many loads of their key were under way.
+func (c counted) Widths() bool { return c.loads.plan.Stampede != "" }
 
 func (s *surroundings) startRedis(ctx context.Context) error {
 	plan := s.plan.Environment.Redis
@@ -314,6 +322,7 @@ func (s *surroundings) said() []string {
 	if err := s.gone(); err != nil {
 		notes = append(notes, "the service ended by itself: "+err.Error())
 	}
+	notes = append(notes, s.heard()...)
 	if s.loads != nil {
 		if why := s.loads.trouble(); why != "" {
 			notes = append(notes, why)
@@ -329,6 +338,9 @@ func (s *surroundings) close() error {
 	var errs []error
 	if s.loads != nil {
 		s.loads.close()
+	}
+	if s.monitor != nil {
+		s.monitor.Close()
 	}
 	if s.service != nil {
 		errs = append(errs, s.service.Close())
