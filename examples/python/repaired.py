@@ -18,19 +18,21 @@ GRACE = 30          # seconds after its TTL for which a copy is still served whi
 # one that was given up, the lease stays: the next attempt comes when it has run out, which is the pause between attempts.
 LOAD_TIMEOUT = 2.0
 LEASE = 5000        # milliseconds
-# A fence outlives every write: the source answers within LOAD_TIMEOUT, or nobody knows for a while what it did.
-FENCE = 10000
-TOMBSTONE = 10000   # milliseconds: longer than a load that began before the write can take
+# A fence outlives every write.
+WRITE_TIMEOUT = 6.0
+FENCE = 10000       # milliseconds
+# A copy that somebody is changing lives no longer than this: should the writer die between its commit and its word to Redis, what
+# is old by then is gone within what the shop promises.
+PROMISE = 3000      # milliseconds
 
-# What lies under a key: V<version>|<json> a copy; T<version> a tombstone: it changed, and no copy older than that may come back;
-# F<id> a fence: it is being changed, and nothing may be stored.
-KIND = "local v = redis.call('GET', KEYS[1]) or ''\nlocal kind = string.sub(v, 1, 1)\n"
+# Three keys: the copy, V<version>|<json>, where a deleted product is one, too, without a title (a tombstone: no older copy comes
+# back over it); the lease of whoever loads; and the fence of whoever changes, during which nothing is filled.
 
-# Gives the copy and what to do: serve it; load (the lease is yours); or wait, for somebody else does.
-LOOK = KIND + """
-if kind == 'F' then return {'', 'fenced'} end
-if kind ~= 'V' then v = '' end
+# Gives the copy and what to do: serve it; load (the lease is yours); wait, for somebody else does; or ask past the cache.
+LOOK = """
+local v = redis.call('GET', KEYS[1]) or ''
 if v ~= '' and redis.call('PTTL', KEYS[1]) > tonumber(ARGV[3]) then return {v, 'hit'} end
+if redis.call('EXISTS', KEYS[3]) == 1 then return {v, 'fenced'} end
 if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {v, 'load'} end
 return {v, 'wait'}
 """
@@ -38,31 +40,42 @@ return {v, 'wait'}
 # Stores a copy, if the lease is still ours. A write takes leases away, a Redis that starts anew knows none, and one that ran out is
 # somebody else's by now: whatever was read under them may be old. The version is a second lock on the same door: it also holds where
 # a Redis forgot that a lease was taken away (a failover).
-FILL = KIND + """
+FILL = """
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[2])
-if kind == 'F' then return 0 end
-local known = tonumber(string.match(v, '^[VT](%d+)') or '0')
+if redis.call('EXISTS', KEYS[3]) == 1 then return 0 end
+local known = tonumber(string.match(redis.call('GET', KEYS[1]) or '', '^V(%d+)') or '0')
 if known > tonumber(ARGV[2]) then return 0 end
 redis.call('SET', KEYS[1], 'V' .. ARGV[2] .. '|' .. ARGV[3], 'PX', ARGV[4])
 return 1
 """
 
 # Gives a lease back, if it is still ours: a bare DEL would take away whosever it is by now.
-RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+RELEASE = "if redis.call('GET', KEYS[2]) == ARGV[1] then return redis.call('DEL', KEYS[2]) end return 0"
 
-# Before a write: no copy, and no fill until it is known what came of the write.
-RAISE_FENCE = "redis.call('SET', KEYS[1], 'F' .. ARGV[1], 'PX', ARGV[2]) return redis.call('DEL', KEYS[2])"
-
-# After a write: whatever is older than it is void. Another write's fence stays.
-BURY = KIND + """
+# Before a write: no fill until it is known what came of the write. The copy is still true, and served.
+BEGIN = """
+redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
 redis.call('DEL', KEYS[2])
-if kind == 'F' and v ~= 'F' .. ARGV[1] then return 0 end
-local known = tonumber(string.match(v, '^T(%d+)') or '0')
-if known > tonumber(ARGV[2]) then return 0 end
-redis.call('SET', KEYS[1], 'T' .. ARGV[2], 'PX', ARGV[3])
+if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 return 1
 """
+
+# After a write, before anybody hears that it was done: what it wrote replaces whatever is older. While another write is under way that
+# copy, too, lives no longer than promised.
+END = """
+redis.call('DEL', KEYS[2])
+local ttl = ARGV[4]
+if redis.call('GET', KEYS[3]) == ARGV[1] then redis.call('DEL', KEYS[3])
+elseif redis.call('EXISTS', KEYS[3]) == 1 then ttl = ARGV[5] end
+local known = tonumber(string.match(redis.call('GET', KEYS[1]) or '', '^V(%d+)') or '0')
+if known > tonumber(ARGV[2]) then return 0 end
+redis.call('SET', KEYS[1], 'V' .. ARGV[2] .. '|' .. ARGV[3], 'PX', ttl)
+return 1
+"""
+
+# After a write of which nobody knows whether it was done, or still will be.
+DOUBT = "redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2]) return redis.call('DEL', KEYS[1], KEYS[2])"
 
 
 class RedisAway(Exception):
@@ -80,7 +93,7 @@ class Guarded:
         # Without timeouts a Redis that has gone silent takes every thread with it.
         self.redis = redis.Redis(host=host, port=int(port), socket_timeout=0.25, socket_connect_timeout=0.25)
         self.scripts = {name: self.redis.register_script(text) for name, text in
-                        {"look": LOOK, "fill": FILL, "release": RELEASE, "fence": RAISE_FENCE, "bury": BURY}.items()}
+                        {"look": LOOK, "fill": FILL, "release": RELEASE, "begin": BEGIN, "end": END, "doubt": DOUBT}.items()}
         self.lock = threading.Lock()
         self.failures, self.away, self.owed = 0, False, {}
 
@@ -117,7 +130,7 @@ class Guarded:
                 self.redis.connection_pool.disconnect()   # what was open before the outage may be dead
                 self.redis.ping()
                 for keys, n in list(self.owed.items()):
-                    self.redis.delete(*keys)              # copy and lease: a fill that is under way is void, too
+                    self.redis.delete(*keys[:2])          # copy and lease: a fill that is under way is void, too
                     with self.lock:
                         if self.owed.get(keys) == n:
                             del self.owed[keys]
@@ -139,11 +152,11 @@ class Cache:
     @staticmethod
     def connect(address):
         # Bounded in number and in time: when Redis is gone, the source gets what it can take, and the rest an honest 503 at once.
-        return Source(address, timeout=LOAD_TIMEOUT, patience=0.5)
+        return Source(address, timeout=LOAD_TIMEOUT, write_timeout=WRITE_TIMEOUT, patience=0.5)
 
     @staticmethod
     def keys(tenant, id):
-        return [f"shop:product:{tenant}:{id}", f"shop:lease:product:{tenant}:{id}"]
+        return [f"shop:{what}:{tenant}:{id}" for what in ("product", "lease", "fence")]
 
     def get(self, tenant, id):
         keys, lease, give_up = self.keys(tenant, id), uuid.uuid4().hex, time.monotonic() + 1
@@ -153,7 +166,7 @@ class Cache:
             except RedisAway:
                 return self.share(tenant, id, None), "MISS"
             match do:
-                case b"fenced":
+                case b"fenced" if not copy:
                     return self.share(tenant, id, None), "MISS"
                 case b"load" if copy:
                     self.in_background(tenant, id, keys, lease)
@@ -190,16 +203,20 @@ class Cache:
             with self.lock:
                 del self.flights[tenant, id]
 
+    @staticmethod
+    def ttl():
+        """Milliseconds, spread: or what was filled together expires together."""
+        return int((TTL + random.uniform(0, TTL / 4) + GRACE) * 1000)
+
     def fill(self, row, lease):
-        ttl = (TTL + random.uniform(0, TTL / 4) + GRACE) * 1000     # spread, or what was filled together expires together
         try:
-            self.redis.run("fill", self.keys(row["tenant"], row["id"]), [lease, row["version"], json.dumps(row), int(ttl)])
+            self.redis.run("fill", self.keys(row["tenant"], row["id"]), [lease, row["version"], json.dumps(row), self.ttl()])
         except RedisAway:
             pass        # the lease runs out by itself
 
     def give_back(self, tenant, id, lease):
         try:
-            self.redis.run("release", self.keys(tenant, id)[1:], [lease])
+            self.redis.run("release", self.keys(tenant, id), [lease])
         except RedisAway:
             pass
 
@@ -218,29 +235,28 @@ class Cache:
         self.refreshers.submit(load)
 
     def write(self, tenant, id, title):
-        self.change(tenant, id, lambda: self.source.write(tenant, id, title))
+        self.change(tenant, id, title, lambda: self.source.write(tenant, id, title))
 
     def delete(self, tenant, id):
-        self.change(tenant, id, lambda: self.source.delete(tenant, id))
+        self.change(tenant, id, None, lambda: self.source.delete(tenant, id))
 
-    def change(self, tenant, id, do):
-        keys, fence, ok = self.keys(tenant, id), uuid.uuid4().hex, True
+    def change(self, tenant, id, title, do):
+        keys, me = self.keys(tenant, id), uuid.uuid4().hex
         try:
-            self.redis.run("fence", keys, [fence, FENCE])
+            self.redis.run("begin", keys, [me, FENCE, PROMISE])
         except RedisAway:
-            ok = False
+            pass            # then what comes after the write won't get there either, and is owed
         try:
             version = do()
         except Overloaded:
             raise           # it was never asked; the fence falls by itself
-        except Exception:   # it may have been done, or be done later: the fence stays, and is raised anew
-            self.try_to("fence", keys, [fence, FENCE])
+        except Exception:   # it may have been done, or be done later
+            self.tell("doubt", keys, [me, FENCE])
             raise
-        if not ok:
-            self.redis.owe(keys)
-        self.try_to("bury", keys, [fence, version, TOMBSTONE])
+        row = {"tenant": tenant, "id": id, "title": title, "version": version}
+        self.tell("end", keys, [me, version, json.dumps(row), self.ttl(), PROMISE])
 
-    def try_to(self, script, keys, args):
+    def tell(self, script, keys, args):
         try:
             self.redis.run(script, keys, args)
         except RedisAway:

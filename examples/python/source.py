@@ -13,10 +13,11 @@ class Overloaded(Exception):
 
 
 class Source:
-    """At most `pool` queries at a time. `timeout` is for an answer, `patience` for a free connection; None waits for ever."""
+    """At most `pool` queries at a time. `timeout` is for an answer, `write_timeout` for that to a write, `patience` for a free
+    connection; None waits for ever."""
 
-    def __init__(self, address, pool=8, timeout=None, patience=None):
-        self.address, self.timeout, self.patience = address, timeout, patience
+    def __init__(self, address, pool=8, timeout=None, write_timeout=None, patience=None):
+        self.address, self.timeout, self.write_timeout, self.patience = address, timeout, write_timeout, patience
         self.free = queue.LifoQueue()
         for _ in range(pool):
             self.free.put(None)
@@ -64,6 +65,8 @@ class Source:
         try:
             if connection is None:
                 connection = http.client.HTTPConnection(self.address, timeout=self.timeout)
+                connection.connect()
+            connection.sock.settimeout(self.timeout if method == "GET" else self.write_timeout)
             with self.lock:
                 self.queries += 1
             connection.request(method, path, json.dumps(body) if body else None)

@@ -45,7 +45,13 @@ type hold struct {
 	by   Command
 	ends time.Duration // 0: never
 	lost string        // how, of one that is late: then it was at ends
+	also []string      // clients who may have it instead: who was first when the one before ran out is not certain
+	open bool          // that there may be such
 }
+
+// slack is by how much the moment at which a lock runs out may be beside what MONITOR's stamps say: a Redis looks at its clock
+// before it takes up a command, in milliseconds, and MONITOR does afterwards.
+const slack = 5 * time.Millisecond
 
 const (
 	ranOut  = "ran out"
@@ -172,30 +178,38 @@ func amount(text string, millis bool) time.Duration {
 
 // take is an attempt. It succeeds when nobody holds the lock.
 func (l *lock) take(c Command, ends time.Duration) {
+	open := false
 	if h := l.holder; h != nil {
-		if h.ends == 0 || c.At < h.ends {
+		switch {
+		case h.ends != 0 && c.At >= h.ends-slack:
+			open = c.At < h.ends+slack
+		case h.open:
+			h.also = append(h.also, c.Client)
+			return
+		default:
 			return
 		}
-		l.late = append(slices.DeleteFunc(l.late, func(o hold) bool { return o.by.Client == h.by.Client }), hold{h.by, h.ends, ranOut})
+		l.late = append(slices.DeleteFunc(l.late, func(o hold) bool { return o.by.Client == h.by.Client }), hold{by: h.by, ends: h.ends, lost: ranOut})
 	}
 	l.late = slices.DeleteFunc(l.late, func(o hold) bool { return o.by.Client == c.Client }) // it has begun something new
 	if l.theft != nil {
-		if c.At < l.right {
+		if c.At < l.right && c.Client != l.theft.Holder.Client {
 			l.theft.Next = &c
 		}
 		l.theft = nil
 	}
-	l.holder = &hold{by: c, ends: ends}
+	l.holder = &hold{by: c, ends: ends, open: open}
 }
 
 func (l *Locks) giveBack(k *lock, key string, c Command) {
 	h := k.holder
-	held := h != nil && (h.ends == 0 || c.At < h.ends)
+	held := h != nil && (h.ends == 0 || c.At < h.ends-slack)
 	late := slices.IndexFunc(k.late, func(o hold) bool { return o.by.Client == c.Client })
 	switch {
 	case c.Client == script:
 	case h != nil && h.by.Client == c.Client: // also when it ran out, and nobody has taken it since
 		l.own++
+	case h != nil && (slices.Contains(h.also, c.Client) || !held && c.At < h.ends+slack):
 	case held && late >= 0:
 		t := &Theft{Key: key, Late: k.late[late].by, Lost: k.late[late].ends, How: k.late[late].lost, Holder: h.by, Deleted: c}
 		if s, ok := l.last[c.Client]; ok && s.At > t.Late.At {
@@ -205,12 +219,12 @@ func (l *Locks) giveBack(k *lock, key string, c Command) {
 			l.thefts = append(l.thefts, t)
 			k.theft, k.right = t, h.ends
 		}
-		k.late = append(k.late, hold{h.by, c.At, deleted}) // it will give back what it has no more
+		k.late = append(k.late, hold{by: h.by, ends: c.At, lost: deleted}) // it will give back what it has no more
 	case held:
 		l.others++
 	}
 	k.late = slices.DeleteFunc(k.late, func(o hold) bool { return o.by.Client == c.Client })
-	if held || h != nil && h.by.Client == c.Client {
+	if held || h != nil && (h.by.Client == c.Client || c.At < h.ends+slack) {
 		k.holder = nil
 	}
 }

@@ -100,6 +100,16 @@ func TestNobodyIsAccusedWithoutProof(t *testing.T) {
 		require.Empty(t, tell(seen(t, lines)), name)
 	}
 	require.NotEmpty(t, tell(seen(t, late+"4.5 A DEL lock")))
+	// Who was first when it ran out is not certain: nobody is accused of having the other's, and whoever is late is late all the same.
+	const race = "\n1.0009 A SET lock 1 NX EX 3\n 4.0003 B SET lock 1 NX EX 3\n 4.02 C SET lock 1 NX EX 3\n"
+	for _, owner := range []string{"B", "C"} {
+		l := seen(t, race+"4.5 "+owner+" DEL lock")
+		require.Empty(t, tell(l))
+		require.False(t, l.Shared())
+	}
+	require.Contains(t, tell(seen(t, race+"4.5 A DEL lock")), "A DEL lock (the lock of B)")
+	require.False(t, seen(t, "1 A SET lock 1 NX EX 3\n 3.999 B DEL lock").Shared())
+	require.True(t, seen(t, "1 A SET lock 1 NX EX 3\n 3.9 B DEL lock").Shared())
 	require.NotEmpty(t, tell(seen(t, late+"4.5 A UNLINK x lock")))
 	require.True(t, seen(t, "1 A SET other 1 NX EX 3\n 2 B DEL other").Shared())
 }
