@@ -4,6 +4,7 @@ import os
 import random
 import threading
 import time
+import traceback
 import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -127,7 +128,7 @@ class Guarded:
         while True:
             time.sleep(0.2)
             try:
-                self.redis.connection_pool.disconnect()   # what was open before the outage may be dead
+                self.redis.connection_pool.disconnect(inuse_connections=False)   # what was open before may be dead
                 self.redis.ping()
                 for keys, n in list(self.owed.items()):
                     self.redis.delete(*keys[:2])          # copy and lease: a fill that is under way is void, too
@@ -138,8 +139,8 @@ class Guarded:
                     if not self.owed:
                         self.failures, self.away = 0, False
                         return
-            except redis.RedisError:
-                pass
+            except Exception:
+                traceback.print_exc(limit=-1)       # this thread is the only way back
 
 
 class Cache:

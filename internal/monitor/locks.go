@@ -14,6 +14,7 @@ type Theft struct {
 	Lost    time.Duration // when it lost that, on the clock of the Redis
 	How     string        // how: "ran out", or "was deleted by another"
 	Holder  Command       // took it after that
+	Unsure  bool          // or another did, that asked at the same moment; not the late one
 	Stored  *Command      // what the late one did to another key last; nil: nothing that was seen
 	Deleted Command       // by the late one: the holder's lock is gone
 	Next    *Command      // took the lock while the holder still had a right to it; nil: nobody
@@ -30,8 +31,7 @@ type Locks struct {
 	last   map[string]Command // by client: the last change of a key that is no lock
 	thefts []*Theft
 
-	own    int // locks given back by the connection that took them
-	others int // by one that never had them
+	others int // locks that were given back by a connection that never had them
 }
 
 type lock struct {
@@ -45,13 +45,14 @@ type hold struct {
 	by   Command
 	ends time.Duration // 0: never
 	lost string        // how, of one that is late: then it was at ends
-	also []string      // clients who may have it instead: who was first when the one before ran out is not certain
-	open bool          // that there may be such
+	// Who was first when the one before ran out is not certain: these asked then, too. Whoever asks again did not get it.
+	also []hold
+	open time.Duration // one who asks at this time or later is the last of them; 0: there are no more
 }
 
 // slack is by how much the moment at which a lock runs out may be beside what MONITOR's stamps say: a Redis looks at its clock
 // before it takes up a command, in milliseconds, and MONITOR does afterwards.
-const slack = 5 * time.Millisecond
+const slack = 50 * time.Millisecond
 
 const (
 	ranOut  = "ran out"
@@ -178,16 +179,14 @@ func amount(text string, millis bool) time.Duration {
 
 // take is an attempt. It succeeds when nobody holds the lock.
 func (l *lock) take(c Command, ends time.Duration) {
-	open := false
+	open := time.Duration(0)
 	if h := l.holder; h != nil {
-		switch {
-		case h.ends != 0 && c.At >= h.ends-slack:
-			open = c.At < h.ends+slack
-		case h.open:
-			h.also = append(h.also, c.Client)
+		if h.ends == 0 || c.At < h.ends-slack {
+			h.rival(c, ends)
 			return
-		default:
-			return
+		}
+		if c.At < h.ends+slack {
+			open = h.ends + slack
 		}
 		l.late = append(slices.DeleteFunc(l.late, func(o hold) bool { return o.by.Client == h.by.Client }), hold{by: h.by, ends: h.ends, lost: ranOut})
 	}
@@ -201,17 +200,36 @@ func (l *lock) take(c Command, ends time.Duration) {
 	l.holder = &hold{by: c, ends: ends, open: open}
 }
 
+// rival takes in an attempt while the lock is held.
+func (h *hold) rival(c Command, ends time.Duration) {
+	all := append([]hold{{by: h.by, ends: h.ends}}, h.also...)
+	all = slices.DeleteFunc(all, func(o hold) bool { return o.by.Client == c.Client })
+	if h.open != 0 {
+		all = append(all, hold{by: c, ends: ends})
+		if c.At >= h.open {
+			h.open = 0
+		}
+	}
+	if len(all) > 0 {
+		h.by, h.ends, h.also = all[0].by, all[0].ends, all[1:]
+	}
+}
+
+// mayBe says whether the lock may be the client's.
+func (h *hold) mayBe(client string) bool {
+	return h.by.Client == client || slices.ContainsFunc(h.also, func(o hold) bool { return o.by.Client == client })
+}
+
 func (l *Locks) giveBack(k *lock, key string, c Command) {
 	h := k.holder
 	held := h != nil && (h.ends == 0 || c.At < h.ends-slack)
 	late := slices.IndexFunc(k.late, func(o hold) bool { return o.by.Client == c.Client })
 	switch {
 	case c.Client == script:
-	case h != nil && h.by.Client == c.Client: // also when it ran out, and nobody has taken it since
-		l.own++
-	case h != nil && (slices.Contains(h.also, c.Client) || !held && c.At < h.ends+slack):
+	case h != nil && h.mayBe(c.Client): // also when it ran out, and nobody has taken it since
+	case h != nil && !held && h.ends != 0 && c.At < h.ends+slack: // it may just have run out
 	case held && late >= 0:
-		t := &Theft{Key: key, Late: k.late[late].by, Lost: k.late[late].ends, How: k.late[late].lost, Holder: h.by, Deleted: c}
+		t := &Theft{Key: key, Late: k.late[late].by, Lost: k.late[late].ends, How: k.late[late].lost, Holder: h.by, Unsure: len(h.also) > 0, Deleted: c}
 		if s, ok := l.last[c.Client]; ok && s.At > t.Late.At {
 			t.Stored = &s
 		}
@@ -224,7 +242,7 @@ func (l *Locks) giveBack(k *lock, key string, c Command) {
 		l.others++
 	}
 	k.late = slices.DeleteFunc(k.late, func(o hold) bool { return o.by.Client == c.Client })
-	if held || h != nil && (h.by.Client == c.Client || c.At < h.ends+slack) {
+	if held || h != nil && (h.mayBe(c.Client) || c.At < h.ends+slack) {
 		k.holder = nil
 	}
 }
@@ -245,7 +263,11 @@ func (t *Theft) Tell(at func(time.Duration) string) string {
 			out = append(out, after)
 		}
 	}
-	out = append(out, line(&t.Deleted)+" (the lock of "+t.Holder.Client+")")
+	whose := t.Holder.Client
+	if t.Unsure {
+		whose += ", or of one that asked at the same moment"
+	}
+	out = append(out, line(&t.Deleted)+" (the lock of "+whose+")")
 	if t.Next != nil {
 		out = append(out, line(t.Next)+" (while "+t.Holder.Client+" was at it)")
 	}
