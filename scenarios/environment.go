@@ -34,7 +34,7 @@ type Place struct {
 	Said func() []string
 	// Unreadable counts answers that said ok and could not be understood, and gives the first; may be nil.
 	Unreadable func() (n int64, first string)
-	// Traces gives what was seen of the causes of what the drill measured, in order of time; may be nil.
+	// Traces gives what was seen of the causes of what the drill measured, what explains most first; may be nil.
 	Traces func(epoch time.Time) []report.Trace
 	// Close ends everything that belongs to the place.
 	Close func() error

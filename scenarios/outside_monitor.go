@@ -3,6 +3,7 @@ package scenarios
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cachedrill/cachedrill/internal/monitor"
@@ -32,6 +33,16 @@ func (s *surroundings) traces(epoch time.Time) []report.Trace {
 	}
 	f := s.monitor.Found(epoch)
 	offset := func(at time.Duration) time.Duration { return at + f.Shift }
+	// Those after which somebody else went to work, too, explain most.
+	slices.SortStableFunc(f.Thefts, func(a, b monitor.Theft) int {
+		switch {
+		case a.Next != nil && b.Next == nil:
+			return -1
+		case a.Next == nil && b.Next != nil:
+			return 1
+		}
+		return 0
+	})
 	var out []report.Trace
 	for i := range f.Thefts {
 		t := &f.Thefts[i]

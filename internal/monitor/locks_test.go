@@ -108,8 +108,8 @@ func TestNobodyIsAccusedWithoutProof(t *testing.T) {
 		require.False(t, l.Shared())
 	}
 	require.Contains(t, tell(seen(t, race+"4.5 A DEL lock")), "A DEL lock (the lock of B, or of one that asked at the same moment)")
-	require.Contains(t, tell(seen(t, race+"4.06 B SET lock 1 NX EX 3\n 4.5 A DEL lock")), "A DEL lock (the lock of C)", "B asks again")
-	require.Contains(t, tell(seen(t, race+"4.06 C SET lock 1 NX EX 3\n 4.1 D SET lock 1 NX EX 3\n 4.11 C SET lock 1 NX EX 3\n4.12 D SET lock 1 NX EX 3\n 4.5 A DEL lock")),
+	require.Contains(t, tell(seen(t, race+"4.06 B SET lock 1 NX EX 3\n 4.11 B SET lock 1 NX EX 3\n 4.5 A DEL lock")), "A DEL lock (the lock of C)", "B asks again")
+	require.Contains(t, tell(seen(t, race+"4.06 C SET lock 1 NX EX 3\n 4.1 D SET lock 1 NX EX 3\n 4.11 C SET lock 1 NX EX 3\n 4.12 D SET lock 1 NX EX 3\n 4.5 A DEL lock")),
 		"A DEL lock (the lock of B)", "the others asked again, or when it was taken for certain")
 	require.True(t, seen(t, race+"4.06 D SET lock 1 NX EX 3\n 4.07 E SET lock 1 NX EX 3\n 4.5 E DEL lock").Shared(), "E asked when it was taken for certain")
 	require.False(t, seen(t, "1 A SET lock 1 NX EX 3\n 3.999 B DEL lock").Shared())
