@@ -13,7 +13,8 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-DELAY = float(os.environ.get("DB_DELAY_MS", "20")) / 1000
+DELAY = float(os.environ.get("DB_DELAY_MS", "50")) / 1000
+WRITES = 0.2    # of that: a row is written faster than one is read with all that belongs to it
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS products (
@@ -64,8 +65,8 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     database = None
 
-    def answer(self, value):
-        time.sleep(DELAY)
+    def answer(self, value, share=1.0):
+        time.sleep(DELAY * share)
         body = json.dumps(value).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -87,10 +88,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self):
         title = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["title"]
-        self.answer({"version": self.database.write(*self.row(), title)})
+        self.answer({"version": self.database.write(*self.row(), title)}, WRITES)
 
     def do_DELETE(self):
-        self.answer({"version": self.database.write(*self.row(), None)})
+        self.answer({"version": self.database.write(*self.row(), None)}, WRITES)
 
     def log_message(self, *args):
         pass

@@ -16,7 +16,7 @@ class Source:
     """At most `pool` queries at a time. `timeout` is for an answer, `write_timeout` for that to a write, `patience` for a free
     connection; None waits for ever."""
 
-    def __init__(self, address, pool=8, timeout=None, write_timeout=None, patience=None):
+    def __init__(self, address, pool=16, timeout=None, write_timeout=None, patience=None):
         self.address, self.timeout, self.write_timeout, self.patience = address, timeout, write_timeout, patience
         self.free = queue.LifoQueue()
         for _ in range(pool):
