@@ -16,6 +16,7 @@ const module = "github.com/cachedrill/cachedrill"
 var allowed = map[string][]string{
 	"":                            {},
 	"cmd/cachedrill":              {"..."},
+	"examples/go":                 {},
 	"scenarios":                   {"load", "targets/...", "faults", "oracle", "report", "internal/...", "reference/policy", "reference/key", "reference/invalidation"},
 	"scenarios/virtual":           {"scenarios", "faults", "targets/service", "reference/..."},
 	"load":                        {"targets"},

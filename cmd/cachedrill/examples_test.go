@@ -1,0 +1,193 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/cachedrill/cachedrill/report"
+)
+
+// The examples are drilled as their readers do it: the program is built, and starts the service by the suite beside it. A copy of the
+// suite has free ports, and shorter phases.
+
+// shorter makes the suites' phases what CI has time for.
+var shorter = []string{
+	"phases: {warmup: 1s, steady: 4s, fault: 6s, recovery: 6s}", "phases: {warmup: 500ms, steady: 2s, fault: 5s, recovery: 3s}",
+	"phases: {fault: 8s}", "phases: {fault: 7s}",
+	`CACHE_TTL: "8"`, `CACHE_TTL: "4"`,
+	"for: 8s", "for: 7s",
+	"recovery_time < 4s", "recovery_time < 2s", "recovery_time < 3s", "recovery_time < 2s",
+	"network.blackhole: {edge: redis, for: 4s}", "network.blackhole: {edge: redis, for: 2500ms}",
+	"phases: {warmup: 1s, steady: 3s, fault: 5s, recovery: 4s}", "phases: {warmup: 500ms, steady: 2s, fault: 4s, recovery: 3s}",
+}
+
+// example copies an example into a folder of the test's own.
+func example(t *testing.T, name string, replace ...string) (suite string) {
+	t.Helper()
+	dir := t.TempDir()
+	files, err := filepath.Glob("../../examples/" + name + "/*")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil { // a folder
+			continue
+		}
+		if filepath.Base(file) == "drill.yaml" {
+			short := strings.NewReplacer(replace...).Replace(string(text))
+			require.NotEqual(t, string(text), short)
+			text = []byte(short)
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, filepath.Base(file)), text, 0o644))
+	}
+	return filepath.Join(dir, "drill.yaml")
+}
+
+func freePorts(t *testing.T, n int) []string {
+	t.Helper()
+	var out []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer l.Close()
+		out = append(out, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	}
+	return out
+}
+
+func pythonExample(t *testing.T, replace ...string) string {
+	p := freePorts(t, 2)
+	return example(t, "python", append([]string{"18091", p[0], "18092", p[1],
+		`REDIS: "{edge.redis}"`, fmt.Sprintf(`REDIS: "{edge.redis}", PORT: "%s", DB_PORT: "%s"`, p[0], p[1])}, replace...)...)
+}
+
+func goExample(t *testing.T, replace ...string) string {
+	p := freePorts(t, 1)
+	suite := example(t, "go", append([]string{"18095", p[0], "start: [./shop]", `start: [./shop, -listen, "127.0.0.1:` + p[0] + `"]`}, replace...)...)
+	out, err := exec.Command("go", "build", "-o", filepath.Join(filepath.Dir(suite), "shop"), "../../examples/go").CombinedOutput()
+	require.NoError(t, err, string(out))
+	return suite
+}
+
+// findPython puts a python3 on PATH that has redis-py, if there is one.
+func findPython(t *testing.T) bool {
+	t.Helper()
+	has := func(python string) bool { return exec.Command(python, "-c", "import redis").Run() == nil }
+	switch {
+	case has("python3"):
+	case has("/usr/bin/python3"): // the distribution's, behind another one
+		dir := t.TempDir()
+		require.NoError(t, os.Symlink("/usr/bin/python3", filepath.Join(dir, "python3")))
+		t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	default:
+		return false
+	}
+	return true
+}
+
+func needPython(t *testing.T, found bool) {
+	t.Helper()
+	switch {
+	case found:
+	case os.Getenv("CI") == "true":
+		t.Fatal("no python3 with redis-py: scripts/setup installs python3-redis")
+	default:
+		t.Skip("no python3 with redis-py: make test installs python3-redis where it can")
+	}
+}
+
+// failed gives the row of an objective that a drill missed.
+func failed(t *testing.T, r report.Report, scenario, expr string) report.SLO {
+	t.Helper()
+	for _, s := range r.Scenarios {
+		for _, o := range s.SLOs {
+			if s.Name == scenario && o.Expr == expr && o.Outcome == report.Fail {
+				return o
+			}
+		}
+	}
+	t.Fatalf("%s did not miss %s:\n%s", scenario, expr, explain(r))
+	return report.SLO{}
+}
+
+// requireGuilty holds that the textbook's cache is found guilty of what is wrong with it, each with its evidence.
+func requireGuilty(t *testing.T, r report.Report) {
+	t.Helper()
+	stale := failed(t, r, "writes-under-load", "violations == 0")
+	require.Contains(t, stale.Evidence, "a later write was acknowledged at")
+	hangs := failed(t, r, "redis-gone", "errors < 5%")
+	require.Contains(t, hangs.Evidence, "context deadline exceeded")
+	twice := failed(t, r, "slow-source", "stampede.max <= 1")
+	require.Contains(t, twice.Evidence, "loads of one key under way at once")
+	require.Regexp(t, `MONITOR.*s (\S+) SET (\S+) 1 EX 3 NX; \S+s that lock (ran out|was deleted).*s (\S+) SET \S+ 1 EX 3 NX; .*s \S+ DEL \S+ \(the lock of `, twice.Evidence)
+	for _, o := range []report.SLO{stale, hangs, twice} {
+		t.Logf("%s: observed %s: %s", o.Expr, o.Observed, o.Evidence)
+	}
+}
+
+func TestExamples(t *testing.T) {
+	needRedisServer(t)
+	binary := build(t)
+	python := findPython(t)
+	t.Run("at once", func(t *testing.T) { // most of their time is waiting
+		t.Run("python, textbook", func(t *testing.T) {
+			needPython(t, python)
+			suite := pythonExample(t, append(shorter, "within: 3s", "within: 1s")...)
+			t.Parallel()
+			r := drill(t, binary, "writes-under-load", "redis-gone", "slow-source", "-f", suite, "--policy", "textbook", "--seed", "1")
+			requireGuilty(t, r)
+		})
+		t.Run("python, repaired", func(t *testing.T) {
+			needPython(t, python)
+			suite := pythonExample(t, shorter...)
+			t.Parallel()
+			r := drill(t, binary, "writes-under-load", "redis-gone", "slow-source", "-f", suite, "--policy", "repaired", "--seed", "1")
+			require.Equal(t, report.Pass, r.Outcome, explain(r))
+		})
+		t.Run("go", func(t *testing.T) {
+			suite := goExample(t, shorter...)
+			t.Parallel()
+			r := drill(t, binary, "writes-under-load", "redis-gone", "-f", suite, "--seed", "1")
+			require.Equal(t, report.Pass, r.Outcome, explain(r))
+			r = drill(t, binary, "writes-under-load", "-f", suite, "--policy", "forgetful", "--seed", "1")
+			require.Contains(t, failed(t, r, "writes-under-load", "violations == 0").Evidence, "a later write was acknowledged at")
+		})
+	})
+}
+
+// TestSoakExamples is the long form: whole suites, as they are, over many seeds.
+func TestSoakExamples(t *testing.T) {
+	first, last, ok := seedRange(os.Getenv("CACHEDRILL_SOAK"))
+	if !ok {
+		t.Skip("CACHEDRILL_SOAK is not set to a number of seeds; make soak sets it")
+	}
+	needRedisServer(t)
+	needPython(t, findPython(t))
+	binary := build(t)
+	for seed := first; seed <= last; seed++ {
+		for name, suite := range map[string]string{"repaired": pythonExample(t), asGiven: goExample(t)} {
+			t.Run(fmt.Sprintf("%s %d", name, seed), func(t *testing.T) {
+				r := drill(t, binary, "-f", suite, "--policy", name, "--seed", strconv.Itoa(seed))
+				require.Equal(t, report.Pass, r.Outcome, explain(r))
+			})
+		}
+		t.Run(fmt.Sprintf("textbook %d", seed), func(t *testing.T) {
+			requireGuilty(t, drill(t, binary, "-f", pythonExample(t), "--policy", "textbook", "--seed", strconv.Itoa(seed)))
+		})
+		t.Run(fmt.Sprintf("forgetful %d", seed), func(t *testing.T) {
+			r := drill(t, binary, "writes-under-load", "-f", goExample(t), "--policy", "forgetful", "--seed", strconv.Itoa(seed))
+			failed(t, r, "writes-under-load", "violations == 0")
+		})
+	}
+}
+
+// asGiven is the policy of a service that is started as the suite says, and no other way.
+const asGiven = "as-is"
