@@ -1,4 +1,4 @@
-"""The same cache with what drills taught. Every part says what it protects from; take one away, and a drill shows it."""
+"""The same cache with what drills taught. Every part says what it protects from."""
 import json
 import os
 import random

@@ -118,6 +118,17 @@ func TestNobodyIsAccusedWithoutProof(t *testing.T) {
 	require.True(t, seen(t, "1 A SET other 1 NX EX 3\n 2 B DEL other").Shared())
 }
 
+// One release in many that looks odd is not a pool of connections.
+func TestSharedConnections(t *testing.T) {
+	for _, c := range []struct {
+		own    int
+		shared bool
+	}{{0, true}, {chance - 1, true}, {chance, false}} {
+		lines := strings.Repeat("1 A SET other 1 NX EX 3\n 2 A DEL other\n", c.own) + "3 A SET other 1 NX EX 3\n 4 B DEL other"
+		require.Equal(t, c.shared, seen(t, lines).Shared(), c.own)
+	}
+}
+
 // However many keys there are, memory is bounded.
 func TestLocksAreForgottenWhenThereAreTooMany(t *testing.T) {
 	l := NewLocks()
