@@ -100,6 +100,7 @@ func TestNobodyIsAccusedWithoutProof(t *testing.T) {
 		require.Empty(t, tell(seen(t, lines)), name)
 	}
 	require.NotEmpty(t, tell(seen(t, late+"4.5 A DEL lock")))
+	require.False(t, seen(t, late+"4.5 lua DEL lock").Shared(), "a script is no connection")
 	// Who was first when it ran out is not certain: nobody is accused of having the other's, and whoever is late is late all the same.
 	const race = "\n1.0009 A SET lock 1 NX EX 3\n 4.0003 B SET lock 1 NX EX 3\n 4.02 C SET lock 1 NX EX 3\n"
 	for _, owner := range []string{"B", "C"} {
