@@ -16,6 +16,7 @@ const module = "github.com/cachedrill/cachedrill"
 var allowed = map[string][]string{
 	"":                            {},
 	"cmd/cachedrill":              {"..."},
+	"examples/go":                 {},
 	"scenarios":                   {"load", "targets/...", "faults", "oracle", "report", "internal/...", "reference/policy", "reference/key", "reference/invalidation"},
 	"scenarios/virtual":           {"scenarios", "faults", "targets/service", "reference/..."},
 	"drill":                       {"scenarios", "targets", "report", "faults"},
@@ -46,6 +47,7 @@ var allowed = map[string][]string{
 	"internal/launch":             {"internal/child"},
 	"internal/money":              {"internal/strict"},
 	"internal/tally":              {},
+	"internal/monitor":            {},
 	"internal/pgtest":             {"internal/child"},
 	"internal/redistest":          {"internal/child", "targets/redis"},
 }

@@ -36,7 +36,16 @@ type Drill struct {
 	Unreadable       string         // why the target's answers could not be understood; empty when they could
 	LoadsUnkeyed     bool           // loads are counted, and not told apart by key
 	LoadsUnlabelled  bool           // loads are not told apart by tenant, region and the like
+	WidthsTold       bool           // unkeyed loads tell all the same how many of their key were under way
+	Traces           []Trace        // what explains a metric, what explains most first
 	Notes            []string       // for the reader of the report
+}
+
+// Trace is what somebody besides the target saw of the cause of something that a metric shows.
+type Trace struct {
+	Metric string
+	At     time.Duration
+	Text   string // one line
 }
 
 // FaultRun is what became of one planned fault. Offsets of 0 mean never.
@@ -103,7 +112,7 @@ func Evaluate(r *Recorder, d Drill) Scenario {
 	s := Scenario{
 		Name: d.Name, Description: d.Description, Target: d.Target, Policy: d.Policy, Attempts: d.Attempts,
 		Operations: d.Operations, Generator: d.Generator, Faults: faultSummaries(d.Faults), SLOs: rows,
-		Phases: a.summaries(d.LoadsCounted, !d.LoadsUnkeyed), Oracle: a.found.summary(), RecoveryS: a.recoverySeconds(), Recovery: a.comeback(),
+		Phases: a.summaries(d.LoadsCounted, !d.LoadsUnkeyed, !d.LoadsUnkeyed || d.WidthsTold), Oracle: a.found.summary(), RecoveryS: a.recoverySeconds(), Recovery: a.comeback(),
 		Notes:       d.Notes,
 		Consistency: a.found.consistency(), ConsistentWithin: a.found.consistentWithin(),
 	}

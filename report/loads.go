@@ -12,6 +12,7 @@ type loadCount struct {
 	total     int64
 	seconds   map[time.Duration]int64 // arrivals by the start of their second, counted from the phase's start
 	widest    targets.Load            // with the greatest width; zero while there is none
+	most      int                     // what the greatest width is at most
 	redundant int64
 	again     targets.Load // the first redundant one
 }
@@ -25,6 +26,7 @@ func (c *loadCount) add(l *targets.Load, phaseStart time.Duration, redundant boo
 	if l.Width > c.widest.Width {
 		c.widest = *l
 	}
+	c.most = max(c.most, l.Width, l.Widest)
 	if redundant {
 		if c.redundant == 0 || l.Arrived < c.again.Arrived {
 			c.again = *l
@@ -44,6 +46,7 @@ func (c *loadCount) merge(o *loadCount) {
 	if o.widest.Width > c.widest.Width {
 		c.widest = o.widest
 	}
+	c.most = max(c.most, o.most)
 	if o.redundant > 0 && (c.redundant == 0 || o.again.Arrived < c.again.Arrived) {
 		c.again = o.again
 	}

@@ -14,7 +14,7 @@ func (s *scope) source(metric string) measurement {
 		return nothing(notCounted)
 	}
 	l := &s.cell.loads
-	if s.drill.LoadsUnkeyed && (metric == "stampede.max" || metric == "redundant_loads") {
+	if s.drill.LoadsUnkeyed && (metric == "stampede.max" && !s.drill.WidthsTold || metric == "redundant_loads") {
 		return nothing("what counts the loads of the source does not tell which keys they are of")
 	}
 	if s.drill.LoadsUnlabelled && s.labels != (Labels{}) {
@@ -46,10 +46,21 @@ func (s *scope) source(metric string) measurement {
 	if metric == "stampede.max" {
 		w := &l.widest
 		m := measurement{known: Exactly(float64(w.Width)), observed: count(int64(w.Width)), where: w.Region}
+		if l.most > w.Width {
+			m.known.High = float64(l.most)
+			m.why = "what counts the loads tells widths apart only roughly"
+		}
 		switch {
 		case w.Width > 1:
+			key := "one key"
+			if !s.drill.LoadsUnkeyed {
+				key = w.Key.String()
+			}
 			m.evidence = fmt.Sprintf("%s loads of %s under way at once%s at %s, each asking the source for the same key",
-				count(int64(w.Width)), w.Key, inRegion(w.Region), moment(w.Arrived))
+				count(int64(w.Width)), key, inRegion(w.Region), moment(w.Arrived))
+			if t := s.trace(metric); t != "" {
+				m.evidence += "; " + t
+			}
 		case w.Width == 0:
 			return nothing("the target does not tell how many loads of a key were under way")
 		}
@@ -61,6 +72,16 @@ func (s *scope) source(metric string) measurement {
 		m.evidence = "first: " + loaded(&l.again) + " was loaded there before"
 	}
 	return m
+}
+
+// trace gives the first of what others saw of the cause, of the phases of the scope.
+func (s *scope) trace(metric string) string {
+	for _, t := range s.drill.Traces {
+		if t.Metric == metric && s.contains(t.At) {
+			return t.Text
+		}
+	}
+	return ""
 }
 
 func inRegion(region string) string {

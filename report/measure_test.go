@@ -200,6 +200,30 @@ func TestTimesSteady(t *testing.T) {
 	require.Equal(t, Pass, s.SLOs[2].Outcome)
 }
 
+// Widths that are known roughly are rounded to nobody's favour, and what others saw of the cause stands beside the evidence.
+func TestStampedesOfUnkeyedLoads(t *testing.T) {
+	m := healthy()
+	m.drill.LoadsUnkeyed, m.drill.WidthsTold = true, true
+	m.drill.Traces = []Trace{{"stampede.max", 2 * time.Second, "too early"}, {"redundant_loads", 4 * time.Second, "of another"},
+		{"stampede.max", 4 * time.Second, "who did it"}}
+	m.load = func(p Phase, i int, l *targets.Load) {
+		if l.Key = (targets.Key{}); p == Fault && i > 500 {
+			l.Width, l.Widest = 3, 4
+		}
+	}
+	s := m.run(t, "fault: stampede.max <= 2", "fault: stampede.max < 4", "fault: stampede.max <= 4", "recovery: stampede.max <= 1", "fault: redundant_loads < 1")
+	require.Equal(t, []Outcome{Fail, Unknown, Pass, Pass, Unknown},
+		[]Outcome{s.SLOs[0].Outcome, s.SLOs[1].Outcome, s.SLOs[2].Outcome, s.SLOs[3].Outcome, s.SLOs[4].Outcome})
+	require.Contains(t, s.SLOs[0].Evidence, "3 loads of one key under way at once")
+	require.Contains(t, s.SLOs[0].Evidence, "for the same key; who did it")
+	require.Contains(t, s.SLOs[1].Why, "only roughly")
+	require.EqualValues(t, 3, *s.Phases[Fault].StampedeMax)
+	require.Nil(t, s.Phases[Fault].RedundantLoads)
+
+	m.drill.WidthsTold = false
+	require.Equal(t, Unknown, m.run(t, "fault: stampede.max <= 4").SLOs[0].Outcome)
+}
+
 func TestMissPenalty(t *testing.T) {
 	m := healthy()
 	m.op = func(_ Phase, i int, op *targets.Operation) {

@@ -19,19 +19,19 @@ func latencyOf(h *hist) *Latency {
 }
 
 // summaries describes the phases that the drill reached.
-func (a *aggregate) summaries(loadsCounted, keyed bool) []PhaseSummary {
+func (a *aggregate) summaries(loadsCounted, keyed, widths bool) []PhaseSummary {
 	out := []PhaseSummary{}
 	for p := Warmup; p < phaseCount; p++ {
 		start, end, ok := a.times.span(p)
 		if !ok {
 			continue
 		}
-		out = append(out, a.summary(p, start, end, loadsCounted, keyed))
+		out = append(out, a.summary(p, start, end, loadsCounted, keyed, widths))
 	}
 	return out
 }
 
-func (a *aggregate) summary(p Phase, start, end time.Duration, loadsCounted, keyed bool) PhaseSummary {
+func (a *aggregate) summary(p Phase, start, end time.Duration, loadsCounted, keyed, widths bool) PhaseSummary {
 	c := merged(a.cells[p][0])
 	s := PhaseSummary{
 		Name: p.String(), StartS: secondsOf(start), EndS: secondsOf(end),
@@ -56,8 +56,11 @@ func (a *aggregate) summary(p Phase, start, end time.Duration, loadsCounted, key
 			Mean: rounded(float64(c.loads.total)/(end-start).Seconds(), 2),
 			Peak: rounded(float64(peak), 2),
 		}
+		if widths {
+			s.StampedeMax = &widest
+		}
 		if keyed {
-			s.StampedeMax, s.RedundantLoads = &widest, &redundant
+			s.RedundantLoads = &redundant
 		}
 	}
 	if c.reads.low.count() > 0 {

@@ -14,6 +14,7 @@ import (
 func (d *drill) conclude(sent load.Sent, unread string, end time.Duration) Result {
 	_, counted := d.target.(targets.LoadCounter)
 	unkeyed, _ := d.target.(interface{ Unkeyed() bool })
+	widths, _ := d.target.(interface{ Widths() bool })
 	if d.env.Said != nil {
 		d.notes = append(d.notes, d.env.Said()...)
 	}
@@ -37,6 +38,8 @@ func (d *drill) conclude(sent load.Sent, unread string, end time.Duration) Resul
 		LoadsCounted:     counted,
 		LoadsUnkeyed:     unkeyed != nil && unkeyed.Unkeyed(),
 		LoadsUnlabelled:  unkeyed != nil,
+		WidthsTold:       widths != nil && widths.Widths(),
+		Traces:           d.traces(),
 		Interrupted:      d.halted(),
 		Unreadable:       d.unreadable(sent),
 		Notes:            d.notes,
@@ -46,6 +49,13 @@ func (d *drill) conclude(sent load.Sent, unread string, end time.Duration) Resul
 		CrossingUntold:   d.account.untold(),
 	})
 	return Result{Scenario: s, Intervals: d.recorder.Intervals(d.sc.Name, d.started)}
+}
+
+func (d *drill) traces() []report.Trace {
+	if d.env.Traces == nil {
+		return nil
+	}
+	return d.env.Traces(d.epoch)
 }
 
 // disturbance is the generator's own lateness from which on the machine may have slowed the target down

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/reference/invalidation"
+	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/targets"
 	"github.com/cachedrill/cachedrill/targets/redis"
 	"github.com/cachedrill/cachedrill/targets/service"
@@ -37,6 +38,8 @@ type Place struct {
 	Unreadable func() (n int64, first string)
 	// Memory asks a region's Redis how much it uses, past everything that faults touch; nil: there is none to ask.
 	Memory map[string]Gauge
+	// Traces gives what was seen of the causes of what the drill measured, what explains most first; may be nil.
+	Traces func(epoch time.Time) []report.Trace
 	// Close ends everything that belongs to the place.
 	Close func() error
 }

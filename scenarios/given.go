@@ -130,7 +130,8 @@ func (g given) promise(name string) (oracle.Family, string, bool) {
 	return promiseOf(f.Class, f.Within, f.TTL), f.Class, ok
 }
 
-func (given) writes(string) bool  { return true }
+func (given) writes(string) bool { return true }
+
 // Same implements [subject]: a family is part of its keys.
 func (given) Same(string, string) bool { return false }
 

@@ -29,7 +29,8 @@ const (
 )
 
 // loadPoll counts loads of the source by a counter that the service itself shows. What the counter grew by between two looks is
-// spread over the time between them. It does not tell which keys were loaded.
+// spread over the time between them. It does not tell which keys were loaded; a histogram beside it may tell how many loads of a
+// key there were at once.
 type loadPoll struct {
 	plan   *LoadPlan
 	client *nethttp.Client
@@ -126,9 +127,11 @@ func (l *loadPoll) run(ctx context.Context) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	last, at := math.NaN(), time.Duration(0)
+	var widths widthLog
 	for {
 		now := time.Since(l.epoch)
-		v, err := l.read(ctx)
+		p, err := l.read(ctx)
+		v := p.loads
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -141,12 +144,14 @@ func (l *loadPoll) run(ctx context.Context) {
 			if v < last { // the service was started anew, and its counter with it
 				last = 0
 			}
+			widths.grow(p.widths)
 			if n := int(v - last); !math.IsNaN(last) && n > 0 {
 				n = min(n, pollMost)
 				for i := range n {
 					arrived := at + (now-at)*time.Duration(2*i+1)/time.Duration(2*n)
 					if arrived >= 0 {
-						l.tell(targets.Load{Arrived: arrived, Done: now})
+						width, widest := widths.next()
+						l.tell(targets.Load{Arrived: arrived, Done: now, Width: width, Widest: widest})
 					}
 				}
 			}
@@ -160,41 +165,58 @@ func (l *loadPoll) run(ctx context.Context) {
 	}
 }
 
-// read gives the counter, summed over its labels.
-func (l *loadPoll) read(ctx context.Context) (float64, error) {
+// page is what was read at one look.
+type page struct {
+	loads  float64  // the counter, summed over its labels
+	widths []bucket // in order of width
+}
+
+// read looks.
+func (l *loadPoll) read(ctx context.Context) (page, error) {
 	req, err := nethttp.NewRequestWithContext(ctx, nethttp.MethodGet, l.plan.Prometheus, nil)
 	if err != nil {
-		return 0, err
+		return page{}, err
 	}
 	res, err := l.client.Do(req)
 	if err != nil {
-		return 0, err
+		return page{}, err
 	}
 	defer res.Body.Close()
 	if res.StatusCode != nethttp.StatusOK {
-		return 0, fmt.Errorf("%s answered %s", l.plan.Prometheus, res.Status)
+		return page{}, fmt.Errorf("%s answered %s", l.plan.Prometheus, res.Status)
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, pollBody))
 	if err != nil {
-		return 0, err
+		return page{}, err
 	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	all, err := parser.TextToMetricFamilies(bytes.NewReader(body))
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", l.plan.Prometheus, err)
+		return page{}, fmt.Errorf("%s: %w", l.plan.Prometheus, err)
 	}
 	f, ok := all[l.plan.Counter]
 	if !ok {
-		return 0, fmt.Errorf("%s has no %s", l.plan.Prometheus, l.plan.Counter)
+		return page{}, fmt.Errorf("%s has no %s", l.plan.Prometheus, l.plan.Counter)
 	}
 	if t := f.GetType(); t != dto.MetricType_COUNTER && t != dto.MetricType_UNTYPED {
-		return 0, errors.New(l.plan.Counter + " is no counter")
+		return page{}, errors.New(l.plan.Counter + " is no counter")
 	}
-	sum := 0.0
+	p := page{}
 	for _, m := range f.GetMetric() {
-		sum += m.GetCounter().GetValue() + m.GetUntyped().GetValue()
+		p.loads += m.GetCounter().GetValue() + m.GetUntyped().GetValue()
 	}
-	return sum, nil
+	if l.plan.Stampede == "" {
+		return p, nil
+	}
+	h, ok := all[l.plan.Stampede]
+	switch {
+	case !ok:
+		return page{}, fmt.Errorf("%s has no %s", l.plan.Prometheus, l.plan.Stampede)
+	case h.GetType() != dto.MetricType_HISTOGRAM:
+		return page{}, errors.New(l.plan.Stampede + " is no histogram")
+	}
+	p.widths = bucketsOf(h.GetMetric())
+	return p, nil
 }
 
 // trouble says how often the counter could not be read.

@@ -62,11 +62,13 @@ type RedisPlan struct {
 	Stop      []string          // commands of its owner, by which it can be restarted
 	Start     []string
 	Kill      []string
+	Monitor   bool // listen to what it is asked, for evidence about locks
 }
 
 // LoadPlan says how loads of the source are counted.
 type LoadPlan struct {
 	Prometheus, Counter string // a page of metrics, and the counter on it
+	Stampede            string // a histogram on it: of how many loads of a key were under way when one began; "": not told
 	Origin              string // the admin address of an origin
 }
 
@@ -335,7 +337,7 @@ func decodeEdge(e strict.Entry, r *RedisPlan) EdgePlan {
 }
 
 func decodeRedis(n strict.Node) *RedisPlan {
-	f := n.Fields("the Redis", "url", "backend", "key_prefix", "keys", "stop", "start", "kill")
+	f := n.Fields("the Redis", "url", "backend", "key_prefix", "keys", "stop", "start", "kill", "monitor")
 	p := &RedisPlan{URL: f["url"].String("url"), KeyPrefix: f["key_prefix"].String("key_prefix"), Keys: map[string]string{},
 		Stop: argv(f["stop"]), Start: argv(f["start"]), Kill: argv(f["kill"])}
 	if f["backend"].Present() {
@@ -353,6 +355,9 @@ func decodeRedis(n strict.Node) *RedisPlan {
 			refuse(f[name], name, "the drill starts and stops this Redis itself", "")
 		}
 	}
+	if p.Monitor = f["monitor"].OneOf("answer to monitor", "true", "false") == "true"; p.Monitor && p.Backend != "" && p.Backend != redis.Process {
+		f["monitor"].Fail("", "the embedded Redis has no MONITOR", "backend: process")
+	}
 	for _, e := range f["keys"].Entries("keys") {
 		glob := e.Value.String("a glob")
 		if !strings.HasPrefix(glob, p.KeyPrefix) {
@@ -364,13 +369,16 @@ func decodeRedis(n strict.Node) *RedisPlan {
 }
 
 func decodeLoads(n strict.Node) *LoadPlan {
-	f := n.Fields("source_qps", "prometheus", "counter", "origin")
-	p := &LoadPlan{Prometheus: f["prometheus"].String("prometheus"), Counter: f["counter"].String("counter"), Origin: f["origin"].String("origin")}
+	f := n.Fields("source_qps", "prometheus", "counter", "stampede", "origin")
+	p := &LoadPlan{Prometheus: f["prometheus"].String("prometheus"), Counter: f["counter"].String("counter"),
+		Stampede: f["stampede"].String("stampede"), Origin: f["origin"].String("origin")}
 	switch {
 	case (p.Prometheus == "") == (p.Origin == ""):
 		n.Fail("", "how are loads of the source counted?", `{prometheus: "http://127.0.0.1:8081/metrics", counter: db_queries_total}, or {origin: "http://127.0.0.1:9001"}`)
 	case p.Prometheus != "" && p.Counter == "":
 		n.Fail("", "which counter?", "counter: db_queries_total")
+	case p.Stampede != "" && p.Prometheus == "":
+		f["stampede"].Fail("", "this is a histogram on a page of metrics", `prometheus: "http://127.0.0.1:8081/metrics"`)
 	}
 	return p
 }

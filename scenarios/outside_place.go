@@ -13,6 +13,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/internal/launch"
+	"github.com/cachedrill/cachedrill/internal/monitor"
 	"github.com/cachedrill/cachedrill/targets"
 	"github.com/cachedrill/cachedrill/targets/http"
 	"github.com/cachedrill/cachedrill/targets/redis"
@@ -35,6 +36,7 @@ type surroundings struct {
 	proxies *faults.Proxies
 	env     map[string]string // what the placeholders stand for
 	loads   *loadPoll
+	monitor *monitor.Recorder // nil: nobody listens to the Redis
 }
 
 // subjectOutside is the service as a drill prepares it.
@@ -64,6 +66,9 @@ func surround(ctx context.Context, sc Scenario, opt Options) (_ *Place, _ *surro
 	if err := s.startRedis(ctx); err != nil {
 		return nil, nil, err
 	}
+	if err := s.listen(ctx); err != nil {
+		return nil, nil, err
+	}
 	if err := s.interpose(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -76,7 +81,7 @@ func surround(ctx context.Context, sc Scenario, opt Options) (_ *Place, _ *surro
 	if s.loads, err = newLoadPoll(ctx, sc.Outside.Environment.Loads, sc.Workload.Mixes); err != nil {
 		return nil, nil, err
 	}
-	p := &Place{Service: s.subject(), Site: s.site(), Broken: s.broken, Close: s.close, Said: s.said, Unreadable: s.unreadable}
+	p := &Place{Service: s.subject(), Site: s.site(), Broken: s.broken, Close: s.close, Said: s.said, Unreadable: s.unreadable, Traces: s.traces}
 	return p, s, nil
 }
 
@@ -102,6 +107,9 @@ func (c counted) OnLoad(tell func(targets.Load)) { c.loads.begin(tell) }
 
 // Unkeyed says whether loads are counted, and not told apart by key.
 func (c counted) Unkeyed() bool { return !c.loads.keyed() }
+
+// Widths says whether it is told how many loads of their key were under way.
+func (c counted) Widths() bool { return c.loads.plan.Stampede != "" }
 
 func (s *surroundings) startRedis(ctx context.Context) error {
 	plan := s.plan.Environment.Redis
@@ -327,6 +335,7 @@ func (s *surroundings) said() []string {
 	if err := s.gone(); err != nil {
 		notes = append(notes, "the service ended by itself: "+err.Error())
 	}
+	notes = append(notes, s.heard()...)
 	if s.loads != nil {
 		if why := s.loads.trouble(); why != "" {
 			notes = append(notes, why)
@@ -342,6 +351,9 @@ func (s *surroundings) close() error {
 	var errs []error
 	if s.loads != nil {
 		s.loads.close()
+	}
+	if s.monitor != nil {
+		s.monitor.Close()
 	}
 	if s.service != nil {
 		errs = append(errs, s.service.Close())

@@ -471,3 +471,73 @@ func mustRead(t *testing.T, file string) []byte {
 	require.NoError(t, err)
 	return b
 }
+
+// calm drills anew while the machine was too busy to tell.
+func calm(t *testing.T, s *shop, change ...string) report.Scenario {
+	t.Helper()
+	var res report.Scenario
+	for range 8 {
+		res = drillShop(t, s, change...)
+		if !res.Generator.Saturated && !strings.Contains(rows(res), "the machine was") {
+			break
+		}
+	}
+	return res
+}
+
+// A histogram beside the counter tells how many loads of a key were under way at once; which keys, it does not.
+func TestAHistogramTellsStampedes(t *testing.T) {
+	s := newShop(t, 10*time.Second, true)
+	wide := atomic.Bool{}
+	s.be(func(w nethttp.ResponseWriter, r *nethttp.Request) bool {
+		if r.URL.Path != "/metrics" {
+			return false
+		}
+		n, three := s.loads.Load(), int64(0)
+		if wide.Load() {
+			three = n / 2
+		}
+		fmt.Fprintf(w, "# TYPE db_queries_total counter\ndb_queries_total %d\n# TYPE width histogram\n"+
+			"width_bucket{le=\"1\"} %d\nwidth_bucket{le=\"3\"} %d\nwidth_bucket{le=\"+Inf\"} %d\n", n, n-three, n, n)
+		return true
+	})
+	told := []string{"counter: db_queries_total", "counter: db_queries_total, stampede: width",
+		`"errors < 1%"`, `"errors < 1%", "stampede.max <= 1"`}
+	narrow := calm(t, s, told...)
+	require.Equal(t, report.Pass, narrow.Outcome, rows(narrow))
+	require.EqualValues(t, 1, *narrow.Phases[1].StampedeMax)
+	require.Nil(t, narrow.Phases[1].RedundantLoads, "a histogram tells no keys")
+
+	wide.Store(true)
+	row := func(expr string) report.SLO {
+		res := calm(t, s, told[0], told[1], told[2], `"errors < 1%", "`+expr+`"`)
+		for _, o := range res.SLOs {
+			if o.Expr == expr {
+				return o
+			}
+		}
+		t.Fatal(rows(res))
+		return report.SLO{}
+	}
+	missed := row("stampede.max <= 1")
+	require.Equal(t, "2", missed.Observed, "two at least")
+	require.Contains(t, missed.Evidence, "2 loads of one key under way at once")
+	require.Equal(t, report.Unknown, row("stampede.max <= 2").Outcome, "two or three: the buckets don't tell")
+	require.Equal(t, report.Unknown, row("redundant_loads <= 2").Outcome)
+
+	without := calm(t, s, told[0], "counter: db_queries_total, stampede: db_queries_total")
+	require.Contains(t, without.Why, "db_queries_total is no histogram")
+}
+
+func TestListeningIsCheckedBeforehand(t *testing.T) {
+	for text, says := range map[string]string{
+		"redis: {backend: embedded, monitor: true}":                 "the embedded Redis has no MONITOR",
+		"redis: {backend: auto, monitor: true}":                     "the embedded Redis has no MONITOR",
+		"redis: {backend: process, monitor: perhaps}":               "monitor",
+		"source_qps: {origin: \"http://127.0.0.1:1\", stampede: w}": "a histogram on a page of metrics",
+	} {
+		suite := strings.NewReplacer("source_qps: {prometheus: \"%s/metrics\", counter: db_queries_total}", text, "%%", "%").Replace(shopSuite)
+		_, err := Parse("shop.yaml", []byte(strings.ReplaceAll(suite, "%s", "http://127.0.0.1:1")))
+		require.ErrorContains(t, err, says, text)
+	}
+}

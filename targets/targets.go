@@ -153,6 +153,7 @@ type Load struct {
 	Version uint64        // what it read; 0 when it failed
 	Check   bool          // only the version was asked for, not the value
 	Width   int           // loads of this key from this region under way at its arrival, itself included; 0 of a check
+	Widest  int           // where Width is only known not to be less: what it is at most; 0: Width is exact
 	Audit   bool          // asked through [SourceDoor]: no part of the workload
 
 	Queued    time.Duration // between its arrival and the moment at which it was taken up
