@@ -31,7 +31,7 @@ lint:
 
 # The long proofs: the verdict on every policy, over many seeds, on both kinds of Redis, and the metastable pair;
 # that the cache keeps its promises under combined faults on real servers, for a minute a seed and ten at most;
-# and that acknowledged writes survive kill -9 of their writer, and of PostgreSQL.
+# that acknowledged writes survive kill -9 of their writer, and of PostgreSQL; and that the examples pass and fail as they should.
 soak: setup
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run TestSoak -timeout 6h ./cmd/cachedrill
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run SurviveKills -timeout 1h ./reference/source/postgres

@@ -36,6 +36,7 @@ type Drill struct {
 	Unreadable       string         // why the target's answers could not be understood; empty when they could
 	LoadsUnkeyed     bool           // loads are counted, and not told apart by key
 	LoadsUnlabelled  bool           // loads are not told apart by tenant, region and the like
+	LoadsMeansOnly   bool           // loads are told too late to say in which second they arrived
 	WidthsTold       bool           // unkeyed loads tell all the same how many of their key were under way
 	Traces           []Trace        // what explains a metric, what explains most first
 	Notes            []string       // for the reader of the report

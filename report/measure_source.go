@@ -20,6 +20,9 @@ func (s *scope) source(metric string) measurement {
 	if s.drill.LoadsUnlabelled && s.labels != (Labels{}) {
 		return nothing("what counts the loads of the source does not tell them apart")
 	}
+	if s.drill.LoadsMeansOnly && metric == "source_qps.peak" {
+		return nothing("what counts the loads of the source tells too late in which second they arrived")
+	}
 	switch metric {
 	case "source_qps.mean", "source_qps.peak":
 		if s.cell.ended == 0 && l.total == 0 || s.length <= 0 {

@@ -13,6 +13,7 @@ import (
 // conclude puts what was seen into a verdict.
 func (d *drill) conclude(sent load.Sent, unread string, end time.Duration) Result {
 	_, counted := d.target.(targets.LoadCounter)
+	means, _ := d.target.(interface{ MeansOnly() bool })
 	unkeyed, _ := d.target.(interface{ Unkeyed() bool })
 	widths, _ := d.target.(interface{ Widths() bool })
 	if d.env.Said != nil {
@@ -37,6 +38,7 @@ func (d *drill) conclude(sent load.Sent, unread string, end time.Duration) Resul
 		Faults:           d.runs,
 		LoadsCounted:     counted,
 		LoadsUnkeyed:     unkeyed != nil && unkeyed.Unkeyed(),
+		LoadsMeansOnly:   means != nil && means.MeansOnly(),
 		LoadsUnlabelled:  unkeyed != nil,
 		WidthsTold:       widths != nil && widths.Widths(),
 		Traces:           d.traces(),

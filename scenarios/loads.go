@@ -33,6 +33,7 @@ const (
 // key there were at once.
 type loadPoll struct {
 	plan   *LoadPlan
+	reader Statistics // instead of a page of metrics; nil: read that
 	client *nethttp.Client
 	tell   func(targets.Load)
 	epoch  time.Time
@@ -48,11 +49,14 @@ type loadPoll struct {
 	why    string
 }
 
-func newLoadPoll(ctx context.Context, plan *LoadPlan, mixes []load.Mix) (*loadPoll, error) {
+func newLoadPoll(ctx context.Context, plan *LoadPlan, mixes []load.Mix, reader Statistics) (*loadPoll, error) {
 	if plan == nil {
 		return nil, nil
 	}
-	l := &loadPoll{plan: plan, client: &nethttp.Client{Timeout: pollLimit, Transport: &nethttp.Transport{}}}
+	if plan.Postgres != "" && reader == nil {
+		return nil, errors.New("counting loads of the source: this program can't ask a PostgreSQL for its statistics")
+	}
+	l := &loadPoll{plan: plan, reader: reader, client: &nethttp.Client{Timeout: pollLimit, Transport: &nethttp.Transport{}}}
 	if len(mixes) == 1 {
 		l.family = mixes[0].Family
 	}
@@ -64,6 +68,9 @@ func newLoadPoll(ctx context.Context, plan *LoadPlan, mixes []load.Mix) (*loadPo
 	}
 	return l, nil
 }
+
+// Statistics asks the database at a URL how many transactions it has ended, without the questions themselves.
+type Statistics func(ctx context.Context, url string) (float64, error)
 
 // keyed says whether loads are told apart by key.
 func (l *loadPoll) keyed() bool { return l.plan.Origin != "" }
@@ -173,6 +180,12 @@ type page struct {
 
 // read looks.
 func (l *loadPoll) read(ctx context.Context) (page, error) {
+	if l.reader != nil {
+		ctx, cancel := context.WithTimeout(ctx, pollLimit)
+		defer cancel()
+		n, err := l.reader(ctx, l.plan.Postgres)
+		return page{loads: n}, err
+	}
 	req, err := nethttp.NewRequestWithContext(ctx, nethttp.MethodGet, l.plan.Prometheus, nil)
 	if err != nil {
 		return page{}, err

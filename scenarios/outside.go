@@ -14,6 +14,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/tally"
 	"github.com/cachedrill/cachedrill/targets/http"
 	"github.com/cachedrill/cachedrill/targets/redis"
 	"github.com/cachedrill/cachedrill/targets/service"
@@ -70,12 +71,19 @@ type LoadPlan struct {
 	Prometheus, Counter string // a page of metrics, and the counter on it
 	Stampede            string // a histogram on it: of how many loads of a key were under way when one began; "": not told
 	Origin              string // the admin address of an origin
+	Edge                string // a counter in front of what this edge leads to
+	Postgres            string // URL of a database whose own statistics are asked
 }
 
 // String says by what.
 func (l *LoadPlan) String() string {
-	if l.Origin != "" {
+	switch {
+	case l.Origin != "":
 		return "the origin at " + l.Origin
+	case l.Edge != "":
+		return "the reads that pass edge " + l.Edge
+	case l.Postgres != "":
+		return "PostgreSQL's statistics of transactions (means only)"
 	}
 	return l.Counter + " of " + l.Prometheus
 }
@@ -227,6 +235,11 @@ func (o *Outside) checkHosts(at strict.Node) {
 			check("the instance "+u, u)
 		}
 	}
+	if l := o.Environment.Loads; l != nil {
+		check("the page of metrics", l.Prometheus)
+		check("the origin", l.Origin)
+		check("the database", l.Postgres)
+	}
 	for _, e := range o.Environment.Edges {
 		check("the far end of edge "+e.Name, e.Upstream)
 	}
@@ -274,7 +287,7 @@ func decodeEnvironment(n strict.Node) Environment {
 		e.Edges = append(e.Edges, decodeEdge(v, e.Redis))
 	}
 	if f["source_qps"].Present() {
-		e.Loads = decodeLoads(f["source_qps"])
+		e.Loads = decodeLoads(f["source_qps"], e.Edges)
 	}
 	e.checkEnv(f["env"])
 	return e
@@ -368,13 +381,22 @@ func decodeRedis(n strict.Node) *RedisPlan {
 	return p
 }
 
-func decodeLoads(n strict.Node) *LoadPlan {
-	f := n.Fields("source_qps", "prometheus", "counter", "stampede", "origin")
+func decodeLoads(n strict.Node, edges []EdgePlan) *LoadPlan {
+	f := n.Fields("source_qps", "prometheus", "counter", "stampede", "origin", "edge", "postgres")
 	p := &LoadPlan{Prometheus: f["prometheus"].String("prometheus"), Counter: f["counter"].String("counter"),
-		Stampede: f["stampede"].String("stampede"), Origin: f["origin"].String("origin")}
+		Stampede: f["stampede"].String("stampede"), Origin: f["origin"].String("origin"),
+		Edge: f["edge"].String("edge"), Postgres: f["postgres"].String("postgres")}
+	ways := 0
+	for _, way := range []string{p.Prometheus, p.Origin, p.Edge, p.Postgres} {
+		if way != "" {
+			ways++
+		}
+	}
 	switch {
-	case (p.Prometheus == "") == (p.Origin == ""):
-		n.Fail("", "how are loads of the source counted?", `{prometheus: "http://127.0.0.1:8081/metrics", counter: db_queries_total}, or {origin: "http://127.0.0.1:9001"}`)
+	case ways != 1:
+		n.Fail("(hidden)", "how are loads of the source counted?", `{prometheus: "http://127.0.0.1:8081/metrics", counter: db_queries_total}, {edge: source}, {origin: "http://127.0.0.1:9001"} or {postgres: "postgres://..."}`)
+	case p.Edge != "" && !slices.ContainsFunc(edges, func(e EdgePlan) bool { return e.Name == p.Edge && slices.Contains(tally.Protocols, e.Protocol) }):
+		f["edge"].Fail("", "no edge of that name whose requests can be counted", "an edge with protocol: "+strings.Join(tally.Protocols, " or "))
 	case p.Prometheus != "" && p.Counter == "":
 		n.Fail("", "which counter?", "counter: db_queries_total")
 	case p.Stampede != "" && p.Prometheus == "":

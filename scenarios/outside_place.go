@@ -14,6 +14,7 @@ import (
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/internal/launch"
 	"github.com/cachedrill/cachedrill/internal/monitor"
+	"github.com/cachedrill/cachedrill/internal/tally"
 	"github.com/cachedrill/cachedrill/targets"
 	"github.com/cachedrill/cachedrill/targets/http"
 	"github.com/cachedrill/cachedrill/targets/redis"
@@ -36,6 +37,7 @@ type surroundings struct {
 	proxies *faults.Proxies
 	env     map[string]string // what the placeholders stand for
 	loads   *loadPoll
+	tally   *tally.Counter    // nil: nothing is counted on its way to the source
 	monitor *monitor.Recorder // nil: nobody listens to the Redis
 }
 
@@ -78,11 +80,23 @@ func surround(ctx context.Context, sc Scenario, opt Options) (_ *Place, _ *surro
 	if s.service, err = http.New(sc.Outside.Service, opt.Run); err != nil {
 		return nil, nil, err
 	}
-	if s.loads, err = newLoadPoll(ctx, sc.Outside.Environment.Loads, sc.Workload.Mixes); err != nil {
+	if s.loads, err = newLoadPoll(ctx, sc.Outside.Environment.Loads, sc.Workload.Mixes, s.reader(opt)); err != nil {
 		return nil, nil, err
 	}
 	p := &Place{Service: s.subject(), Site: s.site(), Broken: s.broken, Close: s.close, Said: s.said, Unreadable: s.unreadable, Traces: s.traces}
 	return p, s, nil
+}
+
+// reader gives what reads the counter of loads, where it is not a page of metrics.
+func (s *surroundings) reader(opt Options) Statistics {
+	plan := s.plan.Environment.Loads
+	switch {
+	case s.tally != nil:
+		return func(context.Context, string) (float64, error) { return float64(s.tally.Reads()), nil }
+	case plan != nil && plan.Postgres != "":
+		return opt.Statistics
+	}
+	return nil
 }
 
 // subject counts loads only where somebody can count them.
@@ -107,6 +121,9 @@ func (c counted) OnLoad(tell func(targets.Load)) { c.loads.begin(tell) }
 
 // Unkeyed says whether loads are counted, and not told apart by key.
 func (c counted) Unkeyed() bool { return !c.loads.keyed() }
+
+// MeansOnly says that no second can be told from the next.
+func (c counted) MeansOnly() bool { return c.loads.plan.Postgres != "" }
 
 // Widths says whether it is told how many loads of their key were under way.
 func (c counted) Widths() bool { return c.loads.plan.Stampede != "" }
@@ -144,6 +161,14 @@ func (s *surroundings) redisAddr() string {
 
 // upstream is where an edge leads.
 func (s *surroundings) upstream(e EdgePlan) string {
+	if l := s.plan.Environment.Loads; l != nil && l.Edge == e.Name && s.tally != nil {
+		return s.tally.Addr()
+	}
+	return s.farEnd(e)
+}
+
+// farEnd is where an edge leads in the end.
+func (s *surroundings) farEnd(e EdgePlan) string {
 	if e.Upstream == "" {
 		return s.redisAddr()
 	}
@@ -155,6 +180,12 @@ func (s *surroundings) interpose(ctx context.Context) error {
 	e := &s.plan.Environment
 	var specs []faults.EdgeSpec
 	for _, edge := range e.Edges {
+		if e.Loads != nil && e.Loads.Edge == edge.Name {
+			var err error
+			if s.tally, err = tally.New(edge.Protocol, s.farEnd(edge)); err != nil {
+				return err
+			}
+		}
 		specs = append(specs, faults.EdgeSpec{Name: edge.Name, Upstream: s.upstream(edge), Listen: edge.Listen})
 	}
 	if len(specs) > 0 {
@@ -336,6 +367,9 @@ func (s *surroundings) said() []string {
 		notes = append(notes, "the service ended by itself: "+err.Error())
 	}
 	notes = append(notes, s.heard()...)
+	if s.tally != nil && s.tally.Blind() > 0 {
+		notes = append(notes, fmt.Sprintf("loads on %d connections to the source could not be counted: they are encrypted, or of another protocol", s.tally.Blind()))
+	}
 	if s.loads != nil {
 		if why := s.loads.trouble(); why != "" {
 			notes = append(notes, why)
@@ -363,6 +397,9 @@ func (s *surroundings) close() error {
 	}
 	if s.proxies != nil {
 		s.proxies.Close()
+	}
+	if s.tally != nil {
+		errs = append(errs, s.tally.Close())
 	}
 	if s.theirs != nil {
 		errs = append(errs, s.theirs.Close())

@@ -39,6 +39,8 @@ type Options struct {
 	Journal *faults.Journal // of what to undo, should this process end before it has healed; may be nil
 	Audit   *faults.Audit   // of what was done; may be nil
 
+	// Statistics asks a PostgreSQL, for suites that count loads so; nil: they can't be drilled.
+	Statistics Statistics
 	// Run is what the tokens of the drill begin with; "" makes one up.
 	Run string
 

@@ -27,8 +27,8 @@ func TestARealRedisTells(t *testing.T) {
 	for _, key := range []string{"shop:lock", "others:lock"} {
 		require.True(t, a.SetNX(t.Context(), key, "1", 50*time.Millisecond).Val())
 		require.Eventually(t, func() bool { return b.SetNX(t.Context(), key, "1", 10*time.Second).Val() }, 5*time.Second, 5*time.Millisecond)
-		require.NoError(t, a.SetEx(t.Context(), "shop:"+strings.Repeat("v", 10), "\x00 "+strings.Repeat("y", 2<<20), time.Minute).Err())
-		require.NoError(t, a.SetEx(t.Context(), "shop:value", "x y", time.Minute).Err())
+		require.NoError(t, a.Do(t.Context(), "setex", "shop:"+strings.Repeat("v", 10), 60, "\x00 "+strings.Repeat("y", 2<<20)).Err())
+		require.NoError(t, a.Do(t.Context(), "setex", "shop:value", 60, "x y").Err())
 		require.EqualValues(t, 1, a.Del(t.Context(), key).Val())
 	}
 	require.Eventually(t, func() bool { return len(r.Found(epoch).Thefts) > 0 }, 5*time.Second, 5*time.Millisecond)
