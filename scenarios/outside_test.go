@@ -31,6 +31,7 @@ type shop struct {
 	ttl   time.Duration // 0: no cache
 	drops bool          // a write drops the cached copy
 	loads atomic.Int64
+	ask   string // what is asked before a load; "": nothing
 
 	odd atomic.Pointer[func(w nethttp.ResponseWriter, r *nethttp.Request) bool] // answers in the service's place
 }
@@ -95,6 +96,11 @@ func (s *shop) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
 		w.Header().Set("X-Cache", "HIT")
 		if !hit || time.Now().After(c.until) || r.URL.Query().Get("fresh") != "" {
 			s.loads.Add(1)
+			if s.ask != "" {
+				if res, err := nethttp.Get(s.ask); err == nil {
+					_ = res.Body.Close()
+				}
+			}
 			title, ok := s.db[id]
 			if !ok {
 				w.WriteHeader(nethttp.StatusNotFound)
@@ -537,4 +543,30 @@ func TestListeningIsCheckedBeforehand(t *testing.T) {
 		_, err := Parse("shop.yaml", []byte(strings.ReplaceAll(suite, "%s", "http://127.0.0.1:1")))
 		require.ErrorContains(t, err, says, text)
 	}
+}
+
+// What passes an edge to the source is counted there, whatever the service says.
+func TestLoadsAreCountedOnTheirWay(t *testing.T) {
+	asked := atomic.Int64{}
+	database := httptest.NewServer(nethttp.HandlerFunc(func(_ nethttp.ResponseWriter, r *nethttp.Request) { asked.Add(1) }))
+	defer database.Close()
+	defer nethttp.DefaultClient.CloseIdleConnections()
+	listen := freeAddr(t)
+	s := newShop(t, 100*time.Millisecond, true)
+	s.ask = "http://" + listen + "/row"
+	res := unhurried(func() report.Scenario {
+		asked.Store(0)
+		return drillShop(t, s, fmt.Sprintf(`source_qps: {prometheus: "%s/metrics", counter: db_queries_total}`, s.URL),
+			fmt.Sprintf(`{edges: {source: {listen: %q, upstream: %q, protocol: http}}, source_qps: {edge: source}}`, listen, database.Listener.Addr().String()),
+			"environment:\n  ", "environment: ", "[{sham: {for: 300ms}}]", "[{source.slow: {by: 20ms, for: 300ms}}]", "staleness.max < 200ms", "staleness.max < 2s")
+	})
+	require.Equal(t, report.Pass, res.Outcome, rows(res))
+	sum := 0.0
+	for _, p := range res.Phases {
+		if p.SourceQPS.Mean != nil {
+			sum += *p.SourceQPS.Mean * (p.EndS - p.StartS)
+		}
+	}
+	require.Positive(t, sum)
+	require.InDelta(t, float64(asked.Load()), sum, float64(asked.Load())/2, "first values are read before the drill, and the last ones in its audit")
 }

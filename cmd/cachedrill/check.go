@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -48,6 +49,9 @@ func check(c *cobra.Command, f runFlags) error {
 	if err := checkOut(f.out); err != nil {
 		return err
 	}
+	asker := &statistics{}
+	defer asker.close(context.WithoutCancel(c.Context()))
+	opt.Statistics = asker.ask
 	found, err := scenarios.Check(c.Context(), suite.Everything(), opt)
 	if c.Context().Err() != nil {
 		return interrupted(err)

@@ -187,6 +187,9 @@ func runDrills(c *cobra.Command, f runFlags, names []string) error {
 		return exit{exitUsage, err}
 	}
 	defer closing()
+	asker := &statistics{}
+	defer asker.close(context.WithoutCancel(c.Context()))
+	p.options.Statistics = asker.ask
 	rep := report.Report{
 		Version: version(), Seed: p.options.Seed, Started: time.Now(),
 		Environment: report.Environment{Redis: p.redis, CPUs: runtime.GOMAXPROCS(0), Go: runtime.Version()},
