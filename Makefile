@@ -56,6 +56,7 @@ fuzz:
 	$(GO) test -run '^$$' -fuzz FuzzRedaction -fuzztime $(FUZZTIME) ./reference/contract
 	$(GO) test -run '^$$' -fuzz FuzzInjective -fuzztime $(FUZZTIME) ./reference/key
 	$(GO) test -run '^$$' -fuzz FuzzAnswer -fuzzminimizetime 1x -fuzztime $(FUZZTIME) ./targets/http
+	$(GO) test -run '^$$' -fuzz FuzzPostgres -fuzztime $(FUZZTIME) ./internal/tally
 	$(GO) test -run '^$$' -fuzz FuzzReadSegment -fuzztime $(FUZZTIME) ./reference/journal
 
 bench:
