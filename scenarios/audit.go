@@ -78,7 +78,7 @@ func (d *drill) audit(ctx context.Context) (unread string, err error) {
 				case gctx.Err() != nil:
 				case answered.Load() == 0 && missed.Load() >= auditHopeless:
 					missed.Add(1) // nobody is there
-				case d.auditRead(gctx, target, r) != nil:
+				case d.auditRead(gctx, d.asked, r) != nil:
 					missed.Add(1)
 				default:
 					answered.Add(1)

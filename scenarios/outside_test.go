@@ -33,12 +33,16 @@ type shop struct {
 	loads atomic.Int64
 	ask   string // what is asked before a load; "": nothing
 
+	numbered, numbersWrites bool // answers to reads, and to writes, tell versions
+	versions                map[string]int
+
 	odd atomic.Pointer[func(w nethttp.ResponseWriter, r *nethttp.Request) bool] // answers in the service's place
 }
 
 type cached struct {
-	title string
-	until time.Time
+	title   string
+	until   time.Time
+	version int
 }
 
 // serveShop is a shop in a process of its own, as the environment says.
@@ -50,7 +54,7 @@ func serveShop(addr string) {
 }
 
 func emptyShop(ttl time.Duration, drops bool) *shop {
-	return &shop{db: map[string]string{}, cache: map[string]cached{}, ttl: ttl, drops: drops}
+	return &shop{db: map[string]string{}, cache: map[string]cached{}, versions: map[string]int{}, ttl: ttl, drops: drops}
 }
 
 func newShop(t *testing.T, ttl time.Duration, drops bool) *shop {
@@ -84,6 +88,10 @@ func (s *shop) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
 			return
 		}
 		s.db[id] = in.Title
+		s.versions[id]++
+		if s.numbersWrites {
+			w.Header().Set("X-Version", fmt.Sprint(s.versions[id]))
+		}
 		if s.drops {
 			delete(s.cache, id)
 		}
@@ -107,10 +115,13 @@ func (s *shop) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
 				return
 			}
 			w.Header().Set("X-Cache", "MISS")
-			c = cached{title, time.Now().Add(s.ttl)}
+			c = cached{title, time.Now().Add(s.ttl), s.versions[id]}
 			if r.URL.Query().Get("fresh") == "" {
 				s.cache[id] = c
 			}
+		}
+		if s.numbered {
+			w.Header().Set("X-Version", fmt.Sprint(c.version))
 		}
 		_ = json.NewEncoder(w).Encode(map[string]string{"title": c.title, "tenant": r.URL.Query().Get("tenant")})
 	}
@@ -279,7 +290,7 @@ func TestSharedKeysAccuseNobody(t *testing.T) {
 	s := newShop(t, 10*time.Second, true)
 	for i := range 60 {
 		s.db[fmt.Sprintf("%d?t1", i)] = "an old chair"
-		s.cache[fmt.Sprintf("%d?t1", i)] = cached{"an even older chair", time.Now().Add(time.Second)}
+		s.cache[fmt.Sprintf("%d?t1", i)] = cached{title: "an even older chair", until: time.Now().Add(time.Second)}
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	var others sync.WaitGroup
@@ -569,4 +580,17 @@ func TestLoadsAreCountedOnTheirWay(t *testing.T) {
 	}
 	require.Positive(t, sum)
 	require.InDelta(t, float64(asked.Load()), sum, float64(asked.Load())/2, "first values are read before the drill, and the last ones in its audit")
+}
+
+// Versions that only reads tell hide nothing: what is stale by the tokens is stale.
+func TestVersionsThatOnlyReadsTell(t *testing.T) {
+	for _, told := range []bool{false, true} {
+		s := newShop(t, 10*time.Second, false)
+		s.numbered, s.numbersWrites = true, told
+		res := unhurried(func() report.Scenario {
+			return drillShop(t, s, "tier: {header: X-Cache}", "tier: {header: X-Cache}\n      version: {header: X-Version}")
+		})
+		require.Equal(t, report.Fail, res.Outcome, "%v: %s", told, rows(res))
+		require.Contains(t, res.Why, "staleness.max", rows(res))
+	}
 }

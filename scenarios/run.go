@@ -105,6 +105,7 @@ type drill struct {
 	subject   subject
 	notes     []string // what a reader of the report should know
 	target    targets.Target
+	asked     targets.Target    // the same, for operations
 	history   targets.Historian // nil of a black box
 	generator *load.Generator
 	schedule  load.Schedule
@@ -131,6 +132,10 @@ func prepare(ctx context.Context, sc Scenario, opt Options, env *Place) (*drill,
 		d.target = env.Target
 	}
 	d.history, _ = d.target.(targets.Historian)
+	d.asked = d.target
+	if d.history == nil {
+		d.asked = &versioned{Target: d.target}
+	}
 	run := opt.Run
 	var err error
 	d.generator, err = load.NewGenerator(load.Workload{
@@ -279,7 +284,7 @@ func (d *drill) drive(ctx context.Context) (load.Sent, error) {
 	var faulting sync.WaitGroup
 	faulting.Go(func() { d.runs, unhealed = line.run(attackCtx) })
 	sent, err := load.Attack{
-		Target: d.target, Gate: d.history == nil, Generator: d.generator, Schedule: d.schedule, Start: d.epoch,
+		Target: d.asked, Gate: d.history == nil, Generator: d.generator, Schedule: d.schedule, Start: d.epoch,
 		Timeout: d.sc.Workload.Timeout, JudgeFrom: d.sc.Phases.Warmup, Sink: d,
 		Sleep: d.env.Sleep, Bursts: d.sc.Workload.Bursts,
 	}.Run(attackCtx)

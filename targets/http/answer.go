@@ -202,11 +202,11 @@ func (a *Answer) read(from *received, k targets.Key, run string) (targets.Reply,
 		r.Token = tokenIn(text, run)
 	}
 	if a.version.somewhere() {
-		v, ok, err := a.versionIn(from)
-		if err != nil || !ok {
+		v, _, err := a.versionIn(from)
+		if err != nil {
 			return r, garbled(a.version, "version", err)
 		}
-		r.Version = v
+		r.Version = v // 0: this answer tells none
 	}
 	r.Tier, r.Worker = a.origin(from)
 	// Only of values that this run wrote is it known whose they are: what others store is theirs to describe.

@@ -34,10 +34,7 @@ func (s *Service) Seed(ctx context.Context, keys []targets.Key) error {
 		}
 		r := targets.Request{Kind: targets.Write, Key: k, Token: targets.NewToken(s.run, targets.SeedSeq, k), Seq: targets.SeedSeq}
 		for try := 1; ; try++ {
-			reply, err := s.ask(ctx, r)
-			if err == nil && f.Answer.version.somewhere() && reply.Version == 0 {
-				s.unversioned.add(k.Family)
-			}
+			err := s.ask(ctx, r)
 			switch {
 			case err == nil, ctx.Err() != nil:
 				return ctx.Err()
@@ -51,10 +48,11 @@ func (s *Service) Seed(ctx context.Context, keys []targets.Key) error {
 	})
 }
 
-func (s *Service) ask(ctx context.Context, r targets.Request) (targets.Reply, error) {
+func (s *Service) ask(ctx context.Context, r targets.Request) error {
 	ctx, cancel := context.WithTimeout(ctx, s.patience())
 	defer cancel()
-	return s.Do(ctx, r)
+	_, err := s.Do(ctx, r)
+	return err
 }
 
 func (s *Service) each(ctx context.Context, keys []targets.Key, do func(context.Context, targets.Key) error) error {

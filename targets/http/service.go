@@ -38,9 +38,7 @@ type Service struct {
 	common   *Family            // nil when it names any
 
 	doubted doubts
-	// unversioned are families whose writes don't tell the version that they made: what reads tell then orders nothing.
-	unversioned names
-	garbled     garbled
+	garbled garbled
 }
 
 // doubts are keys of which nobody knows what they held when the drill began.
@@ -68,16 +66,6 @@ func (d *doubts) len() int {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return len(d.keys)
-}
-
-// names is a set of them. Its zero value is empty.
-type names struct{ of sync.Map }
-
-func (n *names) add(name string) { n.of.Store(name, true) }
-
-func (n *names) has(name string) bool {
-	_, ok := n.of.Load(name)
-	return ok
 }
 
 // garbled counts answers that could not be understood.
@@ -238,10 +226,7 @@ func (s *Service) Do(ctx context.Context, r targets.Request) (targets.Reply, err
 	switch {
 	case errors.As(err, &g):
 		s.garbled.add(err.Error())
-	case err == nil && f.Answer.version.somewhere() && s.unversioned.has(r.Key.Family):
-		reply.Version = 0
-	}
-	if err == nil && !reply.Absent && s.doubted.len() > 0 && s.doubted.has(r.Key) {
+	case err == nil && !reply.Absent && s.doubted.len() > 0 && s.doubted.has(r.Key):
 		reply.Token, reply.Version, reply.Owner = doubtfulValue, 0, targets.Key{}
 	}
 	if r.Door == targets.SourceDoor {
@@ -256,8 +241,8 @@ func (s *Service) exchange(ctx context.Context, call *Call, f *Family, r *target
 		if err := f.changed(r, req, a); err != nil {
 			return err
 		}
-		if f.Answer.version.somewhere() && !s.unversioned.has(r.Key.Family) {
-			version, _, _ = f.Answer.versionIn(a) // one without is found out when the first values are written
+		if f.Answer.version.somewhere() {
+			version, _, _ = f.Answer.versionIn(a) // it may tell none
 		}
 		return nil
 	})
