@@ -8,12 +8,16 @@ DOCS ?= 1
 FUZZTIME ?= 60s
 SCHEDULES ?= 10000
 
+# The packages whose tests drill in real time.
+REALTIME = ./cmd/cachedrill ./drill ./faults ./load ./scenarios ./targets/redis ./targets/service
+
 .PHONY: test lint soak conformance schedules fuzz build bench bench-cache bench-peers setup
 
 # Everything: sets up what the tests need, then runs them all.
 test: setup
 	$(GO) test -race -run '^$$' ./... >/dev/null # builds everything, in parallel
-	$(GO) test -race -p 1 -timeout 20m ./...    # one package at a time: drills want the machine for themselves
+	$(GO) test -race -p 1 -timeout 20m $(REALTIME) # one package at a time: drills want the machine for themselves
+	$(GO) test -race -p 2 -timeout 20m $$($(GO) list ./... | grep -vxF -e github.com/cachedrill/cachedrill/scenarios/virtual $(addprefix -e github.com/cachedrill/cachedrill/,$(REALTIME:./%=%)))
 	$(GO) test -p 1 -timeout 20m ./oracle ./scenarios/virtual # more histories and seeds than the race detector has time for
 	$(GO) test -run 'TestChaos' ./reference                   # likewise
 
@@ -34,6 +38,8 @@ lint:
 # that acknowledged writes survive kill -9 of their writer, and of PostgreSQL; and that the examples pass and fail as they should.
 soak: setup
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run TestSoak -timeout 6h ./cmd/cachedrill
+	$(GO) test -race -count=1 -timeout 1h ./scenarios/virtual # make test has no time for the race detector there
+	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run 'TestStrangers' -timeout 1h ./cmd/cachedrill
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run SurviveKills -timeout 1h ./reference/source/postgres
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run TestServedWritesSurviveKill -timeout 1h ./cmd/cachedrill
 

@@ -171,7 +171,7 @@ func TestStarvedGenerator(t *testing.T) {
 			}
 			once.Do(func() { // not before: the target must come up
 				runtime.GOMAXPROCS(1)
-				for range 20 {
+				for range 8 {
 					hogs.Go(func() { burn(stop) })
 				}
 			})

@@ -32,6 +32,7 @@ var strangers = []string{"without-class-routing", "without-age-clamp", "early-jo
 // say of them, without versions, history or counts. Correct ones are accused of nothing; of the broken ones most are caught.
 // CACHEDRILL_SOAK asks for all; else it is a sample.
 func TestStrangers(t *testing.T) {
+	t.Parallel() // most of its time is waiting
 	needRedisServer(t)
 	suite, err := scenarios.Parse("zoo.yaml", zoo.Suite)
 	require.NoError(t, err)
