@@ -86,7 +86,7 @@ func textScenario(b *strings.Builder, s Scenario, width int, o TextOptions) {
 		fmt.Fprintf(b, "      note: %s\n", oneLine(n))
 	}
 	if n := len(s.Accusations); n > 0 && s.Outcome == Fail && o.Dir != "" {
-		fmt.Fprintf(b, "      evidence: cachedrill report %s --explain %s\n", oneLine(o.Dir), span(s.Accusations[0].N, s.Accusations[n-1].N))
+		fmt.Fprintf(b, "      evidence: cachedrill report %s --explain %s\n", oneLine(o.Dir), span(quoted(s), s.Accusations[0].N, s.Accusations[n-1].N))
 	}
 	if s.Outcome != Pass && len(shown) == 0 && s.Outcome != decidedBy(s.SLOs) && s.Why != "" {
 		fmt.Fprintf(b, "      %s\n", oneLine(s.Why))
@@ -107,12 +107,24 @@ func textRecovery(b *strings.Builder, r *RecoverySummary) {
 	}
 }
 
-// span names the numbers from first to last: "3", or "3 (to 7)".
-func span(first, last int) string {
-	if first == last {
-		return fmt.Sprint(first)
+// quoted is the number of the accusation that stands under the first missed objective, or of the first one.
+func quoted(s Scenario) int {
+	for _, r := range s.SLOs {
+		for _, a := range s.Accusations {
+			if r.Outcome == Fail && a.Text == r.Evidence {
+				return a.N
+			}
+		}
 	}
-	return fmt.Sprintf("%d (to %d)", first, last)
+	return s.Accusations[0].N
+}
+
+// span names one of the numbers from first to last: "3", or "3 (all: 1 to 7)".
+func span(one, first, last int) string {
+	if first == last {
+		return fmt.Sprint(one)
+	}
+	return fmt.Sprintf("%d (all: %d to %d)", one, first, last)
 }
 
 // decidedBy is what a drill's rows alone come to.

@@ -298,29 +298,42 @@ func (c *conversation) sight() {
 		case m == "lost_writes" && !past:
 			c.add(false, "objective", "lost_writes: no read goes past the caches: it is judged only where the last reads come from the source").Fix =
 				`bypass: {GET: "/products/{key}?fresh=1"}`
-		case (m == "stampede.max" || m == "redundant_loads") && c.s.loads != nil && !c.s.loads.keyed():
+		case (m == "stampede.max" || m == "redundant_loads") && c.s.loads != nil && !c.s.loads.keyed() && (m == "redundant_loads" || c.sc.Outside.Environment.Loads.Stampede == ""):
 			c.add(false, "objective", "%s: the counter of loads does not tell keys: it will be unknown", m)
 		}
 	}
 }
 
-// faults says which are possible here.
+// faults says which are possible here, and, reason by reason, which are not.
 func (c *conversation) faults() {
 	scope := c.sc.Outside.scope()
-	var can []string
+	var can, reasons []string
+	cannot := map[string][]string{}
 	for _, e := range faults.Catalogue() {
 		why := scope.Refused[e.Name]
 		switch {
 		case why != "":
 		case e.Family == "network" && len(scope.Edges) == 0:
-			why = "no proxy in front of anything: environment: {edges: {redis: {listen: ..., upstream: ...}}}"
+			why = "no proxy stands in front of anything: environment: {edges: {redis: {listen: ..., upstream: ...}}}"
 		case e.Family == "source" && len(scope.SourceEdges) == 0:
 			why = "no edge leads to the source: environment: {edges: {source: {listen: ..., upstream: ...}}}"
+		case e.Name == "sham":
+			continue
 		default:
 			can = append(can, e.Name)
 			continue
 		}
-		c.add(false, "fault", "%s: %s", e.Name, why)
+		if cannot[why] == nil {
+			reasons = append(reasons, why)
+		}
+		cannot[why] = append(cannot[why], e.Name)
+	}
+	for _, why := range reasons {
+		c.add(false, "fault", "%s: %s", strings.Join(cannot[why], ", "), why)
+	}
+	if len(can) == 0 {
+		c.add(true, "fault", "nothing can be broken here; load alone (a sham) is enough to find stale answers and lost writes")
+		return
 	}
 	c.add(true, "fault", "possible: %s", strings.Join(can, ", "))
 }

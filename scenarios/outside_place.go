@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/cachedrill/cachedrill/faults"
@@ -22,6 +23,7 @@ import (
 
 const (
 	readyPoll   = 50 * time.Millisecond
+	refusedFor  = 2 * time.Second  // until a service that runs already should be there
 	stopPatiece = 10 * time.Second // of the user's stop command
 )
 
@@ -203,6 +205,9 @@ func (s *surroundings) interpose(ctx context.Context) error {
 func (s *surroundings) start(ctx context.Context, opt Options) error {
 	e := &s.plan.Environment
 	if len(e.Start) > 0 {
+		if err := s.vacant(ctx); err != nil {
+			return err
+		}
 		if err := s.openLog(opt.Out); err != nil {
 			return err
 		}
@@ -219,6 +224,21 @@ func (s *surroundings) start(ctx context.Context, opt Options) error {
 		}
 	}
 	return s.ready(ctx)
+}
+
+// vacant sees that nobody is where the service is about to be: whoever it is would be drilled in its place.
+func (s *surroundings) vacant(ctx context.Context) error {
+	for _, r := range s.plan.Service.Regions {
+		for _, base := range r.URLs {
+			ctx, cancel := context.WithTimeout(ctx, knockLimit)
+			err := probeTCP(ctx, base)
+			cancel()
+			if err == nil {
+				return fmt.Errorf("something listens on %s already, and could not be told from the service that the suite starts: end it, or leave out start", base)
+			}
+		}
+	}
+	return nil
 }
 
 func (s *surroundings) openLog(out string) error {
@@ -239,6 +259,7 @@ func (s *surroundings) ready(ctx context.Context) error {
 	r := s.plan.Environment.Ready
 	ctx, cancel := context.WithTimeoutCause(ctx, r.Within, errNotReady)
 	defer cancel()
+	began := time.Now()
 	for _, region := range s.plan.Service.Regions {
 		for _, base := range region.URLs {
 			for {
@@ -249,19 +270,31 @@ func (s *surroundings) ready(ctx context.Context) error {
 				if gone := s.gone(); gone != nil {
 					return fmt.Errorf("the service ended before it was ready: %w", gone)
 				}
+				if s.server == nil && len(s.plan.Environment.Start) == 0 && errors.Is(err, syscall.ECONNREFUSED) && time.Since(began) > refusedFor {
+					return fmt.Errorf("nothing listens on %s: start the service first, or have drills start it: environment: {start: [python3, app.py]}", base)
+				}
 				select {
 				case <-time.After(readyPoll):
 					continue
 				case <-ctx.Done():
 				}
 				if errors.Is(context.Cause(ctx), errNotReady) {
-					return fmt.Errorf("the service was not ready within %v: %w%s", r.Within, err, s.words())
+					return s.late(base, r.Within, err)
 				}
 				return ctx.Err()
 			}
 		}
 	}
 	return nil
+}
+
+// late says that the service does not answer, and what may be the matter.
+func (s *surroundings) late(base string, within time.Duration, err error) error {
+	hint := ""
+	if s.server != nil && errors.Is(err, syscall.ECONNREFUSED) {
+		hint = fmt.Sprintf("; it runs (pid %d), and nothing listens there: does it use another port?", s.server.PID())
+	}
+	return fmt.Errorf("the service was not ready within %v: %s: %w%s%s", within, base, err, hint, s.words())
 }
 
 // words are the last that the service said, if it is ours to hear them.

@@ -390,7 +390,7 @@ func TestAServiceThatTheSuiteStarts(t *testing.T) {
 func TestServicesThatDoNotStart(t *testing.T) {
 	addr := freeAddr(t)
 	for start, says := range map[string]string{
-		`sh, -c, "echo no database; exit 4"`: "exit status 4 (its log ends: no database)",
+		`sh, -c, "echo no database; exit 4"`: "exit status 4: no database; it was: /",
 		`sleep, "60"`:                        "was not ready within",
 		`no-such-program-at-all`:             "no-such-program-at-all",
 	} {
@@ -439,7 +439,7 @@ func TestACheckTellsWhatDrillsCanSee(t *testing.T) {
 	for _, says := range []string{
 		"true false write: product:1 (tenant t1): done", "the answer tells its value, whose it is, its tier (source)",
 		"true false re-read: product: from l2", "true false absent", "true false bypass", "db_queries_total",
-		"false false fault: redis.restart: the suite does not say which Redis", "no proxy in front of anything",
+		"false false fault: redis.restart, redis.kill, keys.expire, keys.flush: the suite does not say which Redis", "no proxy stands in front of anything", "nothing can be broken here",
 	} {
 		require.Contains(t, all, says)
 	}
@@ -593,4 +593,33 @@ func TestVersionsThatOnlyReadsTell(t *testing.T) {
 		require.Equal(t, report.Fail, res.Outcome, "%v: %s", told, rows(res))
 		require.Contains(t, res.Why, "staleness.max", rows(res))
 	}
+}
+
+// A condition that is never met halts nothing, and holds nothing up.
+func TestADrillThatIsNotHaltedEnds(t *testing.T) {
+	s := newShop(t, time.Second, true)
+	res := unhurried(func() report.Scenario {
+		return drillShop(t, s, "scenarios:", "safety: {halt: [\"errors > 50% for 5s\", \"p99 > 10s for 5s\"]}\nscenarios:", "staleness.max < 200ms", "staleness.max < 5s")
+	})
+	require.Equal(t, report.Pass, res.Outcome, rows(res))
+}
+
+// Whoever listens where the service is about to be would be drilled in its place.
+func TestTheServicesPortIsTaken(t *testing.T) {
+	s := newShop(t, time.Second, true)
+	addr := s.Listener.Addr().String()
+	suite, err := Parse("started.yaml", fmt.Appendf(nil, startedSuite, addr, os.Args[0], addr))
+	require.NoError(t, err)
+	sc, err := suite.Scenario("quiet")
+	require.NoError(t, err)
+	_, err = Run(t.Context(), sc, Options{})
+	require.ErrorContains(t, err, "something listens on http://"+addr+" already")
+}
+
+func TestAServiceThatShouldRunAlready(t *testing.T) {
+	addr := freeAddr(t)
+	suite, err := Parse("shop.yaml", fmt.Appendf(nil, shopSuite, "http://"+addr, "http://"+addr))
+	require.NoError(t, err)
+	_, err = Check(t.Context(), suite.Everything(), Options{})
+	require.ErrorContains(t, err, "nothing listens on http://"+addr+": start the service first")
 }

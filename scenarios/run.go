@@ -273,9 +273,11 @@ func (d *drill) run(ctx context.Context) (Result, error) {
 // drive sends the load and runs the faults beside it, until both have ended.
 func (d *drill) drive(ctx context.Context) (load.Sent, error) {
 	attackCtx, stopAttack := context.WithCancel(ctx)
-	defer stopAttack()
 	d.halt.start(attackCtx, d.sc, d.epoch, stopAttack)
-	defer d.halt.wait()
+	defer func() {
+		stopAttack() // which ends who might halt
+		d.halt.wait()
+	}()
 	d.env.Site.Journal, d.env.Site.Audit = d.opt.Journal, d.opt.Audit
 	d.env.Site.Now = func() time.Duration { return time.Since(d.epoch) }
 	line := &timeline{phases: d.sc.Phases, faults: d.faults(), site: d.env.Site, epoch: d.epoch,

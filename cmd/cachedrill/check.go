@@ -63,7 +63,14 @@ func check(c *cobra.Command, f runFlags) error {
 	if fatal > 0 {
 		return exit{exitFail, fmt.Errorf("%d of these must be mended before a drill can tell anything", fatal)}
 	}
-	fmt.Fprintf(c.OutOrStdout(), "\nnext: cachedrill run%s\n", map[bool]string{true: " -f " + quoted(f.file)}[f.file != ""])
+	next := "cachedrill run"
+	if f.file != "" {
+		next += " -f " + quoted(f.file)
+	}
+	if f.policy != suite.DefaultPolicy() {
+		next += " --policy " + f.policy
+	}
+	fmt.Fprintf(c.OutOrStdout(), "\nnext: %s\n", next)
 	return nil
 }
 

@@ -299,7 +299,7 @@ slo:
   steady: ["p99 < 500ms", "errors < 1%"]
   recovery: ["recovery_time < 8s"]
 {{- if .Write}}
-  always: ["staleness.max < 30s"]     # how old an answer may be
+  always: ["staleness.max < 30s"]     # how old an answer may be: SET THIS. Below the TTL, it finds copies that a write leaves behind
 {{- end}}
 scenarios:
   quiet:

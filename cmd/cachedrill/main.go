@@ -102,6 +102,7 @@ Begin with:
   cachedrill run                  drill the service that comes with cachedrill; nothing to install
   cachedrill run --policy naive   see what a plain TTL cache does in the same drills
   cachedrill init                 write scenarios.yaml, to change it
+  cachedrill init --target http   write a suite for a service of yours
 
 Exit codes: 0 pass, 1 fail, 2 usage or configuration, 3 unknown (not enough was seen to judge),
 130 interrupted, everything healed.`,

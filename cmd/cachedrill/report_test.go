@@ -46,7 +46,7 @@ func TestReportPrintsTheVerdictAgain(t *testing.T) {
 	code, out, errs := cli(t, earlierFiles(t), "report", ".")
 	require.Equal(t, exitPass, code, errs)
 	require.Contains(t, out, "1 passed, 1 failed, 0 unknown")
-	require.Contains(t, out, "cachedrill report . --explain 1 (to 2)")
+	require.Contains(t, out, "cachedrill report . --explain 1 (all: 1 to 2)")
 
 	code, out, _ = cli(t, earlierFiles(t), "report", ".", "--json")
 	require.Equal(t, exitPass, code)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,6 +36,18 @@ type Command struct {
 	Dir  string   // where; "": here
 	Env  []string // NAME=value, besides ours
 	Log  string   // the file that takes what it says
+}
+
+// String says what is run, with the program as it is found on PATH, and where.
+func (c Command) String() string {
+	words := slices.Clone(c.Argv)
+	if path, err := exec.LookPath(c.Argv[0]); err == nil {
+		words[0] = path
+	}
+	if dir, err := filepath.Abs(c.Dir); err == nil {
+		return strings.Join(words, " ") + " in " + dir
+	}
+	return strings.Join(words, " ")
 }
 
 // Process is a command that runs.
@@ -95,7 +108,7 @@ func (p *Process) Ended() (succeeded bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return line == ended+"exit status 0", errors.New(strings.TrimPrefix(line, ended) + p.LastWords())
+	return line == ended+"exit status 0", fmt.Errorf("%s%s; it was: %s", strings.TrimPrefix(line, ended), p.LastWords(), p.cmd)
 }
 
 const ended = "ended: "
@@ -173,8 +186,12 @@ func (p *Process) LastWords() string {
 	_, _ = f.Seek(max(p.from, st.Size()-logTail), io.SeekStart)
 	b, _ := io.ReadAll(io.LimitReader(f, logTail))
 	lines := strings.FieldsFunc(string(b), func(r rune) bool { return r == '\n' || r == '\r' })
-	if len(lines) == 0 {
+	switch len(lines) {
+	case 0:
 		return ""
+	case 1:
+		return ": " + lines[0]
 	}
-	return " (its log ends: " + strings.Join(lines, "; ") + ")"
+	last := len(lines) - 1
+	return ": " + lines[last] + " (before that: " + strings.Join(lines[:last], "; ") + ")"
 }

@@ -22,6 +22,7 @@ import (
 type place struct {
 	header string
 	path   *jsonpath.Path
+	text   string // the path as it was written
 	expr   *regexp.Regexp
 	body   bool // all of it
 }
@@ -34,7 +35,7 @@ func (p place) String() string {
 	case p.header != "":
 		return "header " + p.header
 	case p.path != nil:
-		return p.path.String()
+		return p.text
 	case p.expr != nil:
 		return "/" + p.expr.String() + "/"
 	case p.body:

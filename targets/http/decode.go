@@ -350,7 +350,7 @@ func placeOf(n strict.Node, f map[string]strict.Node, what string) (p place) {
 			f["json"].Fail(text, "bad JSON path: "+err.Error(), "$.title, $.items[0].name (RFC 9535)")
 			return p
 		}
-		p.path = path
+		p.path, p.text = path, text
 	default:
 		text := f["regexp"].String("a regular expression")
 		expr, err := regexp.Compile(text)

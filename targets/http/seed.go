@@ -101,7 +101,7 @@ func (s *Service) Prewarm(ctx context.Context, keys []targets.Key) (unsettled st
 		}
 		if time.Now().Add(showAgain).After(end) {
 			if answered.Load() == 0 {
-				return "", fmt.Errorf("no read was answered within %v: %w", s.spec.Settle, failed)
+				return "", fmt.Errorf("no first value could be read within %v: %w", s.spec.Settle, failed)
 			}
 			return fmt.Sprintf("%d of %d first values were not seen within %v of being written (%s): reads of these keys may be unjudged",
 				len(left), all, s.spec.Settle, why), nil

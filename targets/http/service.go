@@ -418,17 +418,27 @@ func (s *Service) send(req *nethttp.Request, b *bytes.Buffer) (*received, error)
 		if errors.As(err, &dial) && dial.Op == "dial" { // it never got there
 			err = fmt.Errorf("%w: %w", targets.ErrNotApplied, err)
 		}
-		return nil, fmt.Errorf("%s: %w", named(req), err)
+		return nil, fmt.Errorf("%s: %w", named(req), plainly(err))
 	}
 	defer res.Body.Close()
 	n, err := b.ReadFrom(io.LimitReader(res.Body, s.spec.MostBody+1))
 	if err != nil {
-		return nil, fmt.Errorf("%s: reading the answer: %w", named(req), err)
+		return nil, fmt.Errorf("%s: reading the answer: %w", named(req), plainly(err))
 	}
 	if n > s.spec.MostBody {
 		return nil, &GarbledError{fmt.Sprintf("%s: it is longer than %d bytes (max_body)", named(req), s.spec.MostBody)}
 	}
 	return &received{status: res.StatusCode, header: res.Header, body: b.Bytes()}, nil
+}
+
+var errNoAnswer = errors.New("no answer in time")
+
+// plainly says in plain words that time ran out.
+func plainly(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, targets.ErrNotApplied) {
+		return errNoAnswer
+	}
+	return err
 }
 
 // named is a request as errors show it: without headers and query, which may hold secrets.

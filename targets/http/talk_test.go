@@ -205,7 +205,7 @@ func TestFirstValuesThatNeverShow(t *testing.T) {
 	require.Contains(t, said, `1 of 1 first values were not seen within 250ms of being written (product:17 (tenant t1) at local/1: "an old one")`)
 	e.status = 500
 	_, err = s.Prewarm(t.Context(), []targets.Key{chair})
-	require.ErrorContains(t, err, "no read was answered within 250ms")
+	require.ErrorContains(t, err, "no first value could be read within 250ms")
 	require.ErrorContains(t, s.Seed(t.Context(), []targets.Key{chair}), "writing the first value of product:17 (tenant t1): PUT /product/17: 500")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
 	defer cancel()
