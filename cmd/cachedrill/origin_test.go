@@ -155,10 +155,10 @@ func freeAddrs(t *testing.T, n int) (all []string) {
 // nginxPath is where nginx is. Where there is none the test is skipped; with CI=true it fails.
 func nginxPath(t *testing.T) string {
 	t.Helper()
-	t.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin")
-	path, err := exec.LookPath("nginx")
-	if err == nil {
-		return path
+	for _, name := range []string{"nginx", "/usr/sbin/nginx"} { // where Debian has it, and users don't look
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
 	}
 	if os.Getenv("CI") == "true" {
 		t.Fatal("CI must have nginx")
