@@ -21,6 +21,9 @@ const defaultFile = "scenarios.yaml"
 func loadSuite(file string) (s scenarios.Suite, said string, err error) {
 	if file != "" {
 		s, err = scenarios.Load(file)
+		if errors.Is(err, os.ErrNotExist) {
+			err = fmt.Errorf("%w: cachedrill init writes one, and with --target http one for a service of yours", err)
+		}
 		return s, "", configuration(err)
 	}
 	s, err = scenarios.Load(defaultFile)
