@@ -69,7 +69,7 @@ func mutants() []Animal {
 		cost             bool
 	}{
 		{"class-routing", nil, "split", "violations", false},
-		{"fence", nil, "split", "violations", false},
+		{"fence", nil, "leases", "violations", false},
 		{"l1", nil, "calm", "hit_ratio{tier=l1, family=page}", true},
 		{"age-clamp", nil, "calm", "violations", false},
 		{"stale-while-revalidate", []string{"early-refresh", "hot-refresh"}, "warm", "hit_ratio{family=page}", true},
@@ -100,7 +100,7 @@ func broken() []Animal {
 		book("lock-thief", "the lock expires under a load and is deleted by who does not own it", "herd", "stampede.max{family=slow}", true,
 			quirks{lockThief: true}),
 		book("late-version", "the version is asked for after the value was read", "calm", "corruptions", false, quirks{lateVersion: true}),
-		book("early-join", "a strong read joins a load that began before the write it must see", "calm", "violations", false, quirks{earlyJoin: true}),
+		book("early-join", "a strong read joins a load that began before the write it must see", "joins", "violations", false, quirks{earlyJoin: true}),
 		book("no-clamp", "the TTL begins anew in every tier, and no copy's age is looked at", "split", "violations", false, quirks{noClamp: true}),
 		book("negative-forever", "'not found' is cached and a create does not void it", "calm", "violations", false, quirks{negativeForever: true}),
 		book("tenant-blind", "the tenant is left out of the key", "calm", "leaks", false, quirks{tenantBlind: true}),
