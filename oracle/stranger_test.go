@@ -1,0 +1,111 @@
+package oracle
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/cachedrill/cachedrill/targets"
+)
+
+// stranger is a key of a service that is known by its answers alone.
+type stranger struct {
+	j    *Judge
+	key  targets.Key
+	seq  uint64
+	told []Judgement
+}
+
+func newStranger(cfg Config) *stranger {
+	s := &stranger{key: targets.Key{Family: "product", ID: "1"}}
+	cfg.Run, cfg.Strangers = "run", true
+	cfg.Judged = func(j Judgement) { s.told = append(s.told, j) }
+	s.j = New(cfg)
+	return s
+}
+
+func (s *stranger) do(at time.Duration, op targets.Operation) string {
+	op.Seq, op.Key, op.Due, op.Sent = s.seq, s.key, at, at
+	if op.Kind == targets.Write {
+		op.Token = targets.NewToken("run", s.seq, s.key)
+	}
+	s.seq++
+	s.j.Begin(op)
+	op.Returned = at + time.Millisecond
+	s.j.End(op)
+	return op.Token
+}
+
+func (s *stranger) write(at time.Duration) string {
+	return s.do(at, targets.Operation{Request: targets.Request{Kind: targets.Write}})
+}
+
+func (s *stranger) read(at time.Duration, door string, r targets.Reply) {
+	s.do(at, targets.Operation{Request: targets.Request{Door: door}, Reply: r})
+}
+
+func TestAbsencesOfSharedKeysProveNothing(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		s := newStranger(Config{Shared: shared, Families: map[string]Family{"product": {Class: Bounded, Within: time.Second, Horizon: time.Hour}}})
+		s.read(time.Second, "", targets.Reply{Token: s.write(0)})
+		s.read(10*time.Second, "", targets.Reply{Absent: true})
+		s.read(11*time.Second, targets.SourceDoor, targets.Reply{Absent: true})
+		f := s.j.Finish()
+		require.Equal(t, !shared, len(f.Accusations) > 0, "shared %v: %v", shared, f.Accusations)
+		require.Equal(t, !shared, f.LostWrites > 0)
+	}
+}
+
+func TestValuesOfOthersAreNotTorn(t *testing.T) {
+	s := newStranger(Config{})
+	token := s.write(0)
+	s.read(time.Second, "", targets.Reply{Token: "a red chair"})
+	require.Zero(t, s.j.Finish().Corruptions)
+	s = newStranger(Config{})
+	s.write(0)
+	s.read(time.Second, "", targets.Reply{Token: token[:len(token)-3]})
+	require.Equal(t, 1, s.j.Finish().Corruptions, "it begins as the drill's do")
+}
+
+// That an acknowledged write is not lost is shown by a fresh answer from the source, at the end, and by no other.
+func TestWhatShowsThatAWriteIsNotLost(t *testing.T) {
+	for _, c := range []struct {
+		door, tier string
+		older      bool
+		want       int
+	}{
+		{"local/1", targets.TierSource, false, 1},
+		{"local/1", targets.TierL2, false, 0},
+		{"local/1", "", false, 0},
+		{"", targets.TierSource, false, 0},
+		{"local/1", targets.TierSource, true, 0},
+	} {
+		s := newStranger(Config{})
+		first := s.write(0)
+		last := s.write(time.Second)
+		if c.older {
+			last = first
+		}
+		s.read(2*time.Second, c.door, targets.Reply{Token: last, Tier: c.tier})
+		f := s.j.Finish()
+		require.Equal(t, c.want > 0, f.Opportunities["lost_writes"] > 0, "%+v: %v", c, f.Opportunities)
+		require.Zero(t, f.LostWrites)
+	}
+}
+
+func TestAFamilyThatPromisesNothing(t *testing.T) {
+	for _, unclassed := range []bool{false, true} {
+		s := newStranger(Config{Families: map[string]Family{"product": {Unclassed: unclassed, Horizon: time.Hour}}})
+		first := s.write(0)
+		s.write(time.Second)
+		s.read(5*time.Second, "", targets.Reply{Token: first})
+		f := s.j.Finish()
+		require.Len(t, s.told, 1)
+		require.Equal(t, Stale, s.told[0].Answer)
+		require.True(t, s.told[0].CanBeStale)
+		require.Equal(t, !unclassed, s.told[0].Violation)
+		_, has := f.Violations["bounded"]
+		require.Equal(t, !unclassed, has)
+	}
+}
