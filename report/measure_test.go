@@ -155,6 +155,8 @@ func TestNoDataAndNoOpportunityAreUnknown(t *testing.T) {
 		{"damage can't show", func(m *made) { delete(m.findings.opportunities, "corruptions") }, "always: corruptions == 0", "no answer carried a value"},
 		{"no write was rejected", nil, "always: false_rejections == 0", "no write failed with a promise of no effect"},
 		{"loads are not counted", func(m *made) { m.drill.LoadsCounted = false }, "fault: source_qps.peak{family=product} < 5/s", "does not count loads"},
+		{"loads are counted too late", func(m *made) { m.drill.LoadsMeansOnly = true }, "fault: source_qps.peak < 5/s", "in which second"},
+		{"loads are not told apart", func(m *made) { m.drill.LoadsUnlabelled = true }, "fault: source_qps.mean{family=product} < 5/s", "does not tell them apart"},
 		{"steady has too few loads", func(m *made) { m.rate = 200 }, "fault: source_qps.peak < 3x", "steady had only 20 loads"},
 		{"three times is chance", func(m *made) { m.rate = 310 }, "fault: source_qps.peak < 1.5x", "is missed by chance"},
 		{"unbounded staleness", func(m *made) {

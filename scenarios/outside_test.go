@@ -623,3 +623,40 @@ func TestAServiceThatShouldRunAlready(t *testing.T) {
 	_, err = Check(t.Context(), suite.Everything(), Options{})
 	require.ErrorContains(t, err, "nothing listens on http://"+addr+": start the service first")
 }
+
+// Answers that nobody understands are no pass, even if no objective asks for them.
+func TestUnreadableAnswersVoidADrill(t *testing.T) {
+	s := newShop(t, time.Second, true)
+	n := atomic.Int64{}
+	s.be(func(w nethttp.ResponseWriter, r *nethttp.Request) bool {
+		if r.Method != nethttp.MethodGet || r.URL.Path == "/metrics" || r.URL.Query().Get("fresh") != "" || n.Add(1) < 200 || n.Load()%10 != 0 {
+			return false
+		}
+		_, _ = io.WriteString(w, `{"name": "x"}`)
+		return true
+	})
+	res := drillShop(t, s, `"errors < 1%", "source_qps.mean < 1000/s", "hit_ratio > 1%"`, `"p50 < 10s"`, `, "staleness.max < 200ms"`, "")
+	require.Equal(t, report.Unknown, res.Outcome, rows(res))
+	require.Contains(t, res.Why, "could not be understood")
+}
+
+// Where nothing leads past the caches, purging them before the audit has the last reads come from the source.
+func TestPurgingShowsWhatIsNotLost(t *testing.T) {
+	s := newShop(t, time.Minute, true)
+	s.be(func(_ nethttp.ResponseWriter, r *nethttp.Request) bool {
+		if r.URL.Path != "/purge" {
+			return false
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		clear(s.cache)
+		return true
+	})
+	res := unhurried(func() report.Scenario {
+		return drillShop(t, s, "    bypass: {GET: \"/products/{key}?tenant={tenant}&fresh=1\"}\n", "    purge: {POST: \"/purge?id={key}\"}\n",
+			"keys: 40, zipf: 1.0", "keys: 4, zipf: 0", `, "hit_ratio > 1%"`, "", "staleness.max < 200ms", "staleness.max < 2s")
+	})
+	require.Equal(t, report.Pass, res.Outcome, rows(res))
+	require.Positive(t, res.Oracle.Writes)
+	require.EqualValues(t, res.Oracle.Writes, res.Oracle.Opportunities["lost_writes"], "every write was looked for")
+}
