@@ -244,7 +244,7 @@ func TestWritersLeaveRedactedValues(t *testing.T) {
 	n, mine := key.Name{Family: "written", ID: "own"}, []byte("mine")
 	_, err := r.Put(t.Context(), n, mine, "w")
 	require.NoError(t, err)
-	copy(mine, "mine")
+	copy(mine, "gone")
 	a, err := r.Get(t.Context(), n)
 	require.NoError(t, err)
 	require.Equal(t, "mine", string(a.Value), "the writer's buffer is the writer's")

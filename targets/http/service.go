@@ -1,20 +1,12 @@
 package http
 
 import (
-	"bytes"
-	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	nethttp "net/http"
 	"net/url"
-	"os"
-	"regexp"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -87,8 +79,6 @@ const (
 	idleFor   = 90 * time.Second
 )
 
-var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
-
 // New makes a client of the service. run is what the tokens of this drill begin with. Headers take variables from the
 // environment; one that is not set is an error.
 func New(spec *Spec, run string) (*Service, error) {
@@ -136,47 +126,6 @@ func New(spec *Spec, run string) (*Service, error) {
 		s.names = append(s.names, targets.SourceDoor)
 	}
 	return s, nil
-}
-
-// expand puts variables of the environment into a text.
-func expand(text string) (string, error) {
-	var missing error
-	out := variable.ReplaceAllStringFunc(text, func(m string) string {
-		name := m[2 : len(m)-1]
-		v, ok := os.LookupEnv(name)
-		if !ok {
-			missing = fmt.Errorf("the environment has no variable %s", name)
-		}
-		return v
-	})
-	return out, missing
-}
-
-func newTransport(spec *Spec) (*nethttp.Transport, error) {
-	t := &nethttp.Transport{
-		MaxIdleConns: 0, MaxIdleConnsPerHost: idleConns, IdleConnTimeout: idleFor,
-		DisableCompression: true, // what it costs the service should be what its users cost it
-		DialContext:        (&net.Dialer{Timeout: spec.Timeout, KeepAlive: 15 * time.Second}).DialContext,
-		Protocols:          new(nethttp.Protocols),
-	}
-	if spec.HTTP2 {
-		t.Protocols.SetHTTP2(true)
-		t.Protocols.SetUnencryptedHTTP2(true)
-	} else {
-		t.Protocols.SetHTTP1(true)
-	}
-	if spec.CA != "" {
-		pem, err := os.ReadFile(spec.CA)
-		if err != nil {
-			return nil, fmt.Errorf("reading ca: %w", err)
-		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("reading ca: %s holds no certificate", spec.CA)
-		}
-		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-	}
-	return t, nil
 }
 
 // Close lets go of the connections.
@@ -265,28 +214,6 @@ func (s *Service) read(ctx context.Context, call *Call, f *Family, r *targets.Re
 	return reply, err
 }
 
-// talk sends one request, and has the answer understood.
-func (s *Service) talk(ctx context.Context, call *Call, r *targets.Request, understand func(*nethttp.Request, *received) error) error {
-	base, err := s.base(r)
-	if err != nil {
-		return err
-	}
-	req, err := s.request(ctx, call, base, r)
-	if err != nil {
-		return fmt.Errorf("%w: %w", targets.ErrNotApplied, err)
-	}
-	b := buffers.Get().(*bytes.Buffer)
-	defer buffers.Put(b)
-	b.Reset()
-	answer, err := s.send(req, b)
-	if err != nil {
-		return err
-	}
-	return understand(req, answer)
-}
-
-var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
 // base picks the instance that a request goes to. Those of a region take turns, in an order that depends on the operation's
 // number alone.
 func (s *Service) base(r *targets.Request) (*url.URL, error) {
@@ -312,14 +239,6 @@ func spread(n uint64) uint64 {
 	return n ^ n>>31
 }
 
-// once is a body that the transport can't send again. A request without a body is one that Go's transport repeats by itself,
-// on a new connection, when the old one was closed before an answer: that would be two operations. A body of unknown length would
-// be chunked, and the transport would start a goroutine and a timer to find out whether it is empty; asIs says that it goes out as
-// it is, which is nothing.
-type once struct{ io.Reader }
-
-func (once) Close() error { return nil }
-
 // WriteTo spares the transport the looking for the best way to copy.
 func (o once) WriteTo(w io.Writer) (int64, error) {
 	if t, ok := o.Reader.(io.WriterTo); ok {
@@ -337,47 +256,6 @@ func repeatable(r *nethttp.Request) bool {
 		return true
 	}
 	return len(r.Header["Idempotency-Key"]) > 0 || len(r.Header["X-Idempotency-Key"]) > 0
-}
-
-type nobody struct{}
-
-func (nobody) Read([]byte) (int, error) { return 0, io.EOF }
-
-func (s *Service) request(ctx context.Context, c *Call, base *url.URL, r *targets.Request) (*nethttp.Request, error) {
-	if c.Base != "" {
-		own, err := url.Parse(c.Base)
-		if err != nil {
-			return nil, err
-		}
-		base = own
-	}
-	var room [256]byte
-	u, err := locate(base, string(c.Target.fill(room[:0], s.run, r)))
-	if err != nil {
-		return nil, err
-	}
-	req := (&nethttp.Request{
-		Method: c.Method, URL: u, Host: base.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: s.headers,
-		Body: once{nobody{}}, TransferEncoding: asIs,
-	}).WithContext(ctx)
-	if len(c.Headers) > 0 || c.Type != "" {
-		req.Header = s.headers.Clone()
-		for _, h := range c.Headers {
-			req.Header[h.name] = append(req.Header[h.name], string(h.value.fill(nil, s.run, r)))
-		}
-		if c.Type != "" {
-			req.Header["Content-Type"] = []string{c.Type}
-		}
-	}
-	switch {
-	case c.Body == nil && !repeatable(req):
-		req.Body, req.TransferEncoding = nil, nil // and Content-Length: 0 where the method has bodies
-	case c.Body != nil:
-		body := c.Body.fill(nil, s.run, r)
-		req.Body, req.ContentLength = once{bytes.NewReader(body)}, int64(len(body))
-		req.TransferEncoding = nil
-	}
-	return req, nil
 }
 
 // locate is the URL of a path and query at an instance. What needs no change to stand in a request goes there as it is: to take it
@@ -408,82 +286,4 @@ func asIsTarget(target string) bool {
 		}
 	}
 	return true
-}
-
-// send makes one exchange. The answer's body lies in b.
-func (s *Service) send(req *nethttp.Request, b *bytes.Buffer) (*received, error) {
-	res, err := s.client.RoundTrip(req)
-	if err != nil {
-		var dial *net.OpError
-		if errors.As(err, &dial) && dial.Op == "dial" { // it never got there
-			err = fmt.Errorf("%w: %w", targets.ErrNotApplied, err)
-		}
-		return nil, fmt.Errorf("%s: %w", named(req), plainly(err))
-	}
-	defer res.Body.Close()
-	n, err := b.ReadFrom(io.LimitReader(res.Body, s.spec.MostBody+1))
-	if err != nil {
-		return nil, fmt.Errorf("%s: reading the answer: %w", named(req), plainly(err))
-	}
-	if n > s.spec.MostBody {
-		return nil, &GarbledError{fmt.Sprintf("%s: it is longer than %d bytes (max_body)", named(req), s.spec.MostBody)}
-	}
-	return &received{status: res.StatusCode, header: res.Header, body: b.Bytes()}, nil
-}
-
-var errNoAnswer = errors.New("no answer in time")
-
-// plainly says in plain words that time ran out.
-func plainly(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, targets.ErrNotApplied) {
-		return errNoAnswer
-	}
-	return err
-}
-
-// named is a request as errors show it: without headers and query, which may hold secrets.
-func named(req *nethttp.Request) string {
-	path, _, _ := strings.Cut(req.URL.Opaque, "?")
-	return req.Method + " " + cmp.Or(path, req.URL.Path)
-}
-
-func good(status int) bool { return status >= 200 && status < 300 }
-
-// changed says what an answer to a write or delete means; nil: it was done.
-func (f *Family) changed(r *targets.Request, req *nethttp.Request, a *received) error {
-	switch {
-	case f.Shed.has(a.status):
-		return fmt.Errorf("%w: %s: turned away with %d", targets.ErrNotApplied, named(req), a.status)
-	case f.Rejected.has(a.status):
-		return fmt.Errorf("%w: %s: rejected with %d: %s", targets.ErrNotApplied, named(req), a.status, a.shown())
-	case good(a.status), r.Kind == targets.Delete && f.Absent.has(a.status):
-		return nil
-	}
-	return unexpected(req, a)
-}
-
-// readFrom says what an answer to a read means.
-func (f *Family) readFrom(r *targets.Request, req *nethttp.Request, a *received, run string) (targets.Reply, error) {
-	switch {
-	case f.Absent.has(a.status):
-		reply := targets.Reply{Absent: true}
-		reply.Tier, reply.Worker = f.Answer.origin(a)
-		return reply, nil
-	case f.Shed.has(a.status):
-		return targets.Reply{}, fmt.Errorf("%s: turned away with %d", named(req), a.status)
-	case good(a.status):
-		reply, err := f.Answer.read(a, r.Key, run)
-		if err != nil {
-			return targets.Reply{}, fmt.Errorf("%s: %w", named(req), err)
-		}
-		return reply, nil
-	}
-	return targets.Reply{}, unexpected(req, a)
-}
-
-func unexpected(req *nethttp.Request, a *received) error {
-	if a.status >= 300 && a.status < 400 {
-		return fmt.Errorf("%s: %d: a redirect, which drills don't follow", named(req), a.status)
-	}
-	return fmt.Errorf("%s: %d: %s", named(req), a.status, a.shown())
 }
