@@ -9,7 +9,7 @@ FUZZTIME ?= 60s
 SCHEDULES ?= 10000
 
 # The packages whose tests drill in real time.
-REALTIME = ./cmd/cachedrill ./drill ./faults ./load ./scenarios ./targets/redis ./targets/service
+REALTIME = ./cmd/cachedrill ./tests ./tests/reality ./drill ./faults ./load ./scenarios ./targets/redis ./targets/service
 
 .PHONY: test lint soak conformance schedules fuzz build bench bench-cache bench-peers setup
 
@@ -37,16 +37,16 @@ lint:
 # that the cache keeps its promises under combined faults on real servers, for a minute a seed and ten at most;
 # that acknowledged writes survive kill -9 of their writer, and of PostgreSQL; and that the examples pass and fail as they should.
 soak: setup
-	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run TestSoak -timeout 6h ./cmd/cachedrill
+	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run TestSoak -timeout 6h ./tests/...
 	$(GO) test -race -count=1 -timeout 1h ./scenarios/virtual # make test has no time for the race detector there
-	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run 'TestStrangers' -timeout 1h ./cmd/cachedrill
+	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run 'TestStrangers' -timeout 1h ./tests
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run SurviveKills -timeout 1h ./reference/source/postgres
-	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run TestServedWritesSurviveKill -timeout 1h ./cmd/cachedrill
+	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run TestServedWritesSurviveKill -timeout 1h ./tests
 
 # The zoo: every broken cache must be caught by its drill, no correct one accused; writes docs/conformance.md.
 conformance: setup
 	GOGC=400 UPDATE_DOCS=$(DOCS) CACHEDRILL_CONFORMANCE=$(RUNS) CACHEDRILL_VIRTUAL_SEEDS=$(VIRTUAL_SEEDS) \
-		$(GO) test -count=1 -run TestConformance -timeout 6h ./cmd/cachedrill
+		$(GO) test -count=1 -run TestConformance -timeout 6h ./tests
 
 # The reference cache under random faults in virtual time: every promise, over many schedules.
 schedules:

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/cachedrill/cachedrill/internal/redistest"
+	"github.com/cachedrill/cachedrill/tests/program"
 )
 
 // Each suite has a fault that lasts longer than anybody waits.
@@ -28,8 +31,8 @@ scenarios:
 
 // Ctrl-C in a terminal signals the whole foreground process group at once.
 func TestCtrlCInTheMiddleOfAFault(t *testing.T) {
-	needRedisServer(t)
-	binary := build(t)
+	redistest.Need(t)
+	binary := program.Build(t)
 	for scenario, bites := range map[string]string{
 		"restart": "refused connections",
 		"split":   "no answer through the proxies",
@@ -56,7 +59,7 @@ func TestCtrlCInTheMiddleOfAFault(t *testing.T) {
 				}
 			}
 			require.Contains(t, said.String(), bites)
-			require.GreaterOrEqual(t, len(withEnvironment("TMPDIR="+tmp)), 4, "two proxies and two guards at least, besides the program")
+			require.GreaterOrEqual(t, len(program.WithEnvironment("TMPDIR="+tmp)), 4, "two proxies and two guards at least, besides the program")
 			require.NoError(t, syscall.Kill(-cmd.Process.Pid, syscall.SIGINT))
 			for lines.Scan() {
 				said.WriteString(lines.Text() + "\n")
@@ -71,42 +74,10 @@ func TestCtrlCInTheMiddleOfAFault(t *testing.T) {
 			require.Equal(t, exitInterrupted, cmd.ProcessState.ExitCode(), said.String())
 			require.Contains(t, said.String(), "healed and stopped")
 			require.NotContains(t, said.String(), "not healed")
-			require.Empty(t, withEnvironment("TMPDIR="+tmp), "processes are left")
+			require.Empty(t, program.WithEnvironment("TMPDIR="+tmp), "processes are left")
 			left, err := os.ReadDir(tmp)
 			require.NoError(t, err)
 			require.Empty(t, left, "files are left")
 		})
 	}
-}
-
-// needRedisServer skips where there is none; in CI that is a failure.
-func needRedisServer(t *testing.T) {
-	t.Helper()
-	for _, name := range []string{"redis-server", "valkey-server"} {
-		if _, err := exec.LookPath(name); err == nil {
-			return
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("no redis-server on PATH: scripts/setup installs it")
-	}
-	t.Skip("no redis-server on PATH: make test installs it where it can")
-}
-
-// withEnvironment lists the processes that were started with an environment variable.
-func withEnvironment(variable string) []string {
-	var found []string
-	files, _ := filepath.Glob("/proc/[0-9]*/environ")
-	for _, f := range files {
-		b, err := os.ReadFile(f)
-		if err != nil {
-			continue
-		}
-		for kv := range strings.SplitSeq(string(b), "\x00") {
-			if kv == variable {
-				found = append(found, filepath.Base(filepath.Dir(f)))
-			}
-		}
-	}
-	return found
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/cachedrill/cachedrill"
 	"github.com/cachedrill/cachedrill/internal/child"
 	"github.com/cachedrill/cachedrill/internal/pgtest"
+	"github.com/cachedrill/cachedrill/tests/program"
 )
 
 // asProgram, in the environment, makes the tests' binary the program itself: for what starts one that needn't be built for it.
@@ -25,7 +26,7 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	goredis.SetLogger(silent{})
-	os.Exit(pgtest.Closing(m).Run())
+	os.Exit(program.Main(pgtest.Closing(m)))
 }
 
 // cli runs the program in an empty folder.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/scenarios"
+	"github.com/cachedrill/cachedrill/tests/program"
 )
 
 // loud is a buffer that says when something was written to it.
@@ -70,24 +71,24 @@ func TestOriginAnswersTellsAndEnds(t *testing.T) {
 			"--cache-control", "max-age=7"}, out, errs)
 	}()
 	out.until(t, "curl -i")
-	at, admin := listening.FindStringSubmatch(out.String())[1], adminOn.FindStringSubmatch(out.String())[1]
+	at, admin := program.Addresses(out.String())
 
-	r := ask(t, "PUT", at+"/products/17", "first")
-	require.Equal(t, 204, r.code)
-	require.Equal(t, "1", r.head.Get("X-Version"))
-	r = ask(t, "GET", at+"/products/17", "")
-	require.Equal(t, "first", r.body)
-	require.Equal(t, "max-age=7", r.head.Get("Cache-Control"))
-	require.Contains(t, ask(t, "GET", admin+"/loads?since=0", "").body, `"path":"/products/17"`)
-	require.Contains(t, ask(t, "GET", admin+"/commits", "").body, `"body":"first"`)
-	require.Contains(t, ask(t, "GET", admin+"/metrics", "").body, "\ncachedrill_origin_loads_total 1\n")
-	require.Equal(t, "ok\n", ask(t, "GET", admin+"/healthz", "").body)
+	r := program.Ask(t, "PUT", at+"/products/17", "first")
+	require.Equal(t, 204, r.Code)
+	require.Equal(t, "1", r.Head.Get("X-Version"))
+	r = program.Ask(t, "GET", at+"/products/17", "")
+	require.Equal(t, "first", r.Body)
+	require.Equal(t, "max-age=7", r.Head.Get("Cache-Control"))
+	require.Contains(t, program.Ask(t, "GET", admin+"/loads?since=0", "").Body, `"path":"/products/17"`)
+	require.Contains(t, program.Ask(t, "GET", admin+"/commits", "").Body, `"body":"first"`)
+	require.Contains(t, program.Ask(t, "GET", admin+"/metrics", "").Body, "\ncachedrill_origin_loads_total 1\n")
+	require.Equal(t, "ok\n", program.Ask(t, "GET", admin+"/healthz", "").Body)
 
 	// It ends: who waits for news has its answer, and what is under way is answered.
-	news, load := make(chan reply, 1), make(chan reply, 1)
-	for path, c := range map[string]chan reply{admin + "/commits?since=1&wait=60s": news, at + "/products/17": load} {
+	news, load := make(chan program.Reply, 1), make(chan program.Reply, 1)
+	for path, c := range map[string]chan program.Reply{admin + "/commits?since=1&wait=60s": news, at + "/products/17": load} {
 		go func() {
-			r, err := request(context.Background(), "GET", path, "")
+			r, err := program.Request(context.Background(), "GET", path, "")
 			if err != nil {
 				t.Errorf("%s: %v", path, err)
 			}
@@ -95,14 +96,14 @@ func TestOriginAnswersTellsAndEnds(t *testing.T) {
 		}()
 	}
 	for now := ""; !strings.Contains(now, "\ncachedrill_origin_loads_total 2\n") || !strings.Contains(now, "\ncachedrill_origin_following 1\n"); {
-		now = ask(t, "GET", admin+"/metrics", "").body
+		now = program.Ask(t, "GET", admin+"/metrics", "").Body
 	}
 	cancel()
 	require.Equal(t, exitPass, <-code, "%s%s", out, errs)
-	require.Equal(t, "first", (<-load).body)
-	require.Contains(t, (<-news).body, `"next":1`)
+	require.Equal(t, "first", (<-load).Body)
+	require.Contains(t, (<-news).Body, `"next":1`)
 	require.Contains(t, out.String(), "ended: every request was answered")
-	_, err := request(t.Context(), "GET", at+"/products/17", "")
+	_, err := program.Request(t.Context(), "GET", at+"/products/17", "")
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 }
 
@@ -131,7 +132,8 @@ func TestOriginUsage(t *testing.T) {
 	go func() { ended <- run(ctx, []string{"origin", "--listen", "127.0.0.1:0", "--admin", ""}, taken, taken) }()
 	taken.until(t, "curl -i")
 	require.NotContains(t, taken.String(), "admin")
-	at := strings.TrimPrefix(listening.FindStringSubmatch(taken.String())[1], "http://")
+	at, _ := program.Addresses(taken.String())
+	at = strings.TrimPrefix(at, "http://")
 	code, out, errs := cli(t, nil, "origin", "--listen", "127.0.0.1:0", "--admin", at)
 	require.Equal(t, exitFail, code)
 	require.Contains(t, errs, "--admin: listen tcp "+at)
@@ -199,19 +201,19 @@ func TestNginxExampleLeavesNothing(t *testing.T) {
 			defer http.DefaultClient.CloseIdleConnections()
 			at := "http://" + addr[0]
 			for {
-				r, err := request(t.Context(), "GET", at+"/healthz", "")
-				if err == nil && r.code == 200 {
+				r, err := program.Request(t.Context(), "GET", at+"/healthz", "")
+				if err == nil && r.Code == 200 {
 					break
 				}
-				require.NotEmpty(t, withEnvironment("TMPDIR="+tmp), "%s", said)
+				require.NotEmpty(t, program.WithEnvironment("TMPDIR="+tmp), "%s", said)
 				time.Sleep(5 * time.Millisecond)
 			}
-			require.Equal(t, "1", ask(t, "PUT", at+"/a", "first").head.Get("X-Version"))
-			require.Equal(t, "MISS", ask(t, "GET", at+"/a", "").head.Get("X-Cache-Status"))
-			r := ask(t, "GET", at+"/a", "")
-			require.Equal(t, "HIT", r.head.Get("X-Cache-Status"))
-			require.Equal(t, "max-age=2, stale-while-revalidate=3", r.head.Get("Cache-Control"))
-			require.Equal(t, "first", r.body)
+			require.Equal(t, "1", program.Ask(t, "PUT", at+"/a", "first").Head.Get("X-Version"))
+			require.Equal(t, "MISS", program.Ask(t, "GET", at+"/a", "").Head.Get("X-Cache-Status"))
+			r := program.Ask(t, "GET", at+"/a", "")
+			require.Equal(t, "HIT", r.Head.Get("X-Cache-Status"))
+			require.Equal(t, "max-age=2, stale-while-revalidate=3", r.Head.Get("Cache-Control"))
+			require.Equal(t, "first", r.Body)
 
 			require.NoError(t, cmd.Process.Signal(how))
 			err := cmd.Wait() // and until nobody has its output any more
@@ -219,9 +221,9 @@ func TestNginxExampleLeavesNothing(t *testing.T) {
 				require.NoError(t, err, "%s", said)
 			}
 			if how == syscall.SIGKILL { // a sleep of the script's, of a second, outlives it
-				require.Eventually(t, func() bool { return len(withEnvironment("TMPDIR="+tmp)) == 0 }, 10*time.Second, 10*time.Millisecond)
+				require.Eventually(t, func() bool { return len(program.WithEnvironment("TMPDIR="+tmp)) == 0 }, 10*time.Second, 10*time.Millisecond)
 			}
-			require.Empty(t, withEnvironment("TMPDIR="+tmp))
+			require.Empty(t, program.WithEnvironment("TMPDIR="+tmp))
 			left, err := os.ReadDir(tmp)
 			require.NoError(t, err)
 			require.Empty(t, left)

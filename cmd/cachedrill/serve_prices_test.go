@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/cachedrill/cachedrill/tests/program"
 )
 
 const pricesYAML = `
@@ -20,34 +22,34 @@ budgets:
 
 // A process on a source in another region tells what that and all else costs, and raises the alarm about a Redis that is too large.
 func TestServeTellsWhatItCosts(t *testing.T) {
-	s := newShop(t)
-	file := filepath.Join(s.tmp, "prices.yaml")
+	s := program.NewShop(t)
+	file := filepath.Join(s.Tmp, "prices.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(pricesYAML), 0o644))
-	p := s.serve(t, "--prices", file, "--source-region", "us")
-	require.Contains(t, p.output(), "in region us")
-	require.Contains(t, p.output(), "accounts costs in EUR, budget redis_memory_bytes 100kB, budget cross_region_bytes_per_million_requests 1TB")
+	p := s.Serve(t, "--prices", file, "--source-region", "us")
+	require.Contains(t, p.Output(), "in region us")
+	require.Contains(t, p.Output(), "accounts costs in EUR, budget redis_memory_bytes 100kB, budget cross_region_bytes_per_million_requests 1TB")
 	const requests = 40
 	for i := range requests / 2 {
-		at := fmt.Sprintf("%s/news/%d", p.at, i)
-		require.Equal(t, 204, ask(t, "PUT", at, "x").code)
-		require.Equal(t, 200, ask(t, "GET", at, "").code)
+		at := fmt.Sprintf("%s/news/%d", p.URL, i)
+		require.Equal(t, 204, program.Ask(t, "PUT", at, "x").Code)
+		require.Equal(t, 200, program.Ask(t, "GET", at, "").Code)
 	}
-	require.EqualValues(t, requests, p.metric(t, `cachedrill_requests_total{region="eu"}`))
-	loads := p.metric(t, `cachedrill_source_loads_total{family="news",kind="load",outcome="ok",region="eu"}`)
+	require.EqualValues(t, requests, p.Metric(t, `cachedrill_requests_total{region="eu"}`))
+	loads := p.Metric(t, `cachedrill_source_loads_total{family="news",kind="load",outcome="ok",region="eu"}`)
 	require.Positive(t, loads)
-	require.InEpsilon(t, requests*0.40/1e6, p.metric(t, `cachedrill_cost_total{currency="EUR",reason="requests",region="eu"}`), 1e-9)
-	require.InEpsilon(t, loads*2/1e6, p.metric(t, `cachedrill_cost_total{currency="EUR",reason="source_loads",region="eu"}`), 1e-9)
-	crossed := p.metric(t, `cachedrill_cross_region_bytes_total{region="eu"}`)
+	require.InEpsilon(t, requests*0.40/1e6, p.Metric(t, `cachedrill_cost_total{currency="EUR",reason="requests",region="eu"}`), 1e-9)
+	require.InEpsilon(t, loads*2/1e6, p.Metric(t, `cachedrill_cost_total{currency="EUR",reason="source_loads",region="eu"}`), 1e-9)
+	crossed := p.Metric(t, `cachedrill_cross_region_bytes_total{region="eu"}`)
 	require.Greater(t, crossed, float64(requests/2*2*100), "every load and every change, there and back")
-	require.GreaterOrEqual(t, p.metric(t, `cachedrill_cost_total{currency="EUR",reason="cross_region",region="eu"}`), crossed*0.09/1e9)
+	require.GreaterOrEqual(t, p.Metric(t, `cachedrill_cost_total{currency="EUR",reason="cross_region",region="eu"}`), crossed*0.09/1e9)
 
 	alarm := "Z budget redis_memory_bytes of eu is exceeded: "
-	require.Eventually(t, func() bool { return strings.Contains(p.output(), alarm) }, time.Minute, 10*time.Millisecond)
-	require.Contains(t, p.output(), "of 100kB; alert #catalogue-oncall; owner catalogue, #catalogue")
-	require.EqualValues(t, 1, p.metric(t, `cachedrill_budget_exceeded{budget="redis_memory_bytes",region="eu"}`))
-	require.EqualValues(t, 100_000, p.metric(t, `cachedrill_budget_limit{budget="redis_memory_bytes",region="eu"}`))
-	require.Greater(t, p.metric(t, `cachedrill_redis_memory_bytes{region="eu"}`), 100_000.)
-	require.NotContains(t, ask(t, "GET", p.at+"/metrics", "").body, `budget_exceeded{budget="cross_region`, "so few requests tell nothing")
+	require.Eventually(t, func() bool { return strings.Contains(p.Output(), alarm) }, time.Minute, 10*time.Millisecond)
+	require.Contains(t, p.Output(), "of 100kB; alert #catalogue-oncall; owner catalogue, #catalogue")
+	require.EqualValues(t, 1, p.Metric(t, `cachedrill_budget_exceeded{budget="redis_memory_bytes",region="eu"}`))
+	require.EqualValues(t, 100_000, p.Metric(t, `cachedrill_budget_limit{budget="redis_memory_bytes",region="eu"}`))
+	require.Greater(t, p.Metric(t, `cachedrill_redis_memory_bytes{region="eu"}`), 100_000.)
+	require.NotContains(t, program.Ask(t, "GET", p.URL+"/metrics", "").Body, `budget_exceeded{budget="cross_region`, "so few requests tell nothing")
 }
 
 func TestServeRefusesWhatCannotBeAccounted(t *testing.T) {

@@ -152,3 +152,9 @@ func freePort() (string, error) {
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	return port, err
 }
+
+// Need skips the test where no redis-server or valkey-server is on PATH; with CI=true it fails.
+func Need(t testing.TB) {
+	t.Helper()
+	program(t)
+}

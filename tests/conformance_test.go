@@ -1,4 +1,4 @@
-package main
+package tests
 
 import (
 	"context"
@@ -14,11 +14,13 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/cachedrill/cachedrill/internal/redistest"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/scenarios/virtual"
 	"github.com/cachedrill/cachedrill/targets/redis"
 	"github.com/cachedrill/cachedrill/targets/zoo"
+	"github.com/cachedrill/cachedrill/tests/program"
 )
 
 // TestConformance shows the zoo's caches to their drills and writes down who was caught by what. A broken cache
@@ -26,13 +28,13 @@ import (
 // drill. CACHEDRILL_VIRTUAL_SEEDS says over how many seeds in virtual time, CACHEDRILL_CONFORMANCE how often in real time
 // on a real Redis; there correct ones are drilled correctTimes as often. make conformance runs it.
 func TestConformance(t *testing.T) {
-	_, runs, ok := seedRange(os.Getenv("CACHEDRILL_CONFORMANCE"))
+	_, runs, ok := program.Seeds("CACHEDRILL_CONFORMANCE")
 	if !ok {
 		t.Skip("CACHEDRILL_CONFORMANCE is not set to a number of runs; make conformance sets it")
 	}
-	_, seeds, ok := seedRange(os.Getenv("CACHEDRILL_VIRTUAL_SEEDS"))
+	_, seeds, ok := program.Seeds("CACHEDRILL_VIRTUAL_SEEDS")
 	require.True(t, ok, "CACHEDRILL_VIRTUAL_SEEDS must be a number of seeds")
-	needRedisServer(t)
+	redistest.Need(t)
 	suite, err := scenarios.Parse("zoo.yaml", zoo.Suite)
 	require.NoError(t, err)
 	c := &conformance{suite: suite, seen: map[string]*sightings{}}
@@ -56,7 +58,7 @@ func TestConformance(t *testing.T) {
 	c.show(t, realLanes, runs, correctRuns(runs), func(s *sightings) *tally { return &s.real }, inReal)
 	page := c.page(seeds, runs)
 	if os.Getenv("UPDATE_DOCS") != "" {
-		require.NoError(t, os.WriteFile("../../docs/conformance.md", []byte(page), 0o644))
+		require.NoError(t, os.WriteFile("../docs/conformance.md", []byte(page), 0o644))
 	}
 	t.Log(page)
 	escaped := 0

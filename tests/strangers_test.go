@@ -1,4 +1,4 @@
-package main
+package tests
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/cachedrill/cachedrill/internal/redistest"
 	"github.com/cachedrill/cachedrill/internal/strict"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/report"
@@ -33,7 +34,7 @@ var strangers = []string{"without-class-routing", "without-age-clamp", "early-jo
 // CACHEDRILL_SOAK asks for all; else it is a sample.
 func TestStrangers(t *testing.T) {
 	t.Parallel() // most of its time is waiting
-	needRedisServer(t)
+	redistest.Need(t)
 	suite, err := scenarios.Parse("zoo.yaml", zoo.Suite)
 	require.NoError(t, err)
 	runs, broken := 1, strangers[6:8]

@@ -1,4 +1,4 @@
-package main
+package tests
 
 import (
 	"fmt"
@@ -13,7 +13,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/cachedrill/cachedrill/internal/redistest"
 	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/tests/program"
 )
 
 // The examples are drilled as their readers do it: the program is built, and starts the service by the suite beside it. A copy of the
@@ -35,7 +37,7 @@ var shorter = []string{
 func example(t *testing.T, name string, replace ...string) (suite string) {
 	t.Helper()
 	dir := t.TempDir()
-	files, err := filepath.Glob("../../examples/" + name + "/*")
+	files, err := filepath.Glob("../examples/" + name + "/*")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	for _, file := range files {
@@ -81,7 +83,7 @@ func pythonExample(t *testing.T, replace ...string) string {
 func goExample(t *testing.T, replace ...string) string {
 	p := freePorts(t, 1)
 	suite := example(t, "go", append([]string{"18095", p[0], "start: [./shop]", `start: [./shop, -listen, "127.0.0.1:` + p[0] + `"]`}, replace...)...)
-	out, err := exec.Command("go", "build", "-o", filepath.Join(filepath.Dir(suite), "shop"), "../../examples/go").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", filepath.Join(filepath.Dir(suite), "shop"), "../examples/go").CombinedOutput()
 	require.NoError(t, err, string(out))
 	return suite
 }
@@ -106,7 +108,7 @@ func needPython(t *testing.T, found bool) {
 	t.Helper()
 	switch {
 	case found:
-	case os.Getenv("CI") == "true":
+	case program.InCI():
 		t.Fatal("no python3 with redis-py: scripts/setup installs python3-redis")
 	default:
 		t.Skip("no python3 with redis-py: make test installs python3-redis where it can")
@@ -127,7 +129,7 @@ func guilty(t *testing.T, drill func(scenario string) report.Report, scenario, e
 			}
 		}
 	}
-	t.Fatalf("%s did not miss %s:\n%s", scenario, expr, explain(r))
+	t.Fatalf("%s did not miss %s:\n%s", scenario, expr, program.Explain(r))
 	return report.SLO{}
 }
 
@@ -142,8 +144,7 @@ func requireGuilty(t *testing.T, drill func(scenario string) report.Report) {
 }
 
 func TestExamples(t *testing.T) {
-	needRedisServer(t)
-	binary := build(t)
+	redistest.Need(t)
 	python := findPython(t)
 	t.Run("at once", func(t *testing.T) { // most of their time is waiting
 		t.Run("python, textbook", func(t *testing.T) {
@@ -151,23 +152,23 @@ func TestExamples(t *testing.T) {
 			suite := pythonExample(t, append(shorter, "within: 3s", "within: 1s")...)
 			t.Parallel()
 			requireGuilty(t, func(scenario string) report.Report {
-				return drill(t, binary, scenario, "-f", suite, "--policy", "textbook", "--seed", "1")
+				return program.Drill(t, scenario, "-f", suite, "--policy", "textbook", "--seed", "1")
 			})
 		})
 		t.Run("python, repaired", func(t *testing.T) {
 			needPython(t, python)
 			suite := pythonExample(t, shorter...)
 			t.Parallel()
-			r := drill(t, binary, "writes-under-load", "redis-gone", "slow-source", "-f", suite, "--policy", "repaired", "--seed", "1")
-			require.Equal(t, report.Pass, r.Outcome, explain(r))
+			r := program.Drill(t, "writes-under-load", "redis-gone", "slow-source", "-f", suite, "--policy", "repaired", "--seed", "1")
+			require.Equal(t, report.Pass, r.Outcome, program.Explain(r))
 		})
 		t.Run("go", func(t *testing.T) {
 			suite := goExample(t, shorter...)
 			t.Parallel()
-			r := drill(t, binary, "redis-gone", "-f", suite, "--seed", "1")
-			require.Equal(t, report.Pass, r.Outcome, explain(r))
+			r := program.Drill(t, "redis-gone", "-f", suite, "--seed", "1")
+			require.Equal(t, report.Pass, r.Outcome, program.Explain(r))
 			guilty(t, func(scenario string) report.Report {
-				return drill(t, binary, scenario, "-f", suite, "--policy", "forgetful", "--seed", "1")
+				return program.Drill(t, scenario, "-f", suite, "--policy", "forgetful", "--seed", "1")
 			}, "writes-under-load", "violations == 0")
 		})
 	})
@@ -175,30 +176,29 @@ func TestExamples(t *testing.T) {
 
 // TestSoakExamples is the long form: whole suites, as they are, over many seeds.
 func TestSoakExamples(t *testing.T) {
-	first, last, ok := seedRange(os.Getenv("CACHEDRILL_SOAK"))
+	first, last, ok := program.Seeds("CACHEDRILL_SOAK")
 	if !ok {
 		t.Skip("CACHEDRILL_SOAK is not set to a number of seeds; make soak sets it")
 	}
-	needRedisServer(t)
+	redistest.Need(t)
 	needPython(t, findPython(t))
-	binary := build(t)
 	for seed := first; seed <= last; seed++ {
 		for name, suite := range map[string]string{"repaired": pythonExample(t), asGiven: goExample(t)} {
 			t.Run(fmt.Sprintf("%s %d", name, seed), func(t *testing.T) {
-				r := drill(t, binary, "-f", suite, "--policy", name, "--seed", strconv.Itoa(seed))
-				require.Equal(t, report.Pass, r.Outcome, explain(r))
+				r := program.Drill(t, "-f", suite, "--policy", name, "--seed", strconv.Itoa(seed))
+				require.Equal(t, report.Pass, r.Outcome, program.Explain(r))
 			})
 		}
 		t.Run(fmt.Sprintf("textbook %d", seed), func(t *testing.T) {
 			suite := pythonExample(t)
 			requireGuilty(t, func(scenario string) report.Report {
-				return drill(t, binary, scenario, "-f", suite, "--policy", "textbook", "--seed", strconv.Itoa(seed))
+				return program.Drill(t, scenario, "-f", suite, "--policy", "textbook", "--seed", strconv.Itoa(seed))
 			})
 		})
 		t.Run(fmt.Sprintf("forgetful %d", seed), func(t *testing.T) {
 			suite := goExample(t)
 			guilty(t, func(scenario string) report.Report {
-				return drill(t, binary, scenario, "-f", suite, "--policy", "forgetful", "--seed", strconv.Itoa(seed))
+				return program.Drill(t, scenario, "-f", suite, "--policy", "forgetful", "--seed", strconv.Itoa(seed))
 			}, "writes-under-load", "violations == 0")
 		})
 	}

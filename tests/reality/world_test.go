@@ -1,4 +1,4 @@
-package main
+package reality
 
 import (
 	"context"
@@ -25,6 +25,7 @@ import (
 	"github.com/cachedrill/cachedrill/reference/source/postgres"
 	"github.com/cachedrill/cachedrill/reference/store"
 	"github.com/cachedrill/cachedrill/targets/redis"
+	"github.com/cachedrill/cachedrill/tests/program"
 )
 
 // realFamilies are one of each promise. The bound of the brief one is shorter than a load may take. Of the lasting one nothing ends a copy but what is heard.
@@ -117,7 +118,7 @@ func newReality(t *testing.T, p policy.Policy, seed uint64) *reality {
 	w := &reality{seed: seed, policy: p, start: time.Now()}
 	var err error
 	w.cluster, err = pgtest.Start()
-	if errors.Is(err, pgtest.ErrMissing) && !inCI() {
+	if errors.Is(err, pgtest.ErrMissing) && !program.InCI() {
 		t.Skip("skipped: " + err.Error())
 	}
 	require.NoError(t, err)

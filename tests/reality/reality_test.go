@@ -1,4 +1,4 @@
-package main
+package reality
 
 import (
 	"context"
@@ -14,8 +14,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/cachedrill/cachedrill/internal/redistest"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
+	"github.com/cachedrill/cachedrill/tests/program"
 )
 
 const (
@@ -24,12 +26,10 @@ const (
 	realSettle = 60 * time.Second // for everything to be reachable again after the last fault was healed
 )
 
-func inCI() bool { return os.Getenv("CI") == "true" }
-
 // realBudget is how long the soak may take: a minute a seed that CACHEDRILL_SOAK asks for, ten at most. One of a minute leaves
 // most of it to the controls, and to starting.
 func realBudget() (lasts time.Duration, soak bool) {
-	first, last, ok := seedRange(os.Getenv("CACHEDRILL_SOAK"))
+	first, last, ok := program.Seeds("CACHEDRILL_SOAK")
 	if !ok {
 		return realSample, false
 	}
@@ -56,7 +56,7 @@ func realSeed(t *testing.T) uint64 {
 // their bound, eventual ones converge after all was healed, and no acknowledged write is lost. CACHEDRILL_SOAK makes a sample of
 // twelve seconds a soak of up to ten minutes.
 func TestSoakReality(t *testing.T) {
-	needRedisServer(t)
+	redistest.Need(t)
 	lasts, _ := realBudget()
 	before := goleak.IgnoreCurrent()
 	for attempt := 1; ; attempt++ {
@@ -283,7 +283,7 @@ func TestSoakRealityFindsWhatIsMissing(t *testing.T) {
 	if _, soak := realBudget(); !soak {
 		t.Skip("CACHEDRILL_SOAK is not set; make soak sets it")
 	}
-	needRedisServer(t)
+	redistest.Need(t)
 	for _, c := range []struct{ without, breaks string }{
 		{"class-routing", "strong"},
 		{"fence", "leased"},
