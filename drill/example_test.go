@@ -83,7 +83,7 @@ func (t target) Do(_ context.Context, r targets.Request) (targets.Reply, error) 
 			return targets.Reply{}, fmt.Errorf("%w: %w", targets.ErrNotApplied, err) // known to have had no effect
 		}
 		return targets.Reply{}, nil
-	case r.Door == targets.SourceDoor:
+	case r.Instance == targets.SourceInstance:
 		value, ok := t.shop.Stored(r.Key.ID)
 		return targets.Reply{Token: value, Absent: !ok}, nil
 	}
@@ -93,8 +93,8 @@ func (t target) Do(_ context.Context, r targets.Request) (targets.Reply, error) 
 
 func (target) Close() error { return nil }
 
-// Doors are where the audit reads at the end: as everybody does, and past the cache. The latter shows which writes are lost.
-func (target) Doors() []string { return []string{"", targets.SourceDoor} }
+// Instances are where the audit reads at the end: as everybody does, and past the cache. The latter shows which writes are lost.
+func (target) Instances() []string { return []string{"", targets.SourceInstance} }
 
 // databaseDown breaks the shop's database, and tells what proves it: calls that failed.
 func (s *shop) databaseDown(context.Context) (func(context.Context) (string, error), error) {

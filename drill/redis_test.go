@@ -25,7 +25,7 @@ const asidePrefix = "drill:"
 
 func (a *aside) Do(ctx context.Context, r targets.Request) (targets.Reply, error) {
 	name := asidePrefix + "product:" + r.Key.ID
-	if r.Kind == targets.Write || r.Door == targets.SourceDoor {
+	if r.Kind == targets.Write || r.Instance == targets.SourceInstance {
 		reply, err := a.target.Do(ctx, r)
 		if err == nil && r.Kind == targets.Write {
 			err = a.redis.Del(ctx, name).Err()

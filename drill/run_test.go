@@ -250,7 +250,7 @@ func (i *inside) Do(ctx context.Context, r targets.Request) (targets.Reply, erro
 	arrived := time.Now()
 	reply, err := i.target.Do(ctx, r)
 	if i.tell != nil {
-		i.tell(targets.Load{Key: r.Key, Arrived: i.at(arrived), Done: i.at(time.Now()), Width: 1, Audit: r.Door == targets.SourceDoor})
+		i.tell(targets.Load{Key: r.Key, Arrived: i.at(arrived), Done: i.at(time.Now()), Width: 1, Audit: r.Instance == targets.SourceInstance})
 	}
 	return reply, err
 }

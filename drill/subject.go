@@ -19,7 +19,7 @@ type Seeder interface {
 	Seed(ctx context.Context, keys []targets.Key, run string) error
 }
 
-// Prewarmer is a target that fills its caches itself, before a drill. Of other targets every key is read once at every door.
+// Prewarmer is a target that fills its caches itself, before a drill. Of other targets every key is read once at every instance.
 type Prewarmer interface {
 	Prewarm(ctx context.Context, keys []targets.Key) error
 }
@@ -69,20 +69,20 @@ func (s subject) Prewarm(ctx context.Context, keys []targets.Key) (string, error
 	if own, ok := s.Target.(Prewarmer); ok {
 		return "", own.Prewarm(ctx, keys)
 	}
-	doors := []string{""}
-	if d, ok := s.Target.(targets.Doored); ok {
-		doors = d.Doors()
+	instances := []string{""}
+	if d, ok := s.Target.(targets.Instanced); ok {
+		instances = d.Instances()
 	}
 	end := time.Now().Add(settling)
 	var answered, missing atomic.Int64
 	var mu sync.Mutex
 	var first error
 	err := each(ctx, keys, func(ctx context.Context, k targets.Key) error {
-		for _, door := range doors {
-			if door == targets.SourceDoor {
+		for _, instance := range instances {
+			if instance == targets.SourceInstance {
 				continue
 			}
-			err := s.shows(ctx, k, door, end)
+			err := s.shows(ctx, k, instance, end)
 			if err == nil {
 				answered.Add(1)
 				continue
@@ -109,9 +109,9 @@ func (s subject) Prewarm(ctx context.Context, keys []targets.Key) (string, error
 }
 
 // shows reads a key until it answers with some value.
-func (s subject) shows(ctx context.Context, k targets.Key, door string, end time.Time) error {
+func (s subject) shows(ctx context.Context, k targets.Key, instance string, end time.Time) error {
 	for {
-		reply, err := s.Do(ctx, targets.Request{Kind: targets.Read, Key: k, Door: door, Seq: targets.SeedSeq})
+		reply, err := s.Do(ctx, targets.Request{Kind: targets.Read, Key: k, Instance: instance, Seq: targets.SeedSeq})
 		switch {
 		case err != nil:
 			err = fmt.Errorf("reading %s: %w", k, err)

@@ -11,7 +11,7 @@ import (
 
 // digest is a hash of a set of requests that does not depend on their order: two sums, modulo 2^64,
 // of hashes of each. It takes in what was asked (number, kind, key, session, region), and not what
-// differs between runs of one seed (run, token) or targets (door).
+// differs between runs of one seed (run, token) or targets (instance).
 type digest struct{ a, b uint64 }
 
 func (d *digest) add(h uint64) {

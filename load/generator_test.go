@@ -112,7 +112,7 @@ func TestDigestCovers(t *testing.T) {
 		require.NotEqual(t, hashRequest(&base), hashRequest(&other), name)
 	}
 	other := base
-	other.Token, other.Door = "token", targets.SourceDoor
+	other.Token, other.Instance = "token", targets.SourceInstance
 	require.Equal(t, hashRequest(&base), hashRequest(&other))
 	long := base
 	long.Key.ID = strings.Repeat("x", 500)

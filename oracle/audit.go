@@ -37,9 +37,9 @@ func (j *Judge) audit(k *keyState, v uint64, op *targets.Operation) {
 // looked is until when writes were looked for at the source.
 func (k *keyState) looked() time.Duration { return max(k.audited, k.sourced) }
 
-// sawSource takes note of a fresh answer that came from the source, to one who asks door by door: which is after the last write.
+// sawSource takes note of a fresh answer that came from the source, to one who asks instance by instance: which is after the last write.
 func (k *keyState) sawSource(d *Judgement) {
-	if d.Answer == Fresh && d.Op.Door != "" && (d.Op.Reply.Tier == targets.TierSource || d.Op.Reply.Tier == targets.TierBypass) {
+	if d.Answer == Fresh && d.Op.Instance != "" && (d.Op.Reply.Tier == targets.TierSource || d.Op.Reply.Tier == targets.TierBypass) {
 		k.sourced = max(k.sourced, d.Op.Sent)
 	}
 }

@@ -177,11 +177,11 @@ func (w *world) logAnswer(read targets.Operation) (Answer, time.Duration) {
 func (w *world) sessionViolations() int {
 	n := 0
 	for _, r := range w.acts {
-		if r.op.Kind != targets.Read || r.op.Session == 0 || r.op.Door != "" {
+		if r.op.Kind != targets.Read || r.op.Session == 0 || r.op.Instance != "" {
 			continue
 		}
 		for _, a := range w.acts {
-			if a.op.Session == r.op.Session && a.op.Returned < r.op.Sent && a.op.Outcome == targets.OK && a.op.Door == "" &&
+			if a.op.Session == r.op.Session && a.op.Returned < r.op.Sent && a.op.Outcome == targets.OK && a.op.Instance == "" &&
 				a.op.Reply.Version > r.op.Reply.Version {
 				n++
 				break
@@ -197,7 +197,7 @@ func staleIncidents(judged map[uint64]Judgement, ends func(v uint64) time.Durati
 	type interval struct{ from, to time.Duration }
 	var all []interval
 	for _, d := range judged {
-		if d.Answer == Stale && d.Op.Door == "" {
+		if d.Answer == Stale && d.Op.Instance == "" {
 			all = append(all, interval{ends(d.Version), d.Op.Sent})
 		}
 	}

@@ -51,7 +51,7 @@ func (s *service) do(rng *rand.Rand, r targets.Request, at int) (targets.Reply, 
 	defer row.Unlock()
 	if r.Kind == targets.Read {
 		a := row.cache
-		if r.Door == targets.SourceDoor {
+		if r.Instance == targets.SourceInstance {
 			a = row.source
 		} else if nth(n, s.mangle) {
 			a.Token = a.Token[1:]
@@ -118,8 +118,8 @@ func (s *service) drive(clients, ops int, historian bool) Findings {
 	}
 	var seq atomic.Uint64
 	reads := atomic.Int64{}
-	one := func(rng *rand.Rand, session uint64, kind targets.Kind, at int, door string) {
-		o := targets.Operation{Request: targets.Request{Seq: seq.Add(1), Kind: kind, Key: s.rows[at].key, Session: session, Door: door}}
+	one := func(rng *rand.Rand, session uint64, kind targets.Kind, at int, instance string) {
+		o := targets.Operation{Request: targets.Request{Seq: seq.Add(1), Kind: kind, Key: s.rows[at].key, Session: session, Instance: instance}}
 		if kind == targets.Write {
 			o.Token = targets.NewToken(run, o.Seq, o.Key)
 		}
@@ -147,7 +147,7 @@ func (s *service) drive(clients, ops int, historian bool) Findings {
 	}
 	wg.Wait()
 	for i := range s.rows {
-		one(nil, 0, targets.Read, i, targets.SourceDoor)
+		one(nil, 0, targets.Read, i, targets.SourceInstance)
 	}
 	close(commits)
 	teller.Wait()

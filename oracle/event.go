@@ -57,15 +57,15 @@ type Event struct {
 	Returned time.Duration // of operations, except [WriteSent]
 	At       time.Duration // of [Committed] and [Sealed]
 
-	Tier, Worker, Region, Door string // of reads
-	Token                      string // of an accused read: the value as it was answered
-	Owner                      targets.Key
+	Tier, Worker, Region, Instance string // of reads
+	Token                          string // of an accused read: the value as it was answered
+	Owner                          targets.Key
 }
 
 // answered is a read as evidence.
 func answered(op *targets.Operation) Event {
 	e := Event{What: Answered, Key: op.Key, Seq: op.Seq, Version: op.Reply.Version, Writer: NoWriter, Absent: op.Reply.Absent,
-		Sent: op.Sent, Returned: op.Returned, Tier: op.Reply.Tier, Worker: op.Reply.Worker, Region: op.Region, Door: op.Door,
+		Sent: op.Sent, Returned: op.Returned, Tier: op.Reply.Tier, Worker: op.Reply.Worker, Region: op.Region, Instance: op.Instance,
 		Owner: op.Reply.Owner}
 	if t, ok := targets.ParseToken(op.Reply.Token); ok {
 		e.Writer = t.Seq

@@ -10,7 +10,7 @@ import (
 // notFound notes an answer "not found" of a strong family: together they must be explained, and one of them may leave
 // only one absence for another.
 func (j *Judge) notFound(k *keyState, op *targets.Operation) {
-	if op.Door == targets.SourceDoor || !k.family.classed || k.family.Class != Strong || (op.Reply.Owner != targets.Key{}) && op.Reply.Owner != k.key {
+	if op.Instance == targets.SourceInstance || !k.family.classed || k.family.Class != Strong || (op.Reply.Owner != targets.Key{}) && op.Reply.Owner != k.key {
 		return
 	}
 	if k.absent == nil {

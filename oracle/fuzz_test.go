@@ -68,7 +68,7 @@ func anyCalls(t *testing.T, data []byte, historian bool) {
 			o.Key = other
 		}
 		if d&14 == 14 {
-			o.Door = targets.SourceDoor
+			o.Instance = targets.SourceInstance
 		}
 		author := uint64(d >> 4)
 		if author == 15 {

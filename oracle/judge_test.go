@@ -72,7 +72,7 @@ func (d *drill) commit(version, by uint64, at int) {
 func (d *drill) seal(at int) { d.j.Commit(targets.Commit{At: ms(at)}) }
 
 func absent(o *targets.Operation) { o.Reply = targets.Reply{Absent: true} }
-func past(o *targets.Operation)   { o.Door = targets.SourceDoor }
+func past(o *targets.Operation)   { o.Instance = targets.SourceInstance }
 func token(t string) func(*targets.Operation) {
 	return func(o *targets.Operation) { o.Reply.Token = t }
 }

@@ -54,7 +54,7 @@ func (j *Judge) pronounce(d *verdict) {
 	case unwritten:
 		j.accuseRead(kindDirty, d, textValue(&d.Op, "was stored by no write of this drill"))
 	}
-	if d.Answer == Stale && d.Op.Door != targets.SourceDoor {
+	if d.Answer == Stale && d.Op.Instance != targets.SourceInstance {
 		j.accuseStale(kindStale, d)
 		if d.Violation {
 			j.ledger.violations[d.family.Class].Add(1)

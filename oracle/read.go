@@ -80,7 +80,7 @@ func (j *Judge) endRead(s *shard, k *keyState, op *targets.Operation, done []ver
 		return j.endReadLoose(s, k, op, done)
 	}
 	v, f, known := j.place(s, k, op)
-	if f == conflicting && op.Door == targets.SourceDoor {
+	if f == conflicting && op.Instance == targets.SourceInstance {
 		f = j.contradicted(k, v, op)
 	}
 	if f != sound && f != blank || f == blank && v == 0 {
@@ -161,7 +161,7 @@ func (j *Judge) judgeLogged(s *shard, k *keyState, op *targets.Operation) verdic
 			s.sessions.saw(k, op, v)
 		}
 		return j.judge(s, k, op, v, base, f)
-	case f == conflicting && op.Door == targets.SourceDoor:
+	case f == conflicting && op.Instance == targets.SourceInstance:
 		f = j.contradicted(k, v, op)
 	}
 	return j.setAside(s, k, op, f, known)
@@ -196,7 +196,7 @@ func (j *Judge) judge(s *shard, k *keyState, op *targets.Operation, v, base uint
 	}
 	d := verdict{Judgement: Judgement{Op: *op, Class: k.family.class()}, family: k.family, finding: f}
 	if !k.trusted() || k.crowded {
-		if op.Door == targets.SourceDoor && k.crowded && k.trusted() {
+		if op.Instance == targets.SourceInstance && k.crowded && k.trusted() {
 			j.audit(k, v, op) // survival needs no answer to every read
 		}
 		s.counts.unjudged++
@@ -219,7 +219,7 @@ func (j *Judge) judge(s *shard, k *keyState, op *targets.Operation, v, base uint
 		}
 		return d
 	}
-	if op.Door == targets.SourceDoor { // evidence about the source; the class binds what caches answer
+	if op.Instance == targets.SourceInstance { // evidence about the source; the class binds what caches answer
 		j.audit(k, v, op)
 		return d
 	}

@@ -34,7 +34,7 @@ func replay(cfg Config, history []Event) (map[uint64]Judgement, Findings) {
 		return targets.NewToken(cfg.Run, e.Writer, e.Key)
 	}
 	for _, e := range history {
-		op := targets.Operation{Request: targets.Request{Seq: e.Seq, Kind: targets.Write, Key: e.Key, Door: e.Door, Region: e.Region}, Sent: e.Sent}
+		op := targets.Operation{Request: targets.Request{Seq: e.Seq, Kind: targets.Write, Key: e.Key, Instance: e.Instance, Region: e.Region}, Sent: e.Sent}
 		switch e.What {
 		case Committed:
 			calls = append(calls, call{e.At, 0, func(j *Judge) {

@@ -91,7 +91,7 @@ func (s *sessions) grow() {
 
 // saw notes that an operation of a session returned version v. 0, or no session, notes nothing.
 func (s *sessions) saw(k *keyState, op *targets.Operation, v uint64) {
-	if op.Session == 0 || v == 0 || op.Door == targets.SourceDoor {
+	if op.Session == 0 || v == 0 || op.Instance == targets.SourceInstance {
 		return
 	}
 	at := op.Returned
@@ -114,7 +114,7 @@ func (s *sessions) saw(k *keyState, op *targets.Operation, v uint64) {
 // before gives the latest version that the operation's session is known to have seen in operations that
 // returned before this one was sent; 0 when there is none.
 func (s *sessions) before(k *keyState, op *targets.Operation) uint64 {
-	if op.Session == 0 || op.Door == targets.SourceDoor {
+	if op.Session == 0 || op.Instance == targets.SourceInstance {
 		return 0
 	}
 	was := s.find(k, op.Session)

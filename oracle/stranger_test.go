@@ -41,8 +41,8 @@ func (s *stranger) write(at time.Duration) string {
 	return s.do(at, targets.Operation{Request: targets.Request{Kind: targets.Write}})
 }
 
-func (s *stranger) read(at time.Duration, door string, r targets.Reply) {
-	s.do(at, targets.Operation{Request: targets.Request{Door: door}, Reply: r})
+func (s *stranger) read(at time.Duration, instance string, r targets.Reply) {
+	s.do(at, targets.Operation{Request: targets.Request{Instance: instance}, Reply: r})
 }
 
 func TestAbsencesOfSharedKeysProveNothing(t *testing.T) {
@@ -50,7 +50,7 @@ func TestAbsencesOfSharedKeysProveNothing(t *testing.T) {
 		s := newStranger(Config{Shared: shared, Families: map[string]Family{"product": {Class: Bounded, Within: time.Second, Horizon: time.Hour}}})
 		s.read(time.Second, "", targets.Reply{Token: s.write(0)})
 		s.read(10*time.Second, "", targets.Reply{Absent: true})
-		s.read(11*time.Second, targets.SourceDoor, targets.Reply{Absent: true})
+		s.read(11*time.Second, targets.SourceInstance, targets.Reply{Absent: true})
 		f := s.j.Finish()
 		require.Equal(t, !shared, len(f.Accusations) > 0, "shared %v: %v", shared, f.Accusations)
 		require.Equal(t, !shared, f.LostWrites > 0)
@@ -71,9 +71,9 @@ func TestValuesOfOthersAreNotTorn(t *testing.T) {
 // That an acknowledged write is not lost is shown by a fresh answer from the source, at the end, and by no other.
 func TestWhatShowsThatAWriteIsNotLost(t *testing.T) {
 	for _, c := range []struct {
-		door, tier string
-		older      bool
-		want       int
+		instance, tier string
+		older          bool
+		want           int
 	}{
 		{"local/1", targets.TierSource, false, 1},
 		{"local/1", targets.TierL2, false, 0},
@@ -87,7 +87,7 @@ func TestWhatShowsThatAWriteIsNotLost(t *testing.T) {
 		if c.older {
 			last = first
 		}
-		s.read(2*time.Second, c.door, targets.Reply{Token: last, Tier: c.tier})
+		s.read(2*time.Second, c.instance, targets.Reply{Token: last, Tier: c.tier})
 		f := s.j.Finish()
 		require.Equal(t, c.want > 0, f.Opportunities["lost_writes"] > 0, "%+v: %v", c, f.Opportunities)
 		require.Zero(t, f.LostWrites)

@@ -38,7 +38,7 @@ func (d Judgement) Text() string {
 func whence(op *targets.Operation) string {
 	s := ""
 	switch {
-	case op.Door == targets.SourceDoor:
+	case op.Instance == targets.SourceInstance:
 		s = " past the caches"
 	case op.Reply.Tier != "":
 		s = " from " + op.Reply.Tier

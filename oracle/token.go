@@ -47,14 +47,14 @@ func (j *Judge) claims(s *shard, k *keyState, op *targets.Operation) {
 		return
 	}
 	if r.Token != "" {
-		if op.Door != targets.SourceDoor {
+		if op.Instance != targets.SourceInstance {
 			s.counts.corruptions++
 		}
 		if !k.family.told.Load() {
 			k.family.told.Store(true)
 		}
 	}
-	if k.siblings && op.Door != targets.SourceDoor && (r.Token != "" || r.Owner != targets.Key{}) {
+	if k.siblings && op.Instance != targets.SourceInstance && (r.Token != "" || r.Owner != targets.Key{}) {
 		s.counts.leaks++
 	}
 }
@@ -111,7 +111,7 @@ func (j *Judge) placeVersion(k *keyState, op *targets.Operation) (v uint64, f fi
 	case f != sound:
 		return 0, f, signature{}
 	case ok && h.versions[at].token.hash != 0:
-		if h.versions[at].ackedAt == never && op.Door != targets.SourceDoor { // of two reads, nobody knows which one is right
+		if h.versions[at].ackedAt == never && op.Instance != targets.SourceInstance { // of two reads, nobody knows which one is right
 			k.tainted = true
 		}
 		return r.Version, conflicting, h.versions[at].token
@@ -182,7 +182,7 @@ func (j *Judge) placeToken(k *keyState, t targets.Token, op *targets.Operation) 
 func (j *Judge) saw(k *keyState, at int, op *targets.Operation) {
 	h := &k.history
 	h.told(at, op.Sent)
-	if op.Door != targets.SourceDoor && !op.Reply.Absent {
+	if op.Instance != targets.SourceInstance && !op.Reply.Absent {
 		h.versions[at].last = max(h.versions[at].last, op.Sent)
 	}
 	k.witness(&h.versions[at], op)

@@ -99,7 +99,7 @@ func (j *Judge) placeLoose(s *shard, k *keyState, op *targets.Operation) (*mark,
 	}
 	m.since = min(m.since, op.Sent)
 	r.proven(m, op.Returned, seen)
-	if op.Door != targets.SourceDoor && (op.Sent > m.last.sent || op.Sent == m.last.sent && op.Seq < m.last.seq) {
+	if op.Instance != targets.SourceInstance && (op.Sent > m.last.sent || op.Sent == m.last.sent && op.Seq < m.last.seq) {
 		m.last = aloft{sent: op.Sent, seq: op.Seq}
 	}
 	return m, sound
@@ -116,7 +116,7 @@ func (j *Judge) judgeLoose(s *shard, k *keyState, op *targets.Operation, m *mark
 	}
 	next := r.compare(m, op, &d.Judgement)
 	k.sawSource(&d.Judgement)
-	if op.Door == targets.SourceDoor {
+	if op.Instance == targets.SourceInstance {
 		j.auditLoose(k, m, op)
 		return d
 	}

@@ -128,7 +128,7 @@ func newWorld(rng *rand.Rand, r recipe) *world {
 		seq++
 	}
 	if r.audits {
-		w.read(rng, recipe{}, end+1, end+3, seq, targets.SourceDoor)
+		w.read(rng, recipe{}, end+1, end+3, seq, targets.SourceInstance)
 	}
 	rng.Shuffle(len(w.acts), func(i, j int) { w.acts[i], w.acts[j] = w.acts[j], w.acts[i] })
 	for i := range w.acts {
@@ -145,9 +145,9 @@ func newWorld(rng *rand.Rand, r recipe) *world {
 
 // read adds a read that answers the version current at some moment between sent and its return, or, if the recipe
 // allows, an older one.
-func (w *world) read(rng *rand.Rand, r recipe, sent, end time.Duration, seq uint64, door string) {
+func (w *world) read(rng *rand.Rand, r recipe, sent, end time.Duration, seq uint64, instance string) {
 	a := act{op: targets.Operation{Sent: sent, Returned: pick(rng, sent, end),
-		Request: targets.Request{Seq: seq, Key: key9, Session: rng.Uint64N(3), Region: "eu", Door: door}}}
+		Request: targets.Request{Seq: seq, Key: key9, Session: rng.Uint64N(3), Region: "eu", Instance: instance}}}
 	at := pick(rng, a.op.Sent, a.op.Returned)
 	a.began = sent
 	if r.lateBegins {
@@ -282,8 +282,8 @@ func (w *world) String() string {
 	}
 	for _, a := range w.acts {
 		o := a.op
-		s += fmt.Sprintf("  %s %d [%d,%d] %s v%d %s absent=%v session=%d door=%q begin=%d end=%d\n", o.Kind, o.Seq, o.Sent, o.Returned,
-			o.Outcome, o.Reply.Version, o.Reply.Token, o.Reply.Absent, o.Session, o.Door, a.began, a.called)
+		s += fmt.Sprintf("  %s %d [%d,%d] %s v%d %s absent=%v session=%d instance=%q begin=%d end=%d\n", o.Kind, o.Seq, o.Sent, o.Returned,
+			o.Outcome, o.Reply.Version, o.Reply.Token, o.Reply.Absent, o.Session, o.Instance, a.began, a.called)
 	}
 	return s
 }

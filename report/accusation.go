@@ -41,7 +41,7 @@ type Event struct {
 	Tier      string   `json:"tier,omitempty"`
 	Worker    string   `json:"worker,omitempty"`
 	Region    string   `json:"region,omitempty"`
-	Door      string   `json:"door,omitempty"`
+	Instance  string   `json:"door,omitempty"`
 	Token     string   `json:"token,omitempty"` // of an accused read: the value as it was answered
 }
 
@@ -79,7 +79,7 @@ func accusationsOf(all []oracle.Accusation) []Accusation {
 
 func eventOf(key targets.Key, e oracle.Event) Event {
 	out := Event{What: e.What.String(), Version: e.Version, Absent: e.Absent, Accused: e.Accused,
-		Tier: e.Tier, Worker: e.Worker, Region: e.Region, Door: e.Door, Token: e.Token}
+		Tier: e.Tier, Worker: e.Worker, Region: e.Region, Instance: e.Instance, Token: e.Token}
 	if e.Key != key {
 		out.Key = e.Key.String()
 	}

@@ -94,8 +94,8 @@ func (e Event) lines() []line {
 		who := fmt.Sprintf("read %d", seq)
 		began := line{offsetOf(e.SentS), who, "began", "", clientNote(e)}
 		note(e.Absent, "not found")
-		note(e.Tier != "" && e.Door != targets.SourceDoor, "from "+e.Tier)
-		note(e.Door == targets.SourceDoor, "past the caches")
+		note(e.Tier != "" && e.Instance != targets.SourceInstance, "from "+e.Tier)
+		note(e.Instance == targets.SourceInstance, "past the caches")
 		note(e.Worker != "", "at "+e.Worker)
 		note(e.Writer != "", "value: "+e.Writer)
 		note(e.Accused, "ACCUSED")

@@ -47,7 +47,7 @@ func (w *writtenKeys) add(k targets.Key) {
 	w.keys[k] = true
 }
 
-// audit reads every written or deleted key at every door of the target, when no more writes come and everything
+// audit reads every written or deleted key at every instance of the target, when no more writes come and everything
 // has settled. unread says in words what got no answer; "" when everything did.
 func (d *drill) audit(ctx context.Context) (unread string, err error) {
 	target := d.target
@@ -61,17 +61,17 @@ func (d *drill) audit(ctx context.Context) (unread string, err error) {
 			d.notes = append(d.notes, "before the audit: "+err.Error())
 		}
 	}
-	doors := []string{""}
-	if t, ok := target.(targets.Doored); ok {
-		doors = t.Doors()
+	instances := []string{""}
+	if t, ok := target.(targets.Instanced); ok {
+		instances = t.Instances()
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(auditReaders)
 	seq := d.planned // the first number that is no operation of the workload
-	asked, missed, answered := len(d.written.keys)*len(doors), atomic.Int64{}, atomic.Int64{}
+	asked, missed, answered := len(d.written.keys)*len(instances), atomic.Int64{}, atomic.Int64{}
 	for k := range d.written.keys {
-		for _, door := range doors {
-			r := targets.Request{Seq: seq, Kind: targets.Read, Key: k, Door: door}
+		for _, instance := range instances {
+			r := targets.Request{Seq: seq, Kind: targets.Read, Key: k, Instance: instance}
 			seq++
 			g.Go(func() error {
 				switch {

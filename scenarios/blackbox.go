@@ -21,10 +21,10 @@ func (s stranger) Do(ctx context.Context, r targets.Request) (targets.Reply, err
 // Close implements [targets.Target].
 func (s stranger) Close() error { return s.of.Close() }
 
-// Doors implements [targets.Doored]: of whom there are none in a target without.
-func (s stranger) Doors() []string {
-	if d, ok := s.of.(targets.Doored); ok {
-		return d.Doors()
+// Instances implements [targets.Instanced]: of whom there are none in a target without.
+func (s stranger) Instances() []string {
+	if d, ok := s.of.(targets.Instanced); ok {
+		return d.Instances()
 	}
 	return []string{""}
 }

@@ -128,7 +128,7 @@ func (c *conversation) family(name string) {
 	c.again(k, first)
 	c.absent(name)
 	if f.Bypass != nil {
-		switch past, err := c.do(targets.Request{Kind: targets.Read, Key: k, Door: targets.SourceDoor}); {
+		switch past, err := c.do(targets.Request{Kind: targets.Read, Key: k, Instance: targets.SourceInstance}); {
 		case err != nil:
 			c.add(false, "bypass", "%s: %v", name, err).Fatal = true
 		case f.Write != nil && past.Token != token:
@@ -286,7 +286,7 @@ func (c *conversation) loads() {
 
 // sight says which objectives of the suite nothing could decide.
 func (c *conversation) sight() {
-	past := slices.Contains(c.s.service.Doors(), targets.SourceDoor)
+	past := slices.Contains(c.s.service.Instances(), targets.SourceInstance)
 	seen := map[string]bool{}
 	for _, o := range c.sc.Objectives {
 		m := o.Objective.Metric

@@ -74,17 +74,17 @@ func (k Kind) Changes() bool { return k == Write || k == Delete }
 
 // Request is one operation as asked of a target.
 type Request struct {
-	Seq     uint64 // the operation's number within the drill; 0 is the first
-	Kind    Kind
-	Key     Key
-	Token   string // of a [Write]: the unique self-certifying value to store (see [NewToken])
-	Session uint64 // operations of one session come from one client
-	Region  string // where the client is
-	Door    string // "": any worker of the region; else one of the target's [Doored.Doors]
+	Seq      uint64 // the operation's number within the drill; 0 is the first
+	Kind     Kind
+	Key      Key
+	Token    string // of a [Write]: the unique self-certifying value to store (see [NewToken])
+	Session  uint64 // operations of one session come from one client
+	Region   string // where the client is
+	Instance string // "": any worker of the region; else one of the target's [Instanced.Instances]
 }
 
-// SourceDoor is the [Request.Door] that leads past every cache to the source of truth.
-const SourceDoor = "source"
+// SourceInstance is the [Request.Instance] that leads past every cache to the source of truth.
+const SourceInstance = "source"
 
 // Tiers that a [Reply] may name. A target that does not say where an answer came from leaves it empty.
 const (
@@ -115,10 +115,10 @@ type Target interface {
 	Close() error
 }
 
-// Doored is a target whose workers can be asked one by one, and whose source can be asked past the
-// caches through [SourceDoor]. The audit phase reads every written key at every door.
-type Doored interface {
-	Doors() []string
+// Instanced is a target whose workers can be asked one by one, and whose source can be asked past the
+// caches through [SourceInstance]. The audit phase reads every written key at every instance.
+type Instanced interface {
+	Instances() []string
 }
 
 // Historian is a target whose source of truth can tell its history.
@@ -154,7 +154,7 @@ type Load struct {
 	Check   bool          // only the version was asked for, not the value
 	Width   int           // loads of this key from this region under way at its arrival, itself included; 0 of a check
 	Widest  int           // where Width is only known not to be less: what it is at most; 0: Width is exact
-	Audit   bool          // asked through [SourceDoor]: no part of the workload
+	Audit   bool          // asked through [SourceInstance]: no part of the workload
 
 	Queued    time.Duration // between its arrival and the moment at which it was taken up
 	Attempt   int           // 2 or more: a retry of a load that was given up

@@ -69,8 +69,8 @@ func (s *Service) each(ctx context.Context, keys []targets.Key, do func(context.
 
 // glance is a key as one instance has it.
 type glance struct {
-	key  targets.Key
-	door string
+	key      targets.Key
+	instance string
 }
 
 // Prewarm reads every key at every instance until it shows its first value, for as long as the service may need to settle;
@@ -82,9 +82,9 @@ func (s *Service) Prewarm(ctx context.Context, keys []targets.Key) (unsettled st
 	}
 	var left []glance
 	for _, k := range keys {
-		for _, door := range s.names {
-			if door != targets.SourceDoor {
-				left = append(left, glance{k, door})
+		for _, instance := range s.names {
+			if instance != targets.SourceInstance {
+				left = append(left, glance{k, instance})
 			}
 		}
 	}
@@ -123,7 +123,7 @@ func (s *Service) look(ctx context.Context, at []glance, answered *atomic.Int64)
 		g.Go(func() error {
 			own, cancel := context.WithTimeout(gctx, s.patience())
 			defer cancel()
-			reply, err := s.Do(own, targets.Request{Kind: targets.Read, Key: at.key, Door: at.door, Seq: targets.SeedSeq})
+			reply, err := s.Do(own, targets.Request{Kind: targets.Read, Key: at.key, Instance: at.instance, Seq: targets.SeedSeq})
 			if err == nil {
 				answered.Add(1)
 			}
@@ -146,9 +146,9 @@ func (s *Service) look(ctx context.Context, at []glance, answered *atomic.Int64)
 			case err != nil:
 				failed, why = err, err.Error()
 			case reply.Absent:
-				why = fmt.Sprintf("%s at %s: not found", at.key, at.door)
+				why = fmt.Sprintf("%s at %s: not found", at.key, at.instance)
 			default:
-				why = fmt.Sprintf("%s at %s: %q", at.key, at.door, reply.Token)
+				why = fmt.Sprintf("%s at %s: %q", at.key, at.instance, reply.Token)
 			}
 			return gctx.Err()
 		})
@@ -164,8 +164,8 @@ func (s *Service) Purge(ctx context.Context, keys []targets.Key) error {
 		if f.Purge == nil {
 			return nil
 		}
-		for door := range s.doors {
-			r := targets.Request{Kind: targets.Delete, Key: k, Door: door}
+		for instance := range s.instances {
+			r := targets.Request{Kind: targets.Delete, Key: k, Instance: instance}
 			own, cancel := context.WithTimeout(ctx, s.patience())
 			_, err := s.exchange(own, f.Purge, &f, &r)
 			cancel()

@@ -14,17 +14,17 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Service is a running service under drill. It is a [targets.Target] and [targets.Doored]: its instances are its doors.
+// Service is a running service under drill. It is a [targets.Target] and [targets.Instanced]: its instances are its instances.
 // It never retries, follows no redirect, and asks for no compression.
 type Service struct {
-	spec    *Spec
-	run     string
-	headers nethttp.Header
-	client  *nethttp.Transport
-	regions map[string][]*url.URL
-	doors   map[string]*url.URL
-	names   []string // of the doors
-	past    bool     // every family that is written can be read past the caches
+	spec      *Spec
+	run       string
+	headers   nethttp.Header
+	client    *nethttp.Transport
+	regions   map[string][]*url.URL
+	instances map[string]*url.URL
+	names     []string // of the instances
+	past      bool     // every family that is written can be read past the caches
 
 	families map[string]*Family // those that the suite names, by name
 	common   *Family            // nil when it names any
@@ -83,7 +83,7 @@ const (
 // environment; one that is not set is an error.
 func New(spec *Spec, run string) (*Service, error) {
 	s := &Service{spec: spec, run: run, headers: nethttp.Header{"User-Agent": {"cachedrill"}},
-		regions: map[string][]*url.URL{}, doors: map[string]*url.URL{}}
+		regions: map[string][]*url.URL{}, instances: map[string]*url.URL{}}
 	for _, h := range spec.Headers {
 		v, err := expand(h.Value)
 		if err != nil {
@@ -103,7 +103,7 @@ func New(spec *Spec, run string) (*Service, error) {
 			}
 			name := fmt.Sprintf("%s/%d", r.Name, i+1)
 			s.regions[r.Name] = append(s.regions[r.Name], u)
-			s.doors[name] = u
+			s.instances[name] = u
 			s.names = append(s.names, name)
 		}
 	}
@@ -123,7 +123,7 @@ func New(spec *Spec, run string) (*Service, error) {
 		s.past = s.past && (f.Write == nil && f.Delete == nil || f.Bypass != nil)
 	}
 	if s.past {
-		s.names = append(s.names, targets.SourceDoor)
+		s.names = append(s.names, targets.SourceInstance)
 	}
 	return s, nil
 }
@@ -134,8 +134,8 @@ func (s *Service) Close() error {
 	return nil
 }
 
-// Doors implements [targets.Doored].
-func (s *Service) Doors() []string { return s.names }
+// Instances implements [targets.Instanced].
+func (s *Service) Instances() []string { return s.names }
 
 // Garbled says how many answers said ok and could not be understood, and what the first one was.
 func (s *Service) Garbled() (n int64, first string) {
@@ -160,7 +160,7 @@ func (s *Service) Do(ctx context.Context, r targets.Request) (targets.Reply, err
 		call = f.Write
 	case r.Kind == targets.Delete:
 		call = f.Delete
-	case r.Door == targets.SourceDoor:
+	case r.Instance == targets.SourceInstance:
 		call = f.Bypass
 	}
 	if call == nil {
@@ -178,7 +178,7 @@ func (s *Service) Do(ctx context.Context, r targets.Request) (targets.Reply, err
 	case err == nil && !reply.Absent && s.doubted.len() > 0 && s.doubted.has(r.Key):
 		reply.Token, reply.Version, reply.Owner = doubtfulValue, 0, targets.Key{}
 	}
-	if r.Door == targets.SourceDoor {
+	if r.Instance == targets.SourceInstance {
 		reply.Tier = targets.TierBypass
 	}
 	return reply, err
@@ -217,10 +217,10 @@ func (s *Service) read(ctx context.Context, call *Call, f *Family, r *targets.Re
 // base picks the instance that a request goes to. Those of a region take turns, in an order that depends on the operation's
 // number alone.
 func (s *Service) base(r *targets.Request) (*url.URL, error) {
-	if r.Door != "" && r.Door != targets.SourceDoor {
-		u, ok := s.doors[r.Door]
+	if r.Instance != "" && r.Instance != targets.SourceInstance {
+		u, ok := s.instances[r.Instance]
 		if !ok {
-			return nil, fmt.Errorf("%w: the service has no instance %q", targets.ErrNotApplied, r.Door)
+			return nil, fmt.Errorf("%w: the service has no instance %q", targets.ErrNotApplied, r.Instance)
 		}
 		return u, nil
 	}

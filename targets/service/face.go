@@ -169,7 +169,7 @@ func newRequest(ctx context.Context, w *worker, r targets.Request) (*http.Reques
 			sep = '&'
 		}
 	}
-	if r.Door == targets.SourceDoor {
+	if r.Instance == targets.SourceInstance {
 		u.WriteByte(sep)
 		u.WriteString("past=1")
 	}

@@ -38,9 +38,9 @@ func TestAPlaceThatIsAwayHoldsUpNobodyElse(t *testing.T) {
 	s, nodes := startSpec(t, policy.Recommended(), placedYAML)
 	require.NoError(t, s.Seed(t.Context(), []targets.Key{front, goods}, "run"))
 	for _, k := range []targets.Key{front, goods} {
-		for _, door := range []string{"eu-1", "eu-2"} {
-			require.EqualValues(t, 1, s.ask(t, targets.Request{Key: k, Door: door}).Version)
-			require.Equal(t, targets.TierL1, s.ask(t, targets.Request{Key: k, Door: door}).Tier)
+		for _, instance := range []string{"eu-1", "eu-2"} {
+			require.EqualValues(t, 1, s.ask(t, targets.Request{Key: k, Instance: instance}).Version)
+			require.Equal(t, targets.TierL1, s.ask(t, targets.Request{Key: k, Instance: instance}).Tier)
 		}
 	}
 	require.NoError(t, nodes["eu"].Stop(t.Context()))
@@ -49,8 +49,8 @@ func TestAPlaceThatIsAwayHoldsUpNobodyElse(t *testing.T) {
 	}
 	seen := func(k targets.Key) func() bool {
 		return func() bool {
-			for _, door := range []string{"eu-1", "eu-2"} {
-				if s.ask(t, targets.Request{Key: k, Door: door}).Version != 2 {
+			for _, instance := range []string{"eu-1", "eu-2"} {
+				if s.ask(t, targets.Request{Key: k, Instance: instance}).Version != 2 {
 					return false
 				}
 			}

@@ -45,20 +45,20 @@ type Edge struct {
 
 // Service is the running reference service. Make it with [New], then [Service.Start] it.
 type Service struct {
-	cfg      Config
-	began    time.Time     // 0 of the source's clock
-	shift    time.Duration // from the source's clock to the harness's offsets
-	source   *source.Model
-	families []reference.Family
-	behind   *reference.Behind // nil where no family is written behind
-	journal  string            // its folder, which is removed at the end
-	regions  []*region
-	byDoor   map[string]*worker
-	byRegion map[string]*region
-	onLoad   func(targets.Load)
-	onDrop   func(targets.Drop)
-	written  sync.Map // from a cache's key to the [targets.Key] that was written to
-	http     *http.Transport
+	cfg        Config
+	began      time.Time     // 0 of the source's clock
+	shift      time.Duration // from the source's clock to the harness's offsets
+	source     *source.Model
+	families   []reference.Family
+	behind     *reference.Behind // nil where no family is written behind
+	journal    string            // its folder, which is removed at the end
+	regions    []*region
+	byInstance map[string]*worker
+	byRegion   map[string]*region
+	onLoad     func(targets.Load)
+	onDrop     func(targets.Drop)
+	written    sync.Map // from a cache's key to the [targets.Key] that was written to
+	http       *http.Transport
 
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -78,7 +78,7 @@ type region struct {
 
 var (
 	_ targets.Target      = (*Service)(nil)
-	_ targets.Doored      = (*Service)(nil)
+	_ targets.Instanced   = (*Service)(nil)
 	_ targets.Historian   = (*Service)(nil)
 	_ targets.LoadCounter = (*Service)(nil)
 	_ targets.DropTeller  = (*Service)(nil)
@@ -89,7 +89,7 @@ var (
 func New(cfg Config) (*Service, error) {
 	// The clock starts well above 0: prewarmed copies are older than the service, and their times are
 	// compared as unsigned text in Redis.
-	s := &Service{cfg: cfg, began: time.Now().Add(-24 * time.Hour), byDoor: map[string]*worker{}, byRegion: map[string]*region{}}
+	s := &Service{cfg: cfg, began: time.Now().Add(-24 * time.Hour), byInstance: map[string]*worker{}, byRegion: map[string]*region{}}
 	s.http = &http.Transport{MaxIdleConnsPerHost: 1024, DisableCompression: true}
 	s.families = cfg.Spec.families()
 	if err := cfg.Policy.checkPlaces(cfg.Spec); err != nil {
@@ -201,7 +201,7 @@ func (s *Service) Start(ctx context.Context, dial func(edge string) string) erro
 			}
 			w := &worker{name: name, cache: cache, encode: s.cfg.Spec.encodeValue}
 			r.workers = append(r.workers, w)
-			s.byDoor[w.name] = w
+			s.byInstance[w.name] = w
 			if s.cfg.Inside != nil {
 				continue
 			}

@@ -88,11 +88,11 @@ func TestReadsAndWritesOverHTTP(t *testing.T) {
 	w := s.ask(t, targets.Request{Seq: 5, Kind: targets.Write, Key: page, Token: token, Region: "us"})
 	require.EqualValues(t, 2, w.Version)
 	require.NoError(t, s.Settle(t.Context()))
-	for _, door := range s.Doors() {
+	for _, instance := range s.Instances() {
 		require.Eventually(t, func() bool {
-			r := s.ask(t, targets.Request{Key: page, Door: door})
-			return r.Version == 2 && r.Token == token && (door == targets.SourceDoor || r.Worker == door)
-		}, 5*time.Second, time.Millisecond, door)
+			r := s.ask(t, targets.Request{Key: page, Instance: instance})
+			return r.Version == 2 && r.Token == token && (instance == targets.SourceInstance || r.Worker == instance)
+		}, 5*time.Second, time.Millisecond, instance)
 	}
 
 	absent := s.ask(t, targets.Request{Key: targets.Key{Family: "product", ID: "none", Tenant: "t1", Locale: "de"}, Region: "eu"})
@@ -145,7 +145,7 @@ func TestLoadsAreCountedAtTheSource(t *testing.T) {
 	s.OnLoad(func(l targets.Load) { loads <- l })
 	require.NoError(t, s.Seed(t.Context(), []targets.Key{page}, "run"))
 	s.ask(t, targets.Request{Key: page, Region: "us"})
-	s.ask(t, targets.Request{Key: page, Door: targets.SourceDoor})
+	s.ask(t, targets.Request{Key: page, Instance: targets.SourceInstance})
 	s.ask(t, targets.Request{Key: page, Region: "us"})
 	l := <-loads
 	require.Equal(t, targets.Load{Key: page, Region: "us", Arrived: l.Arrived, Done: l.Done, Version: 1, Width: 1, Queued: l.Queued, Attempt: 1}, l)

@@ -52,7 +52,7 @@ func TestLoadsAreTheSameFromBothSides(t *testing.T) {
 		}
 	}
 	require.NoError(t, s.Settle(t.Context()))
-	s.ask(t, targets.Request{Key: page, Door: targets.SourceDoor}) // an audit's, which counts for nobody
+	s.ask(t, targets.Request{Key: page, Instance: targets.SourceInstance}) // an audit's, which counts for nobody
 	var sum targets.Told
 	for _, w := range s.Tell() {
 		if w.Family == "" {

@@ -21,24 +21,24 @@ type worker struct {
 	url    string
 }
 
-// Doors implements [targets.Doored].
-func (s *Service) Doors() []string {
-	var doors []string
+// Instances implements [targets.Instanced].
+func (s *Service) Instances() []string {
+	var instances []string
 	for _, r := range s.regions {
 		for _, w := range r.workers {
-			doors = append(doors, w.name)
+			instances = append(instances, w.name)
 		}
 	}
-	return append(doors, targets.SourceDoor)
+	return append(instances, targets.SourceInstance)
 }
 
-// worker finds who answers a request: workers of the client's region in turn, unless a door is named.
+// worker finds who answers a request: workers of the client's region in turn, unless an instance is named.
 func (s *Service) worker(r targets.Request) (*worker, error) {
-	if w, ok := s.byDoor[r.Door]; ok {
+	if w, ok := s.byInstance[r.Instance]; ok {
 		return w, nil
 	}
-	if r.Door != "" && r.Door != targets.SourceDoor {
-		return nil, fmt.Errorf("no worker is named %q", r.Door)
+	if r.Instance != "" && r.Instance != targets.SourceInstance {
+		return nil, fmt.Errorf("no worker is named %q", r.Instance)
 	}
 	reg, ok := s.byRegion[r.Region]
 	if !ok {
@@ -76,7 +76,7 @@ func (w *worker) do(ctx context.Context, r targets.Request) (targets.Reply, erro
 	}
 	var a reference.Answer
 	var err error
-	if r.Door == targets.SourceDoor {
+	if r.Instance == targets.SourceInstance {
 		a, err = w.cache.GetPast(ctx, n, true)
 	} else {
 		a, err = w.cache.Get(ctx, n)
