@@ -28,7 +28,7 @@
 //
 //	targets.Historian     the source of truth tells its history: concurrent writes of a key are judged too
 //	targets.LoadCounter   loads of the source are counted: source_qps, stampede.max, redundant_loads
-//	targets.DropTeller    invalidation seen from inside
+//	targets.InvalidationReporter    invalidation seen from inside
 //	targets.Instanced        the workers, which the audit reads one by one, and an instance past the caches, without which no
 //	                      lost_writes can be judged of a black box
 //	Settler               when everything written has reached everybody

@@ -218,9 +218,9 @@ func (c *Cache) heard(ear *busEar, message string) {
 		return
 	}
 	c.drop(m.key, f.Family, m.version)
-	c.sawDrop(f.Schema.Family, m.at)
-	if c.cfg.OnDrop != nil && c.policy.Controls.Has(policy.L1) {
-		c.cfg.OnDrop(Drop{m.key, m.version})
+	c.sawInvalidation(f.Schema.Family, m.at)
+	if c.cfg.OnInvalidated != nil && c.policy.Controls.Has(policy.L1) {
+		c.cfg.OnInvalidated(Invalidated{m.key, m.version})
 	}
 }
 

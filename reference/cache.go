@@ -30,16 +30,16 @@ var ErrMixed = errors.New("a namespace has one class")
 
 // Config describes one worker's cache.
 type Config struct {
-	Region   string // any name, the same in all processes of the region
-	Policy   policy.Policy
-	Families []Family
-	Source   source.Source    // the one that all regions share. The cache does not close it.
-	Shared   store.Store      // of the region: [store.NewRedis] of a [NewClient]. The cache does not close it.
-	Places   map[string]Place // beside Shared, by name; see [NewPlaced]
-	L1Size   int              // copies kept in memory; 0: 10,000
-	Behind   Writer           // takes the writes of families that are written behind; nil where there are none
-	OnDrop   func(Drop)       // told when the worker's memory let go of superseded copies; may be nil
-	Observer Observer         // told what the cache decides and meets; may be nil
+	Region        string // any name, the same in all processes of the region
+	Policy        policy.Policy
+	Families      []Family
+	Source        source.Source     // the one that all regions share. The cache does not close it.
+	Shared        store.Store       // of the region: [store.NewRedis] of a [NewClient]. The cache does not close it.
+	Places        map[string]Place  // beside Shared, by name; see [NewPlaced]
+	L1Size        int               // copies kept in memory; 0: 10,000
+	Behind        Writer            // takes the writes of families that are written behind; nil where there are none
+	OnInvalidated func(Invalidated) // told when the worker's memory let go of superseded copies; may be nil
+	Observer      Observer          // told what the cache decides and meets; may be nil
 
 	// Clock is the worker's own monotonic clock, since whatever moment; nil: the process's. The guarantees bear a rate that is
 	// wrong by up to a thousandth, and no jumps.

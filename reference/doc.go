@@ -79,7 +79,7 @@
 //
 // A write drops the copies in its own worker and in its region's Redis. Everybody else's memory, and other regions, hear of it through
 // relays: package invalidation says who runs them. The plain way is that each process runs a relay that delivers all commits, and
-// [Invalidator.Beat]. The example called Regions shows it. [Config.OnDrop] shows a worker's share of what is heard.
+// [Invalidator.Beat]. The example called Regions shows it. [Config.OnInvalidated] shows a worker's share of what is heard.
 //
 // # Switching the policy
 //

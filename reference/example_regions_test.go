@@ -30,16 +30,16 @@ type place struct {
 	client *goredis.Client
 	into   *reference.Invalidator
 	relay  *invalidation.Relay
-	drops  chan reference.Drop
+	drops  chan reference.Invalidated
 }
 
 func newPlace(ctx context.Context, region string, database *source.Model, redisAddr string) (*place, error) {
 	p := policy.Recommended()
-	w := &place{region: region, client: reference.NewClient(redisAddr, p), drops: make(chan reference.Drop, 100)}
+	w := &place{region: region, client: reference.NewClient(redisAddr, p), drops: make(chan reference.Invalidated, 100)}
 	shared := store.NewRedis(w.client)
 	var err error
 	w.cache, err = reference.New(ctx, reference.Config{Region: region, Policy: p, Families: eventual, Source: database, Shared: shared,
-		OnDrop: func(d reference.Drop) { w.drops <- d }})
+		OnInvalidated: func(d reference.Invalidated) { w.drops <- d }})
 	if err != nil {
 		return nil, err
 	}

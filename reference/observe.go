@@ -211,8 +211,8 @@ func (c *Cache) sawRefresh(f *Family, m *policy.Meta, now int64, doubted bool) {
 	}
 }
 
-// sawDrop tells how long ago, about, a version was committed that the bus tells of; at is 0 where it does not say.
-func (c *Cache) sawDrop(family string, at int64) {
+// sawInvalidation tells how long ago, about, a version was committed that the bus tells of; at is 0 where it does not say.
+func (c *Cache) sawInvalidation(family string, at int64) {
 	if at != 0 {
 		c.watch.Lag(family, PathBus, time.Duration(max(0, c.clock.about(c.clock.instant())-at)))
 	}

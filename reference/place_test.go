@@ -163,7 +163,7 @@ func TestTwoDatabasesOfOneServer(t *testing.T) {
 func TestDatabasesOfOneServerHaveTheirOwnBus(t *testing.T) {
 	p := policy.Recommended()
 	server := redistest.Start(t, redis.Options{})
-	drops := [2]chan Drop{make(chan Drop, 10), make(chan Drop, 10)}
+	drops := [2]chan Invalidated{make(chan Invalidated, 10), make(chan Invalidated, 10)}
 	seen := [2]*placeTally{{}, {}}
 	var into [2]*Invalidator
 	for db := range 2 {
@@ -173,7 +173,7 @@ func TestDatabasesOfOneServerHaveTheirOwnBus(t *testing.T) {
 		shared := store.NewRedis(clientOf(t, server, db, p))
 		into[db] = NewInvalidator(p, []Family{listing}, shared)
 		c, err := New(t.Context(), Config{Region: "eu", Policy: p, Families: []Family{listing}, Source: m, Shared: shared, Observer: seen[db],
-			OnDrop: func(d Drop) { drops[db] <- d }})
+			OnInvalidated: func(d Invalidated) { drops[db] <- d }})
 		require.NoError(t, err)
 		t.Cleanup(c.Close)
 	}
@@ -184,7 +184,7 @@ func TestDatabasesOfOneServerHaveTheirOwnBus(t *testing.T) {
 	}
 	for db := range 2 {
 		for i := range 5 {
-			require.Equal(t, Drop{"listing:" + strconv.Itoa(db) + ":v1", uint64(i + 1)}, <-drops[db], "and none of the other's between")
+			require.Equal(t, Invalidated{"listing:" + strconv.Itoa(db) + ":v1", uint64(i + 1)}, <-drops[db], "and none of the other's between")
 		}
 		require.Zero(t, seen[db].gaps.Load(), "the other's numbers look like a loss")
 	}

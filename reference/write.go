@@ -178,8 +178,8 @@ func (c *Cache) drop(k string, f Family, version uint64) {
 	c.l1.delete(k)
 }
 
-// Drop says that one place holds nothing older than a version of a name any more.
-type Drop struct {
+// Invalidated says that one place holds nothing older than a version of a name any more.
+type Invalidated struct {
 	Key     string // as the family's schema builds it
 	Version uint64
 }

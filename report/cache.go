@@ -13,18 +13,18 @@ import (
 
 // told adds up what caches counted between two moments. The zero value counted nothing.
 type told struct {
-	targets.Told
+	targets.CacheStats
 	families, regions bool // it has words about some
 }
 
 // since gives what was counted after began of what ended tells.
-func since(began, ended []targets.Told) []targets.Told {
+func since(began, ended []targets.CacheStats) []targets.CacheStats {
 	type place struct{ region, family, tenant string }
-	before := map[place]targets.Told{}
+	before := map[place]targets.CacheStats{}
 	for _, t := range began {
 		before[place{t.Region, t.Family, t.Tenant}] = t
 	}
-	out := make([]targets.Told, len(ended))
+	out := make([]targets.CacheStats, len(ended))
 	for i, t := range ended {
 		b := before[place{t.Region, t.Family, t.Tenant}]
 		t.L1, t.L2, t.Source = t.L1-b.L1, t.L2-b.L2, t.Source-b.Source
@@ -39,7 +39,7 @@ func since(began, ended []targets.Told) []targets.Told {
 	return out
 }
 
-func (s *told) add(t *targets.Told) {
+func (s *told) add(t *targets.CacheStats) {
 	s.families = s.families || t.Family != ""
 	s.regions = s.regions || t.Family == "" && t.Tenant == ""
 	s.L1, s.L2, s.Source = s.L1+t.L1, s.L2+t.L2, s.Source+t.Source
@@ -147,7 +147,7 @@ func atMost(h targets.Histogram, share float64) float64 {
 // ownFigures puts what the caches counted, and what of each region was used, into the rows of the breakdown, and gives the sum.
 func (a *aggregate) ownFigures(rows []BreakdownRow, d *Drill) *CacheFigures {
 	counted := since(d.Began, d.Ended)
-	sum := func(fits func(*targets.Told) bool) *CacheFigures {
+	sum := func(fits func(*targets.CacheStats) bool) *CacheFigures {
 		var all told
 		for i := range counted {
 			if t := &counted[i]; fits(t) {
@@ -160,15 +160,15 @@ func (a *aggregate) ownFigures(rows []BreakdownRow, d *Drill) *CacheFigures {
 		row := &rows[i]
 		switch l := row.Labels; {
 		case l.Family != "" && l.Kind == targets.Read.String():
-			row.Cache = sum(func(t *targets.Told) bool { return t.Family == l.Family })
+			row.Cache = sum(func(t *targets.CacheStats) bool { return t.Family == l.Family })
 		case l.Tenant != "":
-			row.Cache = sum(func(t *targets.Told) bool { return t.Tenant == l.Tenant })
+			row.Cache = sum(func(t *targets.CacheStats) bool { return t.Tenant == l.Tenant })
 		case l.Region != "":
-			row.Cache = sum(func(t *targets.Told) bool { return t.Region == l.Region && t.Tenant == "" })
+			row.Cache = sum(func(t *targets.CacheStats) bool { return t.Region == l.Region && t.Tenant == "" })
 			a.usedBy(row, d)
 		}
 	}
-	return sum(func(t *targets.Told) bool { return t.Tenant == "" })
+	return sum(func(t *targets.CacheStats) bool { return t.Tenant == "" })
 }
 
 // usedBy says what was used in the region of a row.

@@ -11,9 +11,9 @@ import (
 )
 
 // counted is what two regions with a family each, and a tenant, had counted after n rounds of the same.
-func counted(n int64) []targets.Told {
+func counted(n int64) []targets.CacheStats {
 	bounds := []float64{.001, .01, math.Inf(1)}
-	return []targets.Told{
+	return []targets.CacheStats{
 		{Region: "eu", Flights: targets.Histogram{Upper: []float64{1, 2, math.Inf(1)}, Counts: []int64{3 * n, n, 0}, Sum: float64(5 * n)},
 			Lag:      map[string]targets.Histogram{"bus": {Upper: bounds, Counts: []int64{98 * n, n, n}, Sum: float64(n) / 2}},
 			Openings: n, Gaps: 2 * n},
@@ -36,7 +36,7 @@ func TestWhatCachesCountedBelongsToItsRows(t *testing.T) {
 	})
 	f.Memory(targets.Memory{Region: "eu", At: 500 * ms, Used: 5 * mb, Peak: 6 * mb})
 	f.finish(findings{}, time.Second)
-	s := Evaluate(f.Recorder, Drill{Began: counted(10), Ended: counted(12), CrossingUntold: "no"})
+	s := Evaluate(f.Recorder, Drill{Began: counted(10), Ended: counted(12), CrossRegionUnavailable: "no"})
 	rows := map[string]*BreakdownRow{}
 	for i := range s.Breakdown {
 		r := &s.Breakdown[i]
@@ -74,7 +74,7 @@ func TestCachesThatCountNothingHaveNoFigures(t *testing.T) {
 	f.Mark(Steady, 0)
 	f.ops(0, time.Second, 100, nil)
 	f.finish(findings{}, time.Second)
-	for _, told := range [][]targets.Told{nil, counted(10)} {
+	for _, told := range [][]targets.CacheStats{nil, counted(10)} {
 		s := Evaluate(f.Recorder, Drill{Began: told, Ended: told})
 		require.Nil(t, s.Cache)
 		for _, r := range s.Breakdown {

@@ -24,22 +24,22 @@ type Drill struct {
 	// time and its sending is the generator's own lateness, which proves nothing against the target. At a
 	// limit of workers it may be waiting for a stalled target, which is the target's latency; operations
 	// carry no stamp that tells the two apart.
-	UnlimitedWorkers bool
-	Prices           *money.Prices  // nil: nobody said what anything costs
-	Began, Ended     []targets.Told // what the target's caches had counted when steady began, and when recovery ended
-	CrossingUntold   string         // why the target does not tell what crosses regions; empty when it does
-	Broken           string         // what of the harness broke by itself during the drill; empty when nothing did
-	AuditBlind       string         // why the audit saw too little: "only 3 of 40 written keys were read"; empty when it saw all
-	Starved          string         // why the machine was too busy to tell; empty when it was not
-	Disturbed        string         // why the machine may have made things slower than they are; empty when it did not
-	Interrupted      string         // why the drill stopped early; empty when it did not
-	Unreadable       string         // why the target's answers could not be understood; empty when they could
-	LoadsUnkeyed     bool           // loads are counted, and not told apart by key
-	LoadsUnlabelled  bool           // loads are not told apart by tenant, region and the like
-	LoadsMeansOnly   bool           // loads are told too late to say in which second they arrived
-	WidthsTold       bool           // unkeyed loads tell all the same how many of their key were under way
-	Traces           []Trace        // what explains a metric, what explains most first
-	Notes            []string       // for the reader of the report
+	UnlimitedWorkers       bool
+	Prices                 *money.Prices        // nil: nobody said what anything costs
+	Began, Ended           []targets.CacheStats // what the target's caches had counted when steady began, and when recovery ended
+	CrossRegionUnavailable string               // why the target does not tell what crosses regions; empty when it does
+	Broken                 string               // what of the harness broke by itself during the drill; empty when nothing did
+	AuditBlind             string               // why the audit saw too little: "only 3 of 40 written keys were read"; empty when it saw all
+	Starved                string               // why the machine was too busy to tell; empty when it was not
+	Disturbed              string               // why the machine may have made things slower than they are; empty when it did not
+	Interrupted            string               // why the drill stopped early; empty when it did not
+	Unreadable             string               // why the target's answers could not be understood; empty when they could
+	LoadsUnkeyed           bool                 // loads are counted, and not told apart by key
+	LoadsUnlabelled        bool                 // loads are not told apart by tenant, region and the like
+	LoadsMeansOnly         bool                 // loads are told too late to say in which second they arrived
+	WidthsTold             bool                 // unkeyed loads tell all the same how many of their key were under way
+	Traces                 []Trace              // what explains a metric, what explains most first
+	Notes                  []string             // for the reader of the report
 }
 
 // Trace is what somebody besides the target saw of the cause of something that a metric shows.

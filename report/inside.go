@@ -9,15 +9,15 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// dropLog collects what invalidation looks like from inside: commits of the source, and the tiers' word
+// invalidationLog collects what invalidation looks like from inside: commits of the source, and the tiers' word
 // that they hold nothing older any more. It may be used concurrently. Its memory grows with commits and
 // places, never with reads.
-type dropLog struct {
+type invalidationLog struct {
 	mu     sync.Mutex
 	places []tierPlace // in the order in which they were heard of
 	index  map[tierPlace]int
 	holds  map[tierFamily]bool
-	keys   map[targets.Key]*keyDrops
+	keys   map[targets.Key]*keyInvalidations
 }
 
 // tierFamily says that a tier holds copies of a family at all: a place of it told of one.
@@ -33,8 +33,8 @@ func (p tierPlace) String() string {
 	return p.tier + inRegion(p.region)
 }
 
-// keyDrops is the history of one key.
-type keyDrops struct {
+// keyInvalidations is the history of one key.
+type keyInvalidations struct {
 	commits map[uint64]time.Duration
 	told    map[telling]time.Duration // when first; messages may come twice
 }
@@ -56,25 +56,25 @@ type insideLag struct {
 	last      tierPlace // to tell, or one that never did
 }
 
-func (d *dropLog) key(k targets.Key) *keyDrops {
+func (d *invalidationLog) key(k targets.Key) *keyInvalidations {
 	if d.keys == nil {
-		d.keys, d.index, d.holds = map[targets.Key]*keyDrops{}, map[tierPlace]int{}, map[tierFamily]bool{}
+		d.keys, d.index, d.holds = map[targets.Key]*keyInvalidations{}, map[tierPlace]int{}, map[tierFamily]bool{}
 	}
 	h := d.keys[k]
 	if h == nil {
-		h = &keyDrops{commits: map[uint64]time.Duration{}, told: map[telling]time.Duration{}}
+		h = &keyInvalidations{commits: map[uint64]time.Duration{}, told: map[telling]time.Duration{}}
 		d.keys[k] = h
 	}
 	return h
 }
 
-func (d *dropLog) commit(c targets.Commit) {
+func (d *invalidationLog) commit(c targets.Commit) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.key(c.Key).commits[c.Version] = c.At
 }
 
-func (d *dropLog) drop(t targets.Drop) {
+func (d *invalidationLog) drop(t targets.Invalidated) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	h := d.key(t.Key)
@@ -93,7 +93,7 @@ func (d *dropLog) drop(t targets.Drop) {
 
 // lags gives the lag of every superseding commit in every tier that holds its family. Once a place of the
 // tier has told of anything, it has to tell of each of these: nobody else knows what it holds.
-func (d *dropLog) lags() []insideLag {
+func (d *invalidationLog) lags() []insideLag {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var out []insideLag
@@ -134,7 +134,7 @@ func (d *dropLog) lags() []insideLag {
 
 // toldBy takes one place into the lags of a key's versions, newest first. A place has dropped a version's
 // predecessors as soon as it told of that version or of any newer one.
-func (h *keyDrops) toldBy(p tierPlace, told []telling, versions []uint64, lags []insideLag) {
+func (h *keyInvalidations) toldBy(p tierPlace, told []telling, versions []uint64, lags []insideLag) {
 	slices.SortFunc(told, func(a, b telling) int { return cmp.Compare(b.version, a.version) })
 	first, heard, next := time.Duration(0), false, 0
 	for n, v := range versions {

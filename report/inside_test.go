@@ -15,12 +15,12 @@ func committed(v uint64, at time.Duration) targets.Commit {
 	return targets.Commit{Key: page, Version: v, At: at}
 }
 
-func droppedL1(worker string, v uint64, at time.Duration) targets.Drop {
-	return targets.Drop{Key: page, Tier: targets.TierL1, Region: "eu", Worker: worker, Version: v, At: at}
+func droppedL1(worker string, v uint64, at time.Duration) targets.Invalidated {
+	return targets.Invalidated{Key: page, Tier: targets.TierL1, Region: "eu", Worker: worker, Version: v, At: at}
 }
 
-func droppedL2(region string, v uint64, at time.Duration) targets.Drop {
-	return targets.Drop{Key: page, Tier: targets.TierL2, Region: region, Version: v, At: at}
+func droppedL2(region string, v uint64, at time.Duration) targets.Invalidated {
+	return targets.Invalidated{Key: page, Tier: targets.TierL2, Region: region, Version: v, At: at}
 }
 
 func TestInsideLag(t *testing.T) {
@@ -56,12 +56,12 @@ func TestInsideLag(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for range 5 { // the order in which facts become known changes nothing, but for the last of equals
-				var d dropLog
+				var d invalidationLog
 				for _, f := range c.facts {
 					switch f := f.(type) {
 					case targets.Commit:
 						d.commit(f)
-					case targets.Drop:
+					case targets.Invalidated:
 						d.drop(f)
 					}
 				}
@@ -79,14 +79,14 @@ func TestInsideLag(t *testing.T) {
 // Strong families are not cached in a worker's memory: no worker tells of them, and their commits are no
 // commits of which somebody forgot to tell.
 func TestInsideLagOfAFamilyThatATierDoesNotHold(t *testing.T) {
-	var d dropLog
+	var d invalidationLog
 	price := targets.Key{Family: "price", ID: "1"}
 	d.commit(committed(2, 100*ms))
 	d.commit(targets.Commit{Key: price, Version: 2, At: 200 * ms})
 	d.drop(droppedL1("eu-0", 2, 105*ms))
 	require.Len(t, d.lags(), 1)
 
-	d.drop(targets.Drop{Key: price, Tier: targets.TierL1, Region: "eu", Worker: "eu-1", Version: 2, At: 210 * ms})
+	d.drop(targets.Invalidated{Key: price, Tier: targets.TierL1, Region: "eu", Worker: "eu-1", Version: 2, At: 210 * ms})
 	got := d.lags() // now both workers hold both
 	require.Len(t, got, 2)
 	require.Equal(t, "l1 of eu-1", got[0].last.String())
@@ -99,13 +99,13 @@ func TestInsideLagOfAFamilyThatATierDoesNotHold(t *testing.T) {
 func TestInsideLagOfRandomHistories(t *testing.T) {
 	for seed := range uint64(300) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
-		var d dropLog
+		var d invalidationLog
 		commits := map[uint64]time.Duration{}
 		for v := range uint64(1 + rnd.IntN(8)) {
 			commits[v+1] = time.Duration(v)*100*ms + time.Duration(rnd.IntN(100))*ms
 			d.commit(committed(v+1, commits[v+1]))
 		}
-		var drops []targets.Drop
+		var drops []targets.Invalidated
 		for range rnd.IntN(25) {
 			drop := droppedL1(string(rune('a'+rnd.IntN(3))), 1+rnd.Uint64N(8), time.Duration(rnd.IntN(1500))*ms)
 			drops = append(drops, drop)
@@ -154,9 +154,9 @@ func commitsAndDrops(f *feed, n int, lag time.Duration, untold func(int) bool) {
 		key := targets.Key{Family: "product", ID: string(rune('a' + i%26))}
 		v := uint64(2 + i/26)
 		f.Commit(targets.Commit{Key: key, Version: v, At: at})
-		f.Drop(targets.Drop{Key: key, Tier: targets.TierL1, Region: "eu", Worker: "eu-0", Version: v, At: at + lag})
+		f.Invalidated(targets.Invalidated{Key: key, Tier: targets.TierL1, Region: "eu", Worker: "eu-0", Version: v, At: at + lag})
 		if !untold(i) {
-			f.Drop(targets.Drop{Key: key, Tier: targets.TierL1, Region: "us", Worker: "us-0", Version: v, At: at + lag/2})
+			f.Invalidated(targets.Invalidated{Key: key, Tier: targets.TierL1, Region: "us", Worker: "us-0", Version: v, At: at + lag/2})
 		}
 	}
 	f.Commit(targets.Commit{At: 9 * time.Second}) // a seal is no commit

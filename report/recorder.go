@@ -13,7 +13,7 @@ type RecorderConfig struct {
 	Classes    map[string]string // the consistency class of each family, for label class
 }
 
-// Recorder counts what happened in one drill. Observe, Judged, Load, Commit, Drop, Memory, Crossing and Mark may be called
+// Recorder counts what happened in one drill. Observe, Judged, Load, Commit, Invalidated, Memory, CrossRegion and Mark may be called
 // concurrently; everything else after they ended.
 //
 // What comes in is buffered in eight shards and reaches one aggregate in batches, so that a caller
@@ -26,7 +26,7 @@ type Recorder struct {
 	verdicts buffers[verdict]
 	loads    buffers[targets.Load]
 
-	drops dropLog
+	drops invalidationLog
 	used  resources
 
 	mu  sync.Mutex
@@ -78,15 +78,15 @@ func (r *Recorder) Commit(c targets.Commit) {
 	}
 }
 
-// Drop takes in the word of one place of one tier that it holds nothing older than a version any more. It
+// Invalidated takes in the word of one place of one tier that it holds nothing older than a version any more. It
 // may come before the [Recorder.Commit] that it is about.
-func (r *Recorder) Drop(d targets.Drop) { r.drops.drop(d) }
+func (r *Recorder) Invalidated(d targets.Invalidated) { r.drops.drop(d) }
 
 // Memory takes in what a Redis said of its memory, or that it did not tell.
 func (r *Recorder) Memory(m targets.Memory) { r.used.addMemory(m) }
 
-// Crossing takes in what had crossed regions at some time.
-func (r *Recorder) Crossing(c targets.Crossing) { r.used.addCrossing(c) }
+// CrossRegion takes in what had crossed regions at some time.
+func (r *Recorder) CrossRegion(c targets.CrossRegionSample) { r.used.addCrossRegion(c) }
 
 func (r *Recorder) judge(v verdict) {
 	if full := r.verdicts.add(v.op.Seq, v, v.op.Returned); full != nil {

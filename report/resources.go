@@ -18,7 +18,7 @@ import (
 type resources struct {
 	mu        sync.Mutex
 	memory    map[string][]targets.Memory
-	crossings []targets.Crossing
+	crossings []targets.CrossRegionSample
 }
 
 func (r *resources) addMemory(m targets.Memory) {
@@ -30,7 +30,7 @@ func (r *resources) addMemory(m targets.Memory) {
 	r.memory[m.Region] = append(r.memory[m.Region], m)
 }
 
-func (r *resources) addCrossing(c targets.Crossing) {
+func (r *resources) addCrossRegion(c targets.CrossRegionSample) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.crossings = append(r.crossings, c)
@@ -44,14 +44,14 @@ func (r *resources) finished() *usage {
 	for region, samples := range r.memory {
 		u.memory[region] = slices.SortedStableFunc(slices.Values(samples), func(a, b targets.Memory) int { return cmp.Compare(a.At, b.At) })
 	}
-	slices.SortStableFunc(u.crossings, func(a, b targets.Crossing) int { return cmp.Compare(a.At, b.At) })
+	slices.SortStableFunc(u.crossings, func(a, b targets.CrossRegionSample) int { return cmp.Compare(a.At, b.At) })
 	return u
 }
 
 // usage is what was used in a drill.
 type usage struct {
 	memory    map[string][]targets.Memory // by region
-	crossings []targets.Crossing
+	crossings []targets.CrossRegionSample
 }
 
 // stretch is a part of a drill; its end is no part of it.
@@ -140,7 +140,7 @@ func (m *memoryUsed) known() bool { return !math.IsNaN(m.most.Low) }
 // crossed bounds the bytes that a region ("": all) asked of others in a stretch. What crossed between two samples around a boundary
 // may be on either side of it.
 func (u *usage) crossed(region string, s stretch) Range {
-	sum := func(c *targets.Crossing) (n float64) {
+	sum := func(c *targets.CrossRegionSample) (n float64) {
 		for of, bytes := range c.Bytes {
 			if region == "" || of == region {
 				n += float64(bytes)
@@ -148,7 +148,7 @@ func (u *usage) crossed(region string, s stretch) Range {
 		}
 		return n
 	}
-	var before, first, last, after *targets.Crossing
+	var before, first, last, after *targets.CrossRegionSample
 	for i := range u.crossings {
 		c := &u.crossings[i]
 		if c.At <= s.from {
@@ -238,8 +238,8 @@ func between(r Range) string {
 
 // crossed bounds the bytes that crossed regions in the scope; why says why nothing is known.
 func (s *scope) crossed() (sum Range, why string) {
-	if s.drill.CrossingUntold != "" {
-		return Nothing(), s.drill.CrossingUntold
+	if s.drill.CrossRegionUnavailable != "" {
+		return Nothing(), s.drill.CrossRegionUnavailable
 	}
 	for _, sp := range s.agg.stretches(s.phases) {
 		r := s.agg.used.crossed(s.labels.Region, sp)

@@ -16,7 +16,7 @@ const mb = 1_000_000
 // of 6 MB, asked for every 100 ms; and 1,000 bytes of each region cross in 100 ms. There are 1,000 operations and 10 loads a second.
 type used struct {
 	memory   func(*targets.Memory) bool // false: not asked
-	crossing func(*targets.Crossing)
+	crossing func(*targets.CrossRegionSample)
 	drill    Drill
 }
 
@@ -35,11 +35,11 @@ func (u used) judged(t *testing.T, expr string) SLO {
 		}
 	})
 	for at := time.Duration(0); at <= 8*time.Second+100*ms; at += 100 * ms {
-		c := targets.Crossing{At: at, Bytes: map[string]int64{"eu": int64(at/(100*ms)) * 1000, "us": int64(at/(100*ms)) * 1000}}
+		c := targets.CrossRegionSample{At: at, Bytes: map[string]int64{"eu": int64(at/(100*ms)) * 1000, "us": int64(at/(100*ms)) * 1000}}
 		if u.crossing != nil {
 			u.crossing(&c)
 		}
-		f.Crossing(c)
+		f.CrossRegion(c)
 		for _, region := range []string{"eu", "us"} {
 			m := targets.Memory{Region: region, At: at, Used: 5 * mb, Peak: 6 * mb}
 			if u.memory == nil || u.memory(&m) {
@@ -100,7 +100,7 @@ func TestMemoryOfRedis(t *testing.T) {
 func TestBytesThatCrossRegions(t *testing.T) {
 	for _, c := range []struct {
 		name, expr string
-		crossing   func(*targets.Crossing)
+		crossing   func(*targets.CrossRegionSample)
 		drill      Drill
 		want       Outcome
 		says       string
@@ -109,19 +109,19 @@ func TestBytesThatCrossRegions(t *testing.T) {
 		{"too many", "fault: cross_region_bytes < 40kB", nil, Drill{}, Fail, "exchanged 40,000 bytes in 2s"},
 		{"one region's", "fault: cross_region_bytes{region=us} <= 20kB", nil, Drill{}, Pass, ""},
 		{"all phases", "always: cross_region_bytes < 120kB", nil, Drill{}, Fail, "120kB"},
-		{"between two looks around a boundary", "fault: cross_region_bytes < 45kB", func(c *targets.Crossing) {
+		{"between two looks around a boundary", "fault: cross_region_bytes < 45kB", func(c *targets.CrossRegionSample) {
 			if c.At > 4*time.Second-150*ms && c.At < 4*time.Second+50*ms {
 				c.At -= 50 * ms
 			}
 		}, Drill{}, Pass, "38kB..40kB"},
-		{"the limit lies there", "fault: cross_region_bytes < 39kB", func(c *targets.Crossing) {
+		{"the limit lies there", "fault: cross_region_bytes < 39kB", func(c *targets.CrossRegionSample) {
 			if c.At > 4*time.Second-150*ms && c.At < 4*time.Second+50*ms {
 				c.At -= 50 * ms
 			}
 		}, Drill{}, Unknown, "38,000 to 40,000 bytes crossed"},
-		{"one region", "fault: cross_region_bytes < 1MB", func(c *targets.Crossing) { c.Bytes = map[string]int64{"eu": 0} }, Drill{}, Unknown, "one region only"},
-		{"one region, and some had to", "fault: cross_region_bytes > 1MB", func(c *targets.Crossing) { c.Bytes = map[string]int64{"eu": 0} }, Drill{}, Fail, ""},
-		{"untold", "fault: cross_region_bytes < 1MB", nil, Drill{CrossingUntold: "nothing is sent"}, Unknown, "nothing is sent"},
+		{"one region", "fault: cross_region_bytes < 1MB", func(c *targets.CrossRegionSample) { c.Bytes = map[string]int64{"eu": 0} }, Drill{}, Unknown, "one region only"},
+		{"one region, and some had to", "fault: cross_region_bytes > 1MB", func(c *targets.CrossRegionSample) { c.Bytes = map[string]int64{"eu": 0} }, Drill{}, Fail, ""},
+		{"untold", "fault: cross_region_bytes < 1MB", nil, Drill{CrossRegionUnavailable: "nothing is sent"}, Unknown, "nothing is sent"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			row := used{crossing: c.crossing, drill: c.drill}.judged(t, c.expr)
@@ -161,10 +161,10 @@ func TestCostOfAMillionRequests(t *testing.T) {
 			drill: Drill{Prices: without(func(p *money.Prices) { p.PerGBHourRedisMemory = 0 })}}, Pass, "3 EUR"},
 		{"what costs something must", "fault: cost_per_million < 100", used{memory: silent, drill: Drill{Prices: &p}}, Unknown, "did not tell: away"},
 		{"nor what does not cross", "fault: cost_per_million < 12.01", used{
-			drill: Drill{CrossingUntold: "nothing is sent", Prices: without(func(p *money.Prices) { p.PerGBCrossRegion = 0 })}}, Pass, "12 EUR"},
-		{"what may cross must be told", "fault: cost_per_million < 100", used{drill: Drill{CrossingUntold: "nothing is sent", Prices: &p}}, Unknown, "nothing is sent"},
+			drill: Drill{CrossRegionUnavailable: "nothing is sent", Prices: without(func(p *money.Prices) { p.PerGBCrossRegion = 0 })}}, Pass, "12 EUR"},
+		{"what may cross must be told", "fault: cost_per_million < 100", used{drill: Drill{CrossRegionUnavailable: "nothing is sent", Prices: &p}}, Unknown, "nothing is sent"},
 		{"in one region nothing can cross", "fault: cost_per_million < 12.01", used{drill: Drill{Prices: &p},
-			crossing: func(c *targets.Crossing) { c.Bytes = map[string]int64{"eu": 0} }}, Pass, "12 EUR"},
+			crossing: func(c *targets.CrossRegionSample) { c.Bytes = map[string]int64{"eu": 0} }}, Pass, "12 EUR"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			row := c.used.judged(t, c.expr)

@@ -22,18 +22,18 @@ type accountant struct {
 	recorder *report.Recorder
 	epoch    time.Time
 	memory   map[string]Gauge
-	border   targets.Border // nil: it does not tell
-	teller   targets.Teller // likewise
+	border   targets.EgressCounter      // nil: it does not tell
+	teller   targets.CacheStatsReporter // likewise
 
 	// Set by one goroutine at a time, in the order of phases.
-	began, ended []targets.Told
+	began, ended []targets.CacheStats
 	recovered    bool // ended is set
 }
 
 func newAccountant(d *drill) *accountant {
 	a := &accountant{recorder: d.recorder, epoch: d.epoch, memory: d.env.Memory}
-	a.border, _ = d.target.(targets.Border)
-	a.teller, _ = d.target.(targets.Teller)
+	a.border, _ = d.target.(targets.EgressCounter)
+	a.teller, _ = d.target.(targets.CacheStatsReporter)
 	return a
 }
 
@@ -87,11 +87,11 @@ func (a *accountant) crossing() bool {
 	if a.border == nil {
 		return false
 	}
-	bytes, why := a.border.Crossed()
+	bytes, why := a.border.CrossRegionBytes()
 	if why != "" {
 		return false
 	}
-	a.recorder.Crossing(targets.Crossing{At: time.Since(a.epoch), Bytes: bytes})
+	a.recorder.CrossRegion(targets.CrossRegionSample{At: time.Since(a.epoch), Bytes: bytes})
 	return true
 }
 
@@ -101,9 +101,9 @@ func (a *accountant) mark(p report.Phase) {
 	switch {
 	case a.teller == nil:
 	case p == report.Steady:
-		a.began = a.teller.Tell()
+		a.began = a.teller.CacheStats()
 	case p > report.Recovery && !a.recovered:
-		a.ended, a.recovered = a.teller.Tell(), true
+		a.ended, a.recovered = a.teller.CacheStats(), true
 	}
 }
 
@@ -112,6 +112,6 @@ func (a *accountant) untold() string {
 	if a.border == nil {
 		return "the target does not tell what crosses regions"
 	}
-	_, why := a.border.Crossed()
+	_, why := a.border.CrossRegionBytes()
 	return why
 }

@@ -221,8 +221,8 @@ func (d *drill) run(ctx context.Context) (Result, error) {
 		})
 	}
 
-	if t, ok := d.target.(targets.DropTeller); ok {
-		t.OnDrop(d.recorder.Drop)
+	if t, ok := d.target.(targets.InvalidationReporter); ok {
+		t.OnInvalidated(d.recorder.Invalidated)
 	}
 
 	done := make(chan struct{})

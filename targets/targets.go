@@ -161,20 +161,22 @@ type Load struct {
 	Abandoned bool          // whoever asked gave up at Done, and it is served all the same
 }
 
-// DropTeller is a target that tells when its tiers let go of superseded copies: invalidation seen from inside.
-type DropTeller interface {
-	// OnDrop registers the function that gets each drop. It is called concurrently and must be called before
-	// the first operation.
-	OnDrop(func(Drop))
+// InvalidationReporter is a target that reports when its tiers let go of superseded copies:
+// invalidation seen from inside.
+type InvalidationReporter interface {
+	// OnInvalidated registers the function that gets each report. It is called concurrently and
+	// must be registered before the first operation.
+	OnInvalidated(func(Invalidated))
 }
 
-// Drop says that one place of one tier holds nothing older than Version of the key any more.
-type Drop struct {
+// Invalidated reports that one cache of one tier (a worker's memory, or a region's shared cache)
+// holds nothing older than Version of Key any more.
+type Invalidated struct {
 	Key     Key
 	Tier    string // [TierL1] or [TierL2]
 	Region  string
-	Worker  string        // of a tier in a worker's memory; empty otherwise
-	Version uint64        // that superseded what was there
+	Worker  string        // for a tier in a worker's memory; empty otherwise
+	Version uint64        // the version that superseded what was there
 	At      time.Duration // when it was done
 }
 

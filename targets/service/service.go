@@ -33,7 +33,7 @@ type Config struct {
 	Inside *Inside           // nil: workers and relays are reached over HTTP, and each Redis over TCP
 
 	Tenants []string // whom the caches count by name
-	// Unobserved has the caches count nothing: [Service.Tell] tells nothing then.
+	// Unobserved has the caches count nothing: [Service.CacheStats] tells nothing then.
 	Unobserved bool
 }
 
@@ -45,20 +45,20 @@ type Edge struct {
 
 // Service is the running reference service. Make it with [New], then [Service.Start] it.
 type Service struct {
-	cfg        Config
-	began      time.Time     // 0 of the source's clock
-	shift      time.Duration // from the source's clock to the harness's offsets
-	source     *source.Model
-	families   []reference.Family
-	behind     *reference.Behind // nil where no family is written behind
-	journal    string            // its folder, which is removed at the end
-	regions    []*region
-	byInstance map[string]*worker
-	byRegion   map[string]*region
-	onLoad     func(targets.Load)
-	onDrop     func(targets.Drop)
-	written    sync.Map // from a cache's key to the [targets.Key] that was written to
-	http       *http.Transport
+	cfg           Config
+	began         time.Time     // 0 of the source's clock
+	shift         time.Duration // from the source's clock to the harness's offsets
+	source        *source.Model
+	families      []reference.Family
+	behind        *reference.Behind // nil where no family is written behind
+	journal       string            // its folder, which is removed at the end
+	regions       []*region
+	byInstance    map[string]*worker
+	byRegion      map[string]*region
+	onLoad        func(targets.Load)
+	onInvalidated func(targets.Invalidated)
+	written       sync.Map // from a cache's key to the [targets.Key] that was written to
+	http          *http.Transport
 
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -77,11 +77,11 @@ type region struct {
 }
 
 var (
-	_ targets.Target      = (*Service)(nil)
-	_ targets.Instanced   = (*Service)(nil)
-	_ targets.Historian   = (*Service)(nil)
-	_ targets.LoadCounter = (*Service)(nil)
-	_ targets.DropTeller  = (*Service)(nil)
+	_ targets.Target               = (*Service)(nil)
+	_ targets.Instanced            = (*Service)(nil)
+	_ targets.Historian            = (*Service)(nil)
+	_ targets.LoadCounter          = (*Service)(nil)
+	_ targets.InvalidationReporter = (*Service)(nil)
 )
 
 // New makes the source and opens the relays' ports, so that [Service.Edges] can tell every link.
@@ -194,7 +194,7 @@ func (s *Service) Start(ctx context.Context, dial func(edge string) string) erro
 			name := fmt.Sprintf("%s-%d", r.name, n+1)
 			cache, err := s.cfg.Policy.Design.make(ctx, reference.Config{
 				Region: r.name, Policy: s.cfg.Policy.Policy, Families: s.families, Source: s.source, Shared: shared, Places: places, L1Size: s.cfg.Inside.l1Size(), Behind: s.writer(),
-				Observer: observer, OnDrop: func(d reference.Drop) { s.dropped(d, targets.TierL1, r.name, name) },
+				Observer: observer, OnInvalidated: func(d reference.Invalidated) { s.dropped(d, targets.TierL1, r.name, name) },
 			})
 			if err != nil {
 				return fmt.Errorf("starting worker %d of %s: %w", n+1, r.name, err)
@@ -250,7 +250,7 @@ func (s *Service) newRelay(r *region, into Invalidator) *invalidation.Relay {
 			if r.seen != nil {
 				r.seen.Lag(e.Name.Family, reference.PathRelay, time.Duration(max(0, s.now()-e.At)))
 			}
-			s.dropped(reference.Drop{Key: k, Version: e.Version}, targets.TierL2, r.name, "")
+			s.dropped(reference.Invalidated{Key: k, Version: e.Version}, targets.TierL2, r.name, "")
 			return nil
 		},
 	})
@@ -269,15 +269,15 @@ func (s *Service) remember(n key.Name) (k string) {
 	return ""
 }
 
-// OnDrop implements [targets.DropTeller].
-func (s *Service) OnDrop(f func(targets.Drop)) { s.onDrop = f }
+// OnInvalidated implements [targets.InvalidationReporter].
+func (s *Service) OnInvalidated(f func(targets.Invalidated)) { s.onInvalidated = f }
 
-func (s *Service) dropped(d reference.Drop, tier, region, worker string) {
-	if s.onDrop == nil {
+func (s *Service) dropped(d reference.Invalidated, tier, region, worker string) {
+	if s.onInvalidated == nil {
 		return
 	}
 	if k, ok := s.written.Load(d.Key); ok {
-		s.onDrop(targets.Drop{Key: k.(targets.Key), Tier: tier, Region: region, Worker: worker, Version: d.Version, At: s.offset(s.now())})
+		s.onInvalidated(targets.Invalidated{Key: k.(targets.Key), Tier: tier, Region: region, Worker: worker, Version: d.Version, At: s.offset(s.now())})
 	}
 }
 

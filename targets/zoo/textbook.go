@@ -293,8 +293,8 @@ func (c *textbook) forget(k string, version uint64) {
 	} else if floor := (entry{version: version, floor: true}); floor.replaces(c.memory[k]) {
 		c.memory[k] = floor
 	}
-	if c.cfg.OnDrop != nil {
-		c.cfg.OnDrop(reference.Drop{Key: k, Version: version})
+	if c.cfg.OnInvalidated != nil {
+		c.cfg.OnInvalidated(reference.Invalidated{Key: k, Version: version})
 	}
 }
 

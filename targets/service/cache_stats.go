@@ -17,8 +17,8 @@ import (
 )
 
 var (
-	_ targets.Teller = (*Service)(nil)
-	_ targets.Border = (*Service)(nil)
+	_ targets.CacheStatsReporter = (*Service)(nil)
+	_ targets.EgressCounter      = (*Service)(nil)
 )
 
 // observe makes what counts the deeds of a region's caches.
@@ -26,23 +26,23 @@ func (s *Service) observe(region string) *metrics.Metrics {
 	return metrics.New(metrics.Config{Region: region, Families: s.cfg.Spec.FamilyNames(), Tenants: s.cfg.Tenants})
 }
 
-// Tell implements [targets.Teller]. Caches of a design of their own may count nothing.
-func (s *Service) Tell() (all []targets.Told) {
+// CacheStats implements [targets.CacheStatsReporter]. Caches of a design of their own may count nothing.
+func (s *Service) CacheStats() (all []targets.CacheStats) {
 	for _, r := range s.regions {
 		if r.seen == nil {
 			continue
 		}
 		c := r.seen.Counts()
-		all = append(all, targets.Told{Region: r.name, Flights: targets.Histogram(c.Flights), Lag: lags(c.Lag), Openings: c.Openings, Gaps: c.Gaps})
+		all = append(all, targets.CacheStats{Region: r.name, Flights: targets.Histogram(c.Flights), Lag: lags(c.Lag), Openings: c.Openings, Gaps: c.Gaps})
 		for _, name := range slices.Sorted(maps.Keys(c.Families)) {
 			f := c.Families[name]
-			all = append(all, targets.Told{Region: r.name, Family: name, L1: f.L1, L2: f.L2, Source: f.Source,
+			all = append(all, targets.CacheStats{Region: r.name, Family: name, L1: f.L1, L2: f.L2, Source: f.Source,
 				HitTook: f.HitTook, MissTook: f.MissTook, Loads: f.Loads, Checks: f.Checks,
 				Stale: words(f.Stale), LeaseWaits: f.LeaseWaits, Refreshes: words(f.Refreshes)})
 		}
 		for _, name := range slices.Sorted(maps.Keys(c.Tenants)) {
 			if t := c.Tenants[name]; slices.Contains(s.cfg.Tenants, name) {
-				all = append(all, targets.Told{Region: r.name, Tenant: name, L1: t.L1, L2: t.L2, Source: t.Source})
+				all = append(all, targets.CacheStats{Region: r.name, Tenant: name, L1: t.L1, L2: t.L2, Source: t.Source})
 			}
 		}
 	}
@@ -65,9 +65,9 @@ func words[T ~string](by map[T]int64) map[string]int64 {
 	return out
 }
 
-// Crossed implements [targets.Border]: what relays pull from those of other regions. All else of the service stays in its region, but
+// CrossRegionBytes implements [targets.EgressCounter]: what relays pull from those of other regions. All else of the service stays in its region, but
 // for its one source, which is in none.
-func (s *Service) Crossed() (map[string]int64, string) {
+func (s *Service) CrossRegionBytes() (map[string]int64, string) {
 	if s.cfg.Inside != nil && len(s.regions) > 1 {
 		return nil, "the relays call each other within the process: nothing is sent"
 	}

@@ -53,8 +53,8 @@ func TestLoadsAreTheSameFromBothSides(t *testing.T) {
 	}
 	require.NoError(t, s.Settle(t.Context()))
 	s.ask(t, targets.Request{Key: page, Instance: targets.SourceInstance}) // an audit's, which counts for nobody
-	var sum targets.Told
-	for _, w := range s.Tell() {
+	var sum targets.CacheStats
+	for _, w := range s.CacheStats() {
 		if w.Family == "" {
 			continue
 		}
@@ -72,7 +72,7 @@ func TestLoadsAreTheSameFromBothSides(t *testing.T) {
 // Bytes cross where a relay asks another region's, and nowhere else.
 func TestWhatRelaysPullCrossesRegions(t *testing.T) {
 	s := start(t, policy.Recommended())
-	before, why := s.Crossed()
+	before, why := s.CrossRegionBytes()
 	require.Empty(t, why)
 	require.Contains(t, before, "eu")
 	require.Contains(t, before, "us")
@@ -81,7 +81,7 @@ func TestWhatRelaysPullCrossesRegions(t *testing.T) {
 		s.ask(t, targets.Request{Kind: targets.Write, Key: page, Region: "eu", Token: targets.NewToken("run", uint64(i), page)})
 	}
 	require.NoError(t, s.Settle(t.Context()))
-	after, _ := s.Crossed()
+	after, _ := s.CrossRegionBytes()
 	require.Greater(t, after["us"]-before["us"], int64(least), "us hears of what was written in eu")
 	require.Greater(t, after["us"]-before["us"], 2*(after["eu"]-before["eu"]), "eu asks, and nothing is to be told")
 	require.Positive(t, after["eu"])
@@ -92,7 +92,7 @@ func TestNothingCrossesOneRegion(t *testing.T) {
 	for _, inside := range []*Inside{nil, {}} {
 		s, err := New(Config{Spec: DecodeSpec(n), Policy: Policy{Policy: policy.Recommended()}, Inside: inside})
 		require.NoError(t, err)
-		bytes, why := s.Crossed()
+		bytes, why := s.CrossRegionBytes()
 		require.Equal(t, map[string]int64{"eu": 0}, bytes)
 		require.Empty(t, why)
 		require.NoError(t, s.Close())
@@ -161,7 +161,7 @@ func (direct) Carry(ctx context.Context) error { return ctx.Err() }
 func (direct) Open() bool                      { return true }
 
 func TestRelaysWithinTheProcessSendNothing(t *testing.T) {
-	bytes, why := inside(t, false).Crossed()
+	bytes, why := inside(t, false).CrossRegionBytes()
 	require.Nil(t, bytes)
 	require.Contains(t, why, "within the process")
 }
@@ -169,7 +169,7 @@ func TestRelaysWithinTheProcessSendNothing(t *testing.T) {
 func TestNobodyCountsWhatIsNotObserved(t *testing.T) {
 	s := inside(t, true)
 	s.ask(t, targets.Request{Key: page, Region: "eu"})
-	require.Empty(t, s.Tell())
+	require.Empty(t, s.CacheStats())
 }
 
 // What observing costs a read of the service, over HTTP as in a drill and within the process.
