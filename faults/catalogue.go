@@ -52,7 +52,7 @@ func kinds() []kind {
 			Summary: "Redis goes away and comes back empty",
 			Params: []Param{
 				theRegion,
-				{Name: "place", Type: "place", Doc: "that of this place; the region's own when absent"},
+				{Name: "pool", Type: "pool", Doc: "that of this pool; the region's own when absent"},
 				{Name: "down", Type: "duration", Default: DefaultDown.String(), Doc: "how long it stays away"},
 			},
 			Evidence: "connections are refused while it is down; afterwards another run_id (and pid) answers, with fewer keys",
@@ -78,7 +78,7 @@ func kinds() []kind {
 				{Name: "pattern", Type: "glob", Doc: "keys that match this Redis glob; at a target with a key prefix it begins with that"},
 				{Name: "share", Type: "percentage", Default: "100%", Doc: "how many of them, above 0%; the same ones in every run"},
 				{Name: "region", Type: "region or list", Doc: "in which Redis; all when absent"},
-				{Name: "place", Type: "place", Doc: "only in the Redis of this place"},
+				{Name: "pool", Type: "pool", Doc: "only in the Redis of this pool"},
 			},
 			Evidence: "of the keys that would have lived on, how many were gone right after the moment; those written meanwhile are told apart",
 			Undo:     "can't be undone: the caches must fill again. Interrupted before the moment, keys get their own expiry back",
@@ -208,7 +208,7 @@ func Names() []string {
 }
 
 func decodeRestart(p *params) Fault {
-	return Restart{Region: p.theRegion("region", restartExample), Place: p.place(), Down: p.positive("down", DefaultDown)}
+	return Restart{Region: p.theRegion("region", restartExample), Pool: p.pool(), Down: p.positive("down", DefaultDown)}
 }
 
 func decodeKill(p *params) Fault {
@@ -218,7 +218,7 @@ func decodeKill(p *params) Fault {
 func decodeFlush(p *params) Fault { return Flush{Region: p.theRegion("region", flushExample)} }
 
 func decodeExpire(p *params) Fault {
-	f := Expire{Share: p.share("share"), Regions: p.regions("region"), Place: p.place()}
+	f := Expire{Share: p.share("share"), Regions: p.regions("region"), Pool: p.pool()}
 	family, pattern := p.get("family"), p.get("pattern")
 	switch {
 	case family.Present() && pattern.Present(), !family.Present() && !pattern.Present() && p.scope.KeyPrefix == "":

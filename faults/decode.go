@@ -10,7 +10,7 @@ import (
 
 // Scope says what a fault may name, and what it may not be, at one target.
 type Scope struct {
-	Regions, Places, Families []string
+	Regions, Pools, Families []string
 
 	Edges       []string // all of them
 	SourceEdges []string // those that lead to the source
@@ -115,6 +115,10 @@ func (k kind) read(e strict.Entry, s Scope, inside string) (Planned, bool) {
 		hint := strict.Suggest(f.Name, known)
 		if inside != "" && slices.ContainsFunc(Timing(), func(d Param) bool { return d.Name == f.Name }) {
 			hint = "move it out, to the parameters of " + inside
+		}
+		if f.Name == "place" && slices.Contains(known, "pool") {
+			p.fail(f.Key, f.Name, "place is now pool", "rename the parameter")
+			continue
 		}
 		p.fail(f.Key, f.Name, "unknown parameter of "+k.Name, hint)
 	}
@@ -248,8 +252,8 @@ func (p *params) theRegion(name, example string) string {
 	return ""
 }
 
-// place reads the name of a place; "" comes with a problem noted, or when the parameter is absent.
-func (p *params) place() string { return p.known("place", "place", p.scope.Places) }
+// pool reads the name of a pool; "" comes with a problem noted, or when the parameter is absent.
+func (p *params) pool() string { return p.known("pool", "pool", p.scope.Pools) }
 
 // regions reads one region or a list of different ones; nil comes with a problem noted, or when the
 // parameter is absent.

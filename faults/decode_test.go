@@ -13,7 +13,7 @@ import (
 )
 
 var scope = Scope{
-	Regions: []string{"eu", "us"}, Places: []string{"critical"}, Families: []string{"product", "price"},
+	Regions: []string{"eu", "us"}, Pools: []string{"critical"}, Families: []string{"product", "price"},
 	Edges:       []string{"worker@eu -> redis@eu", "worker@us -> redis@us", "relay@eu -> relay@us", "source"},
 	SourceEdges: []string{"source"},
 }
@@ -50,10 +50,10 @@ func TestDecode(t *testing.T) {
 			Planned{Fault: Restart{Region: "eu", Down: 200 * time.Millisecond}}, "redis.restart{region: eu, down: 200ms}"},
 		"restart, defaults": {"redis.restart: {region: us}",
 			Planned{Fault: Restart{Region: "us", Down: DefaultDown}}, "redis.restart{region: us, down: 500ms}"},
-		"restart, place": {"redis.restart: {region: us, place: critical}",
-			Planned{Fault: Restart{Region: "us", Place: "critical", Down: DefaultDown}}, "redis.restart{region: us, place: critical, down: 500ms}"},
-		"expire, place": {"keys.expire: {family: product, place: critical}",
-			Planned{Fault: Expire{Family: "product", Share: 1, Place: "critical"}}, "keys.expire{family: product, share: 100%, place: critical}"},
+		"restart, pool": {"redis.restart: {region: us, pool: critical}",
+			Planned{Fault: Restart{Region: "us", Pool: "critical", Down: DefaultDown}}, "redis.restart{region: us, pool: critical, down: 500ms}"},
+		"expire, pool": {"keys.expire: {family: product, pool: critical}",
+			Planned{Fault: Expire{Family: "product", Share: 1, Pool: "critical"}}, "keys.expire{family: product, share: 100%, pool: critical}"},
 		"timing": {"redis.restart: {region: us, at: 2s, observe: 3s}",
 			Planned{Fault: Restart{Region: "us", Down: DefaultDown}, At: 2 * sec, Observe: 3 * sec}, "redis.restart{region: us, down: 500ms}"},
 		"expire, family": {"keys.expire: {family: product}",
@@ -111,7 +111,8 @@ func TestDecodeProblems(t *testing.T) {
 		"no parameters":           {"redis.restart:", `2:5: "redis.restart": needs region: whose Redis; write - redis.restart: {region: eu, down: 500ms}`},
 		"parameters as a word":    {"redis.restart: eu", `2:20: "eu": expected the parameters of redis.restart as a mapping; write - redis.restart: {region: eu, down: 500ms}`},
 		"unknown parameter":       {"redis.restart: {region: eu, dwn: 1s}", `2:33: "dwn": unknown parameter of redis.restart; did you mean "down"?`},
-		"a parameter of another":  {"redis.restart: {region: eu, for: 1s}", `2:33: "for": unknown parameter of redis.restart; known: at, down, observe, place, region`},
+		"the old word for a pool": {"redis.restart: {region: eu, place: critical}", `2:33: "place": place is now pool; rename the parameter`},
+		"a parameter of another":  {"redis.restart: {region: eu, for: 1s}", `2:33: "for": unknown parameter of redis.restart; known: at, down, observe, pool, region`},
 		"parameter without value": {"redis.restart: {region: }", `2:21: "region": has no value`},
 		"unknown region":          {"redis.restart: {region: eur}", `2:29: "eur": unknown region; did you mean "eu"?`},
 		"far unknown region":      {"redis.restart: {region: mars}", `2:29: "mars": unknown region; known: eu, us`},

@@ -30,7 +30,7 @@ type Expire struct {
 	Pattern string   // ... those that match a Redis glob, or, with neither, all below the site's key prefix
 	Share   float64  // 0 < Share <= 1 of them, picked by a hash of the name; 0 = all
 	Regions []string // none = all
-	Place   string   // "" = all places
+	Pool    string   // "" = all pools
 	sham    bool
 }
 
@@ -53,28 +53,28 @@ const (
 func (f Expire) String() string {
 	return render(f.sham, "keys.expire", [2]string{"family", f.Family}, [2]string{"pattern", f.Pattern},
 		[2]string{"share", strconv.FormatFloat(f.share()*100, 'f', -1, 64) + "%"}, [2]string{"region", oneOrList(f.Regions)},
-		[2]string{"place", f.Place})
+		[2]string{"pool", f.Pool})
 }
 
 // Redises picks the names of the fault's Redises among those that a site has, in their order.
 func (f Expire) Redises(nodes map[string]Node) ([]string, error) {
-	if f.Place == "" && len(f.Regions) == 0 {
+	if f.Pool == "" && len(f.Regions) == 0 {
 		return pick(nodes, "Redis", nil)
 	}
 	var names []string
 	for _, name := range sortedKeys(nodes) {
-		region, place, _ := strings.Cut(name, "/")
-		if (f.Place == "" || place == f.Place) && (len(f.Regions) == 0 || slices.Contains(f.Regions, region)) {
+		region, pool, _ := strings.Cut(name, "/")
+		if (f.Pool == "" || pool == f.Pool) && (len(f.Regions) == 0 || slices.Contains(f.Regions, region)) {
 			names = append(names, name)
 		}
 	}
 	for _, r := range f.Regions {
-		if !slices.ContainsFunc(names, func(name string) bool { return name == RedisName(r, f.Place) }) {
-			return pick(nodes, "Redis", []string{RedisName(r, f.Place)})
+		if !slices.ContainsFunc(names, func(name string) bool { return name == RedisName(r, f.Pool) }) {
+			return pick(nodes, "Redis", []string{RedisName(r, f.Pool)})
 		}
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("this target offers no Redis of place %q", f.Place)
+		return nil, fmt.Errorf("this target offers no Redis of pool %q", f.Pool)
 	}
 	return names, nil
 }

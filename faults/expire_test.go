@@ -395,28 +395,28 @@ func TestExpirePicksPlaces(t *testing.T) {
 	}{
 		{Expire{}, []string{"eu", "eu/critical", "mars", "us", "us/critical"}},
 		{Expire{Regions: []string{"eu"}}, []string{"eu", "eu/critical"}},
-		{Expire{Place: "critical"}, []string{"eu/critical", "us/critical"}},
-		{Expire{Place: "critical", Regions: []string{"us"}}, []string{"us/critical"}},
+		{Expire{Pool: "critical"}, []string{"eu/critical", "us/critical"}},
+		{Expire{Pool: "critical", Regions: []string{"us"}}, []string{"us/critical"}},
 	} {
 		got, err := c.fault.Redises(nodes)
 		require.NoError(t, err)
 		require.Equal(t, c.want, got, c.fault.String())
 	}
-	for _, f := range []Expire{{Place: "nowhere"}, {Place: "critical", Regions: []string{"us", "mars"}}, {Regions: []string{"venus"}}} {
+	for _, f := range []Expire{{Pool: "nowhere"}, {Pool: "critical", Regions: []string{"us", "mars"}}, {Regions: []string{"venus"}}} {
 		_, err := f.Redises(nodes)
 		require.ErrorContains(t, err, "offers no Redis", f.String())
 	}
 }
 
-// A place's Redis is restarted, and the region's own is the one that it was.
-func TestRestartOfAPlace(t *testing.T) {
-	own, place := newMini(t), newMini(t)
-	site := Site{Nodes: map[string]Node{"eu": own, "eu/critical": place}}
-	injected, err := Restart{Region: "eu", Place: "critical", Down: time.Millisecond}.Inject(within(t), site)
+// A pool's Redis is restarted, and the region's own is the one that it was.
+func TestRestartOfAPool(t *testing.T) {
+	own, pool := newMini(t), newMini(t)
+	site := Site{Nodes: map[string]Node{"eu": own, "eu/critical": pool}}
+	injected, err := Restart{Region: "eu", Pool: "critical", Down: time.Millisecond}.Inject(within(t), site)
 	require.NoError(t, err)
 	require.Contains(t, injected.Evidence, "redis@eu/critical refused connections")
 	_, err = injected.Heal(within(t))
 	require.NoError(t, err)
 	require.Equal(t, 1, own.incarnation)
-	require.Equal(t, 2, place.incarnation)
+	require.Equal(t, 2, pool.incarnation)
 }

@@ -98,12 +98,12 @@ type Commanded interface {
 	StartCommand() []string
 }
 
-// RedisName names a Redis of a site: that of a region, or that of a place in it: eu, eu/critical.
-func RedisName(region, place string) string {
-	if place == "" {
+// RedisName names a Redis of a site: that of a region, or that of a pool in it: eu, eu/critical.
+func RedisName(region, pool string) string {
+	if pool == "" {
 		return region
 	}
-	return region + "/" + place
+	return region + "/" + pool
 }
 
 // Identity says which incarnation of a Redis is answering.

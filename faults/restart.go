@@ -18,7 +18,7 @@ import (
 // filled again at once, so its key count at the first probe need not be 0; it is in the evidence.
 type Restart struct {
 	Region string
-	Place  string        // "": the region's own Redis
+	Pool   string        // "": the region's own Redis
 	Down   time.Duration // above 0; how long it stays away
 	sham   bool
 }
@@ -35,12 +35,12 @@ const (
 
 // String gives the fault as YAML shows it.
 func (f Restart) String() string {
-	return render(f.sham, "redis.restart", [2]string{"region", f.Region}, [2]string{"place", f.Place}, [2]string{"down", f.Down.String()})
+	return render(f.sham, "redis.restart", [2]string{"region", f.Region}, [2]string{"pool", f.Pool}, [2]string{"down", f.Down.String()})
 }
 
 // Inject stops the Redis; it returns within 10 s, and some seconds more when it must undo.
 func (f Restart) Inject(ctx context.Context, site Site) (Injected, error) {
-	return (&downtime{fault: f, sham: f.sham, site: site, action: "stop", doing: "stopping", end: Node.Stop}).inject(ctx, RedisName(f.Region, f.Place), f.Down)
+	return (&downtime{fault: f, sham: f.sham, site: site, action: "stop", doing: "stopping", end: Node.Stop}).inject(ctx, RedisName(f.Region, f.Pool), f.Down)
 }
 
 // Kill ends the Redis of a region as a crash does, keeps it down, and starts it again, empty.

@@ -229,10 +229,10 @@ func (c *Cache) heard(ear *busEar, message string) {
 type Invalidator struct {
 	policy   policy.Policy
 	families map[string]Family
-	stores   map[string]store.Store // by place
+	stores   map[string]store.Store // by pool
 }
 
-// NewInvalidator makes the invalidator of the region that the store belongs to, where no family has another place. The policy and
+// NewInvalidator makes the invalidator of the region that the store belongs to, where no family has another pool. The policy and
 // the families are those of its workers.
 func NewInvalidator(p policy.Policy, families []Family, shared store.Store) *Invalidator {
 	v := &Invalidator{policy: p, families: map[string]Family{}, stores: map[string]store.Store{}}
@@ -245,22 +245,22 @@ func NewInvalidator(p policy.Policy, families []Family, shared store.Store) *Inv
 	return v
 }
 
-// NewPlacedInvalidator makes the invalidator of a region whose families have the given places. It fails with [ErrPlace] where a
+// NewPoolsInvalidator makes the invalidator of a region whose families have the given pools. It fails with [ErrPool] where a
 // family's is not among them.
-func NewPlacedInvalidator(p policy.Policy, families []Family, shared store.Store, at map[string]Place) (*Invalidator, error) {
+func NewPoolsInvalidator(p policy.Policy, families []Family, shared store.Store, at map[string]Pool) (*Invalidator, error) {
 	v := NewInvalidator(p, families, shared)
 	for _, f := range families {
-		s, err := Config{Shared: shared, Places: at}.store(f)
+		s, err := Config{Shared: shared, Pools: at}.store(f)
 		if err != nil {
 			return nil, err
 		}
-		v.stores[f.Place] = s
+		v.stores[f.Pool] = s
 	}
 	return v, nil
 }
 
-// Place is the place of a family. What goes to one place must not wait for what goes to another, which may be away.
-func (v *Invalidator) Place(family string) string { return v.families[family].Place }
+// Pool is the pool of a family. What goes to one pool must not wait for what goes to another, which may be away.
+func (v *Invalidator) Pool(family string) string { return v.families[family].Pool }
 
 // Apply tells the region that version of n was committed, when the source's clock showed at: what a relay delivers
 // (invalidation.Config.Deliver). It may be called again for the same version, and in any order. An error means that Redis may not have
@@ -274,9 +274,9 @@ func (v *Invalidator) Apply(ctx context.Context, n key.Name, version uint64, at 
 	if err != nil {
 		return nil // the log outlives schemas: what has no key by this one was never cached under it
 	}
-	shared, ok := v.stores[f.Place]
+	shared, ok := v.stores[f.Pool]
 	if !ok {
-		return fmt.Errorf("invalidating %s: %w: %q", k, ErrPlace, f.Place)
+		return fmt.Errorf("invalidating %s: %w: %q", k, ErrPool, f.Pool)
 	}
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
@@ -304,7 +304,7 @@ func floor(p policy.Policy, f policy.Family, version uint64, now int64) string {
 const BeatEvery = 100 * time.Millisecond
 
 // Beat keeps telling the workers how many messages there were, until ctx ends, so that they notice when they missed the
-// last one. One process of a region is enough; more do no harm. Without any, a lost message is noticed at the next one. Each place
+// last one. One process of a region is enough; more do no harm. Without any, a lost message is noticed at the next one. Each pool
 // has a beat of its own.
 func (v *Invalidator) Beat(ctx context.Context) {
 	if !v.policy.Controls.Has(policy.GapDetection | policy.Bus | policy.L1) {

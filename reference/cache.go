@@ -17,8 +17,8 @@ import (
 type Family struct {
 	Schema    key.Schema
 	Contract  policy.Family
-	Namespace string // families of one namespace must have one class, and one place; empty: a namespace of its own
-	Place     string // whose Redis has its copies, see [Config.Places]; empty: the region's own
+	Namespace string // families of one namespace must have one class, and one pool; empty: a namespace of its own
+	Pool      string // whose Redis has its copies, see [Config.Pools]; empty: the region's own
 
 	// Redact takes out of a value what must not be cached or shown; nil leaves it as it is. It is applied to what the
 	// source answers, before anything else sees it, and to nothing that is absent. A value that it refuses can't be read.
@@ -35,7 +35,7 @@ type Config struct {
 	Families      []Family
 	Source        source.Source     // the one that all regions share. The cache does not close it.
 	Shared        store.Store       // of the region: [store.NewRedis] of a [NewClient]. The cache does not close it.
-	Places        map[string]Place  // beside Shared, by name; see [NewPlaced]
+	Pools         map[string]Pool   // beside Shared, by name; see [NewPools]
 	L1Size        int               // copies kept in memory; 0: 10,000
 	Behind        Writer            // takes the writes of families that are written behind; nil where there are none
 	OnInvalidated func(Invalidated) // told when the worker's memory let go of superseded copies; may be nil
@@ -93,9 +93,9 @@ var ErrFamily = errors.New("unknown family")
 func New(ctx context.Context, cfg Config) (*Cache, error) {
 	c := &Cache{cfg: cfg, policy: cfg.Policy, families: map[string]*known{}, refresh: make(chan struct{}, refreshers), fencePatience: fencePatience}
 	classes := map[string]policy.Class{}
-	if all := places(cfg.Families); len(all) > 1 {
-		return nil, fmt.Errorf("%w for a cache of one place: it has families in %s and in %s; NewPlaced makes caches of several", ErrPlace,
-			placeName(all[0]), placeName(all[1]))
+	if all := pools(cfg.Families); len(all) > 1 {
+		return nil, fmt.Errorf("%w for a cache of one pool: it has families in %s and in %s; NewPools makes caches of several", ErrPool,
+			poolName(all[0]), poolName(all[1]))
 	} else if len(all) == 1 {
 		var err error
 		if cfg.Shared, err = cfg.store(cfg.Families[0]); err != nil {

@@ -18,7 +18,7 @@ type PurgerConfig struct {
 	Policy   policy.Policy // as the workers have it
 	Families []Family      // likewise
 	Shared   store.Store
-	Places   map[string]Place // as the workers have it
+	Pools    map[string]Pool // as the workers have it
 	Audit    *Audit
 	Progress func(Purged) // told after every batch, of all so far; must not block. May be nil
 }
@@ -72,7 +72,7 @@ func NewPurger(cfg PurgerConfig) (*Purger, error) {
 	}
 	p := &Purger{cfg: cfg, families: map[string]Family{}}
 	for _, f := range cfg.Families {
-		if _, err := (Config{Shared: cfg.Shared, Places: cfg.Places}).store(f); err != nil {
+		if _, err := (Config{Shared: cfg.Shared, Pools: cfg.Pools}).store(f); err != nil {
 			return nil, err
 		}
 		p.families[f.Schema.Family] = f
@@ -109,20 +109,20 @@ func (p *Purger) Purge(ctx context.Context, o Order) (Purged, error) {
 	return sofar, err
 }
 
-// purge goes through the places that have families of the selection.
+// purge goes through the pools that have families of the selection.
 func (p *Purger) purge(ctx context.Context, what selection) (sofar Purged, err error) {
-	for _, place := range places(what.of) {
+	for _, pool := range pools(what.of) {
 		at := *p
-		at.cfg.Shared, _ = Config{Shared: p.cfg.Shared, Places: p.cfg.Places}.storeOf(place)
-		if err = at.purgePlace(ctx, what.in(place), &sofar); err != nil {
+		at.cfg.Shared, _ = Config{Shared: p.cfg.Shared, Pools: p.cfg.Pools}.storeOf(pool)
+		if err = at.purgePool(ctx, what.in(pool), &sofar); err != nil {
 			return sofar, err
 		}
 	}
 	return sofar, nil
 }
 
-// purgePlace goes to Redis first, so that no worker refills its memory from a copy that is about to go.
-func (p *Purger) purgePlace(ctx context.Context, what selection, sofar *Purged) (err error) {
+// purgePool goes to Redis first, so that no worker refills its memory from a copy that is about to go.
+func (p *Purger) purgePool(ctx context.Context, what selection, sofar *Purged) (err error) {
 	if what.key != "" {
 		err = p.batch(ctx, what, []string{what.key}, sofar)
 	} else {

@@ -106,11 +106,11 @@ func (s selection) owner(k string) (Family, bool) {
 	return Family{}, false
 }
 
-// in is what is selected of one place.
-func (s selection) in(place string) selection {
+// in is what is selected of one pool.
+func (s selection) in(pool string) selection {
 	var here []Family
 	for _, f := range s.of {
-		if f.Place == place {
+		if f.Pool == pool {
 			here = append(here, f)
 		}
 	}

@@ -49,7 +49,7 @@ func (c common) scenario(e strict.Entry) Scenario {
 	})
 	checkLength(e, f, c, sc)
 	sc.push(f["push"])
-	scope := faults.Scope{Regions: c.target.RegionNames(), Places: c.target.Places, Families: c.target.FamilyNames(), Edges: c.target.Edges()}
+	scope := faults.Scope{Regions: c.target.RegionNames(), Pools: c.target.Pools, Families: c.target.FamilyNames(), Edges: c.target.Edges()}
 	switch {
 	case c.outside != nil:
 		scope = c.outside.scope()

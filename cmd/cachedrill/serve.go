@@ -24,7 +24,7 @@ type serveFlags struct {
 	config, file, region, listen, admin string
 	redis, source, policy               string
 	prices, sourceRegion                string
-	without, tenants, places, put       []string
+	without, tenants, pools, assign     []string
 	l1Size                              int
 	drain                               time.Duration
 	noRelay, metrics                    bool
@@ -59,7 +59,7 @@ A process serves one region. Every process runs the region's relay, which drops 
 harm, and --no-relay leaves it to others.
 
 Families can have a Redis of their own, so that what happens to the region's is nothing to them, and the other way round: the file
-says "places: [critical]" and of a family "place: critical", or --put does; --place, or the environment variable
+says "pools: [critical]" and of a family "pool: critical", or --assign does; --pool, or the environment variable
 ` + redisEnv + `_CRITICAL, says where that Redis is. Databases of one server are apart when one is flushed, and not when
 the server is away or full.
 
@@ -73,8 +73,8 @@ skips the wait. Passwords stay out of the process list in the environment variab
   curl -i     'http://127.0.0.1:8080/product/17?tenant=t1&locale=de'
 
   cachedrill serve --config shop.yaml --region eu --redis redis://cache.eu:6379 --source postgres://shop@db/shop
-  cachedrill serve --config shop.yaml --region eu --redis redis://cache.eu:6379 --place critical=redis://cache.eu:6379/1 \
-      --put price=critical --source postgres://shop@db/shop
+  cachedrill serve --config shop.yaml --region eu --redis redis://cache.eu:6379 --pool critical=redis://cache.eu:6379/1 \
+      --assign price=critical --source postgres://shop@db/shop
   cachedrill serve -f scenarios.yaml --region eu --policy naive
   cachedrill serve --region eu --without jitter,lease --admin 127.0.0.1:9000`,
 		Args: cobra.NoArgs,
@@ -86,8 +86,10 @@ skips the wait. Passwords stay out of the process list in the environment variab
 	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8080", "host:port of the service; port 0 takes a free one")
 	c.Flags().StringVar(&f.admin, "admin", "", "host:port on loopback where the policy is switched (default: nowhere)")
 	c.Flags().StringVar(&f.redis, "redis", "auto", "redis://[user:password@]host:port[/database], rediss:// for TLS; or one for this process alone: embedded, process, auto")
-	c.Flags().StringArrayVar(&f.places, "place", nil, "NAME=REDIS: where families that are put into that place have their copies; may be another database of the same server, redis://host:port/1")
-	c.Flags().StringArrayVar(&f.put, "put", nil, "FAMILY=PLACE: put a family into a place, whatever the file says")
+	c.Flags().StringArrayVar(&f.pools, "pool", nil, "NAME=REDIS: where families of that pool have their copies; may be another database of the same server, redis://host:port/1")
+	c.Flags().StringArrayVar(&f.assign, "assign", nil, "FAMILY=POOL: assign a family to a pool, whatever the file says")
+	renamedFlag(c, "place", "pool")
+	renamedFlag(c, "put", "assign")
 	c.Flags().StringVar(&f.source, "source", "model", "postgres://user:password@host:port/database; or model: in memory, for this process alone")
 	c.Flags().StringVar(&f.sourceRegion, "source-region", "", "where the source is; in another region, what goes to it and comes from it crosses regions")
 	c.Flags().StringVar(&f.prices, "prices", "", "file of prices and budgets, for metrics of costs and alarms (default: the prices of the suite)")
@@ -99,6 +101,12 @@ skips the wait. Passwords stay out of the process list in the environment variab
 	c.Flags().BoolVar(&f.noRelay, "no-relay", false, "leave the region's relay to other processes")
 	c.Flags().BoolVar(&f.metrics, "metrics", true, "count what the cache does, and serve /metrics")
 	return c
+}
+
+// renamedFlag refuses the old name of a flag with an error that gives the new one. Help does not list it.
+func renamedFlag(c *cobra.Command, old, now string) {
+	c.Flags().Func(old, "", func(string) error { return fmt.Errorf("--%s is now --%s", old, now) })
+	_ = c.Flags().MarkHidden(old) // fails only for a flag that does not exist
 }
 
 // grace is how long requests may take to end.
@@ -173,7 +181,7 @@ func (f serveFlags) check() error {
 // start connects to what is below the process, and starts it.
 func (f serveFlags) start(ctx context.Context, what served) (*service.Process, *tiers, error) {
 	t := &tiers{}
-	redis, places, err := t.openRedises(ctx, f, what)
+	redis, pools, err := t.openRedises(ctx, f, what)
 	if err == nil {
 		err = t.openSource(ctx, f, what)
 	}
@@ -190,7 +198,7 @@ func (f serveFlags) start(ctx context.Context, what served) (*service.Process, *
 	host, _ := os.Hostname()
 	p, err := service.NewProcess(ctx, service.ProcessConfig{
 		Name: fmt.Sprintf("%s-%s-%d", what.region, host, os.Getpid()), Spec: what.spec, Region: what.region, Policy: what.policy,
-		Source: t.source, Feed: feed, Redis: redis, Places: places, L1Size: f.l1Size, Tenants: f.tenants, Unobserved: !f.metrics,
+		Source: t.source, Feed: feed, Redis: redis, Pools: pools, L1Size: f.l1Size, Tenants: f.tenants, Unobserved: !f.metrics,
 		Spending: what.spending,
 	})
 	if err != nil {
@@ -264,13 +272,13 @@ func (what served) greet(ctx context.Context, out io.Writer, f serveFlags, p *se
 	fmt.Fprintf(out, "cachedrill serve  region %s  policy %s  relay %s\n", what.region, what.policy.Name, relay)
 	fmt.Fprintf(out, "  source   %s\n", t.sourceName)
 	answers := p.RedisAnswers(ctx)
-	for _, place := range append([]string{""}, what.spec.Places...) {
-		said := t.redisNames[place]
-		if place != "" {
-			said += fmt.Sprintf(" for place %s: %s", place, strings.Join(what.spec.In(place), ", "))
+	for _, pool := range append([]string{""}, what.spec.Pools...) {
+		said := t.redisNames[pool]
+		if pool != "" {
+			said += fmt.Sprintf(" for pool %s: %s", pool, strings.Join(what.spec.In(pool), ", "))
 		}
 		fmt.Fprintf(out, "  redis    %s\n", said)
-		if err := answers[place]; err != nil {
+		if err := answers[pool]; err != nil {
 			fmt.Fprintf(out, "           it does not answer (%v): reads go to the source until it does\n", err)
 		}
 	}

@@ -76,13 +76,13 @@ func TestServeTwoProcessesOfOneService(t *testing.T) {
 	require.Empty(t, program.WithEnvironment("TMPDIR="+s.Tmp), "processes are left")
 }
 
-// Two processes with a place of their own in another database of the same server: each family is in its own, and what is written
-// through one process is told to the other over the place's bus.
-func TestServePlaces(t *testing.T) {
+// Two processes with a pool of their own in another database of the same server: each family is in its own, and what is written
+// through one process is told to the other over the pool's bus.
+func TestServePools(t *testing.T) {
 	s := program.NewShop(t)
-	flags := []string{"--put", "news=critical", "--place", "critical=" + s.Redis + "/1"}
+	flags := []string{"--assign", "news=critical", "--pool", "critical=" + s.Redis + "/1"}
 	a, b := s.Serve(t, flags...), s.Serve(t, flags...)
-	require.Contains(t, a.Output(), ", database 1 for place critical: news")
+	require.Contains(t, a.Output(), ", database 1 for pool critical: news")
 	for _, path := range []string{"/news/1", "/price/9"} {
 		require.Equal(t, http.StatusNoContent, program.Ask(t, "PUT", a.URL+path, "old").Code)
 		require.Contains(t, program.Ask(t, "GET", b.URL+path, "").Body, `"token":"old"`)
@@ -95,7 +95,7 @@ func TestServePlaces(t *testing.T) {
 		require.Equal(t, []string{name}, c.Keys(t.Context(), "*:v1").Val())
 		require.NoError(t, c.Close())
 	}
-	require.Contains(t, program.Ask(t, "GET", a.URL+"/readyz", "").Body, `"places":{"critical":"ok"}`)
+	require.Contains(t, program.Ask(t, "GET", a.URL+"/readyz", "").Body, `"pools":{"critical":"ok"}`)
 }
 
 // A relay in one region carries what another region's processes have written into its own Redis.
@@ -193,12 +193,14 @@ func TestServeUsage(t *testing.T) {
 		{"--region eu --redis redis://u:secret@h:1", "would answer with what no longer is"},
 		{"--region eu --redis h:1", "redis://[user:password@]host:port"},
 		{"--region eu --redis redis://u:secret@h:1/x --source postgres://h/d", "can't be read"},
-		{"--region eu --redis redis://h:1 --source postgres://h/d --put product=critical", "nobody says where the Redis of place critical is: --place critical=redis://host:port, or CACHEDRILL_REDIS_CRITICAL"},
-		{"--region eu --put product", "FAMILY=PLACE is needed"},
-		{"--region eu --put prduct=critical", `did you mean "product"?`},
-		{"--region eu --place critical=redis://u:secret@h:1", "no family is in that place"},
-		{"--region eu --put product=critical --place redis://u:secret@h:1", "NAME=REDIS is needed"},
-		{"--region eu --put product=critical --redis redis://h:1 --source postgres://h/d --place critical=redis://u:secret@h:port", "--place critical: that URL can't be read"},
+		{"--region eu --redis redis://h:1 --source postgres://h/d --assign product=critical", "nobody says where the Redis of pool critical is: --pool critical=redis://host:port, or CACHEDRILL_REDIS_CRITICAL"},
+		{"--region eu --place critical=redis://h:1", "--place is now --pool"},
+		{"--region eu --put product=critical", "--put is now --assign"},
+		{"--region eu --assign product", "FAMILY=POOL is needed"},
+		{"--region eu --assign prduct=critical", `did you mean "product"?`},
+		{"--region eu --pool critical=redis://u:secret@h:1", "no family is in that pool"},
+		{"--region eu --assign product=critical --pool redis://u:secret@h:1", "NAME=REDIS is needed"},
+		{"--region eu --assign product=critical --redis redis://h:1 --source postgres://h/d --pool critical=redis://u:secret@h:port", "--pool critical: that URL can't be read"},
 		{"--region eu --redis redis://u:secret@h:port --source postgres://h/d", "can't be read"},
 		{"--region eu --redis embeded", "did you mean embedded?"},
 		{"--region eu --redis embedded --source mysql://u:secret@h/d", "--source: it is model, or postgres://"},

@@ -53,7 +53,7 @@ func (f serveFlags) served() (what served, err error) {
 	if err := what.takeRegion(f.region); err != nil {
 		return what, err
 	}
-	if err := f.putFamilies(&what.spec); err != nil {
+	if err := f.assignPools(&what.spec); err != nil {
 		return what, err
 	}
 	if err := what.takePrices(f); err != nil {
@@ -135,7 +135,7 @@ type tiers struct {
 	feed        source.Feed
 	closeSource func()
 	traffic     *traffic.Counter  // of the connections to a source in another region; nil: it is in this one
-	redisNames  map[string]string // by place; "" is the region's own
+	redisNames  map[string]string // by pool; "" is the region's own
 	sourceName  string
 }
 
@@ -152,41 +152,41 @@ func (t *tiers) close() error {
 
 const startPatience = 20 * time.Second
 
-// putFamilies puts families into places as --put says, and sees that --place and the families are about the same places.
-func (f serveFlags) putFamilies(spec *service.Spec) error {
-	spec.Families, spec.Places = slices.Clone(spec.Families), slices.Clone(spec.Places)
-	for _, text := range f.put {
-		name, place, ok := strings.Cut(text, "=")
-		if !ok || name == "" || !service.GoodName(place) {
-			return fmt.Errorf("--put %q: FAMILY=PLACE is needed, as in price=critical", text)
+// assignPools assigns families to pools as --assign says, and sees that --pool and the families are about the same pools.
+func (f serveFlags) assignPools(spec *service.Spec) error {
+	spec.Families, spec.Pools = slices.Clone(spec.Families), slices.Clone(spec.Pools)
+	for _, text := range f.assign {
+		name, pool, ok := strings.Cut(text, "=")
+		if !ok || name == "" || !service.GoodName(pool) {
+			return fmt.Errorf("--assign %q: FAMILY=POOL is needed, as in price=critical", text)
 		}
 		i := slices.IndexFunc(spec.Families, func(f service.Family) bool { return f.Name == name })
 		if i < 0 {
-			return fmt.Errorf("--put %s: no family is named %q; %s", text, name, strict.Suggest(name, spec.FamilyNames()))
+			return fmt.Errorf("--assign %s: no family is named %q; %s", text, name, strict.Suggest(name, spec.FamilyNames()))
 		}
-		spec.Families[i].Place = place
-		if !slices.Contains(spec.Places, place) {
-			spec.Places = append(spec.Places, place)
-		}
-	}
-	spec.Places = slices.DeleteFunc(spec.Places, func(place string) bool { return len(spec.In(place)) == 0 }) // --put emptied it
-	for name := range f.placeFlags() {
-		if !slices.Contains(spec.Places, name) {
-			return fmt.Errorf("--place %s: no family is in that place; put one there: --put price=%[1]s", name)
+		spec.Families[i].Pool = pool
+		if !slices.Contains(spec.Pools, pool) {
+			spec.Pools = append(spec.Pools, pool)
 		}
 	}
-	for _, text := range f.places {
+	spec.Pools = slices.DeleteFunc(spec.Pools, func(pool string) bool { return len(spec.In(pool)) == 0 }) // --assign emptied it
+	for name := range f.poolFlags() {
+		if !slices.Contains(spec.Pools, name) {
+			return fmt.Errorf("--pool %s: no family is in that pool; assign one: --assign price=%[1]s", name)
+		}
+	}
+	for _, text := range f.pools {
 		if name, at, ok := strings.Cut(text, "="); !ok || !service.GoodName(name) || at == "" {
-			return errors.New("--place: NAME=REDIS is needed, as in critical=redis://cache.eu:6379/1")
+			return errors.New("--pool: NAME=REDIS is needed, as in critical=redis://cache.eu:6379/1")
 		}
 	}
 	return nil
 }
 
-// placeFlags gives what --place says of each place, the last one where it says it twice.
-func (f serveFlags) placeFlags() map[string]string {
+// poolFlags gives what --pool says of each pool, the last one where it says it twice.
+func (f serveFlags) poolFlags() map[string]string {
 	at := map[string]string{}
-	for _, text := range f.places {
+	for _, text := range f.pools {
 		if name, url, ok := strings.Cut(text, "="); ok {
 			at[name] = url
 		}
@@ -194,31 +194,31 @@ func (f serveFlags) placeFlags() map[string]string {
 	return at
 }
 
-// placeEnv is the environment variable that says where a place's Redis is.
-func placeEnv(place string) string {
-	return redisEnv + "_" + strings.ToUpper(strings.ReplaceAll(place, "-", "_"))
+// poolEnv is the environment variable that says where a pool's Redis is.
+func poolEnv(pool string) string {
+	return redisEnv + "_" + strings.ToUpper(strings.ReplaceAll(pool, "-", "_"))
 }
 
-// openRedises connects to, or starts, the region's own Redis and that of each place.
+// openRedises connects to, or starts, the region's own Redis and that of each pool.
 func (t *tiers) openRedises(ctx context.Context, f serveFlags, what served) (own reference.ClientConfig, at map[string]reference.ClientConfig, err error) {
 	t.redisNames = map[string]string{}
 	if own, err = t.openRedis(ctx, "--redis", f.redis, f, what.region, ""); err != nil {
 		return own, nil, err
 	}
 	at = map[string]reference.ClientConfig{}
-	said := f.placeFlags()
-	for _, place := range what.spec.Places {
-		where, ok := said[place]
+	said := f.poolFlags()
+	for _, pool := range what.spec.Pools {
+		where, ok := said[pool]
 		if !ok {
-			where = os.Getenv(placeEnv(place))
+			where = os.Getenv(poolEnv(pool))
 		}
 		if where == "" && strings.Contains(f.redis, ":") {
-			return own, nil, exit{exitUsage, fmt.Errorf("nobody says where the Redis of place %s is: --place %[1]s=redis://host:port, or %s", place, placeEnv(place))}
+			return own, nil, exit{exitUsage, fmt.Errorf("nobody says where the Redis of pool %s is: --pool %[1]s=redis://host:port, or %s", pool, poolEnv(pool))}
 		}
 		if where == "" {
 			where = f.redis // one more of the same kind
 		}
-		if at[place], err = t.openRedis(ctx, "--place "+place, where, f, what.region, place); err != nil {
+		if at[pool], err = t.openRedis(ctx, "--pool "+pool, where, f, what.region, pool); err != nil {
 			return own, nil, err
 		}
 	}
@@ -226,7 +226,7 @@ func (t *tiers) openRedises(ctx context.Context, f serveFlags, what served) (own
 }
 
 // openRedis connects to, or starts, one Redis; flag says where its address comes from.
-func (t *tiers) openRedis(ctx context.Context, flag, where string, f serveFlags, region, place string) (reference.ClientConfig, error) {
+func (t *tiers) openRedis(ctx context.Context, flag, where string, f serveFlags, region, pool string) (reference.ClientConfig, error) {
 	if strings.Contains(where, ":") {
 		cfg, err := redisAt(flag, where)
 		if err == nil && f.source == "model" {
@@ -236,12 +236,12 @@ func (t *tiers) openRedis(ctx context.Context, flag, where string, f serveFlags,
 		if err != nil {
 			return cfg, exit{exitUsage, err}
 		}
-		t.redisNames[place] = cfg.Addr
+		t.redisNames[pool] = cfg.Addr
 		if cfg.DB != 0 {
-			t.redisNames[place] += fmt.Sprintf(", database %d", cfg.DB)
+			t.redisNames[pool] += fmt.Sprintf(", database %d", cfg.DB)
 		}
 		if cfg.TLS != nil {
-			t.redisNames[place] += ", TLS"
+			t.redisNames[pool] += ", TLS"
 		}
 		return cfg, nil
 	}
@@ -249,7 +249,7 @@ func (t *tiers) openRedis(ctx context.Context, flag, where string, f serveFlags,
 	if err != nil {
 		return reference.ClientConfig{}, exit{exitUsage, fmt.Errorf("%s: %w; so does redis://host:port", flag, err)}
 	}
-	node, err := redis.New(backend, "redis@"+service.RedisOf(region, place))
+	node, err := redis.New(backend, "redis@"+service.RedisOf(region, pool))
 	if err == nil {
 		t.nodes = append(t.nodes, node)
 		ctx, cancel := context.WithTimeout(ctx, startPatience)
@@ -259,7 +259,7 @@ func (t *tiers) openRedis(ctx context.Context, flag, where string, f serveFlags,
 	if err != nil {
 		return reference.ClientConfig{}, failure(err)
 	}
-	t.redisNames[place] = name + " (of this process alone)"
+	t.redisNames[pool] = name + " (of this process alone)"
 	return reference.ClientConfig{Addr: node.Addr()}, nil
 }
 

@@ -247,11 +247,21 @@ func (n Node) Entries(what string) []Entry {
 // Fields reads a mapping with a fixed set of names: an unknown one is a problem that names the
 // nearest known one. Absent fields are absent Nodes, placed at the mapping.
 func (n Node) Fields(what string, known ...string) map[string]Node {
+	return n.FieldsRenamed(what, nil, known...)
+}
+
+// FieldsRenamed is [Node.Fields] for a map some of whose fields have new names: the keys of renamed are the old ones.
+// An old name is an error that gives the new one.
+func (n Node) FieldsRenamed(what string, renamed map[string]string, known ...string) map[string]Node {
 	out := make(map[string]Node, len(known))
 	for _, k := range known {
 		out[k] = Node{at: n.token(), ps: n.ps}
 	}
 	for _, e := range n.Entries(what) {
+		if now, ok := renamed[e.Name]; ok {
+			e.Key.Fail(e.Name, e.Name+" is now "+now, "rename the field")
+			continue
+		}
 		if !slices.Contains(known, e.Name) {
 			e.Key.Fail(e.Name, "unknown field in "+what, Suggest(e.Name, known))
 			continue

@@ -20,7 +20,7 @@ type Contract struct {
 	Incidents  string // where the incident playbook is
 	TTLClasses []TTLClass
 	Ceilings   []Ceiling
-	Places     []Location // none: every family is in the region's one Redis
+	Pools      []Pool // none: every family is in the region's one Redis
 	Families   []Family
 	Jobs       []Job
 	Exceptions []Exception
@@ -28,26 +28,26 @@ type Contract struct {
 	Decisions  []Decision
 }
 
-// Place is where something stands in the file, from 1. The zero Place is nowhere.
-type Place struct{ Line, Column int }
+// Pos is a position in the file: line and column, each from 1. The zero Pos is no position.
+type Pos struct{ Line, Column int }
 
 // Owner is who answers.
 type Owner struct{ Team, Contact string }
 
 // TTLClass is a time to live that several families share.
 type TTLClass struct {
-	At     Place
+	Pos    Pos
 	Name   string
 	TTL    time.Duration
 	Review Date // by when somebody asks again whether it is right
 	Why    string
 }
 
-// Location is a Redis of each region: a database of its own, or a server. What happens to it, happens to its families only.
-type Location struct {
-	At      Place
+// Pool is a Redis of each region: a database of its own, or a server. What happens to it happens to its families only.
+type Pool struct {
+	Pos     Pos
 	Name    string
-	Default bool // of families that name no place: the region's own Redis. One has it
+	Default bool // of families that name no pool: the region's own Redis. One has it
 	Why     string
 }
 
@@ -68,7 +68,7 @@ func (s Sensitivity) Sensitive() bool { return s == Personal || s == Secret }
 
 // Ceiling is the longest that a value with unredacted fields of a sensitivity may be kept.
 type Ceiling struct {
-	At  Place
+	Pos Pos
 	For Sensitivity
 	TTL time.Duration
 }
@@ -85,7 +85,7 @@ const (
 
 // Field classifies one field of a family's values, which are JSON objects.
 type Field struct {
-	At          Place
+	Pos         Pos
 	Path        string // names with dots between: contact.email
 	Sensitivity Sensitivity
 	Redact      Redaction
@@ -93,13 +93,13 @@ type Field struct {
 
 // Family is one kind of key.
 type Family struct {
-	At        Place
+	Pos       Pos
 	Name      string
-	Namespace string // families of one namespace share a class, and a place
-	PlaceAt   Place
-	Place     string // of the contract's places, "" where it has none
-	Critical  bool   // must go on when what is in another place doesn't
-	ClassAt   Place
+	Namespace string // families of one namespace share a class, and a pool
+	PoolPos   Pos
+	Pool      string // of the contract's pools, "" where it has none
+	Critical  bool   // must go on when what is in another pool doesn't
+	ClassPos  Pos
 	Class     policy.Class
 	Within    time.Duration // bounded: the greatest staleness a read may have
 	TTLClass  string
@@ -123,7 +123,7 @@ const (
 // Job is work that loads the source without a reader waiting. It has an owner, may only do so much, and somebody hears
 // of it when it fails.
 type Job struct {
-	At     Place
+	Pos    Pos
 	Name   string
 	Kind   Kind
 	Family string
@@ -136,7 +136,7 @@ type Job struct {
 
 // Exception removes a control for a while.
 type Exception struct {
-	At       Place
+	Pos      Pos
 	Without  string // a control's name
 	Why      string
 	Approved string // by whom
@@ -145,7 +145,7 @@ type Exception struct {
 
 // Toggle is a way back to how it was before a change, kept until a release.
 type Toggle struct {
-	At    Place
+	Pos   Pos
 	Name  string
 	What  string
 	How   string
@@ -154,7 +154,7 @@ type Toggle struct {
 
 // Decision is an entry of the log of decisions.
 type Decision struct {
-	At   Place
+	Pos  Pos
 	On   Date
 	What string
 	Why  string

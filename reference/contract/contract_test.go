@@ -68,9 +68,9 @@ func TestCheckFindsEachDefect(t *testing.T) {
 		"expired exception":      {"expires: 2027-01-15", "expires: 2026-11-24", "", "expires: 2026-11-24", "the exception without stale-while-revalidate expired on 2026-11-24"},
 		"overdue review":         {"review: 2027-03-01", "review: 2026-11-23", "", "listing: {ttl", "the review of TTL class listing was due on 2026-11-23"},
 		"two classes":            {"    class: strong     #", "    namespace: catalogue\n    class: strong     #", "", "class: strong", "namespace catalogue has two classes: product is bounded, price is strong"},
-		"two places":             {"    class: bounded\n    within: 2m", "    namespace: catalogue\n    place:  checkout\n    critical: true\n    class: bounded\n    within: 2m", "", "place:  checkout", "namespace catalogue is in two places: product is in shared, customer is in checkout"},
+		"two pools":              {"    class: bounded\n    within: 2m", "    namespace: catalogue\n    pool:  checkout\n    critical: true\n    class: bounded\n    within: 2m", "", "pool:  checkout", "namespace catalogue is in two pools: product is in shared, customer is in checkout"},
 		"critical beside others": {"  customer:\n", "  customer:\n    critical: true\n", "", "  customer:", "family customer is critical and shares a Redis with product, which is not: what happens to one happens to both"},
-		"an empty place":         {"  checkout: {why", "  spare: {why: Just in case.}\n  checkout: {why", "", "spare:", "no family is in place spare"},
+		"an empty pool":          {"  checkout: {why", "  spare: {why: Just in case.}\n  checkout: {why", "", "spare:", "no family is in pool spare"},
 		"secret and unprotected": {"{class: secret, redact: mask}", "secret", "", "card.number", "field card.number of customer is secret, and is neither redacted nor under a ceiling"},
 		"above the ceiling":      {"personal: 5m", "personal: 1m", "", "name: personal", "field name of customer is personal and would be kept for 2m0s, above the ceiling of 1m0s"},
 		"no ceiling":             {"  personal: 5m", "  secret: 5m", "", "name: personal", "field name of customer is personal, and is neither redacted nor under a ceiling"},
@@ -83,7 +83,7 @@ func TestCheckFindsEachDefect(t *testing.T) {
 			got := Check(parse(t, bad), day("2026-11-24"))
 			require.Len(t, got, 1)
 			require.Equal(t, c.what, got[0].What)
-			require.Equal(t, lineOf(t, bad, c.line), got[0].At.Line)
+			require.Equal(t, lineOf(t, bad, c.line), got[0].Pos.Line)
 			require.NotEmpty(t, got[0].Fix)
 		})
 	}
@@ -119,8 +119,10 @@ func TestFormIsChecked(t *testing.T) {
 		"longer than period":  {"every: 5m", "every: 20s", "a run may take longer than its period"},
 		"half an owner":       {`owner: {team: accounts, contact: "#accounts-oncall"}`, "owner: {team: accounts}", "a team and a contact"},
 		"bad path":            {"card.number:", "card..number:", "not the path of a field"},
-		"unknown place":       {"place: checkout", "place: chekout", `did you mean "checkout"?`},
-		"no default":          {"default: true, ", "", "0 places are the default, where one must be"},
+		"unknown pool":        {"pool: checkout", "pool: chekout", `did you mean "checkout"?`},
+		"old word for pools":  {"pools: ", "places: ", "places is now pools"},
+		"old word for pool":   {"    pool: checkout", "    place: checkout", "place is now pool"},
+		"no default":          {"default: true, ", "", "0 pools are the default, where one must be"},
 		"not yes or no":       {"critical: true", "critical: very", "critical"},
 		"class of a field":    {"title: public", "title: publik", "class"},
 	} {
@@ -142,7 +144,7 @@ func TestChangesNeedADecision(t *testing.T) {
 	require.Empty(t, CheckChange(before, before))
 
 	moved := parse(t, "\n\n"+strings.Replace(good, "release: 4.2", "release: 4.3", 1))
-	require.Empty(t, CheckChange(before, moved), "neither places nor the next release are changes")
+	require.Empty(t, CheckChange(before, moved), "neither pools nor the next release are changes")
 
 	changed := strings.Replace(good, "ttl: 10s", "ttl: 5s", 1)
 	got := CheckChange(before, parse(t, changed))
@@ -283,11 +285,11 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// The default place is the region's own Redis to a cache, which has no name; the others are called as the contract calls them.
+// The default pool is the region's own Redis to a cache, which has no name; the others are called as the contract calls them.
 func TestCachedFamiliesHaveTheirPlaces(t *testing.T) {
 	at, writes := map[string]string{}, map[string]policy.WritePath{}
 	for _, f := range parse(t, strings.Replace(read(t, example), "    critical: true", "    writes: through\n    critical: true", 1)).Cached() {
-		at[f.Schema.Family], writes[f.Schema.Family] = f.Place, f.Contract.Writes
+		at[f.Schema.Family], writes[f.Schema.Family] = f.Pool, f.Contract.Writes
 	}
 	require.Equal(t, map[string]policy.WritePath{"product": policy.Aside, "price": policy.Through, "customer": policy.Aside}, writes)
 	require.Equal(t, map[string]string{"product": "", "price": "checkout", "customer": ""}, at)

@@ -12,15 +12,15 @@ import (
 )
 
 // Cached gives the families as a cache takes them ([reference.Config]): its keys, what its readers are promised, and
-// what is taken out of values before they enter any tier. The names of their places are those of [reference.Config]'s Places; the
-// default place is its Shared.
+// what is taken out of values before they enter any tier. The names of their pools are those of [reference.Config]'s Pools; the
+// default pool is its Shared.
 func (c Contract) Cached() []reference.Family {
 	out := make([]reference.Family, 0, len(c.Families))
 	for _, f := range c.Families {
 		out = append(out, reference.Family{
 			Schema:    f.Schema,
 			Namespace: f.Namespace,
-			Place:     c.named(f.Place),
+			Pool:      c.named(f.Pool),
 			Contract:  policy.Family{Class: f.Class, Within: f.Within, TTL: f.TTL, Lease: f.Lease, Writes: f.Writes},
 			Redact:    f.Redactor(),
 		})
@@ -28,14 +28,14 @@ func (c Contract) Cached() []reference.Family {
 	return out
 }
 
-// named is the name that a cache has for a place: none for the default.
-func (c Contract) named(place string) string {
-	for _, l := range c.Places {
-		if l.Name == place && l.Default {
+// named is the name that a cache has for a pool: none for the default.
+func (c Contract) named(pool string) string {
+	for _, l := range c.Pools {
+		if l.Name == pool && l.Default {
 			return ""
 		}
 	}
-	return place
+	return pool
 }
 
 // Policy gives base without the controls that an exception leaves out on a day. An exception that has expired leaves
@@ -47,7 +47,7 @@ func (c Contract) Policy(base policy.Policy, on Date) (policy.Policy, error) {
 		}
 		p, err := base.Without(e.Without)
 		if err != nil {
-			return base, fmt.Errorf("line %d: %w", e.At.Line, err)
+			return base, fmt.Errorf("line %d: %w", e.Pos.Line, err)
 		}
 		base = p
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/cachedrill/cachedrill/reference/policy"
 )
 
-// Error is everything that is wrong with the form of a file, each with its place.
+// Error lists everything that is wrong with the form of a file, each with its position.
 type Error = strict.Error
 
 // Parse reads a contract. file is for messages. The error is an [*Error]: the file can't be understood. What is understood
@@ -26,7 +26,7 @@ func Parse(file string, src []byte) (Contract, error) {
 }
 
 func decode(doc strict.Node) Contract {
-	f := doc.Fields("the contract", "version", "service", "release", "owner", "incidents", "ttl_classes", "ceilings", "places", "families",
+	f := doc.FieldsRenamed("the contract", map[string]string{"places": "pools"}, "version", "service", "release", "owner", "incidents", "ttl_classes", "ceilings", "pools", "families",
 		"jobs", "exceptions", "toggles", "decisions")
 	if f["version"].Int("version", 1, 1) != 1 {
 		f["version"].Fail("", "unknown version of the format", "version: 1")
@@ -42,7 +42,7 @@ func decode(doc strict.Node) Contract {
 	for _, e := range f["ttl_classes"].Entries("ttl_classes") {
 		g := e.Value.Fields("TTL class "+e.Name, "ttl", "review", "why")
 		c.TTLClasses = append(c.TTLClasses, TTLClass{
-			At: at(e.Key), Name: e.Name, TTL: g["ttl"].Duration("ttl", 0), Review: date(g, "review"), Why: need(g, "why", "why: ...")})
+			Pos: at(e.Key), Name: e.Name, TTL: g["ttl"].Duration("ttl", 0), Review: date(g, "review"), Why: need(g, "why", "why: ...")})
 		if g["ttl"].Duration("ttl", 0) < time.Millisecond {
 			e.Key.Fail(e.Name, "the class needs a ttl of at least 1ms", "ttl: 10s")
 		}
@@ -52,9 +52,9 @@ func decode(doc strict.Node) Contract {
 		if !s.Sensitive() {
 			e.Key.Fail(e.Name, "only personal and secret fields have a ceiling", "")
 		}
-		c.Ceilings = append(c.Ceilings, Ceiling{At: at(e.Key), For: s, TTL: e.Value.Duration("ceiling", 0)})
+		c.Ceilings = append(c.Ceilings, Ceiling{Pos: at(e.Key), For: s, TTL: e.Value.Duration("ceiling", 0)})
 	}
-	c.Places = locations(f["places"])
+	c.Pools = pools(f["pools"])
 	for _, e := range f["families"].Entries("families") {
 		c.Families = append(c.Families, family(e, c))
 	}
@@ -66,7 +66,7 @@ func decode(doc strict.Node) Contract {
 	}
 	for _, n := range f["exceptions"].List("exceptions") {
 		g := n.Fields("an exception", "without", "why", "approved", "expires")
-		c.Exceptions = append(c.Exceptions, Exception{At: at(n), Without: g["without"].OneOf("control", policy.Names()...),
+		c.Exceptions = append(c.Exceptions, Exception{Pos: at(n), Without: g["without"].OneOf("control", policy.Names()...),
 			Why: need(g, "why", "why: ..."), Approved: need(g, "approved", "approved: who agreed"), Expires: date(g, "expires")})
 		if !g["without"].Present() {
 			n.Fail("", "the exception does not say which control is left out", "without: jitter")
@@ -74,7 +74,7 @@ func decode(doc strict.Node) Contract {
 	}
 	for _, e := range f["toggles"].Entries("toggles") {
 		g := e.Value.Fields("toggle "+e.Name, "what", "how", "until")
-		c.Toggles = append(c.Toggles, Toggle{At: at(e.Key), Name: e.Name, What: need(g, "what", "what: ..."), How: need(g, "how", "how: ..."),
+		c.Toggles = append(c.Toggles, Toggle{Pos: at(e.Key), Name: e.Name, What: need(g, "what", "what: ..."), How: need(g, "how", "how: ..."),
 			Until: release(g["until"])})
 		if !c.Release.Known() {
 			e.Key.Fail(e.Name, "nobody knows whether the toggle is past its release: the contract has none", "release: 4.2")
@@ -82,33 +82,33 @@ func decode(doc strict.Node) Contract {
 	}
 	for _, n := range f["decisions"].List("decisions") {
 		g := n.Fields("a decision", "on", "what", "why", "by")
-		c.Decisions = append(c.Decisions, Decision{At: at(n), On: date(g, "on"), What: need(g, "what", "what: ..."),
+		c.Decisions = append(c.Decisions, Decision{Pos: at(n), On: date(g, "on"), What: need(g, "what", "what: ..."),
 			Why: need(g, "why", "why: ..."), By: need(g, "by", "by: who decided")})
 	}
 	return c
 }
 
-func locations(n strict.Node) (all []Location) {
+func pools(n strict.Node) (all []Pool) {
 	defaults := 0
-	for _, e := range n.Entries("places") {
-		g := e.Value.Fields("place "+e.Name, "default", "why")
-		l := Location{At: at(e.Key), Name: e.Name, Default: yes(g["default"], "default"), Why: need(g, "why", "why: ...")}
+	for _, e := range n.Entries("pools") {
+		g := e.Value.Fields("pool "+e.Name, "default", "why")
+		l := Pool{Pos: at(e.Key), Name: e.Name, Default: yes(g["default"], "default"), Why: need(g, "why", "why: ...")}
 		if l.Default {
 			defaults++
 		}
 		all = append(all, l)
 	}
 	if len(all) > 0 && defaults != 1 {
-		n.Fail("", fmt.Sprintf("%d places are the default, where one must be: that of families which name none", defaults), "shared: {default: true, why: ...}")
+		n.Fail("", fmt.Sprintf("%d pools are the default, where one must be: that of families which name none", defaults), "shared: {default: true, why: ...}")
 	}
 	return all
 }
 
-// place reads the place of a family, or gives the default.
-func place(n strict.Node, c Contract) string {
+// pool reads the pool of a family, or gives the default.
+func pool(n strict.Node, c Contract) string {
 	var names []string
 	def := ""
-	for _, l := range c.Places {
+	for _, l := range c.Pools {
 		names = append(names, l.Name)
 		if l.Default {
 			def = l.Name
@@ -118,23 +118,23 @@ func place(n strict.Node, c Contract) string {
 	case !n.Present():
 		return def
 	case len(names) == 0:
-		n.Fail("", "the contract has no places", "places: {shared: {default: true, why: ...}, "+n.String("place")+": {why: ...}}")
+		n.Fail("", "the contract has no pools", "pools: {shared: {default: true, why: ...}, "+n.String("pool")+": {why: ...}}")
 		return ""
 	}
-	return n.OneOf("place", names...)
+	return n.OneOf("pool", names...)
 }
 
 // yes reads true or false; what is absent is false.
 func yes(n strict.Node, what string) bool { return n.OneOf(what, "true", "false") == "true" }
 
 func family(e strict.Entry, c Contract) Family {
-	g := e.Value.Fields("family "+e.Name, "namespace", "place", "critical", "class", "within", "ttl", "lease", "writes", "schema", "vary", "owner", "fields")
-	fam := Family{At: at(e.Key), Name: e.Name, Namespace: e.Name, ClassAt: at(g["class"]), Owner: c.Owner,
+	g := e.Value.FieldsRenamed("family "+e.Name, map[string]string{"place": "pool"}, "namespace", "pool", "critical", "class", "within", "ttl", "lease", "writes", "schema", "vary", "owner", "fields")
+	fam := Family{Pos: at(e.Key), Name: e.Name, Namespace: e.Name, ClassPos: at(g["class"]), Owner: c.Owner,
 		Within: g["within"].Duration("within", 0), Lease: g["lease"].Duration("lease", 0),
 		Schema: key.Schema{Family: e.Name, Version: g["schema"].Int("schema", 1, 1)}}
-	fam.Place, fam.PlaceAt, fam.Critical = place(g["place"], c), at(g["place"]), yes(g["critical"], "critical")
-	if !g["place"].Present() {
-		fam.PlaceAt = fam.At
+	fam.Pool, fam.PoolPos, fam.Critical = pool(g["pool"], c), at(g["pool"]), yes(g["critical"], "critical")
+	if !g["pool"].Present() {
+		fam.PoolPos = fam.Pos
 	}
 	if g["namespace"].Present() {
 		fam.Namespace = g["namespace"].String("namespace")
@@ -209,7 +209,7 @@ func field(e strict.Entry) Field {
 	if slices.Contains(strings.Split(e.Name, "."), "") {
 		e.Key.Fail(e.Name, "not the path of a field", "names with dots between: contact.email")
 	}
-	return Field{At: at(e.Key), Path: e.Name,
+	return Field{Pos: at(e.Key), Path: e.Name,
 		Sensitivity: Sensitivity(sensitivity.OneOf("class", string(Public), string(Internal), string(Personal), string(Secret))),
 		Redact:      Redaction(redact.OneOf("redaction", string(Drop), string(Mask)))}
 }
@@ -217,7 +217,7 @@ func field(e strict.Entry) Field {
 func job(e strict.Entry, c Contract) Job {
 	g := e.Value.Fields("job "+e.Name, "kind", "family", "every", "budget", "owner", "alert")
 	b := g["budget"].Fields("the budget of job "+e.Name, "rate", "for")
-	j := Job{At: at(e.Key), Name: e.Name, Kind: Kind(g["kind"].OneOf("kind", string(WarmUp), string(Refresh))),
+	j := Job{Pos: at(e.Key), Name: e.Name, Kind: Kind(g["kind"].OneOf("kind", string(WarmUp), string(Refresh))),
 		Rate: b["rate"].Rate("rate", 0), For: b["for"].Duration("for", 0), Owner: c.Owner,
 		Every: g["every"].Duration("every", 0), Alert: need(g, "alert", `alert: "#catalogue-oncall"`)}
 	var families []string
@@ -283,7 +283,7 @@ func release(n strict.Node) Release {
 	return r
 }
 
-func at(n strict.Node) Place {
+func at(n strict.Node) Pos {
 	line, column := n.Pos()
-	return Place{line, column}
+	return Pos{line, column}
 }

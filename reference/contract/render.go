@@ -23,7 +23,7 @@ func Render(w io.Writer, c Contract, on Date) error {
 	if defects := Check(c, on); len(defects) > 0 {
 		p.line("## Defects", "")
 		for _, d := range defects {
-			p.line(fmt.Sprintf("- line %d: %s: %s.", d.At.Line, cell(d.What), cell(d.Fix)))
+			p.line(fmt.Sprintf("- line %d: %s: %s.", d.Pos.Line, cell(d.What), cell(d.Fix)))
 		}
 		p.line("")
 	}
@@ -32,9 +32,9 @@ func Render(w io.Writer, c Contract, on Date) error {
 			f := c.Families[i]
 			return row{code(f.Name), code(f.Namespace), f.promise(), f.Writes.String(), fmt.Sprintf("%s (%s)", duration(f.TTL), f.TTLClass), code(f.keys()), f.Owner.Team + ", " + f.Owner.Contact}
 		})
-	p.table("Places", "Each is a Redis of its own in every region. What happens to one is nothing to the families of another.",
-		row{"place", "families", "why"}, len(c.Places), func(i int) row {
-			l := c.Places[i]
+	p.table("Pools", "Each is a Redis of its own in every region. What happens to one is nothing to the families of another.",
+		row{"pool", "families", "why"}, len(c.Pools), func(i int) row {
+			l := c.Pools[i]
 			name := code(l.Name)
 			if l.Default {
 				name += " (the default)"
@@ -78,11 +78,11 @@ func Render(w io.Writer, c Contract, on Date) error {
 	return err
 }
 
-// residents lists the families of a place, and why they may need one of their own.
-func (c Contract) residents(place string) string {
+// residents lists the families of a pool, and why they may need one of their own.
+func (c Contract) residents(pool string) string {
 	var all []string
 	for _, f := range c.Families {
-		if f.Place != place {
+		if f.Pool != pool {
 			continue
 		}
 		var kinds []string

@@ -13,10 +13,10 @@ type Meter struct {
 	OnLoad func(Load)   // called concurrently; may be nil
 
 	mu     sync.Mutex
-	widths map[place]int
+	widths map[nameInRegion]int
 }
 
-type place struct {
+type nameInRegion struct {
 	name   key.Name
 	region string
 }
@@ -27,11 +27,11 @@ func (m *Meter) Arrive(l *Load) {
 	if l.Check {
 		return
 	}
-	at := place{l.Name, l.Caller.Region}
+	at := nameInRegion{l.Name, l.Caller.Region}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.widths == nil {
-		m.widths = map[place]int{}
+		m.widths = map[nameInRegion]int{}
 	}
 	m.widths[at]++
 	l.Width = m.widths[at]
@@ -42,7 +42,7 @@ func (m *Meter) Leave(l Load) {
 	if l.Check {
 		return
 	}
-	at := place{l.Name, l.Caller.Region}
+	at := nameInRegion{l.Name, l.Caller.Region}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.widths[at]--; m.widths[at] == 0 {

@@ -35,7 +35,7 @@ type restart struct {
 }
 
 func (f restart) Inject(context.Context, faults.Site) (faults.Injected, error) {
-	name := faults.RedisName(f.Region, f.Place)
+	name := faults.RedisName(f.Region, f.Pool)
 	s, ok := f.w.stores[name]
 	if !ok {
 		return faults.Injected{}, fmt.Errorf("%s: this place has no Redis %q", f, name)

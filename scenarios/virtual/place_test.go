@@ -18,11 +18,11 @@ policies:
 target:
   reference:
     regions: {eu: 2}
-    places: [critical]
+    pools: [critical]
     source: {servers: 20, service_time: 10ms, write_time: 2ms}
     families:
       page: {class: bounded, within: 20s, ttl: 20s}
-      price: {class: bounded, within: 20s, ttl: 20s, place: critical}
+      price: {class: bounded, within: 20s, ttl: 20s, pool: critical}
 workload:
   rate: 300/s
   mix:
@@ -34,9 +34,9 @@ slo:
 scenarios:
   page-redis-away: {faults: [{redis.restart: {region: eu, down: 1500ms}}]}
   price-redis-away:
-    faults: [{redis.restart: {region: eu, place: critical, down: 1500ms}}]
+    faults: [{redis.restart: {region: eu, pool: critical, down: 1500ms}}]
     slo: {fault: ["hit_ratio{tier=l2, family=page} > 80%"]}
-  prices-expire: {faults: [{keys.expire: {pattern: "*", place: critical}}]}
+  prices-expire: {faults: [{keys.expire: {pattern: "*", pool: critical}}]}
 `
 
 func TestPlacesFailEachByItself(t *testing.T) {
@@ -63,7 +63,7 @@ func TestPlacesFailEachByItself(t *testing.T) {
 		s = drill(t, place, suite.Policies["no-memory"], seed, false)
 		require.Equal(t, report.Pass, hits(s, "page").Outcome)
 		require.Equal(t, report.Fail, hits(s, "price").Outcome, "that one is away")
-		require.Contains(t, s.Faults[0].Name, "place: critical")
+		require.Contains(t, s.Faults[0].Name, "pool: critical")
 
 		expire, err := suite.Scenario("prices-expire")
 		require.NoError(t, err)
@@ -71,7 +71,7 @@ func TestPlacesFailEachByItself(t *testing.T) {
 		require.Contains(t, s.Faults[0].Evidence, "10 keys expired", "those of the place, and no page")
 
 		// With both families in one place, the same fault takes both.
-		together, err := scenarios.Parse("together", []byte(strings.NewReplacer(", place: critical", "", "    places: [critical]\n", "").Replace(placed[:strings.Index(placed, "  price-redis-away")])))
+		together, err := scenarios.Parse("together", []byte(strings.NewReplacer(", pool: critical", "", "    pools: [critical]\n", "").Replace(placed[:strings.Index(placed, "  price-redis-away")])))
 		require.NoError(t, err)
 		s = drill(t, together.Scenarios[0], together.Policies["no-memory"], seed, false)
 		require.Equal(t, report.Fail, hits(s, "price").Outcome, "%s", s.Why)

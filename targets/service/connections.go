@@ -15,51 +15,51 @@ import (
 	"github.com/cachedrill/cachedrill/reference/store"
 )
 
-// connections are a process's clients of its Redises, by place; "" is the region's own.
+// connections are a process's clients of its Redises, by pool; "" is the region's own.
 type connections map[string]*goredis.Client
 
 // connect connects to each Redis as a policy wants it.
 func (p *Process) connect(by policy.Policy) (connections, error) {
 	at := map[string]reference.ClientConfig{"": p.cfg.Redis}
-	for _, place := range p.cfg.Spec.Places {
-		cfg, ok := p.cfg.Places[place]
+	for _, pool := range p.cfg.Spec.Pools {
+		cfg, ok := p.cfg.Pools[pool]
 		if !ok {
-			return nil, fmt.Errorf("nobody says where the Redis of place %s is", place)
+			return nil, fmt.Errorf("nobody says where the Redis of pool %s is", pool)
 		}
-		at[place] = cfg
+		at[pool] = cfg
 	}
 	c := connections{}
-	for _, place := range slices.Sorted(maps.Keys(at)) {
+	for _, pool := range slices.Sorted(maps.Keys(at)) {
 		for other := range c {
-			if sameData(at[place], at[other]) {
+			if sameData(at[pool], at[other]) {
 				return nil, errors.Join(fmt.Errorf("%s and %s are one database (%s, number %d): what happens to one would happen to the other",
-					redisName(other), redisName(place), at[place].Addr, at[place].DB), c.close())
+					redisName(other), redisName(pool), at[pool].Addr, at[pool].DB), c.close())
 			}
 		}
-		client, err := reference.NewClientWith(at[place], by)
+		client, err := reference.NewClientWith(at[pool], by)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("connecting to %s: %w", redisName(place), err), c.close())
+			return nil, errors.Join(fmt.Errorf("connecting to %s: %w", redisName(pool), err), c.close())
 		}
-		c[place] = client
+		c[pool] = client
 	}
 	return c, nil
 }
 
 func sameData(a, b reference.ClientConfig) bool { return a.Addr == b.Addr && a.DB == b.DB }
 
-func redisName(place string) string {
-	if place == "" {
+func redisName(pool string) string {
+	if pool == "" {
 		return "the region's own Redis"
 	}
-	return "the Redis of place " + place
+	return "the Redis of pool " + pool
 }
 
 // stores gives the stores behind the clients.
-func (c connections) stores() (own store.Store, at map[string]reference.Place) {
-	at = map[string]reference.Place{}
-	for place, client := range c {
-		if place != "" {
-			at[place] = reference.Place{Shared: store.NewRedis(client)}
+func (c connections) stores() (own store.Store, at map[string]reference.Pool) {
+	at = map[string]reference.Pool{}
+	for pool, client := range c {
+		if pool != "" {
+			at[pool] = reference.Pool{Shared: store.NewRedis(client)}
 		}
 	}
 	return store.NewRedis(c[""]), at
@@ -70,11 +70,11 @@ func (c connections) ping(ctx context.Context) map[string]error {
 	var mu sync.Mutex
 	said := map[string]error{}
 	var all sync.WaitGroup
-	for place, client := range c {
+	for pool, client := range c {
 		all.Go(func() {
 			err := client.Ping(ctx).Err()
 			mu.Lock()
-			said[place] = err
+			said[pool] = err
 			mu.Unlock()
 		})
 	}

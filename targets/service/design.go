@@ -57,24 +57,24 @@ func (d Design) make(ctx context.Context, cfg reference.Config) (Cache, error) {
 	if d.Cache != nil {
 		return d.Cache(ctx, cfg)
 	}
-	return reference.NewPlaced(ctx, cfg)
+	return reference.NewPools(ctx, cfg)
 }
 
-func (d Design) invalidator(region string, p policy.Policy, families []reference.Family, shared store.Store, at map[string]reference.Place) (Invalidator, error) {
+func (d Design) invalidator(region string, p policy.Policy, families []reference.Family, shared store.Store, at map[string]reference.Pool) (Invalidator, error) {
 	if d.Invalidator != nil {
 		return d.Invalidator(region, p, families, shared), nil
 	}
-	into, err := reference.NewPlacedInvalidator(p, families, shared, at)
+	into, err := reference.NewPoolsInvalidator(p, families, shared, at)
 	if err != nil {
 		return nil, err
 	}
 	return Reference{into}, nil
 }
 
-// checkPlaces refuses families in places of their own for a cache that has one Redis.
-func (p Policy) checkPlaces(s Spec) error {
-	if len(s.Places) > 0 && (p.Design.Cache != nil || p.Design.Invalidator != nil) {
-		return fmt.Errorf("policy %s is another kind of cache, which knows no places (%s)", p.Name, strings.Join(s.Places, ", "))
+// checkPools refuses families in pools of their own for a cache that has one Redis.
+func (p Policy) checkPools(s Spec) error {
+	if len(s.Pools) > 0 && (p.Design.Cache != nil || p.Design.Invalidator != nil) {
+		return fmt.Errorf("policy %s is another kind of cache, which knows no pools (%s)", p.Name, strings.Join(s.Pools, ", "))
 	}
 	return nil
 }
@@ -87,8 +87,8 @@ func (r Reference) Apply(ctx context.Context, e invalidation.Event) error {
 	return r.Into.Apply(ctx, e.Name, e.Version, e.At)
 }
 
-// Place is the place of a family: what goes there does not wait for what goes elsewhere.
-func (r Reference) Place(family string) string { return r.Into.Place(family) }
+// Pool is the pool of a family: what goes there does not wait for what goes elsewhere.
+func (r Reference) Pool(family string) string { return r.Into.Pool(family) }
 
 // Beat keeps telling the region's workers how much there was to hear, until ctx ends.
 func (r Reference) Beat(ctx context.Context) { r.Into.Beat(ctx) }

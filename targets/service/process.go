@@ -27,7 +27,7 @@ type ProcessConfig struct {
 	Source  source.Source
 	Feed    source.Feed                       // the source's commits; nil: another process of the region has the relay
 	Redis   reference.ClientConfig            // the region's own
-	Places  map[string]reference.ClientConfig // and those of [Spec.Places]; two of them may be databases of one server
+	Pools   map[string]reference.ClientConfig // and those of [Spec.Pools]; two of them may be databases of one server
 	L1Size  int                               // copies kept in memory; 0: the cache's default
 	Tenants []string                          // counted by name in the metrics
 	// Unobserved leaves the metrics of the cache out, and /metrics with them.
@@ -111,7 +111,7 @@ func (p *Process) used() (u money.Usage) {
 	return u
 }
 
-// memory sums what the region's Redis servers use, and used at most. Two places in one server are counted once.
+// memory sums what the region's Redis servers use, and used at most. Two pools in one server are counted once.
 func (p *Process) memory(ctx context.Context) (used, peak int64, err error) {
 	asked := map[string]bool{}
 	for _, c := range p.probes {
@@ -138,10 +138,10 @@ func (p *Process) longest() (d time.Duration) {
 	return d
 }
 
-// lane keeps the events of one place apart from those of another, whatever the policy.
+// lane keeps the events of one pool apart from those of another, whatever the policy.
 func (p *Process) lane(e invalidation.Event) string {
 	f, _ := p.cfg.Spec.Family(e.Name.Family)
-	return f.Place
+	return f.Pool
 }
 
 // deliver carries a commit into the region's Redis, by the policy of the moment.

@@ -38,7 +38,7 @@ type readiness struct {
 	Why    string            `json:"why,omitempty"` // not ready
 	Source string            `json:"source"`
 	Redis  string            `json:"redis"`
-	Places map[string]string `json:"places,omitempty"` // likewise
+	Pools  map[string]string `json:"pools,omitempty"` // likewise
 	Region string            `json:"region"`
 	Policy string            `json:"policy"`
 }
@@ -52,19 +52,19 @@ func (p *Process) ready(w http.ResponseWriter, req *http.Request) {
 	if err := p.readClock(ctx); err != nil {
 		said.Ready, said.Why, said.Source = false, "the source does not answer", err.Error()
 	}
-	for place, err := range <-redis {
+	for pool, err := range <-redis {
 		how := "ok"
 		if err != nil {
 			how = err.Error()
 		}
-		if place == "" {
+		if pool == "" {
 			said.Redis = how
 			continue
 		}
-		if said.Places == nil {
-			said.Places = map[string]string{}
+		if said.Pools == nil {
+			said.Pools = map[string]string{}
 		}
-		said.Places[place] = how
+		said.Pools[pool] = how
 	}
 	if p.draining.Load() {
 		said.Ready, said.Why = false, "the process is about to end"
@@ -76,7 +76,7 @@ func (p *Process) ready(w http.ResponseWriter, req *http.Request) {
 	writeJSON(w, code, said)
 }
 
-// RedisAnswers says whether each Redis does, shortly, by place; "" is the region's own.
+// RedisAnswers says whether each Redis does, shortly, by pool; "" is the region's own.
 func (p *Process) RedisAnswers(ctx context.Context) map[string]error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()

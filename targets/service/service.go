@@ -92,7 +92,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{cfg: cfg, began: time.Now().Add(-24 * time.Hour), byInstance: map[string]*worker{}, byRegion: map[string]*region{}}
 	s.http = &http.Transport{MaxIdleConnsPerHost: 1024, DisableCompression: true}
 	s.families = cfg.Spec.families()
-	if err := cfg.Policy.checkPlaces(cfg.Spec); err != nil {
+	if err := cfg.Policy.checkPools(cfg.Spec); err != nil {
 		return nil, err
 	}
 	model := cfg.Spec.Model()
@@ -130,11 +130,11 @@ func (s *Service) SetEpoch(epoch time.Time) { s.shift = s.began.Sub(epoch) }
 func (s *Service) offset(clock int64) time.Duration { return time.Duration(clock) + s.shift }
 
 // Names of the links between parts of the service.
-func workerRedis(region, place string) string {
-	return "worker@" + region + " -> redis@" + RedisOf(region, place)
+func workerRedis(region, pool string) string {
+	return "worker@" + region + " -> redis@" + RedisOf(region, pool)
 }
-func relayRedis(region, place string) string {
-	return "relay@" + region + " -> redis@" + RedisOf(region, place)
+func relayRedis(region, pool string) string {
+	return "relay@" + region + " -> redis@" + RedisOf(region, pool)
 }
 
 // RelayEdge names the link over which from's relay hears of the commits of to's writers.
@@ -144,9 +144,9 @@ func RelayEdge(from, to string) string { return "relay@" + from + " -> relay@" +
 func (s *Service) Edges() []Edge {
 	var edges []Edge
 	for _, r := range s.regions {
-		for _, place := range s.cfg.Spec.places() {
-			at := s.cfg.Redis[RedisOf(r.name, place)]
-			edges = append(edges, Edge{workerRedis(r.name, place), at}, Edge{relayRedis(r.name, place), at})
+		for _, pool := range s.cfg.Spec.pools() {
+			at := s.cfg.Redis[RedisOf(r.name, pool)]
+			edges = append(edges, Edge{workerRedis(r.name, pool), at}, Edge{relayRedis(r.name, pool), at})
 		}
 		for _, peer := range s.regions {
 			if peer != r {
@@ -173,8 +173,8 @@ func (s *Service) Start(ctx context.Context, dial func(edge string) string) erro
 		return err
 	}
 	for i, r := range s.regions {
-		own, places := s.stores(r.name, relayRedis, dial)
-		into, err := s.cfg.Policy.Design.invalidator(r.name, s.cfg.Policy.Policy, s.families, own, places)
+		own, pools := s.stores(r.name, relayRedis, dial)
+		into, err := s.cfg.Policy.Design.invalidator(r.name, s.cfg.Policy.Policy, s.families, own, pools)
 		if err != nil {
 			return fmt.Errorf("making the invalidator of %s: %w", r.name, err)
 		}
@@ -185,7 +185,7 @@ func (s *Service) Start(ctx context.Context, dial func(edge string) string) erro
 		if r.relayAt != nil {
 			s.serve(r.relayAt, r.relay)
 		}
-		shared, places := s.stores(r.name, workerRedis, dial)
+		shared, pools := s.stores(r.name, workerRedis, dial)
 		var observer reference.Observer
 		if r.seen != nil {
 			observer = r.seen
@@ -193,7 +193,7 @@ func (s *Service) Start(ctx context.Context, dial func(edge string) string) erro
 		for n := range s.cfg.Spec.Regions[i].Workers {
 			name := fmt.Sprintf("%s-%d", r.name, n+1)
 			cache, err := s.cfg.Policy.Design.make(ctx, reference.Config{
-				Region: r.name, Policy: s.cfg.Policy.Policy, Families: s.families, Source: s.source, Shared: shared, Places: places, L1Size: s.cfg.Inside.l1Size(), Behind: s.writer(),
+				Region: r.name, Policy: s.cfg.Policy.Policy, Families: s.families, Source: s.source, Shared: shared, Pools: pools, L1Size: s.cfg.Inside.l1Size(), Behind: s.writer(),
 				Observer: observer, OnInvalidated: func(d reference.Invalidated) { s.dropped(d, targets.TierL1, r.name, name) },
 			})
 			if err != nil {
@@ -226,16 +226,16 @@ func (s *Service) Start(ctx context.Context, dial func(edge string) string) erro
 // beater is an invalidator that keeps telling a region's workers how much there was to hear.
 type beater interface{ Beat(context.Context) }
 
-// placer is an invalidator whose places may be away each by itself.
-type placer interface{ Place(family string) string }
+// pooled is an invalidator whose pools may be away each by itself.
+type pooled interface{ Pool(family string) string }
 
-// lane keeps the events of one place apart from those of another.
+// lane keeps the events of one pool apart from those of another.
 func lane(into Invalidator) func(invalidation.Event) string {
-	p, ok := into.(placer)
+	p, ok := into.(pooled)
 	if !ok {
 		return nil
 	}
-	return func(e invalidation.Event) string { return p.Place(e.Name.Family) }
+	return func(e invalidation.Event) string { return p.Pool(e.Name.Family) }
 }
 
 // newRelay makes the region's relay, which delivers into its caches.
@@ -282,10 +282,10 @@ func (s *Service) dropped(d reference.Invalidated, tier, region, worker string) 
 }
 
 // stores gives a region's Redises as they are reached over edges.
-func (s *Service) stores(region string, edge func(region, place string) string, dial func(edge string) string) (own store.Store, at map[string]reference.Place) {
-	at = map[string]reference.Place{}
-	for _, place := range s.cfg.Spec.Places {
-		at[place] = reference.Place{Shared: s.shared(edge(region, place), dial)}
+func (s *Service) stores(region string, edge func(region, pool string) string, dial func(edge string) string) (own store.Store, at map[string]reference.Pool) {
+	at = map[string]reference.Pool{}
+	for _, pool := range s.cfg.Spec.Pools {
+		at[pool] = reference.Pool{Shared: s.shared(edge(region, pool), dial)}
 	}
 	return s.shared(edge(region, ""), dial), at
 }

@@ -165,11 +165,13 @@ func TestDecodeProblems(t *testing.T) {
 		{"regions: {eu: 1}\nfamilies: {p: {class: strong, writes: behind, ttl: 2s}}", "only an eventual family"},
 		{"regions: {eu: 1}\nfamilies: {p: {class: strong, lease: 3s, ttl: 2s}}", "longer than the ttl"},
 		{"regions: {eu: 1}\nfamilies: {p: {ttl: 2s}}", "needs a class"},
-		{"regions: {eu: 1}\nfamilies: {p: {class: strong, ttl: 2s, place: critical}}", "the target has no places; places: [critical]"},
-		{"regions: {eu: 1}\nplaces: [critical]\nfamilies: {p: {class: strong, ttl: 2s, place: critcal}}", `did you mean "critical"?`},
-		{"regions: {eu: 1}\nplaces: [critical]\nfamilies: {p: {class: strong, ttl: 2s}}", `2:10: "critical": no family is in this place`},
-		{"regions: {eu: 1}\nplaces: [a, a]\nfamilies: {p: {class: strong, ttl: 2s, place: a}}", "appears twice"},
-		{"regions: {eu: 1}\nplaces: [a/b]\nfamilies: {p: {class: strong, ttl: 2s}}", "bad name of a place"},
+		{"regions: {eu: 1}\nfamilies: {p: {class: strong, ttl: 2s, pool: critical}}", "the target has no pools; pools: [critical]"},
+		{"regions: {eu: 1}\npools: [critical]\nfamilies: {p: {class: strong, ttl: 2s, pool: critcal}}", `did you mean "critical"?`},
+		{"regions: {eu: 1}\npools: [critical]\nfamilies: {p: {class: strong, ttl: 2s}}", `2:10: "critical": no family is in this pool`},
+		{"regions: {eu: 1}\npools: [a, a]\nfamilies: {p: {class: strong, ttl: 2s, pool: a}}", "appears twice"},
+		{"regions: {eu: 1}\nplaces: [critical]\nfamilies: {p: {class: strong, ttl: 2s}}", "places is now pools"},
+		{"regions: {eu: 1}\npools: [critical]\nfamilies: {p: {class: strong, ttl: 2s, place: critical}}", "place is now pool"},
+		{"regions: {eu: 1}\npools: [a/b]\nfamilies: {p: {class: strong, ttl: 2s}}", "bad name of a pool"},
 		{"regions: {eu: 1}\nfamilies: {p: {class: strong, ttl: 2s, vary: [tenat]}}", `did you mean "tenant"?`},
 		{"regions: {eu: 1}\nfamilies: {P: {class: strong, ttl: 2s}}", "bad name of a family"},
 		{"region: {eu: 1}\nfamilies: {p: {class: strong, ttl: 2s}}", `did you mean "regions"?`},
@@ -198,7 +200,7 @@ func TestDecodeProblems(t *testing.T) {
 }
 
 func TestASpecNamesEveryEdge(t *testing.T) {
-	spec := Spec{Regions: []Region{{Name: "eu", Workers: 1}, {Name: "us", Workers: 1}}, Places: []string{"critical"}, Source: Source{Servers: 1}}
+	spec := Spec{Regions: []Region{{Name: "eu", Workers: 1}, {Name: "us", Workers: 1}}, Pools: []string{"critical"}, Source: Source{Servers: 1}}
 	s, err := New(Config{Spec: spec, Policy: Presets()["recommended"], Redis: map[string]string{"eu": "127.0.0.1:1", "us": "127.0.0.1:1", "eu/critical": "127.0.0.1:1", "us/critical": "127.0.0.1:1"}})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, s.Close()) }()

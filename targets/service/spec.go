@@ -17,7 +17,7 @@ import (
 // Spec describes the reference service: `target: {reference: ...}`.
 type Spec struct {
 	Regions  []Region
-	Places   []string // Redises beside each region's own, by name; each region has one of each
+	Pools    []string // Redises beside each region's own, by name; each region has one of each
 	Source   Source
 	Families []Family
 }
@@ -42,7 +42,7 @@ type Source struct {
 // Family is one kind of key.
 type Family struct {
 	Name        string
-	Place       string // whose Redis has its copies; "": the region's own
+	Pool        string // whose Redis has its copies; "": the region's own
 	Contract    policy.Family
 	ServiceTime time.Duration // mean time of a load at the source
 	Vary        []key.Dimension
@@ -68,11 +68,11 @@ func (s Spec) FamilyNames() []string {
 	return names
 }
 
-// In lists the families of a place, in the order of the file.
-func (s Spec) In(place string) []string {
+// In lists the families of a pool, in the order of the file.
+func (s Spec) In(pool string) []string {
 	var names []string
 	for _, f := range s.Families {
-		if f.Place == place {
+		if f.Pool == pool {
 			names = append(names, f.Name)
 		}
 	}
@@ -88,20 +88,20 @@ func (s Spec) RegionNames() []string {
 	return names
 }
 
-// RedisOf names a Redis: that of a region, or that of a place in it: eu, eu/critical.
-func RedisOf(region, place string) string {
-	if place == "" {
+// RedisOf names a Redis: that of a region, or that of a pool in it: eu, eu/critical.
+func RedisOf(region, pool string) string {
+	if pool == "" {
 		return region
 	}
-	return region + "/" + place
+	return region + "/" + pool
 }
 
 // Redises lists the Redises that the service needs, by their names; see [RedisOf].
 func (s Spec) Redises() []string {
 	var names []string
 	for _, r := range s.Regions {
-		for _, place := range s.places() {
-			names = append(names, RedisOf(r.Name, place))
+		for _, pool := range s.pools() {
+			names = append(names, RedisOf(r.Name, pool))
 		}
 	}
 	return names
@@ -111,8 +111,8 @@ func (s Spec) Redises() []string {
 func (s Spec) Edges() []string {
 	var names []string
 	for _, r := range s.Regions {
-		for _, place := range s.places() {
-			names = append(names, workerRedis(r.Name, place), relayRedis(r.Name, place))
+		for _, pool := range s.pools() {
+			names = append(names, workerRedis(r.Name, pool), relayRedis(r.Name, pool))
 		}
 		for _, peer := range s.Regions {
 			if peer.Name != r.Name {
@@ -123,8 +123,8 @@ func (s Spec) Edges() []string {
 	return names
 }
 
-// places lists the places of a region, its own first.
-func (s Spec) places() []string { return append([]string{""}, s.Places...) }
+// pools lists the pools of a region, its own first.
+func (s Spec) pools() []string { return append([]string{""}, s.Pools...) }
 
 // families gives the families as the cache takes them.
 func (s Spec) families() []reference.Family {
@@ -133,7 +133,7 @@ func (s Spec) families() []reference.Family {
 		all = append(all, reference.Family{
 			Schema:   key.Schema{Family: f.Name, Version: 1, Vary: f.Vary},
 			Contract: f.Contract,
-			Place:    f.Place,
+			Pool:     f.Pool,
 		})
 	}
 	return all
@@ -159,7 +159,7 @@ func (s Spec) Model() source.ModelConfig {
 
 // DecodeSpec reads `target: {reference: ...}`. Problems are noted on the nodes.
 func DecodeSpec(n strict.Node) Spec {
-	f := n.Fields("the reference target", "regions", "places", "source", "families")
+	f := n.FieldsRenamed("the reference target", map[string]string{"places": "pools"}, "regions", "pools", "source", "families")
 	spec := Spec{Source: decodeSource(f["source"])}
 	for _, e := range f["regions"].Entries("regions") {
 		checkName(e, "region")
@@ -172,26 +172,26 @@ func DecodeSpec(n strict.Node) Spec {
 	if len(spec.Regions) == 0 {
 		f["regions"].Fail("", "the reference target needs regions", "regions: {eu: 2, us: 2}")
 	}
-	for _, n := range f["places"].List("places") {
-		name := n.String("place")
+	for _, n := range f["pools"].List("pools") {
+		name := n.String("pool")
 		switch {
 		case !GoodName(name):
-			n.Fail(name, "bad name of a place", nameHint)
-		case slices.Contains(spec.Places, name):
+			n.Fail(name, "bad name of a pool", nameHint)
+		case slices.Contains(spec.Pools, name):
 			n.Fail(name, "appears twice", "")
 		default:
-			spec.Places = append(spec.Places, name)
+			spec.Pools = append(spec.Pools, name)
 		}
 	}
 	used := map[string]bool{}
 	for _, e := range f["families"].Entries("families") {
 		checkName(e, "family")
 		spec.Families = append(spec.Families, decodeFamily(e, spec))
-		used[spec.Families[len(spec.Families)-1].Place] = true
+		used[spec.Families[len(spec.Families)-1].Pool] = true
 	}
-	for _, n := range f["places"].List("places") {
-		if name := n.String("place"); GoodName(name) && !used[name] {
-			n.Fail(name, "no family is in this place", "families: {price: {..., place: "+name+"}}")
+	for _, n := range f["pools"].List("pools") {
+		if name := n.String("pool"); GoodName(name) && !used[name] {
+			n.Fail(name, "no family is in this pool", "families: {price: {..., pool: "+name+"}}")
 		}
 	}
 	if len(spec.Families) == 0 {
@@ -205,7 +205,7 @@ const mostWorkers = 64
 
 const nameHint = "lower-case letters, digits, - and _"
 
-// GoodName says whether a region, a place, a family or a policy may be called so.
+// GoodName says whether a region, a pool, a family or a policy may be called so.
 func GoodName(name string) bool {
 	return name != "" && strings.IndexFunc(name, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_'
@@ -239,9 +239,10 @@ func decodeSource(n strict.Node) Source {
 const ClassHint = "class: bounded (no read older than within), strong (linearizable) or eventual (converges after its ttl)"
 
 func decodeFamily(e strict.Entry, spec Spec) Family {
-	f := e.Value.Fields("family "+e.Name, "class", "within", "ttl", "lease", "writes", "place", "service_time", "vary", "empty")
+	f := e.Value.FieldsRenamed("family "+e.Name, map[string]string{"place": "pool"},
+		"class", "within", "ttl", "lease", "writes", "pool", "service_time", "vary", "empty")
 	fam := Family{Name: e.Name, ServiceTime: f["service_time"].Duration("service_time", spec.Source.ServiceTime)}
-	fam.Place = place(f["place"], spec.Places)
+	fam.Pool = pool(f["pool"], spec.Pools)
 	fam.Contract.Class = policy.ParseClass(f["class"].OneOf("class", policy.Classes()...))
 	if !f["class"].Present() {
 		e.Key.Fail(e.Name, "the family needs a class", ClassHint)
@@ -285,13 +286,13 @@ func decodeFamily(e strict.Entry, spec Spec) Family {
 	return fam
 }
 
-// place reads the place of a family; "" when it has none of its own.
-func place(n strict.Node, known []string) string {
+// pool reads the pool of a family; "" when it has none of its own.
+func pool(n strict.Node, known []string) string {
 	if n.Present() && len(known) == 0 {
-		n.Fail("", "the target has no places", "places: ["+n.String("place")+"]")
+		n.Fail("", "the target has no pools", "pools: ["+n.String("pool")+"]")
 		return ""
 	}
-	return n.OneOf("place", known...)
+	return n.OneOf("pool", known...)
 }
 
 // DecodePolicy reads one entry of `policies`: a preset and what to take from it.

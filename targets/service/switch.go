@@ -28,7 +28,7 @@ type generation struct {
 
 // generation makes a cache with nothing in its memory, which hears the bus before anything is put there.
 func (p *Process) generation(ctx context.Context, by Policy) (*generation, error) {
-	if err := by.checkPlaces(p.cfg.Spec); err != nil {
+	if err := by.checkPools(p.cfg.Spec); err != nil {
 		return nil, err
 	}
 	redis, err := p.connect(by.Policy)
@@ -36,8 +36,8 @@ func (p *Process) generation(ctx context.Context, by Policy) (*generation, error
 		return nil, err
 	}
 	g := &generation{policy: by, redis: redis}
-	shared, places := redis.stores()
-	if g.into, err = by.Design.invalidator(p.cfg.Region, by.Policy, p.families, shared, places); err != nil {
+	shared, pools := redis.stores()
+	if g.into, err = by.Design.invalidator(p.cfg.Region, by.Policy, p.families, shared, pools); err != nil {
 		return nil, errors.Join(fmt.Errorf("making the invalidator: %w", err), redis.close())
 	}
 	var observer reference.Observer
@@ -45,7 +45,7 @@ func (p *Process) generation(ctx context.Context, by Policy) (*generation, error
 		observer = p.metrics
 	}
 	g.cache, err = by.Design.make(ctx, reference.Config{Region: p.cfg.Region, Policy: by.Policy, Families: p.families, Source: p.cfg.Source,
-		Shared: shared, Places: places, L1Size: p.cfg.L1Size, Observer: observer})
+		Shared: shared, Pools: pools, L1Size: p.cfg.L1Size, Observer: observer})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("making the cache: %w", err), redis.close())
 	}

@@ -20,11 +20,11 @@ import (
 
 const placedYAML = `
 regions: {eu: 2, us: 1}
-places: [critical]
+pools: [critical]
 source: {servers: 40, service_time: 2ms, write_time: 1ms}
 families:
   page: {class: eventual, ttl: 60s}
-  stock: {class: eventual, ttl: 60s, place: critical}
+  stock: {class: eventual, ttl: 60s, pool: critical}
 `
 
 var (
@@ -91,11 +91,11 @@ func TestProcessWithPlaces(t *testing.T) {
 	pc := ProcessConfig{Name: "eu-1", Spec: spec, Region: "eu", Policy: Policy{Policy: policy.Recommended()}, Source: m, Feed: m.Log(),
 		Redis: reference.ClientConfig{Addr: server.Addr}}
 	_, err = NewProcess(t.Context(), pc)
-	require.ErrorContains(t, err, "nobody says where the Redis of place critical is")
-	pc.Places = map[string]reference.ClientConfig{"critical": {Addr: server.Addr}}
+	require.ErrorContains(t, err, "nobody says where the Redis of pool critical is")
+	pc.Pools = map[string]reference.ClientConfig{"critical": {Addr: server.Addr}}
 	_, err = NewProcess(t.Context(), pc)
 	require.ErrorContains(t, err, "are one database")
-	pc.Places["critical"] = reference.ClientConfig{Addr: server.Addr, DB: 2}
+	pc.Pools["critical"] = reference.ClientConfig{Addr: server.Addr, DB: 2}
 	p, err := NewProcess(t.Context(), pc)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, p.Close()) })
@@ -114,8 +114,8 @@ func TestProcessWithPlaces(t *testing.T) {
 	}
 	var said readiness
 	require.NoError(t, json.Unmarshal(call(t, h, "GET", "/readyz", "").Body.Bytes(), &said))
-	require.Equal(t, map[string]string{"critical": "ok"}, said.Places)
+	require.Equal(t, map[string]string{"critical": "ok"}, said.Pools)
 	require.Equal(t, "ok", said.Redis)
 	other := Policy{Policy: policy.Recommended(), Design: Design{Invalidator: func(string, policy.Policy, []reference.Family, store.Store) Invalidator { return nil }}}
-	require.ErrorContains(t, other.checkPlaces(spec), "knows no places (critical)")
+	require.ErrorContains(t, other.checkPools(spec), "knows no pools (critical)")
 }

@@ -14,51 +14,51 @@ import (
 	"github.com/cachedrill/cachedrill/reference/store"
 )
 
-// Place is a Redis that some families have to themselves, beside the region's own: a database of its own, or a server. What
-// happens to it happens to them only, and what happens to another place is nothing to them.
-type Place struct {
+// Pool is a Redis that some families have to themselves, beside the region's own: a database of its own, or a server. What
+// happens to it happens to them only, and what happens to another pool is nothing to them.
+type Pool struct {
 	Shared   store.Store
 	Observer Observer // told of the families here; nil: the configuration's
 }
 
-// ErrPlace marks a family whose place nobody has configured, or whose namespace is in two places.
-var ErrPlace = errors.New("no such place")
+// ErrPool marks a family whose pool nobody has configured, or whose namespace is in two pools.
+var ErrPool = errors.New("no such pool")
 
-// storeOf gives the Redis of a place; "" is the region's own.
-func (cfg Config) storeOf(place string) (store.Store, error) {
-	if place == "" {
+// storeOf gives the Redis of a pool; "" is the region's own.
+func (cfg Config) storeOf(pool string) (store.Store, error) {
+	if pool == "" {
 		return cfg.Shared, nil
 	}
-	if p, ok := cfg.Places[place]; ok && p.Shared != nil {
+	if p, ok := cfg.Pools[pool]; ok && p.Shared != nil {
 		return p.Shared, nil
 	}
 	known := "the region's own Redis is the only one"
-	if len(cfg.Places) > 0 {
-		known = "there are " + strings.Join(slices.Sorted(maps.Keys(cfg.Places)), ", ")
+	if len(cfg.Pools) > 0 {
+		known = "there are " + strings.Join(slices.Sorted(maps.Keys(cfg.Pools)), ", ")
 	}
-	return nil, fmt.Errorf("%w: %q; %s", ErrPlace, place, known)
+	return nil, fmt.Errorf("%w: %q; %s", ErrPool, pool, known)
 }
 
 // store gives the Redis of a family.
 func (cfg Config) store(f Family) (store.Store, error) {
-	s, err := cfg.storeOf(f.Place)
+	s, err := cfg.storeOf(f.Pool)
 	if err != nil {
 		return nil, fmt.Errorf("family %s: %w", f.Schema.Family, err)
 	}
 	return s, nil
 }
 
-// places lists the places of families, each once, in their order.
-func places(families []Family) (all []string) {
+// pools lists the pools of families, each once, in their order.
+func pools(families []Family) (all []string) {
 	for _, f := range families {
-		if !slices.Contains(all, f.Place) {
-			all = append(all, f.Place)
+		if !slices.Contains(all, f.Pool) {
+			all = append(all, f.Pool)
 		}
 	}
 	return all
 }
 
-// split gives the configuration of each place's cache.
+// split gives the configuration of each pool's cache.
 func (cfg Config) split() (map[string]Config, error) {
 	at := map[string]Family{} // of a namespace: its first family
 	out := map[string]Config{}
@@ -67,9 +67,9 @@ func (cfg Config) split() (map[string]Config, error) {
 			return nil, err
 		}
 		if before, seen := at[f.Namespace]; seen && f.Namespace != "" {
-			if before.Place != f.Place {
-				return nil, fmt.Errorf("%w: namespace %s has %s in %s and %s in %s, and must be in one", ErrPlace, f.Namespace,
-					before.Schema.Family, placeName(before.Place), f.Schema.Family, placeName(f.Place))
+			if before.Pool != f.Pool {
+				return nil, fmt.Errorf("%w: namespace %s has %s in %s and %s in %s, and must be in one", ErrPool, f.Namespace,
+					before.Schema.Family, poolName(before.Pool), f.Schema.Family, poolName(f.Pool))
 			}
 			if before.Contract.Class != f.Contract.Class {
 				return nil, fmt.Errorf("family %s: %w: %s has %s and %s", f.Schema.Family, ErrMixed, f.Namespace, before.Contract.Class, f.Contract.Class)
@@ -77,61 +77,61 @@ func (cfg Config) split() (map[string]Config, error) {
 		} else {
 			at[f.Namespace] = f
 		}
-		here, seen := out[f.Place]
+		here, seen := out[f.Pool]
 		if !seen {
 			here = cfg
 			here.Families = nil
-			if o := cfg.Places[f.Place].Observer; f.Place != "" && o != nil {
+			if o := cfg.Pools[f.Pool].Observer; f.Pool != "" && o != nil {
 				here.Observer = o
 			}
 		}
 		here.Families = append(here.Families, f)
-		out[f.Place] = here
+		out[f.Pool] = here
 	}
 	return out, nil
 }
 
-func placeName(place string) string {
-	if place == "" {
+func poolName(pool string) string {
+	if pool == "" {
 		return "the region's own Redis"
 	}
-	return "place " + place
+	return "pool " + pool
 }
 
-// Placed is one worker's view of tiers in several places: a [Cache] for each, with memory, listener, circuit breaker and
-// source guard of its own, so that nothing but the source is common to two places. It is safe for concurrent use.
-type Placed struct {
+// Pools is one worker's view of tiers in several pools: a [Cache] for each, with memory, listener, circuit breaker and
+// source guard of its own, so that nothing but the source is common to two pools. It is safe for concurrent use.
+type Pools struct {
 	families map[string]*Cache
-	caches   map[string]*Cache // by place
+	caches   map[string]*Cache // by pool
 }
 
-// NewPlaced makes a worker's caches, as [New] makes one. L1Size counts for each place. It fails with [ErrPlace] where a family is in
-// a place that is not configured, and where a namespace is in two.
-func NewPlaced(ctx context.Context, cfg Config) (*Placed, error) {
+// NewPools makes a worker's caches, as [New] makes one. L1Size counts for each pool. It fails with [ErrPool] where a family is in
+// a pool that is not configured, and where a namespace is in two.
+func NewPools(ctx context.Context, cfg Config) (*Pools, error) {
 	if len(cfg.Families) == 0 { // still a cache, which knows no family
 		cache, err := New(ctx, cfg)
 		if err != nil {
 			return nil, err
 		}
-		return &Placed{caches: map[string]*Cache{"": cache}}, nil
+		return &Pools{caches: map[string]*Cache{"": cache}}, nil
 	}
 	split, err := cfg.split()
 	if err != nil {
 		return nil, err
 	}
 	shared := &breakers{}
-	p := &Placed{families: map[string]*Cache{}, caches: map[string]*Cache{}}
-	for _, place := range slices.Sorted(maps.Keys(split)) {
-		here := split[place]
-		if len(split) > 1 && here.Observer != nil && cfg.Places[place].Observer == nil {
-			here.Observer = &placeObserver{Observer: here.Observer, all: shared}
+	p := &Pools{families: map[string]*Cache{}, caches: map[string]*Cache{}}
+	for _, pool := range slices.Sorted(maps.Keys(split)) {
+		here := split[pool]
+		if len(split) > 1 && here.Observer != nil && cfg.Pools[pool].Observer == nil {
+			here.Observer = &poolObserver{Observer: here.Observer, all: shared}
 		}
 		cache, err := New(ctx, here)
 		if err != nil {
 			p.Close()
-			return nil, fmt.Errorf("%s: %w", placeName(place), err)
+			return nil, fmt.Errorf("%s: %w", poolName(pool), err)
 		}
-		p.caches[place] = cache
+		p.caches[pool] = cache
 		for _, f := range here.Families {
 			p.families[f.Schema.Family] = cache
 		}
@@ -139,21 +139,21 @@ func NewPlaced(ctx context.Context, cfg Config) (*Placed, error) {
 	return p, nil
 }
 
-// breakers counts the breakers that are open, of places that share an observer.
+// breakers counts the breakers that are open, of pools that share an observer.
 type breakers struct {
 	mu   sync.Mutex
 	open int
 }
 
-// placeObserver tells of the breakers of several places as of one, which is open while any is.
-type placeObserver struct {
+// poolObserver tells of the breakers of several pools as of one, which is open while any is.
+type poolObserver struct {
 	Observer
 	all  *breakers
 	open bool // under all.mu
 }
 
 // Breaker implements [Observer].
-func (o *placeObserver) Breaker(open bool) {
+func (o *poolObserver) Breaker(open bool) {
 	o.all.mu.Lock()
 	defer o.all.mu.Unlock()
 	switch {
@@ -166,11 +166,11 @@ func (o *placeObserver) Breaker(open bool) {
 	o.Observer.Breaker(o.all.open > 0)
 }
 
-// At gives the cache of a place, "" being the region's own; nil where no family is there.
-func (p *Placed) At(place string) *Cache { return p.caches[place] }
+// At gives the cache of a pool, "" being the region's own; nil where no family is there.
+func (p *Pools) At(pool string) *Cache { return p.caches[pool] }
 
 // of finds the cache of a family.
-func (p *Placed) of(family string) (*Cache, error) {
+func (p *Pools) of(family string) (*Cache, error) {
 	if c, ok := p.families[family]; ok {
 		return c, nil
 	}
@@ -178,7 +178,7 @@ func (p *Placed) of(family string) (*Cache, error) {
 }
 
 // Get reads a name; see [Cache.Get].
-func (p *Placed) Get(ctx context.Context, n key.Name) (Answer, error) {
+func (p *Pools) Get(ctx context.Context, n key.Name) (Answer, error) {
 	c, err := p.of(n.Family)
 	if err != nil {
 		return Answer{}, err
@@ -187,7 +187,7 @@ func (p *Placed) Get(ctx context.Context, n key.Name) (Answer, error) {
 }
 
 // GetPast reads a name from the source; see [Cache.GetPast].
-func (p *Placed) GetPast(ctx context.Context, n key.Name, audit bool) (Answer, error) {
+func (p *Pools) GetPast(ctx context.Context, n key.Name, audit bool) (Answer, error) {
 	c, err := p.of(n.Family)
 	if err != nil {
 		return Answer{}, err
@@ -196,7 +196,7 @@ func (p *Placed) GetPast(ctx context.Context, n key.Name, audit bool) (Answer, e
 }
 
 // Put writes a value; see [Cache.Put].
-func (p *Placed) Put(ctx context.Context, n key.Name, value []byte, token string) (source.Record, error) {
+func (p *Pools) Put(ctx context.Context, n key.Name, value []byte, token string) (source.Record, error) {
 	c, err := p.of(n.Family)
 	if err != nil {
 		return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
@@ -205,7 +205,7 @@ func (p *Placed) Put(ctx context.Context, n key.Name, value []byte, token string
 }
 
 // Delete makes a name absent; see [Cache.Delete].
-func (p *Placed) Delete(ctx context.Context, n key.Name) (source.Record, error) {
+func (p *Pools) Delete(ctx context.Context, n key.Name) (source.Record, error) {
 	c, err := p.of(n.Family)
 	if err != nil {
 		return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
@@ -214,7 +214,7 @@ func (p *Placed) Delete(ctx context.Context, n key.Name) (source.Record, error) 
 }
 
 // Warm makes sure that the caches hold a name; see [Cache.Warm].
-func (p *Placed) Warm(ctx context.Context, n key.Name, renew bool) error {
+func (p *Pools) Warm(ctx context.Context, n key.Name, renew bool) error {
 	c, err := p.of(n.Family)
 	if err != nil {
 		return err
@@ -222,8 +222,8 @@ func (p *Placed) Warm(ctx context.Context, n key.Name, renew bool) error {
 	return c.Warm(ctx, n, renew)
 }
 
-// Prewarm fills the places' Redises; see [Cache.Prewarm].
-func (p *Placed) Prewarm(ctx context.Context, names []key.Name, position func(i int) float64) error {
+// Prewarm fills the pools' Redises; see [Cache.Prewarm].
+func (p *Pools) Prewarm(ctx context.Context, names []key.Name, position func(i int) float64) error {
 	type share struct {
 		names []key.Name
 		at    []int // their numbers among all
@@ -247,8 +247,8 @@ func (p *Placed) Prewarm(ctx context.Context, names []key.Name, position func(i 
 	return nil
 }
 
-// Close ends the background work of every place and waits for it.
-func (p *Placed) Close() {
+// Close ends the background work of every pool and waits for it.
+func (p *Pools) Close() {
 	for _, c := range p.caches {
 		c.Close()
 	}

@@ -55,16 +55,16 @@ func (o *placeTally) reads() map[Tier]int {
 // listing and stock are eventual, so that nothing but copies and messages decides what they answer.
 var (
 	listing = Family{Schema: key.Schema{Family: "listing", Version: 1}, Contract: policy.Family{Class: policy.Eventual, TTL: time.Minute}}
-	stock   = Family{Schema: key.Schema{Family: "stock", Version: 1}, Contract: policy.Family{Class: policy.Eventual, TTL: time.Minute}, Place: "critical"}
+	stock   = Family{Schema: key.Schema{Family: "stock", Version: 1}, Contract: policy.Family{Class: policy.Eventual, TTL: time.Minute}, Pool: "critical"}
 )
 
-// town is a worker with a family in the region's own Redis and one in a place, and an observer on each.
+// town is a worker with a family in the region's own Redis and one in a pool, and an observer on each.
 type town struct {
 	t           *testing.T
 	source      *source.Model
-	own, place  *redis.Client
+	own, pool   *redis.Client
 	into        *Invalidator
-	cache       *Placed
+	cache       *Pools
 	unimportant *placeTally
 	critical    *placeTally
 }
@@ -72,21 +72,21 @@ type town struct {
 const townNames = 20
 
 // newTown makes one; the critical family is in the region's own Redis where apart is false.
-func newTown(t *testing.T, p policy.Policy, own, place *redis.Client, apart bool) *town {
+func newTown(t *testing.T, p policy.Policy, own, pool *redis.Client, apart bool) *town {
 	start := time.Now()
 	m, err := source.NewModel(source.ModelConfig{Servers: 100, Now: func() int64 { return int64(time.Since(start)) + int64(time.Hour) }})
 	require.NoError(t, err)
 	t.Cleanup(m.Close)
-	w := &town{t: t, source: m, own: own, place: place, unimportant: &placeTally{}, critical: &placeTally{}}
+	w := &town{t: t, source: m, own: own, pool: pool, unimportant: &placeTally{}, critical: &placeTally{}}
 	families := []Family{listing, stock}
 	if !apart {
-		families[1].Place = ""
+		families[1].Pool = ""
 		w.critical = w.unimportant
 	}
-	at := map[string]Place{"critical": {Shared: store.NewRedis(place), Observer: w.critical}}
-	w.into, err = NewPlacedInvalidator(p, families, store.NewRedis(own), at)
+	at := map[string]Pool{"critical": {Shared: store.NewRedis(pool), Observer: w.critical}}
+	w.into, err = NewPoolsInvalidator(p, families, store.NewRedis(own), at)
 	require.NoError(t, err)
-	w.cache, err = NewPlaced(t.Context(), Config{Region: "eu", Policy: p, Families: families, Source: m, Shared: store.NewRedis(own), Places: at, Observer: w.unimportant})
+	w.cache, err = NewPools(t.Context(), Config{Region: "eu", Policy: p, Families: families, Source: m, Shared: store.NewRedis(own), Pools: at, Observer: w.unimportant})
 	require.NoError(t, err)
 	t.Cleanup(w.cache.Close)
 	for i := range townNames {
@@ -140,7 +140,7 @@ func TestOutageOfOnePlaceIsNothingToAnother(t *testing.T) {
 	require.Zero(t, opened)
 
 	tiers, opened = outage(t, false)
-	require.Equal(t, map[Tier]int{TierSource: townNames}, tiers, "in one place both lose everything")
+	require.Equal(t, map[Tier]int{TierSource: townNames}, tiers, "in one pool both lose everything")
 	require.Positive(t, opened)
 }
 
@@ -150,7 +150,7 @@ func TestTwoDatabasesOfOneServer(t *testing.T) {
 	w := newTown(t, p, clientOf(t, server, 0, p), clientOf(t, server, 1, p), true)
 	w.fill()
 	require.EqualValues(t, townNames, w.own.DBSize(t.Context()).Val())
-	require.EqualValues(t, townNames, w.place.DBSize(t.Context()).Val())
+	require.EqualValues(t, townNames, w.pool.DBSize(t.Context()).Val())
 	require.NoError(t, w.own.FlushDB(t.Context()).Err())
 	w.sweep("stock")
 	require.Equal(t, map[Tier]int{TierL2: townNames}, w.critical.reads())
@@ -206,8 +206,8 @@ func TestInvalidationsReachEveryPlace(t *testing.T) {
 			return err == nil && string(a.Value) == "v2"
 		}, 10*time.Second, time.Millisecond, family)
 	}
-	require.Equal(t, "critical", w.into.Place("stock"))
-	require.Empty(t, w.into.Place("listing"))
+	require.Equal(t, "critical", w.into.Pool("stock"))
+	require.Empty(t, w.into.Pool("listing"))
 }
 
 // A purge finds each family in its place, and tells the workers there.
@@ -221,8 +221,8 @@ func TestPurgeGoesToEveryPlace(t *testing.T) {
 	defer audit.Close()
 	cfg := PurgerConfig{Region: "eu", Policy: p, Families: []Family{listing, stock}, Shared: store.NewRedis(w.own), Audit: audit}
 	_, err = NewPurger(cfg)
-	require.ErrorIs(t, err, ErrPlace)
-	cfg.Places = map[string]Place{"critical": {Shared: store.NewRedis(w.place)}}
+	require.ErrorIs(t, err, ErrPool)
+	cfg.Pools = map[string]Pool{"critical": {Shared: store.NewRedis(w.pool)}}
 	purger, err := NewPurger(cfg)
 	require.NoError(t, err)
 	gone, err := purger.Purge(t.Context(), Order{Selector: Selector{Family: "stock"}, Who: "me", Why: "test"})
@@ -247,32 +247,32 @@ func TestPlacesThatCanNotBe(t *testing.T) {
 		says string
 		cfg  Config
 	}{
-		{`family stock: no such place: "critical"; the region's own Redis is the only one`, Config{Families: []Family{listing, stock}}},
-		{`family stock: no such place: "critical"; there are spare`, Config{Families: []Family{stock}, Places: map[string]Place{"spare": {Shared: memory()}}}},
-		{"namespace shop has listing in the region's own Redis and stock in place critical",
-			Config{Families: []Family{together(listing), together(stock)}, Places: map[string]Place{"critical": {Shared: memory()}}}},
+		{`family stock: no such pool: "critical"; the region's own Redis is the only one`, Config{Families: []Family{listing, stock}}},
+		{`family stock: no such pool: "critical"; there are spare`, Config{Families: []Family{stock}, Pools: map[string]Pool{"spare": {Shared: memory()}}}},
+		{"namespace shop has listing in the region's own Redis and stock in pool critical",
+			Config{Families: []Family{together(listing), together(stock)}, Pools: map[string]Pool{"critical": {Shared: memory()}}}},
 	} {
 		c.cfg.Policy, c.cfg.Source, c.cfg.Shared = without(t, "bus"), m, memory()
-		_, err := NewPlaced(t.Context(), c.cfg)
-		require.ErrorIs(t, err, ErrPlace)
+		_, err := NewPools(t.Context(), c.cfg)
+		require.ErrorIs(t, err, ErrPool)
 		require.ErrorContains(t, err, c.says)
 	}
-	_, err = New(t.Context(), Config{Policy: without(t, "bus"), Source: m, Shared: memory(), Families: []Family{listing, stock}, Places: map[string]Place{"critical": {Shared: memory()}}})
-	require.ErrorIs(t, err, ErrPlace)
-	require.ErrorContains(t, err, "NewPlaced makes caches of several")
-	_, err = NewPlacedInvalidator(policy.Recommended(), []Family{stock}, memory(), nil)
-	require.ErrorIs(t, err, ErrPlace)
-	require.ErrorIs(t, NewInvalidator(policy.Recommended(), []Family{stock}, memory()).Apply(t.Context(), key.Name{Family: "stock", ID: "1"}, 1, 1), ErrPlace)
+	_, err = New(t.Context(), Config{Policy: without(t, "bus"), Source: m, Shared: memory(), Families: []Family{listing, stock}, Pools: map[string]Pool{"critical": {Shared: memory()}}})
+	require.ErrorIs(t, err, ErrPool)
+	require.ErrorContains(t, err, "NewPools makes caches of several")
+	_, err = NewPoolsInvalidator(policy.Recommended(), []Family{stock}, memory(), nil)
+	require.ErrorIs(t, err, ErrPool)
+	require.ErrorIs(t, NewInvalidator(policy.Recommended(), []Family{stock}, memory()).Apply(t.Context(), key.Name{Family: "stock", ID: "1"}, 1, 1), ErrPool)
 }
 
-// Places that share an observer have one breaker to it, which is open while any is.
+// Pools that share an observer have one breaker to it, which is open while any is.
 func TestBreakersOfSeveralPlaces(t *testing.T) {
 	var said []bool
 	all := &breakers{}
 	told := func(open bool) { said = append(said, open) }
-	a, b := &placeObserver{Observer: breakerEar{told: told}, all: all}, &placeObserver{Observer: breakerEar{told: told}, all: all}
+	a, b := &poolObserver{Observer: breakerEar{told: told}, all: all}, &poolObserver{Observer: breakerEar{told: told}, all: all}
 	for _, step := range []struct {
-		who  *placeObserver
+		who  *poolObserver
 		open bool
 	}{{a, false}, {b, false}, {a, true}, {b, true}, {a, false}, {b, false}} {
 		step.who.Breaker(step.open)
@@ -296,7 +296,7 @@ func TestPlacedGoesToTheFamilysCache(t *testing.T) {
 	require.NoError(t, w.cache.Prewarm(ctx, names, func(i int) float64 { asked = append(asked, i); return 0 }))
 	require.ElementsMatch(t, []int{0, 1, 2}, asked)
 	require.EqualValues(t, 1, w.own.DBSize(ctx).Val())
-	require.EqualValues(t, 2, w.place.DBSize(ctx).Val())
+	require.EqualValues(t, 2, w.pool.DBSize(ctx).Val())
 	require.NoError(t, w.cache.Warm(ctx, names[2], false))
 	_, err := w.cache.Put(ctx, names[1], []byte("v2"), "w")
 	require.NoError(t, err)
@@ -322,7 +322,7 @@ func TestPlacedGoesToTheFamilysCache(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-// Each place has its beat: a Redis that forgot its epoch is noticed by the worker's memory of that place, and by no other.
+// Each pool has its beat: a Redis that forgot its epoch is noticed by the worker's memory of that pool, and by no other.
 func TestEachPlaceHasItsBeat(t *testing.T) {
 	p := policy.Recommended()
 	server := redistest.Start(t, redis.Options{})
@@ -333,8 +333,8 @@ func TestEachPlaceHasItsBeat(t *testing.T) {
 	defer beating.Wait()
 	defer cancel()
 	epoch := func(c *redis.Client) string { return c.Get(t.Context(), busEpoch).Val() }
-	require.Eventually(t, func() bool { return epoch(w.own) != "" && epoch(w.place) != "" }, 10*time.Second, time.Millisecond)
-	require.NotEqual(t, epoch(w.own), epoch(w.place))
+	require.Eventually(t, func() bool { return epoch(w.own) != "" && epoch(w.pool) != "" }, 10*time.Second, time.Millisecond)
+	require.NotEqual(t, epoch(w.own), epoch(w.pool))
 	beats := w.own.Subscribe(t.Context(), busChannel)
 	defer beats.Close()
 	gaps := w.unimportant.gaps.Load()
@@ -342,7 +342,7 @@ func TestEachPlaceHasItsBeat(t *testing.T) {
 		_, err := beats.ReceiveMessage(t.Context())
 		require.NoError(t, err)
 	}
-	require.NoError(t, w.place.FlushDB(t.Context()).Err())
+	require.NoError(t, w.pool.FlushDB(t.Context()).Err())
 	require.Eventually(t, func() bool { return w.critical.gaps.Load() > 0 }, 10*time.Second, time.Millisecond)
 	require.Equal(t, gaps, w.unimportant.gaps.Load())
 }
