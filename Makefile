@@ -57,12 +57,12 @@ fuzz:
 	$(GO) test -run '^$$' -fuzz FuzzJudge -fuzzminimizetime 1x -fuzztime $(FUZZTIME) ./oracle
 	$(GO) test -run '^$$' -fuzz FuzzParseObjective -fuzztime $(FUZZTIME) ./report
 	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./scenarios
-	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./internal/strict
+	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./internal/strictyaml
 	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./reference/contract
 	$(GO) test -run '^$$' -fuzz FuzzRedaction -fuzztime $(FUZZTIME) ./reference/contract
 	$(GO) test -run '^$$' -fuzz FuzzInjective -fuzztime $(FUZZTIME) ./reference/key
 	$(GO) test -run '^$$' -fuzz FuzzAnswer -fuzzminimizetime 1x -fuzztime $(FUZZTIME) ./targets/http
-	$(GO) test -run '^$$' -fuzz FuzzPostgres -fuzztime $(FUZZTIME) ./internal/tally
+	$(GO) test -run '^$$' -fuzz FuzzPostgres -fuzztime $(FUZZTIME) ./internal/querycount
 	$(GO) test -run '^$$' -fuzz FuzzReadSegment -fuzztime $(FUZZTIME) ./reference/journal
 
 bench:

@@ -20,12 +20,12 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/cachedrill/cachedrill/internal/child"
+	"github.com/cachedrill/cachedrill/internal/reexec"
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
 
 func main() {
-	child.Main(redis.Roles) // the guard that ends the Redis, however we end
+	reexec.Main(redis.Roles) // the guard that ends the Redis, however we end
 	goredis.SetLogger(silent{})
 	rounds := flag.Int("rounds", 5, "rounds of each test; the libraries take turns in each")
 	flag.Parse()

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 )
 
 // Entry describes a fault to its users.
@@ -306,10 +306,10 @@ func list(names []string) string {
 	return strings.Join(slices.Sorted(slices.Values(names)), ", ")
 }
 
-// suggest is strict.Suggest, also where nothing is known.
+// suggest is strictyaml.Suggest, also where nothing is known.
 func suggest(got string, known []string) string {
 	if len(known) == 0 {
 		return "this target has none"
 	}
-	return strict.Suggest(got, known)
+	return strictyaml.Suggest(got, known)
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 )
 
 // Scope says what a fault may name, and what it may not be, at one target.
@@ -29,10 +29,10 @@ type Planned struct {
 
 // Decode reads an item of a list of faults: a mapping of one fault's name to its parameters, at and
 // observe among them. What is wrong with it is noted on the node; ok is false then.
-func Decode(n strict.Node, s Scope) (p Planned, ok bool) { return decodeOne(n, s, "") }
+func Decode(n strictyaml.Node, s Scope) (p Planned, ok bool) { return decodeOne(n, s, "") }
 
 // decodeOne reads a fault that stands in a list, or, when inside is not empty, in that fault.
-func decodeOne(n strict.Node, s Scope, inside string) (Planned, bool) {
+func decodeOne(n strictyaml.Node, s Scope, inside string) (Planned, bool) {
 	var all []kind
 	var names []string
 	for _, k := range kinds() {
@@ -60,7 +60,7 @@ func decodeOne(n strict.Node, s Scope, inside string) (Planned, bool) {
 		return Planned{}, false
 	}
 	var of *kind
-	var body strict.Entry
+	var body strictyaml.Entry
 	ok := true
 	for _, e := range entries {
 		i := slices.Index(names, e.Name)
@@ -68,7 +68,7 @@ func decodeOne(n strict.Node, s Scope, inside string) (Planned, bool) {
 		case e.Name == "at" || e.Name == "observe":
 			e.Key.Fail(e.Name, "this belongs among the fault's parameters", "write - fault: {..., "+e.Name+": 1s}")
 		case i < 0:
-			e.Key.Fail(e.Name, "unknown fault", strict.Suggest(e.Name, names))
+			e.Key.Fail(e.Name, "unknown fault", strictyaml.Suggest(e.Name, names))
 		case of != nil:
 			e.Key.Fail(e.Name, "an item holds one fault", `begin another item with "- "`)
 		default:
@@ -89,8 +89,8 @@ func decodeOne(n strict.Node, s Scope, inside string) (Planned, bool) {
 }
 
 // read reads the fault's parameters.
-func (k kind) read(e strict.Entry, s Scope, inside string) (Planned, bool) {
-	p := &params{name: k.Name, key: e.Key, at: map[string]strict.Node{}, scope: s, ok: true}
+func (k kind) read(e strictyaml.Entry, s Scope, inside string) (Planned, bool) {
+	p := &params{name: k.Name, key: e.Key, at: map[string]strictyaml.Node{}, scope: s, ok: true}
 	var known []string
 	for _, d := range k.Params {
 		known = append(known, d.Name)
@@ -112,7 +112,7 @@ func (k kind) read(e strict.Entry, s Scope, inside string) (Planned, bool) {
 			}
 			continue
 		}
-		hint := strict.Suggest(f.Name, known)
+		hint := strictyaml.Suggest(f.Name, known)
 		if inside != "" && slices.ContainsFunc(Timing(), func(d Param) bool { return d.Name == f.Name }) {
 			hint = "move it out, to the parameters of " + inside
 		}
@@ -137,15 +137,15 @@ func (k kind) read(e strict.Entry, s Scope, inside string) (Planned, bool) {
 // params reads the parameters of one fault. A problem is noted on the node it concerns and clears ok.
 type params struct {
 	name  string
-	key   strict.Node // of the fault's name
-	at    map[string]strict.Node
+	key   strictyaml.Node // of the fault's name
+	at    map[string]strictyaml.Node
 	scope Scope
 	ok    bool
 }
 
-func (p *params) get(name string) strict.Node { return p.at[name] }
+func (p *params) get(name string) strictyaml.Node { return p.at[name] }
 
-func (p *params) fail(n strict.Node, text, msg, hint string) {
+func (p *params) fail(n strictyaml.Node, text, msg, hint string) {
 	n.Fail(text, msg, hint)
 	p.ok = false
 }
@@ -298,7 +298,7 @@ func (p *params) several(name, one, what, known string, read func(*params, strin
 			p.fail(item, "", "expected "+one, known)
 			continue
 		}
-		single := &params{name: p.name, key: p.key, at: map[string]strict.Node{name: item}, scope: p.scope, ok: true}
+		single := &params{name: p.name, key: p.key, at: map[string]strictyaml.Node{name: item}, scope: p.scope, ok: true}
 		r := read(single, name)
 		switch {
 		case !single.ok:

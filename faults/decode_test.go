@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 )
 
 var scope = Scope{
@@ -20,7 +20,7 @@ var scope = Scope{
 
 // decode reads the items of a document's list "faults", and gives the problems, each a line.
 func decode(t require.TestingT, doc string, s Scope) (out []Planned, problems []string) {
-	root, ps := strict.Parse([]byte(doc))
+	root, ps := strictyaml.Parse([]byte(doc))
 	list := root.Fields("the document", "faults")["faults"].List("faults")
 	failed := false
 	for _, n := range list {

@@ -17,11 +17,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/cachedrill/cachedrill/internal/child"
+	"github.com/cachedrill/cachedrill/internal/reexec"
 )
 
 func TestMain(m *testing.M) {
-	child.Main(Roles)
+	reexec.Main(Roles)
 	_ = os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // or every proxy built with -race takes a second to end
 	goleak.VerifyTestMain(m)
 }

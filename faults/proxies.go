@@ -11,7 +11,7 @@ import (
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2/client"
 
-	"github.com/cachedrill/cachedrill/internal/child"
+	"github.com/cachedrill/cachedrill/internal/reexec"
 )
 
 // EdgeSpec asks for a proxy.
@@ -31,7 +31,7 @@ type Proxies struct {
 	watched chan struct{} // closed when watch has ended
 
 	turn chan struct{} // held by whoever talks to the child; guards what follows, and the modes of the edges
-	proc *child.Process
+	proc *reexec.Process
 	api  *toxiproxy.Client
 
 	mu       sync.Mutex
@@ -144,7 +144,7 @@ func (ps *Proxies) take(ctx context.Context) error {
 func (ps *Proxies) launch(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, childLimit)
 	defer cancel()
-	proc, err := child.Start(roleProxies, ps.domain)
+	proc, err := reexec.Start(roleProxies, ps.domain)
 	if err != nil {
 		return err
 	}

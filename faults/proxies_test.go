@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/cachedrill/cachedrill/internal/child"
+	"github.com/cachedrill/cachedrill/internal/reexec"
 )
 
 // echo is a server that sends back what it gets. It ends with the test.
@@ -89,7 +89,7 @@ func startProxies(t *testing.T, edges ...EdgeSpec) *Proxies {
 }
 
 // process is the child that lives now.
-func process(t *testing.T, ps *Proxies) *child.Process {
+func process(t *testing.T, ps *Proxies) *reexec.Process {
 	t.Helper()
 	require.NoError(t, ps.take(within(t)))
 	defer func() { <-ps.turn }()

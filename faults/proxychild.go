@@ -14,14 +14,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
-	"github.com/cachedrill/cachedrill/internal/child"
+	"github.com/cachedrill/cachedrill/internal/reexec"
 )
 
 // roleProxies is the child that runs the network proxies of one fault domain.
 const roleProxies = "cachedrill-proxies"
 
-// Roles are the child processes that faults start; main and TestMain hand them to [child.Main].
-var Roles = map[string]child.Role{roleProxies: runProxies}
+// Roles are the child processes that faults start; main and TestMain hand them to [reexec.Main].
+var Roles = map[string]reexec.Role{roleProxies: runProxies}
 
 // runProxies runs a toxiproxy server without proxies and reports, as its only line, where its HTTP API
 // listens. It has a process of its own because an exchange with it may hang for ever (a dial to an upstream

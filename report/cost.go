@@ -5,16 +5,16 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/cachedrill/cachedrill/internal/money"
+	"github.com/cachedrill/cachedrill/internal/cost"
 )
 
 const noPrices = "nobody said what anything costs: the suite needs prices: {currency: EUR, ...}"
 
 // bill is what was used in a scope, from at least to at most.
-type bill struct{ least, most money.Usage }
+type bill struct{ least, most cost.Usage }
 
 // bill says what was used of what has a price; why says what is not known of it.
-func (s *scope) bill(p *money.Prices) (b bill, why string) {
+func (s *scope) bill(p *cost.Prices) (b bill, why string) {
 	if p == nil {
 		return b, noPrices
 	}
@@ -80,10 +80,10 @@ func (a *aggregate) cost(d *Drill) *CostSummary {
 	return summary(d.Prices, b.most, s.cell.ended)
 }
 
-func summary(p *money.Prices, u money.Usage, requests int64) *CostSummary {
+func summary(p *cost.Prices, u cost.Usage, requests int64) *CostSummary {
 	per := 1e6 / float64(requests)
 	c := &CostSummary{Currency: p.Currency, Requests: requests, PerMillion: *rounded(p.Cost(u)*per, 9), By: map[string]float64{}}
-	for _, r := range money.Reasons {
+	for _, r := range cost.Reasons {
 		if p.Price(r) > 0 {
 			c.By[string(r)] = *rounded(p.Price(r)*u.Of(r)*per, 9)
 		}
@@ -94,7 +94,7 @@ func summary(p *money.Prices, u money.Usage, requests int64) *CostSummary {
 // parts shows the reasons of a cost: "source loads 0.8, redis memory 0.12".
 func parts(c *CostSummary) string {
 	var out []string
-	for _, r := range money.Reasons {
+	for _, r := range cost.Reasons {
 		if v, ok := c.By[string(r)]; ok {
 			out = append(out, strings.ReplaceAll(string(r), "_", " ")+" "+amount(v))
 		}

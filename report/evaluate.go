@@ -5,7 +5,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/cachedrill/cachedrill/internal/money"
+	"github.com/cachedrill/cachedrill/internal/cost"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -25,7 +25,7 @@ type Drill struct {
 	// limit of workers it may be waiting for a stalled target, which is the target's latency; operations
 	// carry no stamp that tells the two apart.
 	UnlimitedWorkers       bool
-	Prices                 *money.Prices        // nil: nobody said what anything costs
+	Prices                 *cost.Prices         // nil: nobody said what anything costs
 	Began, Ended           []targets.CacheStats // what the target's caches had counted when steady began, and when recovery ended
 	CrossRegionUnavailable string               // why the target does not tell what crosses regions; empty when it does
 	Broken                 string               // what of the harness broke by itself during the drill; empty when nothing did

@@ -5,7 +5,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/cachedrill/cachedrill/internal/money"
+	"github.com/cachedrill/cachedrill/internal/cost"
 )
 
 // Markdown writes the report as tables, for a job summary or a pull request.
@@ -133,7 +133,7 @@ func bytesOrDash(n *int64) string {
 	if n == nil {
 		return "-"
 	}
-	return money.InBytes(float64(*n))
+	return cost.InBytes(float64(*n))
 }
 
 func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

@@ -7,7 +7,7 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 )
 
 // Op compares an observed value with a limit.
@@ -100,11 +100,11 @@ func (l *Labels) selects(at *Labels) bool {
 // CheckGroup says what is wrong with having the objective in group g; nil when it may stand there.
 func (o Objective) CheckGroup(g Group) *ParseError {
 	if !slices.Contains(Groups(), g) {
-		return &ParseError{Text: string(g), Msg: "unknown group of objectives", Hint: strict.Suggest(string(g), groupNames(Groups()))}
+		return &ParseError{Text: string(g), Msg: "unknown group of objectives", Hint: strictyaml.Suggest(string(g), groupNames(Groups()))}
 	}
 	m, ok := metricNamed(o.Metric)
 	if !ok {
-		return &ParseError{Text: o.Metric, Msg: "unknown metric", Hint: strict.Suggest(o.Metric, metricNames())}
+		return &ParseError{Text: o.Metric, Msg: "unknown metric", Hint: strictyaml.Suggest(o.Metric, metricNames())}
 	}
 	if !slices.Contains(m.Groups, g) {
 		why := "is counted over the whole drill"
@@ -137,7 +137,7 @@ func (o Objective) CheckValues(known map[string][]string) []ParseError {
 		}
 		e := ParseError{Offset: o.valueAt[label], Text: value, Msg: fmt.Sprintf("no %s of this name", label)}
 		if len(values) > 0 {
-			e.Hint = strict.Suggest(value, values)
+			e.Hint = strictyaml.Suggest(value, values)
 		}
 		out = append(out, e)
 	}

@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/cachedrill/cachedrill/internal/money"
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/cost"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -31,7 +31,7 @@ func ParseObjective(expr string) (Objective, *ParseError) {
 	}
 	m, ok := metricNamed(name)
 	if !ok {
-		return Objective{}, &ParseError{at, name, "unknown metric", strict.Suggest(name, metricNames())}
+		return Objective{}, &ParseError{at, name, "unknown metric", strictyaml.Suggest(name, metricNames())}
 	}
 	o.Metric = name
 
@@ -191,7 +191,7 @@ func checkLabel(m metric, name string, at int) *ParseError {
 		if len(known) == 0 {
 			known = everyLabel
 		}
-		return &ParseError{at, name, "unknown label", strict.Suggest(name, known)}
+		return &ParseError{at, name, "unknown label", strictyaml.Suggest(name, known)}
 	}
 	hint := m.Name + " takes no labels"
 	if len(m.Labels) > 0 {
@@ -216,7 +216,7 @@ func checkFixedValue(m metric, label, value string, at int) *ParseError {
 	if slices.Contains(values, value) {
 		return nil
 	}
-	return &ParseError{at, value, "no " + label + " of this name", strict.Suggest(value, values)}
+	return &ParseError{at, value, "no " + label + " of this name", strictyaml.Suggest(value, values)}
 }
 
 func (s *scanner) limit(m metric) (Limit, *ParseError) {
@@ -260,7 +260,7 @@ func (s *scanner) limit(m metric) (Limit, *ParseError) {
 		}
 	case unit == "" && m.Unit == UnitMoney:
 	case m.Unit == UnitBytes:
-		if l.Value, err = money.Bytes(text); err != nil {
+		if l.Value, err = cost.Bytes(text); err != nil {
 			return Limit{}, bad
 		}
 	default:
@@ -282,7 +282,7 @@ func limitUsage(m metric) string {
 	case m.Unit == UnitRate:
 		return "write a rate such as 900/s"
 	case m.Unit == UnitBytes:
-		return money.BytesForm
+		return cost.BytesForm
 	case m.Unit == UnitMoney:
 		return "write an amount in the currency of the prices, without it: 0.35"
 	}

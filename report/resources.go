@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cachedrill/cachedrill/internal/money"
+	"github.com/cachedrill/cachedrill/internal/cost"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -131,7 +131,7 @@ func (u *usage) of(region string, s stretch) memoryUsed {
 		out.most.High = inf
 		return out
 	}
-	out.why = fmt.Sprintf("it lies between %s, the most that it told, and its peak of %s", money.InBytes(out.most.Low), money.InBytes(out.most.High))
+	out.why = fmt.Sprintf("it lies between %s, the most that it told, and its peak of %s", cost.InBytes(out.most.Low), cost.InBytes(out.most.High))
 	return out
 }
 
@@ -197,7 +197,7 @@ func (s *scope) redisMemory() measurement {
 			}
 			if u.most.Low > m.known.Low {
 				m.known.Low, m.where = u.most.Low, region
-				m.observed = money.InBytes(u.most.Low)
+				m.observed = cost.InBytes(u.most.Low)
 				m.evidence = fmt.Sprintf("used_memory of redis@%s was %s bytes at %s", region, count(int64(u.most.Low)), moment(u.at))
 			}
 			if u.most.High > m.known.High {
@@ -229,7 +229,7 @@ func (s *scope) crossRegionBytes() measurement {
 }
 
 func between(r Range) string {
-	low, high := money.InBytes(r.Low), money.InBytes(r.High)
+	low, high := cost.InBytes(r.Low), cost.InBytes(r.High)
 	if low == high {
 		return low
 	}

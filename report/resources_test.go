@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/cachedrill/cachedrill/internal/money"
+	"github.com/cachedrill/cachedrill/internal/cost"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -140,8 +140,8 @@ func TestBytesThatCrossRegions(t *testing.T) {
 
 func TestCostOfAMillionRequests(t *testing.T) {
 	// In the 2 s of the fault: 2,000 requests, 20 loads, 20 MB s of memory, 40 kB that cross. For a million: 500 times as much.
-	p := money.Prices{Currency: "EUR", PerMillionRequests: 1, PerMillionSourceLoads: 100, PerGBHourRedisMemory: 3600, PerGBCrossRegion: 50}
-	without := func(edit func(*money.Prices)) *money.Prices {
+	p := cost.Prices{Currency: "EUR", PerMillionRequests: 1, PerMillionSourceLoads: 100, PerGBHourRedisMemory: 3600, PerGBCrossRegion: 50}
+	without := func(edit func(*cost.Prices)) *cost.Prices {
 		q := p
 		edit(&q)
 		return &q
@@ -158,10 +158,10 @@ func TestCostOfAMillionRequests(t *testing.T) {
 		{"always", "always: cost_per_million <= 12.999", used{drill: Drill{Prices: &p}}, Fail, "13 EUR"},
 		{"without prices", "fault: cost_per_million < 100", used{}, Unknown, "nobody said what anything costs"},
 		{"what costs nothing need not be told", "fault: cost_per_million < 3.01", used{memory: silent,
-			drill: Drill{Prices: without(func(p *money.Prices) { p.PerGBHourRedisMemory = 0 })}}, Pass, "3 EUR"},
+			drill: Drill{Prices: without(func(p *cost.Prices) { p.PerGBHourRedisMemory = 0 })}}, Pass, "3 EUR"},
 		{"what costs something must", "fault: cost_per_million < 100", used{memory: silent, drill: Drill{Prices: &p}}, Unknown, "did not tell: away"},
 		{"nor what does not cross", "fault: cost_per_million < 12.01", used{
-			drill: Drill{CrossRegionUnavailable: "nothing is sent", Prices: without(func(p *money.Prices) { p.PerGBCrossRegion = 0 })}}, Pass, "12 EUR"},
+			drill: Drill{CrossRegionUnavailable: "nothing is sent", Prices: without(func(p *cost.Prices) { p.PerGBCrossRegion = 0 })}}, Pass, "12 EUR"},
 		{"what may cross must be told", "fault: cost_per_million < 100", used{drill: Drill{CrossRegionUnavailable: "nothing is sent", Prices: &p}}, Unknown, "nothing is sent"},
 		{"in one region nothing can cross", "fault: cost_per_million < 12.01", used{drill: Drill{Prices: &p},
 			crossing: func(c *targets.CrossRegionSample) { c.Bytes = map[string]int64{"eu": 0} }}, Pass, "12 EUR"},

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/cachedrill/cachedrill/faults"
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/oracle"
 )
 
@@ -31,7 +31,7 @@ type GivenFamily struct {
 }
 
 // GivenError is what is wrong with a scenario that a program made: there is no file to point into.
-type GivenError struct{ Problems []strict.Problem }
+type GivenError struct{ Problems []strictyaml.Problem }
 
 // Error lists the problems, a line each.
 func (e *GivenError) Error() string {
@@ -48,18 +48,18 @@ func (e *GivenError) Error() string {
 // suite; own goes before it. planned are faults that are Go values. What is wrong with base comes as an [*Error] that names file,
 // what is wrong with own as a [*GivenError].
 func ParseGiven(g *Given, file string, base, own []byte, planned []faults.Planned) (Scenario, error) {
-	root, problems := strict.Parse(own)
+	root, problems := strictyaml.Parse(own)
 	entries := root.Entries("the scenario")
 	if len(entries) != 1 {
-		problems.List = append(problems.List, strict.Problem{Msg: "a scenario has one name"})
+		problems.List = append(problems.List, strictyaml.Problem{Msg: "a scenario has one name"})
 		return Scenario{}, &GivenError{problems.List}
 	}
 	f := root.Fields("the scenario", entries[0].Name, "base") // base is absent: what is missing is noted on own
-	shared := map[string]strict.Node{"workload": f["base"], "phases": f["base"], "slo": f["base"], "faults": f["base"]}
-	theirs := &strict.Problems{}
+	shared := map[string]strictyaml.Node{"workload": f["base"], "phases": f["base"], "slo": f["base"], "faults": f["base"]}
+	theirs := &strictyaml.Problems{}
 	if strings.TrimSpace(string(base)) != "" {
-		var written strict.Node
-		if written, theirs = strict.Parse(base); written.Present() {
+		var written strictyaml.Node
+		if written, theirs = strictyaml.Parse(base); written.Present() {
 			shared = written.Fields("the scenario", "workload", "phases", "slo", "faults")
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/load"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/report"
@@ -52,7 +52,7 @@ func (sc *Scenario) faultsEnd() time.Duration {
 
 // checkSamples refuses an objective that can't pass, since too little of what it is about is planned.
 // What the plan can't know, such as which tier will answer, is taken for as much as is possible.
-func checkSamples(n strict.Node, o report.Objective, g report.Group, sc *Scenario) {
+func checkSamples(n strictyaml.Node, o report.Objective, g report.Group, sc *Scenario) {
 	least, of := o.Needs()
 	w := sc.window(g)
 	if w.length() <= 0 || len(sc.Workload.Mixes) == 0 {

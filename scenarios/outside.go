@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/cachedrill/cachedrill/faults"
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/targets/http"
 	"github.com/cachedrill/cachedrill/targets/redis"
 	"github.com/cachedrill/cachedrill/targets/service"
@@ -172,7 +172,7 @@ func (o *Outside) scope() faults.Scope {
 // asIs is the policy of a service that is started with nothing changed.
 const asIs = "as-is"
 
-func (s *Suite) decodeOutsidePolicies(n strict.Node) {
+func (s *Suite) decodeOutsidePolicies(n strictyaml.Node) {
 	s.Policies = map[string]service.Policy{asIs: {}}
 	s.Env = map[string]map[string]string{}
 	for _, e := range n.Entries("policies") {
@@ -198,7 +198,7 @@ func (s *Suite) decodeOutsidePolicies(n strict.Node) {
 	}
 }
 
-func decodeOutside(file string, target, environment, safety strict.Node) *Outside {
+func decodeOutside(file string, target, environment, safety strictyaml.Node) *Outside {
 	o := &Outside{Service: http.Decode(target), dir: filepath.Dir(file)}
 	f := safety.Fields("safety", "allow", "shared", "halt")
 	for _, n := range f["allow"].List("hosts") {
@@ -216,7 +216,7 @@ func decodeOutside(file string, target, environment, safety strict.Node) *Outsid
 }
 
 // checkHosts refuses hosts that nobody has allowed.
-func (o *Outside) checkHosts(at strict.Node) {
+func (o *Outside) checkHosts(at strictyaml.Node) {
 	check := func(what, address string) {
 		host := address
 		if u, err := url.Parse(address); err == nil && u.Host != "" {
@@ -254,7 +254,7 @@ func loopback(host string) bool {
 
 var haltForm = regexp.MustCompile(`^(errors|p99) > ([0-9.]+)(%|ms|s) for ([0-9a-z.]+)$`)
 
-func decodeHalt(n strict.Node) (Halt, bool) {
+func decodeHalt(n strictyaml.Node) (Halt, bool) {
 	text := n.String("a condition")
 	m := haltForm.FindStringSubmatch(text)
 	hint := `"errors > 20% for 3s" or "p99 > 2s for 5s"`

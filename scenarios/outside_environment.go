@@ -8,14 +8,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cachedrill/cachedrill/internal/strict"
-	"github.com/cachedrill/cachedrill/internal/tally"
+	"github.com/cachedrill/cachedrill/internal/querycount"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
 
 const environmentFields = "start stop env ready edges redis source_qps"
 
-func decodeEnvironment(n strict.Node) Environment {
+func decodeEnvironment(n strictyaml.Node) Environment {
 	f := n.Fields("the environment", strings.Fields(environmentFields)...)
 	e := Environment{Start: argv(f["start"]), Stop: argv(f["stop"]), Env: map[string]string{}}
 	for _, v := range f["env"].Entries("variables of the environment") {
@@ -53,7 +53,7 @@ func decodeEnvironment(n strict.Node) Environment {
 	return e
 }
 
-func argv(n strict.Node) []string {
+func argv(n strictyaml.Node) []string {
 	var out []string
 	for _, w := range n.List("a command's words") {
 		out = append(out, w.String("a word"))
@@ -69,7 +69,7 @@ var protocols = map[string]string{"6379": "redis", "5432": "postgres", "3306": "
 
 var protocolNames = []string{"redis", "postgres", "mysql", "memcached", "http"}
 
-func decodeEdge(e strict.Entry, r *RedisPlan) EdgePlan {
+func decodeEdge(e strictyaml.Entry, r *RedisPlan) EdgePlan {
 	f := e.Value.Fields("edge "+e.Name, "listen", "upstream", "protocol", "source")
 	p := EdgePlan{Name: e.Name, Listen: f["listen"].String("listen"), Upstream: f["upstream"].String("upstream"), Source: e.Name == "source"}
 	if strings.ContainsAny(e.Name, "*?[] ") || e.Name == "" {
@@ -109,7 +109,7 @@ func decodeEdge(e strict.Entry, r *RedisPlan) EdgePlan {
 	return p
 }
 
-func decodeRedis(n strict.Node) *RedisPlan {
+func decodeRedis(n strictyaml.Node) *RedisPlan {
 	f := n.Fields("the Redis", "url", "backend", "key_prefix", "keys", "stop", "start", "kill", "monitor")
 	p := &RedisPlan{URL: f["url"].String("url"), KeyPrefix: f["key_prefix"].String("key_prefix"), Keys: map[string]string{},
 		Stop: argv(f["stop"]), Start: argv(f["start"]), Kill: argv(f["kill"])}
@@ -141,7 +141,7 @@ func decodeRedis(n strict.Node) *RedisPlan {
 	return p
 }
 
-func decodeLoads(n strict.Node, edges []EdgePlan) *LoadPlan {
+func decodeLoads(n strictyaml.Node, edges []EdgePlan) *LoadPlan {
 	f := n.Fields("source_qps", "prometheus", "counter", "stampede", "origin", "edge", "postgres")
 	p := &LoadPlan{Prometheus: f["prometheus"].String("prometheus"), Counter: f["counter"].String("counter"),
 		Stampede: f["stampede"].String("stampede"), Origin: f["origin"].String("origin"),
@@ -155,8 +155,8 @@ func decodeLoads(n strict.Node, edges []EdgePlan) *LoadPlan {
 	switch {
 	case ways != 1:
 		n.Fail("(hidden)", "how are loads of the source counted?", `{prometheus: "http://127.0.0.1:8081/metrics", counter: db_queries_total}, {edge: source}, {origin: "http://127.0.0.1:9001"} or {postgres: "postgres://..."}`)
-	case p.Edge != "" && !slices.ContainsFunc(edges, func(e EdgePlan) bool { return e.Name == p.Edge && slices.Contains(tally.Protocols, e.Protocol) }):
-		f["edge"].Fail("", "no edge of that name whose requests can be counted", "an edge with protocol: "+strings.Join(tally.Protocols, " or "))
+	case p.Edge != "" && !slices.ContainsFunc(edges, func(e EdgePlan) bool { return e.Name == p.Edge && slices.Contains(querycount.Protocols, e.Protocol) }):
+		f["edge"].Fail("", "no edge of that name whose requests can be counted", "an edge with protocol: "+strings.Join(querycount.Protocols, " or "))
 	case p.Prometheus != "" && p.Counter == "":
 		n.Fail("", "which counter?", "counter: db_queries_total")
 	case p.Stampede != "" && p.Prometheus == "":
@@ -168,7 +168,7 @@ func decodeLoads(n strict.Node, edges []EdgePlan) *LoadPlan {
 var slot = regexp.MustCompile(`\{(redis|edge\.[^{}]*)\}`)
 
 // checkEnv refuses placeholders that stand for nothing.
-func (e *Environment) checkEnv(n strict.Node) {
+func (e *Environment) checkEnv(n strictyaml.Node) {
 	known := e.slots(func(EdgePlan) string { return "x" }, "x")
 	for _, v := range n.Entries("variables of the environment") {
 		for _, m := range slot.FindAllStringSubmatch(v.Value.String("a value"), -1) {

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cachedrill/cachedrill/internal/monitor"
+	"github.com/cachedrill/cachedrill/internal/redismonitor"
 	"github.com/cachedrill/cachedrill/report"
 )
 
@@ -17,12 +17,12 @@ func (s *surroundings) listen(ctx context.Context) (err error) {
 		return nil
 	}
 	client := s.theirs
-	o := monitor.Options{Addr: s.redisAddr()}
+	o := redismonitor.Options{Addr: s.redisAddr()}
 	if client != nil {
 		c := client.client.Options()
-		o = monitor.Options{Addr: c.Addr, Username: c.Username, Password: c.Password, TLS: c.TLSConfig}
+		o = redismonitor.Options{Addr: c.Addr, Username: c.Username, Password: c.Password, TLS: c.TLSConfig}
 	}
-	s.monitor, err = monitor.Listen(ctx, o, r.KeyPrefix)
+	s.monitor, err = redismonitor.Listen(ctx, o, r.KeyPrefix)
 	return err
 }
 
@@ -34,7 +34,7 @@ func (s *surroundings) traces(epoch time.Time) []report.Trace {
 	f := s.monitor.Found(epoch)
 	offset := func(at time.Duration) time.Duration { return at + f.Shift }
 	// Those after which somebody else went to work, too, explain most.
-	slices.SortStableFunc(f.Thefts, func(a, b monitor.Theft) int {
+	slices.SortStableFunc(f.Thefts, func(a, b redismonitor.Theft) int {
 		switch {
 		case a.Next != nil && b.Next == nil:
 			return -1

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/cachedrill/cachedrill/faults"
-	"github.com/cachedrill/cachedrill/internal/launch"
-	"github.com/cachedrill/cachedrill/internal/monitor"
-	"github.com/cachedrill/cachedrill/internal/tally"
+	"github.com/cachedrill/cachedrill/internal/querycount"
+	"github.com/cachedrill/cachedrill/internal/redismonitor"
+	"github.com/cachedrill/cachedrill/internal/supervise"
 	"github.com/cachedrill/cachedrill/targets"
 	"github.com/cachedrill/cachedrill/targets/http"
 	"github.com/cachedrill/cachedrill/targets/redis"
@@ -26,7 +26,7 @@ const (
 type surroundings struct {
 	plan    *Outside
 	service *http.Service
-	server  *launch.Process // nil: it ran already, or went into the background
+	server  *supervise.Process // nil: it ran already, or went into the background
 	log     string
 	tempLog bool
 	redis   redis.Node // nil: not ours
@@ -34,8 +34,8 @@ type surroundings struct {
 	proxies *faults.Proxies
 	env     map[string]string // what the placeholders stand for
 	loads   *loadPoll
-	tally   *tally.Counter    // nil: nothing is counted on its way to the source
-	monitor *monitor.Recorder // nil: nobody listens to the Redis
+	tally   *querycount.Counter    // nil: nothing is counted on its way to the source
+	monitor *redismonitor.Recorder // nil: nobody listens to the Redis
 }
 
 // subjectOutside is the service as a drill prepares it.
@@ -179,7 +179,7 @@ func (s *surroundings) interpose(ctx context.Context) error {
 	for _, edge := range e.Edges {
 		if e.Loads != nil && e.Loads.Edge == edge.Name {
 			var err error
-			if s.tally, err = tally.New(edge.Protocol, s.farEnd(edge)); err != nil {
+			if s.tally, err = querycount.New(edge.Protocol, s.farEnd(edge)); err != nil {
 				return err
 			}
 		}

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/cachedrill/cachedrill/internal/launch"
+	"github.com/cachedrill/cachedrill/internal/supervise"
 )
 
 // start starts the service and waits until it can be asked.
@@ -33,7 +33,7 @@ func (s *surroundings) start(ctx context.Context, opt Options) error {
 			env = append(env, name+"="+v)
 		}
 		var err error
-		if s.server, err = launch.Start(ctx, launch.Command{Argv: e.Start, Dir: s.plan.dir, Env: env, Log: s.log}); err != nil {
+		if s.server, err = supervise.Start(ctx, supervise.Command{Argv: e.Start, Dir: s.plan.dir, Env: env, Log: s.log}); err != nil {
 			return fmt.Errorf("the service: %w", err)
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/cachedrill/cachedrill/faults"
-	"github.com/cachedrill/cachedrill/internal/money"
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/cost"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/load"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/targets/service"
@@ -18,10 +18,10 @@ type common struct {
 	target                service.Spec
 	outside               *Outside // instead of target
 	given                 *Given   // instead of either
-	prices                *money.Prices
-	faults                strict.Node
+	prices                *cost.Prices
+	faults                strictyaml.Node
 	planned               []faults.Planned // of a program, beside those that are written
-	workload, phases, slo strict.Node
+	workload, phases, slo strictyaml.Node
 }
 
 var phaseFields = []string{"warmup", "steady", "fault", "recovery"}
@@ -33,7 +33,7 @@ func (c common) check() {
 	c.slo.Fields("slo", groupNames()...)
 }
 
-func (c common) scenario(e strict.Entry) Scenario {
+func (c common) scenario(e strictyaml.Entry) Scenario {
 	f := e.Value.Fields("scenario "+e.Name, "why", "workload", "phases", "faults", "push", "slo")
 	sc := Scenario{Name: e.Name, Why: f["why"].String("why"), Target: c.target, Outside: c.outside, Given: c.given, Prices: c.prices}
 	sc.Workload = decodeWorkload(overlay{
@@ -75,7 +75,7 @@ func (c common) scenario(e strict.Entry) Scenario {
 }
 
 // push lowers the load after the recovery phase, and raises it again: push: {to: 20%, for: 3s}.
-func (sc *Scenario) push(n strict.Node) {
+func (sc *Scenario) push(n strictyaml.Node) {
 	if !n.Present() {
 		return
 	}
@@ -108,7 +108,7 @@ func decodePhases(f overlay) Phases {
 }
 
 // checkLength refuses a drill that sends nothing, and steps of the rate that never come.
-func checkLength(e strict.Entry, f map[string]strict.Node, c common, sc Scenario) {
+func checkLength(e strictyaml.Entry, f map[string]strictyaml.Node, c common, sc Scenario) {
 	total := sc.Phases.Total()
 	if total <= 0 {
 		e.Key.Fail(e.Name, "the phases last 0s together", "phases: {steady: 3s, fault: 3s}")
@@ -134,7 +134,7 @@ func checkLength(e strict.Entry, f map[string]strict.Node, c common, sc Scenario
 }
 
 // checkTimeline refuses a fault that can't be over when its phase is.
-func checkTimeline(n strict.Node, p faults.Planned, ph Phases) {
+func checkTimeline(n strictyaml.Node, p faults.Planned, ph Phases) {
 	end := faultEnd(p)
 	if end <= ph.Fault {
 		return
@@ -157,7 +157,7 @@ func groupNames() []string {
 // objectives reads the suite's objectives and the scenario's own. One of the scenario's replaces the
 // suite's with the same metric and labels in the same group. What is left must be possible in the phases
 // of the scenario.
-func (c common) objectives(own strict.Node, sc *Scenario) []report.Grouped {
+func (c common) objectives(own strictyaml.Node, sc *Scenario) []report.Grouped {
 	mine := group(own, sc)
 	placed := slices.DeleteFunc(group(c.slo, sc), func(old placedObjective) bool {
 		return slices.ContainsFunc(mine, func(o placedObjective) bool {
@@ -181,10 +181,10 @@ func (c common) objectives(own strict.Node, sc *Scenario) []report.Grouped {
 // placedObjective is an objective and where it was written.
 type placedObjective struct {
 	report.Grouped
-	at strict.Node
+	at strictyaml.Node
 }
 
-func group(n strict.Node, sc *Scenario) []placedObjective {
+func group(n strictyaml.Node, sc *Scenario) []placedObjective {
 	var out []placedObjective
 	f := n.Fields("slo", groupNames()...)
 	for _, g := range report.Groups() {
@@ -201,7 +201,7 @@ func group(n strict.Node, sc *Scenario) []placedObjective {
 const recoveryHold = time.Second
 
 // checkRecovery refuses an objective on recovery that the phase is too short to show.
-func checkRecovery(n strict.Node, o report.Objective, ph Phases) {
+func checkRecovery(n strictyaml.Node, o report.Objective, ph Phases) {
 	if o.Metric != "recovery_time" {
 		return
 	}
@@ -213,7 +213,7 @@ func checkRecovery(n strict.Node, o report.Objective, ph Phases) {
 }
 
 // checkResources refuses an objective on what nothing in the plan can show.
-func checkResources(n strict.Node, o report.Objective, sc *Scenario) {
+func checkResources(n strictyaml.Node, o report.Objective, sc *Scenario) {
 	switch {
 	case o.Metric == "cost_per_million" && sc.Prices == nil:
 		n.Fail("", "nobody said what anything costs", "write into the suite prices: {currency: EUR, per_million_source_loads: 0.20}")
@@ -222,7 +222,7 @@ func checkResources(n strict.Node, o report.Objective, sc *Scenario) {
 	}
 }
 
-func objective(n strict.Node, g report.Group, sc *Scenario) (report.Objective, bool) {
+func objective(n strictyaml.Node, g report.Group, sc *Scenario) (report.Objective, bool) {
 	text := n.String("an objective")
 	o, err := report.ParseObjective(text)
 	if err == nil {

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/cachedrill/cachedrill/faults"
-	"github.com/cachedrill/cachedrill/internal/money"
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/cost"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/targets/service"
 	"github.com/cachedrill/cachedrill/targets/zoo"
@@ -21,7 +21,7 @@ import (
 type Suite struct {
 	File     string
 	Policies map[string]service.Policy
-	Prices   *money.Prices // nil: nobody said what anything costs
+	Prices   *cost.Prices // nil: nobody said what anything costs
 	// Env is what each policy sets in the environment of a service that is not the reference.
 	Env       map[string]map[string]string
 	Outside   *Outside // what is drilled, unless it is the reference service
@@ -39,7 +39,7 @@ type Scenario struct {
 	Phases     Phases
 	Faults     []faults.Planned
 	Objectives []report.Grouped
-	Prices     *money.Prices // of the suite
+	Prices     *cost.Prices // of the suite
 }
 
 // countedTenants bounds the tenants whose reads caches count apart.
@@ -74,7 +74,7 @@ func (p Phases) Total() time.Duration { return p.pushed() + p.Push + p.After }
 func (p Phases) pushed() time.Duration { return p.Warmup + p.Steady + p.Fault + p.Recovery }
 
 // Error is a file that can't be used, with everything that is wrong with it.
-type Error = strict.Error
+type Error = strictyaml.Error
 
 // Load reads and checks a suite from a file. What is wrong with its content comes as an [*Error].
 func Load(file string) (Suite, error) {
@@ -87,7 +87,7 @@ func Load(file string) (Suite, error) {
 
 // Parse reads and checks a suite; file is used in messages only.
 func Parse(file string, src []byte) (Suite, error) {
-	root, problems := strict.Parse(src)
+	root, problems := strictyaml.Parse(src)
 	suite := Suite{File: file}
 	if root.Present() {
 		suite = decodeSuite(file, root)
@@ -105,7 +105,7 @@ func (s Suite) Scenario(name string) (Scenario, error) {
 			return sc, nil
 		}
 	}
-	return Scenario{}, fmt.Errorf("%s has no scenario %q; %s", s.File, name, strict.Suggest(name, s.Names()))
+	return Scenario{}, fmt.Errorf("%s has no scenario %q; %s", s.File, name, strictyaml.Suggest(name, s.Names()))
 }
 
 // Everything is a scenario with the families and the objectives of all: what a [Check] is about.
@@ -142,7 +142,7 @@ func (s Suite) Policy(name string) (service.Policy, error) {
 	if p, ok := s.Policies[name]; ok {
 		return p, nil
 	}
-	return service.Policy{}, fmt.Errorf("%s has no policy %q; %s", s.File, name, strict.Suggest(name, s.PolicyNames()))
+	return service.Policy{}, fmt.Errorf("%s has no policy %q; %s", s.File, name, strictyaml.Suggest(name, s.PolicyNames()))
 }
 
 // DefaultPolicy is the policy of a run that names none.
@@ -156,7 +156,7 @@ func (s Suite) DefaultPolicy() string {
 // PolicyNames lists the policies, sorted.
 func (s Suite) PolicyNames() []string { return slices.Sorted(maps.Keys(s.Policies)) }
 
-func decodeSuite(file string, root strict.Node) Suite {
+func decodeSuite(file string, root strictyaml.Node) Suite {
 	f := root.Fields("the suite", "version", "policies", "prices", "target", "environment", "safety", "workload", "phases", "slo", "scenarios")
 	suite := Suite{File: file, Policies: service.Presets()}
 	if !f["version"].Present() {
@@ -177,7 +177,7 @@ func decodeSuite(file string, root strict.Node) Suite {
 		}
 	}
 	if f["prices"].Present() {
-		p := money.DecodePrices(f["prices"])
+		p := cost.DecodePrices(f["prices"])
 		suite.Prices = &p
 	}
 	common.prices = suite.Prices
@@ -192,7 +192,7 @@ func decodeSuite(file string, root strict.Node) Suite {
 	return suite
 }
 
-func decodeTarget(file string, suite map[string]strict.Node) (service.Spec, *Outside) {
+func decodeTarget(file string, suite map[string]strictyaml.Node) (service.Spec, *Outside) {
 	n := suite["target"]
 	if !n.Present() {
 		n.Fail("target", "the suite needs a target", "target: {reference: {regions: ..., families: ...}} or target: {http: {...}}")
@@ -212,7 +212,7 @@ func decodeTarget(file string, suite map[string]strict.Node) (service.Spec, *Out
 	return service.DecodeSpec(f["reference"]), nil
 }
 
-func refuse(n strict.Node, name, msg, hint string) {
+func refuse(n strictyaml.Node, name, msg, hint string) {
 	if n.Present() {
 		n.Fail(name, msg, hint)
 	}

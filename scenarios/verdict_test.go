@@ -15,8 +15,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/cachedrill/cachedrill/faults"
-	"github.com/cachedrill/cachedrill/internal/child"
-	"github.com/cachedrill/cachedrill/internal/launch"
+	"github.com/cachedrill/cachedrill/internal/reexec"
+	"github.com/cachedrill/cachedrill/internal/supervise"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/targets/redis"
 	"github.com/cachedrill/cachedrill/targets/service"
@@ -25,11 +25,11 @@ import (
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // or each child takes a second to end
 	goredis.SetLogger(silent{})
-	roles := map[string]child.Role{}
+	roles := map[string]reexec.Role{}
 	maps.Copy(roles, redis.Roles)
 	maps.Copy(roles, faults.Roles)
-	maps.Copy(roles, launch.Roles)
-	child.Main(roles)
+	maps.Copy(roles, supervise.Roles)
+	reexec.Main(roles)
 	if addr := os.Getenv("SHOP_LISTEN"); addr != "" {
 		serveShop(addr)
 	}

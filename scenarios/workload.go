@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/load"
 	"github.com/cachedrill/cachedrill/reference/key"
 )
@@ -30,9 +30,9 @@ func (w Workload) Rate() float64 {
 }
 
 // overlay reads a field from the scenario's own mapping, or else from the suite's.
-type overlay struct{ own, suite map[string]strict.Node }
+type overlay struct{ own, suite map[string]strictyaml.Node }
 
-func (o overlay) get(name string) strict.Node {
+func (o overlay) get(name string) strictyaml.Node {
 	if n := o.own[name]; n.Present() {
 		return n
 	}
@@ -72,7 +72,7 @@ func decodeWorkload(f overlay, about subject) Workload {
 		total += m.Share
 		vary, ok := about.vary(e.Name)
 		if !ok {
-			e.Key.Fail(e.Name, "the target has no such family", strict.Suggest(e.Name, about.FamilyNames()))
+			e.Key.Fail(e.Name, "the target has no such family", strictyaml.Suggest(e.Name, about.FamilyNames()))
 			continue
 		}
 		for _, other := range w.Mixes {
@@ -111,7 +111,7 @@ func decodeWorkload(f overlay, about subject) Workload {
 }
 
 // decodeBursts reads {every: 2s, size: 3, quiet: 1s}.
-func decodeBursts(n strict.Node) load.Bursts {
+func decodeBursts(n strictyaml.Node) load.Bursts {
 	f := n.Fields("the bursts", "every", "size", "quiet")
 	b := load.Bursts{Every: f["every"].Duration("every", 0), Size: f["size"].Int("size", 2, 2)}
 	b.Quiet = f["quiet"].Duration("quiet", b.Every/2)
@@ -135,7 +135,7 @@ const mostTenants = 10_000
 // mostKeys bounds a family's keys: each has a row at the source and a copy in every Redis.
 const mostKeys = 1_000_000
 
-func decodeMix(e strict.Entry, about subject) load.Mix {
+func decodeMix(e strictyaml.Entry, about subject) load.Mix {
 	f := e.Value.Fields("the mix of "+e.Name, "share", "keys", "zipf", "writes", "deletes", "absent")
 	if !f["share"].Present() {
 		e.Key.Fail(e.Name, "the family's share of the operations is missing", "share: 100%")
@@ -171,7 +171,7 @@ func decodeMix(e strict.Entry, about subject) load.Mix {
 }
 
 // decodeRate reads 1500/s, or steps [{at: 0s, rate: 1000/s}, {at: 5s, rate: 2000/s}].
-func decodeRate(n strict.Node) []load.Step {
+func decodeRate(n strictyaml.Node) []load.Step {
 	if !n.Present() {
 		n.Fail("rate", "the workload needs a rate", "rate: 1500/s")
 		return nil
@@ -199,7 +199,7 @@ func decodeRate(n strict.Node) []load.Step {
 	return steps
 }
 
-func words(n strict.Node, what string) []string {
+func words(n strictyaml.Node, what string) []string {
 	var out []string
 	seen := map[string]bool{}
 	for _, v := range n.List(what) {

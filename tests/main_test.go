@@ -11,19 +11,19 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/cachedrill/cachedrill/faults"
-	"github.com/cachedrill/cachedrill/internal/child"
 	"github.com/cachedrill/cachedrill/internal/pgtest"
+	"github.com/cachedrill/cachedrill/internal/reexec"
 	"github.com/cachedrill/cachedrill/targets/redis"
 	"github.com/cachedrill/cachedrill/tests/program"
 )
 
 // The servers' guards and the proxies are this binary, executed again.
 func TestMain(m *testing.M) {
-	roles := map[string]child.Role{}
+	roles := map[string]reexec.Role{}
 	maps.Copy(roles, redis.Roles)
 	maps.Copy(roles, faults.Roles)
 	maps.Copy(roles, pgtest.Roles)
-	child.Main(roles)
+	reexec.Main(roles)
 	goredis.SetLogger(silent{})
 	os.Exit(program.Main(pgtest.Closing(m)))
 }

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cachedrill/cachedrill/internal/redistest"
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/scenarios"
@@ -123,7 +123,7 @@ func overHTTP(ctx context.Context, sc scenarios.Scenario, opt scenarios.Options)
 	}
 	inside := p.Service.(*service.Service)
 	inside.SetEpoch(time.Now())
-	node, problems := strict.Parse([]byte(describe(inside, sc)))
+	node, problems := strictyaml.Parse([]byte(describe(inside, sc)))
 	spec := http.Decode(node)
 	if len(problems.List) > 0 {
 		return nil, fmt.Errorf("%v", problems.List)

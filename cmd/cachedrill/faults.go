@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cachedrill/cachedrill/faults"
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 )
 
 func faultsCommand() *cobra.Command {
@@ -27,7 +27,7 @@ func faultsCommand() *cobra.Command {
 					return nil
 				}
 			}
-			return exit{exitUsage, fmt.Errorf("no fault is named %q; %s", args[0], strict.Suggest(args[0], faults.Names()))}
+			return exit{exitUsage, fmt.Errorf("no fault is named %q; %s", args[0], strictyaml.Suggest(args[0], faults.Names()))}
 		},
 	}
 }

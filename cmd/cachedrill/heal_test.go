@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cachedrill/cachedrill/faults"
-	"github.com/cachedrill/cachedrill/internal/child"
 	"github.com/cachedrill/cachedrill/internal/redistest"
+	"github.com/cachedrill/cachedrill/internal/reexec"
 )
 
 // roleArmer is a process that arms the expiry of all keys, and is killed.
@@ -84,7 +84,7 @@ func TestHealAfterAKillInTheMiddleOfAMassExpiry(t *testing.T) {
 	})
 	require.NoError(t, err)
 	dir := t.TempDir()
-	armer, err := child.Start(roleArmer, server.Addr, dir)
+	armer, err := reexec.Start(roleArmer, server.Addr, dir)
 	require.NoError(t, err)
 	defer armer.Kill()
 	armed := func(i int) bool {

@@ -18,8 +18,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cachedrill/cachedrill/faults"
-	"github.com/cachedrill/cachedrill/internal/child"
-	"github.com/cachedrill/cachedrill/internal/launch"
+	"github.com/cachedrill/cachedrill/internal/reexec"
+	"github.com/cachedrill/cachedrill/internal/supervise"
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
 
@@ -33,7 +33,7 @@ const (
 )
 
 func main() {
-	child.Main(roles())
+	reexec.Main(roles())
 	// That a Redis can't be dialled is what drills are about; the client would log every attempt.
 	goredis.SetLogger(silent{})
 	if os.Getenv("GOGC") == "" {
@@ -50,11 +50,11 @@ type silent struct{}
 func (silent) Printf(context.Context, string, ...any) {}
 
 // roles are what this program does in processes of its own.
-func roles() map[string]child.Role {
-	all := map[string]child.Role{}
+func roles() map[string]reexec.Role {
+	all := map[string]reexec.Role{}
 	maps.Copy(all, redis.Roles)
 	maps.Copy(all, faults.Roles)
-	maps.Copy(all, launch.Roles)
+	maps.Copy(all, supervise.Roles)
 	return all
 }
 

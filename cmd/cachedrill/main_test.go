@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cachedrill/cachedrill"
-	"github.com/cachedrill/cachedrill/internal/child"
 	"github.com/cachedrill/cachedrill/internal/pgtest"
+	"github.com/cachedrill/cachedrill/internal/reexec"
 	"github.com/cachedrill/cachedrill/tests/program"
 )
 
@@ -21,7 +21,7 @@ import (
 const asProgram = "CACHEDRILL_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
-	child.Main(testRoles())
+	reexec.Main(testRoles())
 	if os.Getenv(asProgram) != "" {
 		main()
 	}

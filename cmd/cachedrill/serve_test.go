@@ -15,13 +15,13 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"github.com/cachedrill/cachedrill/internal/child"
 	"github.com/cachedrill/cachedrill/internal/pgtest"
+	"github.com/cachedrill/cachedrill/internal/reexec"
 	"github.com/cachedrill/cachedrill/tests/program"
 )
 
 // testRoles are the children of the program, and those of the tests.
-func testRoles() map[string]child.Role {
+func testRoles() map[string]reexec.Role {
 	all := roles()
 	maps.Copy(all, pgtest.Roles)
 	all[roleArmer] = arm

@@ -13,8 +13,8 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/cachedrill/cachedrill/internal/money"
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/cost"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/reference"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
@@ -39,7 +39,7 @@ func (f serveFlags) served() (what served, err error) {
 			if p, ok := presets[name]; ok {
 				return p, nil
 			}
-			return service.Policy{}, fmt.Errorf("no policy is named %q; %s", name, strict.Suggest(name, what.known))
+			return service.Policy{}, fmt.Errorf("no policy is named %q; %s", name, strictyaml.Suggest(name, what.known))
 		}
 	default:
 		suite, said, err := loadSuite(f.file)
@@ -81,7 +81,7 @@ func (f serveFlags) served() (what served, err error) {
 // takePrices reads what things cost, and how much of them may be used.
 func (what *served) takePrices(f serveFlags) error {
 	if f.prices != "" {
-		list, err := money.Read(f.prices)
+		list, err := cost.Read(f.prices)
 		if err != nil {
 			return err
 		}
@@ -91,7 +91,7 @@ func (what *served) takePrices(f serveFlags) error {
 		what.spending.Budgets = list.Budgets
 	}
 	for _, b := range what.spending.Budgets {
-		if b.Name == money.CrossRegionBytesPerMillion && f.sourceRegion == "" {
+		if b.Name == cost.CrossRegionBytesPerMillion && f.sourceRegion == "" {
 			return fmt.Errorf("--prices %s: nothing tells how much of budget %s is used: say with --source-region where the source is, "+
 				"since what crosses regions is what goes to it and comes from it", f.prices, b.Name)
 		}
@@ -106,7 +106,7 @@ func (what *served) accounted() string {
 		parts = append(parts, "costs in "+p.Currency)
 	}
 	for _, b := range what.spending.Budgets {
-		parts = append(parts, fmt.Sprintf("budget %s %s", b.Name, money.InBytes(b.Limit)))
+		parts = append(parts, fmt.Sprintf("budget %s %s", b.Name, cost.InBytes(b.Limit)))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -117,13 +117,13 @@ func readSpec(file string) (service.Spec, error) {
 	if err != nil {
 		return service.Spec{}, fmt.Errorf("--config: %w", err)
 	}
-	root, problems := strict.Parse(src)
+	root, problems := strictyaml.Parse(src)
 	var spec service.Spec
 	if root.Present() {
 		spec = service.DecodeSpec(root)
 	}
 	if len(problems.List) > 0 {
-		return spec, &strict.Error{File: file, Problems: problems.Sorted()}
+		return spec, &strictyaml.Error{File: file, Problems: problems.Sorted()}
 	}
 	return spec, nil
 }
@@ -162,7 +162,7 @@ func (f serveFlags) assignPools(spec *service.Spec) error {
 		}
 		i := slices.IndexFunc(spec.Families, func(f service.Family) bool { return f.Name == name })
 		if i < 0 {
-			return fmt.Errorf("--assign %s: no family is named %q; %s", text, name, strict.Suggest(name, spec.FamilyNames()))
+			return fmt.Errorf("--assign %s: no family is named %q; %s", text, name, strictyaml.Suggest(name, spec.FamilyNames()))
 		}
 		spec.Families[i].Pool = pool
 		if !slices.Contains(spec.Pools, pool) {

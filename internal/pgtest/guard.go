@@ -17,13 +17,13 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/cachedrill/cachedrill/internal/child"
+	"github.com/cachedrill/cachedrill/internal/reexec"
 )
 
 const guardRole = "postgres-guard"
 
-// Roles are what children of a test binary do for this package: give them to [child.Main] first thing in TestMain.
-var Roles = map[string]child.Role{guardRole: guard}
+// Roles are what children of a test binary do for this package: give them to [reexec.Main] first thing in TestMain.
+var Roles = map[string]reexec.Role{guardRole: guard}
 
 const (
 	again     = syscall.SIGUSR1 // has a guard start its server anew

@@ -22,7 +22,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"github.com/cachedrill/cachedrill/internal/child"
+	"github.com/cachedrill/cachedrill/internal/reexec"
 )
 
 const (
@@ -33,7 +33,7 @@ const (
 
 // Cluster is a running PostgreSQL.
 type Cluster struct {
-	guard    *child.Process
+	guard    *reexec.Process
 	dir      string
 	port     string
 	password string
@@ -137,7 +137,7 @@ func start(bin string) (*Cluster, error) {
 	_, port, _ := net.SplitHostPort(l.Addr().String()) // a listener's address has one
 	_ = l.Close()
 	c := &Cluster{dir: dir, port: port, password: rand.Text()}
-	if c.guard, err = child.Start(guardRole, bin, dir, port, c.password); err != nil {
+	if c.guard, err = reexec.Start(guardRole, bin, dir, port, c.password); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)

@@ -15,11 +15,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/cachedrill/cachedrill/internal/child"
+	"github.com/cachedrill/cachedrill/internal/reexec"
 )
 
 func TestMain(m *testing.M) {
-	child.Main(map[string]child.Role{guardRole: guard, "user": use})
+	reexec.Main(map[string]reexec.Role{guardRole: guard, "user": use})
 	_ = os.Setenv("GORACE", "atexit_sleep_ms=0")
 	goleak.VerifyTestMain(Closing(m))
 }
@@ -75,7 +75,7 @@ func TestNothingIsLeft(t *testing.T) {
 	Shared(t) // says so where there is no PostgreSQL
 	for _, killed := range []string{"user", "guard", "both"} {
 		t.Run(killed, func(t *testing.T) {
-			p, err := child.Start("user")
+			p, err := reexec.Start("user")
 			require.NoError(t, err)
 			t.Cleanup(p.Kill)
 			ctx, cancel := context.WithTimeout(t.Context(), 2*startTimeout)

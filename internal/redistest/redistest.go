@@ -18,7 +18,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
-	"github.com/cachedrill/cachedrill/internal/child"
+	"github.com/cachedrill/cachedrill/internal/reexec"
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
 
@@ -27,7 +27,7 @@ const guardRole = "redis-guard"
 
 // Main must be called first thing in TestMain: the servers' guards are the test's own binary, executed again.
 func Main() {
-	child.Main(redis.Roles)
+	reexec.Main(redis.Roles)
 	goredis.SetLogger(quiet{})
 	_ = os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // or every guard built with -race takes a second to end
 }
@@ -105,7 +105,7 @@ func start(t testing.TB, path string, secure int, ready goredis.Options, flags [
 		flags[secure+1], plain = port, "0"
 	}
 	args := append([]string{path, "--port", plain, "--bind", "127.0.0.1", "--save", "", "--daemonize", "no"}, flags...)
-	guard, err := child.Start(guardRole, args...)
+	guard, err := reexec.Start(guardRole, args...)
 	if err != nil {
 		return nil, err
 	}

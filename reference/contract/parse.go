@@ -6,18 +6,18 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
 )
 
 // Error lists everything that is wrong with the form of a file, each with its position.
-type Error = strict.Error
+type Error = strictyaml.Error
 
 // Parse reads a contract. file is for messages. The error is an [*Error]: the file can't be understood. What is understood
 // and must not stand is for [Check].
 func Parse(file string, src []byte) (Contract, error) {
-	doc, problems := strict.Parse(src)
+	doc, problems := strictyaml.Parse(src)
 	c := decode(doc)
 	if len(problems.List) > 0 {
 		return Contract{}, &Error{File: file, Problems: problems.Sorted()}
@@ -25,7 +25,7 @@ func Parse(file string, src []byte) (Contract, error) {
 	return c, nil
 }
 
-func decode(doc strict.Node) Contract {
+func decode(doc strictyaml.Node) Contract {
 	f := doc.FieldsRenamed("the contract", map[string]string{"places": "pools"}, "version", "service", "release", "owner", "incidents", "ttl_classes", "ceilings", "pools", "families",
 		"jobs", "exceptions", "toggles", "decisions")
 	if f["version"].Int("version", 1, 1) != 1 {
@@ -88,7 +88,7 @@ func decode(doc strict.Node) Contract {
 	return c
 }
 
-func pools(n strict.Node) (all []Pool) {
+func pools(n strictyaml.Node) (all []Pool) {
 	defaults := 0
 	for _, e := range n.Entries("pools") {
 		g := e.Value.Fields("pool "+e.Name, "default", "why")
@@ -105,7 +105,7 @@ func pools(n strict.Node) (all []Pool) {
 }
 
 // pool reads the pool of a family, or gives the default.
-func pool(n strict.Node, c Contract) string {
+func pool(n strictyaml.Node, c Contract) string {
 	var names []string
 	def := ""
 	for _, l := range c.Pools {
@@ -125,9 +125,9 @@ func pool(n strict.Node, c Contract) string {
 }
 
 // yes reads true or false; what is absent is false.
-func yes(n strict.Node, what string) bool { return n.OneOf(what, "true", "false") == "true" }
+func yes(n strictyaml.Node, what string) bool { return n.OneOf(what, "true", "false") == "true" }
 
-func family(e strict.Entry, c Contract) Family {
+func family(e strictyaml.Entry, c Contract) Family {
 	g := e.Value.FieldsRenamed("family "+e.Name, map[string]string{"place": "pool"}, "namespace", "pool", "critical", "class", "within", "ttl", "lease", "writes", "schema", "vary", "owner", "fields")
 	fam := Family{Pos: at(e.Key), Name: e.Name, Namespace: e.Name, ClassPos: at(g["class"]), Owner: c.Owner,
 		Within: g["within"].Duration("within", 0), Lease: g["lease"].Duration("lease", 0),
@@ -197,8 +197,8 @@ func family(e strict.Entry, c Contract) Family {
 }
 
 // field reads `name: public`, or `name: {class: personal, redact: mask}`.
-func field(e strict.Entry) Field {
-	sensitivity, redact := e.Value, strict.Node{}
+func field(e strictyaml.Entry) Field {
+	sensitivity, redact := e.Value, strictyaml.Node{}
 	if e.Value.IsMap() {
 		g := e.Value.Fields("field "+e.Name, "class", "redact")
 		sensitivity, redact = g["class"], g["redact"]
@@ -214,7 +214,7 @@ func field(e strict.Entry) Field {
 		Redact:      Redaction(redact.OneOf("redaction", string(Drop), string(Mask)))}
 }
 
-func job(e strict.Entry, c Contract) Job {
+func job(e strictyaml.Entry, c Contract) Job {
 	g := e.Value.Fields("job "+e.Name, "kind", "family", "every", "budget", "owner", "alert")
 	b := g["budget"].Fields("the budget of job "+e.Name, "rate", "for")
 	j := Job{Pos: at(e.Key), Name: e.Name, Kind: Kind(g["kind"].OneOf("kind", string(WarmUp), string(Refresh))),
@@ -245,7 +245,7 @@ func job(e strict.Entry, c Contract) Job {
 	return j
 }
 
-func owner(n strict.Node) Owner {
+func owner(n strictyaml.Node) Owner {
 	g := n.Fields("the owner", "team", "contact")
 	o := Owner{Team: g["team"].String("team"), Contact: g["contact"].String("contact")}
 	if n.Present() && (o.Team == "" || o.Contact == "") {
@@ -254,7 +254,7 @@ func owner(n strict.Node) Owner {
 	return o
 }
 
-func need(f map[string]strict.Node, name, hint string) string {
+func need(f map[string]strictyaml.Node, name, hint string) string {
 	s := f[name].String(name)
 	if s == "" {
 		f[name].Fail("", name+" is missing", hint)
@@ -262,7 +262,7 @@ func need(f map[string]strict.Node, name, hint string) string {
 	return s
 }
 
-func date(f map[string]strict.Node, name string) Date {
+func date(f map[string]strictyaml.Node, name string) Date {
 	s := need(f, name, name+": 2027-03-01")
 	if s == "" {
 		return Date{}
@@ -274,7 +274,7 @@ func date(f map[string]strict.Node, name string) Date {
 	return Date{t}
 }
 
-func release(n strict.Node) Release {
+func release(n strictyaml.Node) Release {
 	s := n.String("release")
 	r, err := ParseRelease(s)
 	if err != nil {
@@ -283,7 +283,7 @@ func release(n strict.Node) Release {
 	return r
 }
 
-func at(n strict.Node) Pos {
+func at(n strictyaml.Node) Pos {
 	line, column := n.Pos()
 	return Pos{line, column}
 }

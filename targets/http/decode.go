@@ -12,7 +12,7 @@ import (
 
 	"github.com/theory/jsonpath"
 
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -27,7 +27,7 @@ const (
 var perFamily = []string{"read", "write", "delete", "purge", "bypass", "answer", "absent", "shed", "rejected"}
 
 // Decode reads the description of a service.
-func Decode(n strict.Node) *Spec {
+func Decode(n strictyaml.Node) *Spec {
 	f := n.Fields("the http target", append([]string{"instances", "headers", "timeout", "settle", "http2", "ca", "max_body", "families"}, perFamily...)...)
 	s := &Spec{
 		Timeout: f["timeout"].Duration("timeout", DefaultTimeout),
@@ -53,7 +53,7 @@ func Decode(n strict.Node) *Spec {
 	return s
 }
 
-func decodePromise(e strict.Entry, f map[string]strict.Node, fam *Family) {
+func decodePromise(e strictyaml.Entry, f map[string]strictyaml.Node, fam *Family) {
 	fam.TTL = f["ttl"].Duration("ttl", 0)
 	fam.Within = f["within"].Duration("within", 0)
 	if !f["class"].Present() {
@@ -71,7 +71,7 @@ func decodePromise(e strict.Entry, f map[string]strict.Node, fam *Family) {
 	}
 }
 
-func decodeInstances(n strict.Node) []Region {
+func decodeInstances(n strictyaml.Node) []Region {
 	if !n.Present() {
 		n.Fail("", "where is the service?", `instances: ["http://127.0.0.1:8081"], or by region: instances: {eu: [...], us: [...]}`)
 		return nil
@@ -87,7 +87,7 @@ func decodeInstances(n strict.Node) []Region {
 	return out
 }
 
-func decodeURLs(n strict.Node) []string {
+func decodeURLs(n strictyaml.Node) []string {
 	var out []string
 	for _, item := range n.List("base URLs") {
 		text := item.String("a base URL")
@@ -127,7 +127,7 @@ func splitBase(text string) (base, rest string, ok bool) {
 
 var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
-func decodeHeaders(n strict.Node) []Header {
+func decodeHeaders(n strictyaml.Node) []Header {
 	var out []Header
 	for _, e := range n.Entries("headers") {
 		if !headerName.MatchString(e.Name) {
@@ -140,7 +140,7 @@ func decodeHeaders(n strict.Node) []Header {
 }
 
 // decodeFamily reads how a family is talked to. What it leaves out is as in base.
-func decodeFamily(name string, at strict.Node, f map[string]strict.Node, base Family, open bool) Family {
+func decodeFamily(name string, at strictyaml.Node, f map[string]strictyaml.Node, base Family, open bool) Family {
 	fam := base
 	fam.Name, fam.Vary = name, nil
 	for _, c := range []struct {
@@ -205,7 +205,7 @@ func decodeFamily(name string, at strict.Node, f map[string]strict.Node, base Fa
 
 var method = regexp.MustCompile("^[A-Z]+$")
 
-func decodeCall(n strict.Node, what string) *Call {
+func decodeCall(n strictyaml.Node, what string) *Call {
 	c := &Call{}
 	for _, e := range n.Entries("the " + what) {
 		switch {
@@ -269,13 +269,13 @@ func decodeCall(n strict.Node, what string) *Call {
 	return c
 }
 
-func note(n strict.Node, bad *templateError, offset int) {
+func note(n strictyaml.Node, bad *templateError, offset int) {
 	if bad != nil {
 		n.FailAt(bad.at+offset, bad.text, bad.msg, bad.hint)
 	}
 }
 
-func decodeAnswer(n strict.Node) Answer {
+func decodeAnswer(n strictyaml.Node) Answer {
 	f := n.Fields("the answer", "token", "version", "owner", "tier", "worker")
 	a := Answer{
 		token:   decodePlace(f["token"], "token"),
@@ -305,7 +305,7 @@ func decodeAnswer(n strict.Node) Answer {
 }
 
 // decodeTier reads {header: X-Cache, l2: [HIT], source: [MISS]}.
-func decodeTier(n strict.Node) (place, map[string]string) {
+func decodeTier(n strictyaml.Node) (place, map[string]string) {
 	known := []string{targets.TierL1, targets.TierL2, targets.TierSource, targets.TierBypass}
 	f := n.Fields("the tier", append([]string{"header", "json", "regexp"}, known...)...)
 	words := map[string]string{}
@@ -317,7 +317,7 @@ func decodeTier(n strict.Node) (place, map[string]string) {
 	return placeOf(n, f, "tier"), words
 }
 
-func decodePlace(n strict.Node, what string) place {
+func decodePlace(n strictyaml.Node, what string) place {
 	if !n.Present() {
 		return place{}
 	}
@@ -327,7 +327,7 @@ func decodePlace(n strict.Node, what string) place {
 	return placeOf(n, n.Fields("the "+what, "header", "json", "regexp"), what)
 }
 
-func placeOf(n strict.Node, f map[string]strict.Node, what string) (p place) {
+func placeOf(n strictyaml.Node, f map[string]strictyaml.Node, what string) (p place) {
 	given := 0
 	for _, name := range []string{"header", "json", "regexp"} {
 		if f[name].Present() {
@@ -366,7 +366,7 @@ func placeOf(n strict.Node, f map[string]strict.Node, what string) (p place) {
 	return p
 }
 
-func decodeCodes(n strict.Node) codes {
+func decodeCodes(n strictyaml.Node) codes {
 	out := codes{}
 	for _, item := range n.List("statuses") {
 		text := item.String("a status")
@@ -380,7 +380,7 @@ func decodeCodes(n strict.Node) codes {
 	return out
 }
 
-func checkName(e strict.Entry, what string) {
+func checkName(e strictyaml.Entry, what string) {
 	ok := e.Name != "" && strings.IndexFunc(e.Name, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_'
 	}) < 0

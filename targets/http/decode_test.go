@@ -6,12 +6,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
 func decode(text string) (*Spec, string) {
-	n, problems := strict.Parse([]byte(text))
+	n, problems := strictyaml.Parse([]byte(text))
 	s := Decode(n)
 	var said []string
 	for _, p := range problems.Sorted() {

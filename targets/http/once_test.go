@@ -12,14 +12,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
 // spec reads a target as a suite has it.
 func spec(t testing.TB, text string) *Spec {
 	t.Helper()
-	root, problems := strict.Parse([]byte(text))
+	root, problems := strictyaml.Parse([]byte(text))
 	s := Decode(root)
 	require.Empty(t, problems.List)
 	return s

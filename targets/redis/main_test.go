@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/cachedrill/cachedrill/internal/child"
+	"github.com/cachedrill/cachedrill/internal/reexec"
 )
 
 // quiet silences go-redis, which logs every failed dial on stderr.
@@ -28,7 +28,7 @@ func (quiet) Printf(context.Context, string, ...any) {}
 func TestMain(m *testing.M) {
 	roles := maps.Clone(Roles)
 	roles[ownerRole] = owner
-	child.Main(roles)
+	reexec.Main(roles)
 	goredis.SetLogger(quiet{})
 	_ = os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // or every guard built with -race takes a second to end
 	goleak.VerifyTestMain(m)

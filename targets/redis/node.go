@@ -10,7 +10,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/cachedrill/cachedrill/internal/child"
+	"github.com/cachedrill/cachedrill/internal/reexec"
 )
 
 // Node is one Redis. Its methods may be called concurrently; those that change its state wait for each
@@ -79,8 +79,8 @@ const (
 	Process  Backend = "process"  // redis-server or valkey-server, a process under a guard
 )
 
-// Roles are the children that nodes start; main and every TestMain hand them to [child.Main].
-var Roles = map[string]child.Role{guardRole: guard}
+// Roles are the children that nodes start; main and every TestMain hand them to [reexec.Main].
+var Roles = map[string]reexec.Role{guardRole: guard}
 
 // New makes a node that is not started yet. name stands for it in errors, e.g. "redis@eu". It fails for
 // backends that this machine or this build does not have.

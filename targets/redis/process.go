@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/cachedrill/cachedrill/internal/child"
+	"github.com/cachedrill/cachedrill/internal/reexec"
 )
 
 // guardGrace is how long a guard may take to end its server.
@@ -20,7 +20,7 @@ const guardGrace = termGrace + time.Second
 // process is one incarnation of a server in a process of its own, under its guard and in the guard's
 // process group.
 type process struct {
-	guard  *child.Process
+	guard  *reexec.Process
 	server *os.Process // a handle that can't be mistaken for a later process with the same id
 	pid    int
 	dir    string
@@ -36,7 +36,7 @@ func (p program) launch(ctx context.Context, port, _ int) (server, error) {
 	if p.debugGated() {
 		args = append(args, "--enable-debug-command", "local")
 	}
-	g, err := child.Start(guardRole, args...)
+	g, err := reexec.Start(guardRole, args...)
 	if err != nil {
 		return nil, err
 	}

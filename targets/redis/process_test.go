@@ -12,14 +12,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/cachedrill/cachedrill/internal/child"
+	"github.com/cachedrill/cachedrill/internal/reexec"
 )
 
 func TestNothingOutlivesAnOwnerThatIsKilled(t *testing.T) {
 	needServer(t)
 	for name, args := range map[string][]string{"while it runs": nil, "while it is paused": {"pause"}} {
 		t.Run(name, func(t *testing.T) {
-			o, err := child.Start(ownerRole, args...)
+			o, err := reexec.Start(ownerRole, args...)
 			require.NoError(t, err)
 			defer o.Kill()
 			line, err := o.Line(soon(t))
@@ -61,7 +61,7 @@ func TestServerHasNoPartInOurProcessGroup(t *testing.T) {
 func TestServerComparesTextByBytesInAnyLocale(t *testing.T) {
 	t.Setenv("LC_ALL", "C.UTF-8")
 	// In the place of a server, which overwrites the environment that it shows to others.
-	g, err := child.Start(guardRole, "/bin/sh", "-c", `echo "the locale is <$LC_ALL>"; exit 1`)
+	g, err := reexec.Start(guardRole, "/bin/sh", "-c", `echo "the locale is <$LC_ALL>"; exit 1`)
 	require.NoError(t, err)
 	defer g.Kill()
 	_, err = g.Line(soon(t))

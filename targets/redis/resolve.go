@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 )
 
 const works = "auto, embedded and process work"
@@ -44,7 +44,7 @@ func Resolve(name string) (Backend, string, error) {
 		// The name is left out of the error: URLs hold passwords.
 		return "", "", errors.New("redis backend: this version can't use a Redis at an address of yours; " + works)
 	}
-	hint := strict.Nearest(strings.ToLower(name), []string{string(Auto), string(Embedded), string(Process)})
+	hint := strictyaml.Nearest(strings.ToLower(name), []string{string(Auto), string(Embedded), string(Process)})
 	if hint != "" {
 		hint = fmt.Sprintf("did you mean %s? ", hint)
 	}

@@ -6,14 +6,14 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cachedrill/cachedrill/internal/money"
+	"github.com/cachedrill/cachedrill/internal/cost"
 	"github.com/cachedrill/cachedrill/reference/metrics"
 )
 
 // Spending says what a [Process] is to account for.
 type Spending struct {
-	Prices  *money.Prices // nil: no costs are told
-	Budgets []money.Budget
+	Prices  *cost.Prices // nil: no costs are told
+	Budgets []cost.Budget
 	// Crossed is how many bytes went so far between the process and what it uses in other regions; nil: nothing does.
 	Crossed func() int64
 	// Alarm is told in a line when a budget is exceeded, and when it is kept again; nil: nobody is. It must be quick.
@@ -33,29 +33,29 @@ const (
 type account struct {
 	region  string
 	spend   Spending
-	counted func() money.Usage                                 // requests and source loads so far
+	counted func() cost.Usage                                  // requests and source loads so far
 	memory  func(ctx context.Context) (used, _ int64, _ error) // of Redis
 	ledger  *metrics.Ledger
 
 	mu     sync.Mutex
-	booked money.Usage // what the ledger has already, without memory
-	held   int64       // what Redis used when it was looked at last; -1: it did not tell
+	booked cost.Usage // what the ledger has already, without memory
+	held   int64      // what Redis used when it was looked at last; -1: it did not tell
 	looked time.Time
 	recent []moment // of the window, the oldest first
-	states map[money.BudgetName]money.State
+	states map[cost.BudgetName]cost.State
 }
 
 // moment is what had been used at some time.
 type moment struct {
 	at time.Time
-	money.Usage
+	cost.Usage
 }
 
 // costs of a process's own; that of Redis is the region's.
-var ownReasons = []money.Reason{money.Requests, money.SourceLoads, money.CrossRegion}
+var ownReasons = []cost.Reason{cost.Requests, cost.SourceLoads, cost.CrossRegion}
 
-func newAccount(region string, s Spending, counted func() money.Usage, memory func(context.Context) (int64, int64, error)) *account {
-	a := &account{region: region, spend: s, counted: counted, memory: memory, held: -1, states: map[money.BudgetName]money.State{}}
+func newAccount(region string, s Spending, counted func() cost.Usage, memory func(context.Context) (int64, int64, error)) *account {
+	a := &account{region: region, spend: s, counted: counted, memory: memory, held: -1, states: map[cost.BudgetName]cost.State{}}
 	cfg := metrics.LedgerConfig{Region: region, Budgets: map[string]float64{}, Before: a.book}
 	if s.Prices != nil {
 		cfg.Currency = s.Prices.Currency
@@ -118,7 +118,7 @@ func (a *account) look(ctx context.Context, now time.Time) {
 	defer a.mu.Unlock()
 	a.bookLocked()
 	if a.held >= 0 && a.spend.Prices != nil {
-		a.ledger.RedisCost(a.spend.Prices.Price(money.RedisMemory) * float64(a.held) * now.Sub(a.looked).Seconds())
+		a.ledger.RedisCost(a.spend.Prices.Price(cost.RedisMemory) * float64(a.held) * now.Sub(a.looked).Seconds())
 	}
 	a.looked, a.held = now, used
 	if err != nil {
@@ -135,23 +135,23 @@ func (a *account) look(ctx context.Context, now time.Time) {
 }
 
 // judge says whether a budget is kept, in the ledger, and to whom it concerns when that has changed.
-func (a *account) judge(b money.Budget) {
+func (a *account) judge(b cost.Budget) {
 	used, told := a.used(b.Name)
 	if !told {
 		a.ledger.Exceeded(string(b.Name), false, false)
 		return // the last word stands, as far as alarms go
 	}
 	is, was := b.Judge(used), a.states[b.Name]
-	a.ledger.Exceeded(string(b.Name), is == money.Exceeded, true)
+	a.ledger.Exceeded(string(b.Name), is == cost.Exceeded, true)
 	a.states[b.Name] = is
-	if is == was || is == money.Within && was == money.Untold || a.spend.Alarm == nil {
+	if is == was || is == cost.Within && was == cost.Untold || a.spend.Alarm == nil {
 		return
 	}
 	word := "exceeded"
-	if is == money.Within {
+	if is == cost.Within {
 		word = "kept again"
 	}
-	line := fmt.Sprintf("budget %s of %s is %s: %s of %s; alert %s", b.Name, a.region, word, money.InBytes(used), money.InBytes(b.Limit), b.Alert)
+	line := fmt.Sprintf("budget %s of %s is %s: %s of %s; alert %s", b.Name, a.region, word, cost.InBytes(used), cost.InBytes(b.Limit), b.Alert)
 	if b.Owner.Team != "" {
 		line += fmt.Sprintf("; owner %s, %s", b.Owner.Team, b.Owner.Contact)
 	}
@@ -159,8 +159,8 @@ func (a *account) judge(b money.Budget) {
 }
 
 // used is how much is used of what a budget is for; told is false when nothing tells.
-func (a *account) used(b money.BudgetName) (used float64, told bool) {
-	if b == money.RedisMemoryBytes {
+func (a *account) used(b cost.BudgetName) (used float64, told bool) {
+	if b == cost.RedisMemoryBytes {
 		return float64(a.held), a.held >= 0
 	}
 	first, last := a.recent[0], a.recent[len(a.recent)-1]

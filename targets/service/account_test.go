@@ -12,13 +12,13 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/stretchr/testify/require"
 
-	"github.com/cachedrill/cachedrill/internal/money"
+	"github.com/cachedrill/cachedrill/internal/cost"
 )
 
 // books is an account of what a test says.
 type books struct {
 	*account
-	usage   money.Usage
+	usage   cost.Usage
 	crossed int64
 	memory  int64
 	away    error
@@ -26,12 +26,12 @@ type books struct {
 	alarms  []string
 }
 
-func newBooks(budgets ...money.Budget) *books {
+func newBooks(budgets ...cost.Budget) *books {
 	b := &books{memory: 1e6, now: time.Unix(1000, 0)}
 	b.account = newAccount("eu", Spending{
-		Prices:  &money.Prices{Currency: "EUR", PerMillionRequests: 1, PerMillionSourceLoads: 10, PerGBHourRedisMemory: 3600, PerGBCrossRegion: 100},
+		Prices:  &cost.Prices{Currency: "EUR", PerMillionRequests: 1, PerMillionSourceLoads: 10, PerGBHourRedisMemory: 3600, PerGBCrossRegion: 100},
 		Budgets: budgets, Crossed: func() int64 { return b.crossed }, Alarm: func(s string) { b.alarms = append(b.alarms, s) },
-	}, func() money.Usage { return b.usage }, func(context.Context) (int64, int64, error) { return b.memory, 0, b.away })
+	}, func() cost.Usage { return b.usage }, func(context.Context) (int64, int64, error) { return b.memory, 0, b.away })
 	return b
 }
 
@@ -66,7 +66,7 @@ func (b *books) tells(t *testing.T, name string, lines ...string) {
 
 func TestAnAccountBooksWhatWasUsed(t *testing.T) {
 	b := newBooks()
-	b.usage, b.crossed = money.Usage{Requests: 3e6, SourceLoads: 2e5}, 5e8
+	b.usage, b.crossed = cost.Usage{Requests: 3e6, SourceLoads: 2e5}, 5e8
 	b.after(t, 0)
 	b.after(t, 0) // nothing is booked twice
 	b.tells(t, "cachedrill_requests_total", `cachedrill_requests_total{region="eu"} 3e+06`)
@@ -99,7 +99,7 @@ func TestMemoryCostsWhatItUsesForAsLongAsItDoes(t *testing.T) {
 }
 
 func TestABudgetOfMemoryIsAlarmedBothWays(t *testing.T) {
-	b := newBooks(money.Budget{Name: money.RedisMemoryBytes, Limit: 2e6, Owner: money.Owner{Team: "shop", Contact: "#shop"}, Alert: "#oncall"})
+	b := newBooks(cost.Budget{Name: cost.RedisMemoryBytes, Limit: 2e6, Owner: cost.Owner{Team: "shop", Contact: "#shop"}, Alert: "#oncall"})
 	exceeded := func(v string) {
 		t.Helper()
 		b.tells(t, "cachedrill_budget_exceeded", `cachedrill_budget_exceeded{budget="redis_memory_bytes",region="eu"} `+v)
@@ -127,7 +127,7 @@ func TestABudgetOfMemoryIsAlarmedBothWays(t *testing.T) {
 }
 
 func TestABudgetOfWhatCrossesIsForTheLastMinutes(t *testing.T) {
-	b := newBooks(money.Budget{Name: money.CrossRegionBytesPerMillion, Limit: 5e8, Alert: "ines"})
+	b := newBooks(cost.Budget{Name: cost.CrossRegionBytesPerMillion, Limit: 5e8, Alert: "ines"})
 	exceeded := func(lines ...string) {
 		t.Helper()
 		for i := range lines {

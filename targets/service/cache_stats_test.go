@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cachedrill/cachedrill/internal/redistest"
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/store"
 	"github.com/cachedrill/cachedrill/targets"
@@ -88,7 +88,7 @@ func TestWhatRelaysPullCrossesRegions(t *testing.T) {
 }
 
 func TestNothingCrossesOneRegion(t *testing.T) {
-	n, _ := strict.Parse([]byte("{regions: {eu: 1}, families: {product: {class: bounded, within: 2s, ttl: 2s}}}"))
+	n, _ := strictyaml.Parse([]byte("{regions: {eu: 1}, families: {product: {class: bounded, within: 2s, ttl: 2s}}}"))
 	for _, inside := range []*Inside{nil, {}} {
 		s, err := New(Config{Spec: DecodeSpec(n), Policy: Policy{Policy: policy.Recommended()}, Inside: inside})
 		require.NoError(t, err)
@@ -133,7 +133,7 @@ func TestTheEmbeddedRedisTellsNoMemory(t *testing.T) {
 
 // inside is a service without HTTP, on stores in memory.
 func inside(t testing.TB, unobserved bool) *Service {
-	n, _ := strict.Parse([]byte(specYAML))
+	n, _ := strictyaml.Parse([]byte(specYAML))
 	spec := DecodeSpec(n)
 	stores := map[string]*store.Memory{}
 	for _, r := range spec.Regions {

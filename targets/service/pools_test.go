@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cachedrill/cachedrill/internal/redistest"
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/reference"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
@@ -78,7 +78,7 @@ func TestEachPlaceHasItsEdges(t *testing.T) {
 
 // A process with two databases of one server.
 func TestProcessWithPlaces(t *testing.T) {
-	n, problems := strict.Parse([]byte(placedYAML))
+	n, problems := strictyaml.Parse([]byte(placedYAML))
 	spec := DecodeSpec(n)
 	require.Empty(t, problems.Sorted())
 	server := redistest.Start(t, goredis.Options{})

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"github.com/cachedrill/cachedrill/internal/money"
+	"github.com/cachedrill/cachedrill/internal/cost"
 	"github.com/cachedrill/cachedrill/reference"
 	"github.com/cachedrill/cachedrill/reference/invalidation"
 	"github.com/cachedrill/cachedrill/reference/metrics"
@@ -103,7 +103,7 @@ func NewProcess(ctx context.Context, cfg ProcessConfig) (*Process, error) {
 }
 
 // used is what was counted so far of what may have a price.
-func (p *Process) used() (u money.Usage) {
+func (p *Process) used() (u cost.Usage) {
 	for _, f := range p.metrics.Counts().Families {
 		u.Requests += float64(f.L1 + f.L2 + f.Source + f.Failed + f.Changes)
 		u.SourceLoads += float64(f.Loads + f.Checks)

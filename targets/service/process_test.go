@@ -15,7 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/reference"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
@@ -68,7 +68,7 @@ func (m *moody) Store(ctx context.Context, n key.Name, value []byte, token strin
 }
 
 func processOn(t *testing.T, p Policy) (*Process, *moody, redis.Node) {
-	n, problems := strict.Parse([]byte(processYAML))
+	n, problems := strictyaml.Parse([]byte(processYAML))
 	spec := DecodeSpec(n)
 	require.Empty(t, problems.Sorted())
 	node, err := redis.New(redis.Embedded, "redis@eu")

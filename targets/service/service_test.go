@@ -9,15 +9,15 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/cachedrill/cachedrill/internal/child"
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/reexec"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/targets"
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
 
 func TestMain(m *testing.M) {
-	child.Main(redis.Roles)
+	reexec.Main(redis.Roles)
 	goleak.VerifyTestMain(m)
 }
 
@@ -35,7 +35,7 @@ func start(t *testing.T, p policy.Policy) *Service {
 }
 
 func startSpec(t *testing.T, p policy.Policy, yaml string) (s *Service, nodes map[string]redis.Node) {
-	n, problems := strict.Parse([]byte(yaml))
+	n, problems := strictyaml.Parse([]byte(yaml))
 	spec := DecodeSpec(n)
 	require.Empty(t, problems.Sorted())
 	addrs := map[string]string{}
@@ -176,7 +176,7 @@ func TestDecodeProblems(t *testing.T) {
 		{"regions: {eu: 1}\nfamilies: {P: {class: strong, ttl: 2s}}", "bad name of a family"},
 		{"region: {eu: 1}\nfamilies: {p: {class: strong, ttl: 2s}}", `did you mean "regions"?`},
 	} {
-		n, problems := strict.Parse([]byte(c.yaml))
+		n, problems := strictyaml.Parse([]byte(c.yaml))
 		DecodeSpec(n)
 		require.NotEmpty(t, problems.List, c.yaml)
 		all := ""
@@ -185,7 +185,7 @@ func TestDecodeProblems(t *testing.T) {
 		}
 		require.Contains(t, all, c.says)
 	}
-	n, problems := strict.Parse([]byte("x: {preset: recomended}\ny: {without: [jiter]}\nz: {without: [jitter]}"))
+	n, problems := strictyaml.Parse([]byte("x: {preset: recomended}\ny: {without: [jiter]}\nz: {without: [jitter]}"))
 	for _, e := range n.Entries("policies") {
 		p := DecodePolicy(e, Presets())
 		require.Equal(t, e.Name, p.Name)

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/reference"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
@@ -158,7 +158,7 @@ func (s Spec) Model() source.ModelConfig {
 }
 
 // DecodeSpec reads `target: {reference: ...}`. Problems are noted on the nodes.
-func DecodeSpec(n strict.Node) Spec {
+func DecodeSpec(n strictyaml.Node) Spec {
 	f := n.FieldsRenamed("the reference target", map[string]string{"places": "pools"}, "regions", "pools", "source", "families")
 	spec := Spec{Source: decodeSource(f["source"])}
 	for _, e := range f["regions"].Entries("regions") {
@@ -212,13 +212,13 @@ func GoodName(name string) bool {
 	}) < 0
 }
 
-func checkName(e strict.Entry, what string) {
+func checkName(e strictyaml.Entry, what string) {
 	if !GoodName(e.Name) {
 		e.Key.Fail(e.Name, "bad name of a "+what, nameHint)
 	}
 }
 
-func decodeSource(n strict.Node) Source {
+func decodeSource(n strictyaml.Node) Source {
 	f := n.Fields("the source", "servers", "service_time", "check_time", "write_time", "queue", "abandoned")
 	abandoned := "dropped"
 	if f["abandoned"].Present() {
@@ -238,7 +238,7 @@ func decodeSource(n strict.Node) Source {
 // ClassHint says what a family's class can be.
 const ClassHint = "class: bounded (no read older than within), strong (linearizable) or eventual (converges after its ttl)"
 
-func decodeFamily(e strict.Entry, spec Spec) Family {
+func decodeFamily(e strictyaml.Entry, spec Spec) Family {
 	f := e.Value.FieldsRenamed("family "+e.Name, map[string]string{"place": "pool"},
 		"class", "within", "ttl", "lease", "writes", "pool", "service_time", "vary", "empty")
 	fam := Family{Name: e.Name, ServiceTime: f["service_time"].Duration("service_time", spec.Source.ServiceTime)}
@@ -287,7 +287,7 @@ func decodeFamily(e strict.Entry, spec Spec) Family {
 }
 
 // pool reads the pool of a family; "" when it has none of its own.
-func pool(n strict.Node, known []string) string {
+func pool(n strictyaml.Node, known []string) string {
 	if n.Present() && len(known) == 0 {
 		n.Fail("", "the target has no pools", "pools: ["+n.String("pool")+"]")
 		return ""
@@ -296,7 +296,7 @@ func pool(n strict.Node, known []string) string {
 }
 
 // DecodePolicy reads one entry of `policies`: a preset and what to take from it.
-func DecodePolicy(e strict.Entry, presets map[string]Policy) Policy {
+func DecodePolicy(e strictyaml.Entry, presets map[string]Policy) Policy {
 	checkName(e, "policy")
 	f := e.Value.Fields("policy "+e.Name, "preset", "without")
 	preset := "recommended"

@@ -10,15 +10,15 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/cachedrill/cachedrill/internal/child"
 	"github.com/cachedrill/cachedrill/internal/pgtest"
+	"github.com/cachedrill/cachedrill/internal/reexec"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/source"
 	"github.com/cachedrill/cachedrill/reference/source/sourcetest"
 )
 
 func TestMain(m *testing.M) {
-	child.Main(pgtest.Roles)
+	reexec.Main(pgtest.Roles)
 	if os.Getenv(writerEnv) != "" {
 		writeUntilKilled()
 	}

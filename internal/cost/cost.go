@@ -1,5 +1,5 @@
-// Package money says what the use of things costs, and when more is used than was agreed to.
-package money
+// Package cost says what the use of things costs, and when more is used than was agreed to.
+package cost
 
 import (
 	"fmt"

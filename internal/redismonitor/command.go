@@ -1,6 +1,6 @@
-// Package monitor listens to what a Redis is asked (MONITOR), and looks for locks that their owners lost: a lock that ran out while
+// Package redismonitor listens to what a Redis is asked (MONITOR), and looks for locks that their owners lost: a lock that ran out while
 // its owner worked, was taken by somebody else, and was deleted by the first owner all the same.
-package monitor
+package redismonitor
 
 import (
 	"errors"

@@ -1,10 +1,10 @@
-// Package child runs parts of cachedrill in processes of their own: things that may hang or must be
+// Package reexec runs parts of cachedrill in processes of their own: things that may hang or must be
 // killable (network proxies), and guards that end a server when we are gone.
 //
 // A child is our own binary, executed again with a role named in its environment. It gets its own
 // process group, so that a Ctrl-C in a terminal, which reaches the whole foreground group, does not
 // end it before its fault is healed. It ends when its standard input does: also when we are killed.
-package child
+package reexec
 
 import (
 	"bufio"

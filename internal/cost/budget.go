@@ -1,4 +1,4 @@
-package money
+package cost
 
 // Budget is how much of something may be used.
 type Budget struct {

@@ -1,4 +1,4 @@
-package monitor
+package redismonitor
 
 import (
 	"strings"

@@ -1,6 +1,6 @@
-// Package launch runs a command of the user's for as long as we need it: under a guard that ends it, and everything that it has
+// Package supervise runs a command of the user's for as long as we need it: under a guard that ends it, and everything that it has
 // started, when we are gone, however we ended. What it says goes to a file.
-package launch
+package supervise
 
 import (
 	"context"
@@ -16,19 +16,19 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/cachedrill/cachedrill/internal/child"
+	"github.com/cachedrill/cachedrill/internal/reexec"
 )
 
 const (
-	role = "launch"
+	role = "supervise"
 	// termGrace is between SIGTERM and SIGKILL; a child that takes much longer is ended by force itself.
 	termGrace  = 3 * time.Second
 	guardGrace = termGrace + 1500*time.Millisecond
 	logTail    = 600 // bytes of the log that explain an end
 )
 
-// Roles are the children that commands run under; main and every TestMain hand them to [child.Main].
-var Roles = map[string]child.Role{role: guard}
+// Roles are the children that commands run under; main and every TestMain hand them to [reexec.Main].
+var Roles = map[string]reexec.Role{role: guard}
 
 // Command is what to run.
 type Command struct {
@@ -53,7 +53,7 @@ func (c Command) String() string {
 // Process is a command that runs.
 type Process struct {
 	cmd   Command
-	guard *child.Process
+	guard *reexec.Process
 	pid   int
 	from  int64 // where in the log its own words begin
 }
@@ -72,7 +72,7 @@ func Start(ctx context.Context, c Command) (*Process, error) {
 	if st, err := os.Stat(log); err == nil {
 		from = st.Size()
 	}
-	g, err := child.StartWith(c.Env, role, append([]string{c.Dir, log}, c.Argv...)...)
+	g, err := reexec.StartWith(c.Env, role, append([]string{c.Dir, log}, c.Argv...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package tally
+package querycount
 
 import (
 	"fmt"
@@ -15,13 +15,13 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/cachedrill/cachedrill/internal/child"
 	"github.com/cachedrill/cachedrill/internal/pgtest"
+	"github.com/cachedrill/cachedrill/internal/reexec"
 )
 
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
-	child.Main(pgtest.Roles)
+	reexec.Main(pgtest.Roles)
 	goleak.VerifyTestMain(pgtest.Closing(m))
 }
 

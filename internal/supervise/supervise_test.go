@@ -1,4 +1,4 @@
-package launch_test
+package supervise_test
 
 import (
 	"context"
@@ -15,21 +15,21 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/cachedrill/cachedrill/internal/child"
-	"github.com/cachedrill/cachedrill/internal/launch"
+	"github.com/cachedrill/cachedrill/internal/reexec"
+	"github.com/cachedrill/cachedrill/internal/supervise"
 )
 
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
-	roles := map[string]child.Role{"holder": holder}
-	maps.Copy(roles, launch.Roles)
-	child.Main(roles)
+	roles := map[string]reexec.Role{"holder": holder}
+	maps.Copy(roles, supervise.Roles)
+	reexec.Main(roles)
 	goleak.VerifyTestMain(m)
 }
 
 // holder starts a command, as a drill does, and waits.
 func holder(ctx context.Context, args []string, stdout io.Writer) error {
-	p, err := launch.Start(ctx, launch.Command{Argv: []string{"sh", "-c", "sleep 300 & echo $! > " + args[0] + "/below; wait"}, Log: args[0] + "/log"})
+	p, err := supervise.Start(ctx, supervise.Command{Argv: []string{"sh", "-c", "sleep 300 & echo $! > " + args[0] + "/below; wait"}, Log: args[0] + "/log"})
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func below(t *testing.T, dir string) (pid int) {
 
 func TestStopEndsEverythingThatWasStarted(t *testing.T) {
 	dir := t.TempDir()
-	p, err := launch.Start(t.Context(), launch.Command{
+	p, err := supervise.Start(t.Context(), supervise.Command{
 		Argv: []string{"sh", "-c", "echo $GREETING; pwd; trap '' TERM; sleep 300 & echo $! > below; wait"}, Dir: dir,
 		Env: []string{"GREETING=hello there"}, Log: filepath.Join(dir, "log"),
 	})
@@ -90,7 +90,7 @@ func TestACommandThatEnds(t *testing.T) {
 		{"exit 0", true, "exit status 0"},
 		{"kill -9 $$", false, "signal: killed"},
 	} {
-		p, err := launch.Start(t.Context(), launch.Command{Argv: []string{"sh", "-c", c.do}, Log: log})
+		p, err := supervise.Start(t.Context(), supervise.Command{Argv: []string{"sh", "-c", c.do}, Log: log})
 		require.NoError(t, err)
 		<-p.Done()
 		well, err := p.Ended()
@@ -98,16 +98,16 @@ func TestACommandThatEnds(t *testing.T) {
 		require.ErrorContains(t, err, c.says+"; it was: /")
 		p.Stop()
 	}
-	_, err := launch.Start(t.Context(), launch.Command{Argv: []string{"/nowhere/at-all"}, Log: log})
+	_, err := supervise.Start(t.Context(), supervise.Command{Argv: []string{"/nowhere/at-all"}, Log: log})
 	require.ErrorContains(t, err, "/nowhere/at-all")
-	_, err = launch.Start(t.Context(), launch.Command{Log: log})
+	_, err = supervise.Start(t.Context(), supervise.Command{Log: log})
 	require.Error(t, err)
 }
 
 // A drill that is killed takes the service along.
 func TestACommandEndsWithItsStarter(t *testing.T) {
 	dir := t.TempDir()
-	h, err := child.Start("holder", dir)
+	h, err := reexec.Start("holder", dir)
 	require.NoError(t, err)
 	line, err := h.Line(t.Context())
 	require.NoError(t, err)

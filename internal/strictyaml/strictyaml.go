@@ -1,9 +1,9 @@
-// Package strict reads YAML the way a careful reviewer does: every field must be known, every
+// Package strictyaml reads YAML the way a careful reviewer does: every field must be known, every
 // problem carries its place and what would be right, and all problems are reported at once.
 //
 // A [Node] is read by asking it for what it should be. When it is something else, the node notes a
 // [Problem] and hands back a zero value, so that reading goes on and finds the next problem.
-package strict
+package strictyaml
 
 import (
 	"bytes"

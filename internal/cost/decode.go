@@ -1,16 +1,16 @@
-package money
+package cost
 
 import (
 	"fmt"
 	"os"
 
-	"github.com/cachedrill/cachedrill/internal/strict"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
 )
 
 const example = "prices: {currency: EUR, per_million_source_loads: 0.20, per_gb_hour_redis_memory: 0.02}"
 
 // DecodePrices reads `prices`. Problems are noted on the nodes.
-func DecodePrices(n strict.Node) Prices {
+func DecodePrices(n strictyaml.Node) Prices {
 	f := n.Fields("the prices", "currency", "per_million_requests", "per_million_source_loads", "per_gb_hour_redis_memory", "per_gb_cross_region")
 	p := Prices{
 		Currency:              f["currency"].String("currency"),
@@ -30,7 +30,7 @@ func DecodePrices(n strict.Node) Prices {
 }
 
 // DecodeBudgets reads `budgets`. Problems are noted on the nodes.
-func DecodeBudgets(n strict.Node) (all []Budget) {
+func DecodeBudgets(n strictyaml.Node) (all []Budget) {
 	var names []string
 	for _, b := range BudgetNames {
 		names = append(names, string(b))
@@ -66,7 +66,7 @@ type List struct {
 	Budgets []Budget
 }
 
-// Read reads a file. What is wrong with its content comes as a [*strict.Error].
+// Read reads a file. What is wrong with its content comes as a [*strictyaml.Error].
 func Read(file string) (List, error) {
 	src, err := os.ReadFile(file)
 	if err != nil {
@@ -77,7 +77,7 @@ func Read(file string) (List, error) {
 
 // Parse reads `prices` and `budgets`; file is used in messages only.
 func Parse(file string, src []byte) (l List, err error) {
-	root, problems := strict.Parse(src)
+	root, problems := strictyaml.Parse(src)
 	if root.Present() {
 		f := root.Fields("the list of prices", "prices", "budgets")
 		if f["prices"].Present() {
@@ -87,7 +87,7 @@ func Parse(file string, src []byte) (l List, err error) {
 		l.Budgets = DecodeBudgets(f["budgets"])
 	}
 	if len(problems.List) > 0 {
-		return List{}, &strict.Error{File: file, Problems: problems.Sorted()}
+		return List{}, &strictyaml.Error{File: file, Problems: problems.Sorted()}
 	}
 	return l, nil
 }
