@@ -20,7 +20,7 @@ import (
 type BehindConfig struct {
 	Realm  string        // what it owns at the source: its families belong to nobody else
 	Files  journal.Files // of its journal: a folder of its own, which must outlive it
-	Source source.Behind
+	Source source.Applier
 	Region string
 	Policy policy.Policy
 	Most   int  // changes that may wait for the source; more are refused. 0: 10,000

@@ -46,7 +46,7 @@ func newAway(t *testing.T) *away {
 	return &away{Model: m}
 }
 
-func behindOf(t *testing.T, s source.Behind, files journal.Files, change func(*BehindConfig)) *Behind {
+func behindOf(t *testing.T, s source.Applier, files journal.Files, change func(*BehindConfig)) *Behind {
 	cfg := BehindConfig{Realm: "r", Files: files, Source: s, Region: "eu", Policy: policy.Recommended()}
 	if change != nil {
 		change(&cfg)
@@ -157,10 +157,10 @@ func TestAWriteBehindOutlivesItsCaller(t *testing.T) {
 
 func TestOnlyEventualFamiliesAreWrittenBehind(t *testing.T) {
 	f := product
-	f.Contract.Writes = policy.Behind
+	f.Contract.Writes = policy.WriteBehind
 	_, err := New(t.Context(), Config{Families: []Family{f}, Behind: &Behind{}})
-	require.ErrorIs(t, err, policy.ErrBehind)
-	f.Contract = policy.Family{Class: policy.Eventual, TTL: time.Second, Writes: policy.Behind}
+	require.ErrorIs(t, err, policy.ErrWriteBehind)
+	f.Contract = policy.Family{Class: policy.Eventual, TTL: time.Second, Writes: policy.WriteBehind}
 	_, err = New(t.Context(), Config{Families: []Family{f}})
 	require.ErrorContains(t, err, "nobody to do it")
 	f.Redact = func(v []byte) ([]byte, error) { return v, nil }

@@ -300,13 +300,13 @@ func floor(p policy.Policy, f policy.Family, version uint64, now int64) string {
 	return string(encode(p, entry{meta: p.FloorFor(f, version, now)}))
 }
 
-// BeatEvery is the time between two beats of the bus: about as long as a lost message goes unnoticed.
-const BeatEvery = 100 * time.Millisecond
+// HeartbeatInterval is the time between two beats of the bus: about as long as a lost message goes unnoticed.
+const HeartbeatInterval = 100 * time.Millisecond
 
-// Beat keeps telling the workers how many messages there were, until ctx ends, so that they notice when they missed the
+// Heartbeat keeps telling the workers how many messages there were, until ctx ends, so that they notice when they missed the
 // last one. One process of a region is enough; more do no harm. Without any, a lost message is noticed at the next one. Each pool
 // has a beat of its own.
-func (v *Invalidator) Beat(ctx context.Context) {
+func (v *Invalidator) Heartbeat(ctx context.Context) {
 	if !v.policy.Controls.Has(policy.GapDetection | policy.Bus | policy.L1) {
 		return
 	}
@@ -318,7 +318,7 @@ func (v *Invalidator) Beat(ctx context.Context) {
 }
 
 func keepBeating(ctx context.Context, s store.Store) {
-	tick := time.NewTicker(BeatEvery)
+	tick := time.NewTicker(HeartbeatInterval)
 	defer tick.Stop()
 	for {
 		beat(ctx, s)

@@ -114,10 +114,10 @@ func New(ctx context.Context, cfg Config) (*Cache, error) {
 			return nil, fmt.Errorf("family %s: %w: %s has %s and %s", f.Schema.Family, ErrMixed, f.Namespace, class, f.Contract.Class)
 		}
 		classes[f.Namespace] = f.Contract.Class
-		if f.Contract.Writes == policy.Behind && cfg.Behind == nil {
+		if f.Contract.Writes == policy.WriteBehind && cfg.Behind == nil {
 			return nil, fmt.Errorf("family %s is written behind, and there is nobody to do it", f.Schema.Family)
 		}
-		if f.Contract.Writes == policy.Behind && f.Redact != nil {
+		if f.Contract.Writes == policy.WriteBehind && f.Redact != nil {
 			return nil, fmt.Errorf("family %s can't be written behind: the journal would hold what is to be redacted", f.Schema.Family)
 		}
 		c.families[f.Schema.Family] = &known{f, f.Schema.Compile()}

@@ -168,7 +168,7 @@ func stampede(t *testing.T, p policy.Policy, workers, readers int) int {
 		wg.Go(func() { r.get(i%workers, hot) })
 	}
 	<-r.source.read // one load is under way; the rest has time to pile up behind it
-	require.Never(t, func() bool { return p.Controls.Has(policy.Lease) && r.source.count() > 1 }, 50*time.Millisecond, 5*time.Millisecond)
+	require.Never(t, func() bool { return p.Controls.Has(policy.FillLease) && r.source.count() > 1 }, 50*time.Millisecond, 5*time.Millisecond)
 	open()
 	wg.Wait()
 	return r.source.count()
@@ -177,8 +177,8 @@ func stampede(t *testing.T, p policy.Policy, workers, readers int) int {
 func TestStampede(t *testing.T) {
 	require.Equal(t, 1, stampede(t, policy.Recommended(), 4, 16), "one load per region")
 	require.Equal(t, 1, stampede(t, without(t, "single-flight"), 4, 16), "the lease alone does it too")
-	require.LessOrEqual(t, stampede(t, without(t, "lease"), 4, 16), 4, "one per worker")
-	require.Greater(t, stampede(t, without(t, "lease", "single-flight"), 4, 16), 4, "one per reader")
+	require.LessOrEqual(t, stampede(t, without(t, "fill-lease"), 4, 16), 4, "one per worker")
+	require.Greater(t, stampede(t, without(t, "fill-lease", "single-flight"), 4, 16), 4, "one per reader")
 }
 
 // A load that began before a write ends after it: the old value must not come back.
@@ -198,7 +198,7 @@ func slowFillAfterWrite(t *testing.T, p policy.Policy) uint64 {
 
 func TestSlowFillAfterWrite(t *testing.T) {
 	require.EqualValues(t, 2, slowFillAfterWrite(t, policy.Recommended()))
-	require.EqualValues(t, 1, slowFillAfterWrite(t, without(t, "versioned-store", "lease")), "the race is real without its control")
+	require.EqualValues(t, 1, slowFillAfterWrite(t, without(t, "versioned-store", "fill-lease")), "the race is real without its control")
 	require.EqualValues(t, 1, slowFillAfterWrite(t, policy.Naive()))
 }
 

@@ -125,9 +125,9 @@ func newChaos(t *testing.T, p policy.Policy, seed uint64) *chaos {
 	}
 	add("bounded", policy.Family{Class: policy.Bounded, Within: within, TTL: max(20*time.Millisecond, within*time.Duration(1+rng.IntN(10))/10)})
 	add("strong", policy.Family{Class: policy.Strong, TTL: ms(50, 500)})
-	add("leased", policy.Family{Class: policy.Strong, TTL: 500 * time.Millisecond, Lease: ms(10, 120)})
+	add("leased", policy.Family{Class: policy.Strong, TTL: 500 * time.Millisecond, ReadLease: ms(10, 120)})
 	add("eventual", policy.Family{Class: policy.Eventual, TTL: ms(50, 400)})
-	add("behind", policy.Family{Class: policy.Eventual, TTL: ms(50, 400), Writes: policy.Behind})
+	add("behind", policy.Family{Class: policy.Eventual, TTL: ms(50, 400), Writes: policy.WriteBehind})
 	add("lasting", policy.Family{Class: policy.Eventual, TTL: time.Hour}) // nothing but what is heard makes it converge
 	var err error
 	w.model, err = source.NewModel(source.ModelConfig{
@@ -223,7 +223,7 @@ func (w *chaos) relayOn(r *chaosRegion) {
 	go func() {
 		defer close(ended)
 		var both sync.WaitGroup
-		both.Go(func() { into.Beat(ctx) })
+		both.Go(func() { into.Heartbeat(ctx) })
 		both.Go(func() { _ = relay.Run(ctx, peers) })
 		both.Wait()
 	}()
@@ -430,7 +430,7 @@ func (w *chaos) verdict() map[string][]string {
 		e, _ := find(o.name, o.version)
 		if e == nil || e.Token != o.token || e.Deleted != (o.token == "") {
 			out["lost write"] = append(out["lost write"], fmt.Sprintf("%+v", o))
-		} else if at := w.at(e.At); family[o.name.Family].Writes != policy.Behind && (at < o.from-rounding || at > o.to+rounding) {
+		} else if at := w.at(e.At); family[o.name.Family].Writes != policy.WriteBehind && (at < o.from-rounding || at > o.to+rounding) {
 			out["lost write"] = append(out["lost write"], fmt.Sprintf("%+v was committed at %v", o, at))
 		}
 	}
@@ -609,7 +609,7 @@ func TestChaosFindsWhatIsMissing(t *testing.T) {
 		{[]string{"class-routing"}, "leased"},
 		{[]string{"fence"}, "leased"},
 		{[]string{"age-clamp"}, "bounded"},
-		{[]string{"versioned-store", "lease"}, "lasting"},
+		{[]string{"versioned-store", "fill-lease"}, "lasting"},
 		{[]string{"bus"}, "lasting"},
 		{[]string{"gap-detection"}, "lasting"},
 		{[]string{"journal"}, "lost write"},

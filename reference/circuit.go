@@ -26,7 +26,7 @@ type circuit struct {
 }
 
 func newCircuit(s store.Store, p policy.Policy) *circuit {
-	return &circuit{Store: s, policy: p, began: time.Now(), watch: Unobserved{}}
+	return &circuit{Store: s, policy: p, began: time.Now(), watch: NopObserver{}}
 }
 
 func (c *circuit) now() int64 { return int64(time.Since(c.began)) }

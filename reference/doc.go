@@ -30,7 +30,7 @@
 //     which service nor which region they are of: give each service and region its own Redis.
 //  3. Families: what is cached, and what its readers are promised. Package contract reads them from a file.
 //  4. [New], once for each process. All processes have the same families, and but for a switch the same policy.
-//  5. Where there is more than one process: a relay, and [Invalidator.Beat]; see below.
+//  5. Where there is more than one process: a relay, and [Invalidator.Heartbeat]; see below.
 //  6. If wanted, an observer (package metrics), a [Purger], and a [Behind].
 //
 // Write through a cache. What changes the source past it must raise the version and stand in the feed, or
@@ -79,7 +79,7 @@
 //
 // A write drops the copies in its own worker and in its region's Redis. Everybody else's memory, and other regions, hear of it through
 // relays: package invalidation says who runs them. The plain way is that each process runs a relay that delivers all commits, and
-// [Invalidator.Beat]. The example called Regions shows it. [Config.OnInvalidated] shows a worker's share of what is heard.
+// [Invalidator.Heartbeat]. The example called Regions shows it. [Config.OnInvalidated] shows a worker's share of what is heard.
 //
 // # Switching the policy
 //

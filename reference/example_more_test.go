@@ -72,7 +72,7 @@ func ExampleBehind() {
 		Region: "eu", Policy: p, Source: database, Shared: store.NewRedis(client), Behind: behind,
 		Families: []reference.Family{{
 			Schema:   key.Schema{Family: "views", Version: 1},
-			Contract: policy.Family{Class: policy.Eventual, TTL: time.Minute, Writes: policy.Behind},
+			Contract: policy.Family{Class: policy.Eventual, TTL: time.Minute, Writes: policy.WriteBehind},
 		}},
 	}))
 	n := key.Name{Family: "views", ID: "17"}

@@ -95,7 +95,7 @@ func Example_regions() {
 	var running sync.WaitGroup
 	for _, w := range places {
 		running.Go(func() { _ = w.relay.Run(life, nil) })
-		running.Go(func() { w.into.Beat(life) })
+		running.Go(func() { w.into.Heartbeat(life) })
 	}
 
 	n := key.Name{Family: "product", ID: "17"}

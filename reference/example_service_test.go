@@ -67,7 +67,7 @@ func newShop(ctx context.Context, db source.Source, feed source.Feed, redisAddr 
 	life, end := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = relay.Run(life, nil) })
-	running.Go(func() { into.Beat(life) })
+	running.Go(func() { into.Heartbeat(life) })
 
 	s := &shop{cache: cache, close: func() { // what uses comes before what is used
 		end()

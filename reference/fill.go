@@ -22,7 +22,7 @@ func (c *Cache) fetch(ctx context.Context, k string, n key.Name, f Family, look 
 	a, err := c.seek(ctx, k, n, f, look, &spare)
 	if err != nil {
 		if a, ok := spare.answer(c.policy, f, c.clock.now()); ok {
-			c.watch.Stale(f.Schema.Family, StaleSpare)
+			c.watch.Stale(f.Schema.Family, StaleIfError)
 			return a, nil
 		}
 	}
@@ -36,7 +36,7 @@ type spares struct {
 }
 
 func (s *spares) note(a policy.Action, e entry, t Tier) {
-	if a == policy.Spare && e.meta.T0 > s.meta.T0 {
+	if a == policy.IfError && e.meta.T0 > s.meta.T0 {
 		s.entry, s.tier = e, t
 	}
 }
@@ -47,7 +47,7 @@ func (s *spares) answer(p policy.Policy, f Family, now int64) (Answer, bool) {
 		return Answer{}, false
 	}
 	a := answer(&s.entry, s.tier)
-	a.Spare = true
+	a.StaleIfError = true
 	return a, true
 }
 
@@ -65,7 +65,7 @@ func (c *Cache) seek(ctx context.Context, k string, n key.Name, f Family, look l
 				return a, nil
 			}
 		}
-		if !c.policy.Controls.Has(policy.Lease) {
+		if !c.policy.Controls.Has(policy.FillLease) {
 			return c.fill(ctx, k, n, f, "")
 		}
 		// A copy that is there and can't be served any more must be replaced, not waited for.
@@ -141,7 +141,7 @@ func (c *Cache) renew(ctx context.Context, k string, n key.Name, f Family, t0 in
 // reload replaces a copy, see [replacing], unless another worker is at it or has replaced it.
 func (c *Cache) reload(ctx context.Context, k string, n key.Name, f Family, replace string) (Answer, error) {
 	token, era := "", c.l1.now()
-	if c.policy.Controls.Has(policy.Lease) {
+	if c.policy.Controls.Has(policy.FillLease) {
 		var e entry
 		var err error
 		token, e, err = c.l2.lease(ctx, k, leaseTTL, replace)

@@ -30,7 +30,7 @@ type guard struct {
 }
 
 func newGuard(s source.Source, p policy.Policy) *guard {
-	return &guard{Source: s, policy: p, budget: budget{tokens: budgetMost}, throttle: newThrottle(), watch: Unobserved{}}
+	return &guard{Source: s, policy: p, budget: budget{tokens: budgetMost}, throttle: newThrottle(), watch: NopObserver{}}
 }
 
 // Load implements [source.Source].
@@ -74,7 +74,7 @@ func (g *guard) attempt(ctx context.Context, n key.Name, by source.Caller, like 
 		return ask(ctx, n, by)
 	}
 	if err := g.throttle.enter(ctx); err != nil {
-		g.watch.Load(LoadSeen{Family: n.Family, Check: like != n.Family, Outcome: Shed})
+		g.watch.Load(LoadEvent{Family: n.Family, Check: like != n.Family, Outcome: Shed})
 		return source.Record{}, fmt.Errorf("loading %s:%s: %w", n.Family, n.ID, err)
 	}
 	began := time.Now()

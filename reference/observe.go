@@ -13,18 +13,18 @@ import (
 
 // Observer is told what a worker's cache decides and meets; package metrics has one for Prometheus. Its methods are called
 // concurrently, in the way of readers and writers: they must be quick, and must not block or call the cache. Embed
-// [Unobserved] to be told of some things only, and of what is added here later without a change.
+// [NopObserver] to be told of some things only, and of what is added here later without a change.
 //
-// Audits, and what [Cache.GetPast] reads, are told of nowhere; nor are names of families that the cache has not.
+// Audits, and what [Cache.GetBypass] reads, are told of nowhere; nor are names of families that the cache has not.
 type Observer interface {
 	// Read is told of each [Cache.Get] when it ends.
-	Read(ReadSeen)
+	Read(ReadEvent)
 	// Stale is told of each time that a copy is served which a better one was wanted for. Readers who share what one of them
 	// found are one time.
 	Stale(family string, why StaleReason)
 	// Load is told of each question to the source when it ends, retries among them, and of those that the worker did
 	// not put.
-	Load(LoadSeen)
+	Load(LoadEvent)
 	// Lag is told how long after the commit a newer version was heard of, about: the worker knows the source's clock from
 	// its answers. The cache tells of [PathBus]; whoever runs a relay tells of [PathRelay] when it has delivered.
 	Lag(family string, via Path, lag time.Duration)
@@ -41,27 +41,27 @@ type Observer interface {
 	// Refresh is told of each background refresh: how it ended, or that it was [Skipped].
 	Refresh(family string, o Outcome)
 	// Write is told of each [Cache.Put] and [Cache.Delete] when it ends.
-	Write(WriteSeen)
+	Write(WriteEvent)
 }
 
-// ReadSeen is one read.
-type ReadSeen struct {
+// ReadEvent is one read.
+type ReadEvent struct {
 	Family, Tenant string
 	Tier           Tier    // where its answer came from; "" when it failed
 	Outcome        Outcome // Done, or how it failed
 	Took           time.Duration
 }
 
-// LoadSeen is one question to the source.
-type LoadSeen struct {
+// LoadEvent is one question to the source.
+type LoadEvent struct {
 	Family  string
 	Check   bool    // only the version was asked for
 	Outcome Outcome // Shed: the worker did not ask
 	Took    time.Duration
 }
 
-// WriteSeen is one change.
-type WriteSeen struct {
+// WriteEvent is one change.
+type WriteEvent struct {
 	Family  string
 	Delete  bool
 	Outcome Outcome // Done, NotApplied or Unknown
@@ -96,13 +96,13 @@ type StaleReason string
 
 // The reasons.
 const (
-	StaleRefresh StaleReason = "refresh" // its fresh life had ended, and it was being renewed
-	StaleSpare   StaleReason = "spare"   // it had outlived its TTL, and nothing better could be had
-	StaleDoubted StaleReason = "doubted" // the worker may have missed the message that would have dropped it
+	StaleRefresh  StaleReason = "refresh" // its fresh life had ended, and it was being renewed
+	StaleIfError  StaleReason = "spare"   // it had outlived its TTL, and nothing better could be had
+	StaleAfterGap StaleReason = "doubted" // the worker may have missed the message that would have dropped it
 )
 
 // StaleReasons lists them.
-var StaleReasons = []StaleReason{StaleRefresh, StaleSpare, StaleDoubted}
+var StaleReasons = []StaleReason{StaleRefresh, StaleIfError, StaleAfterGap}
 
 // Path is a way by which commits come to copies.
 type Path string
@@ -119,28 +119,28 @@ var Paths = []Path{PathBus, PathRelay}
 // Tiers lists where answers to [Cache.Get] come from.
 var Tiers = []Tier{TierL1, TierL2, TierSource}
 
-// Unobserved is an [Observer] that takes no notice.
-type Unobserved struct{}
+// NopObserver is an [Observer] that takes no notice.
+type NopObserver struct{}
 
 // Read implements [Observer], and so do the other methods.
-func (Unobserved) Read(ReadSeen)                    {}
-func (Unobserved) Stale(string, StaleReason)        {}
-func (Unobserved) Load(LoadSeen)                    {}
-func (Unobserved) Lag(string, Path, time.Duration)  {}
-func (Unobserved) Shared(int)                       {}
-func (Unobserved) LeaseWait(string)                 {}
-func (Unobserved) Breaker(bool)                     {}
-func (Unobserved) Purge()                           {}
-func (Unobserved) Gap()                             {}
-func (Unobserved) Refresh(family string, o Outcome) {}
-func (Unobserved) Write(WriteSeen)                  {}
+func (NopObserver) Read(ReadEvent)                   {}
+func (NopObserver) Stale(string, StaleReason)        {}
+func (NopObserver) Load(LoadEvent)                   {}
+func (NopObserver) Lag(string, Path, time.Duration)  {}
+func (NopObserver) Shared(int)                       {}
+func (NopObserver) LeaseWait(string)                 {}
+func (NopObserver) Breaker(bool)                     {}
+func (NopObserver) Purge()                           {}
+func (NopObserver) Gap()                             {}
+func (NopObserver) Refresh(family string, o Outcome) {}
+func (NopObserver) Write(WriteEvent)                 {}
 
-var _ Observer = Unobserved{}
+var _ Observer = NopObserver{}
 
 // watched has everything tell the observer of the configuration. It comes before anything runs.
 func (c *Cache) watched(o Observer) Observer {
 	if o == nil {
-		return Unobserved{}
+		return NopObserver{}
 	}
 	c.seen = o
 	c.flights.landed = func(name string, readers int) {
@@ -184,7 +184,7 @@ func (c *Cache) sawRead(n *key.Name, t Tier, err error, began instant) {
 	if err != nil {
 		t = ""
 	}
-	c.seen.Read(ReadSeen{Family: n.Family, Tenant: n.Tenant, Tier: t, Outcome: outcome(err), Took: time.Duration(c.clock.instant() - began)})
+	c.seen.Read(ReadEvent{Family: n.Family, Tenant: n.Tenant, Tier: t, Outcome: outcome(err), Took: time.Duration(c.clock.instant() - began)})
 }
 
 func (c *Cache) wrote(family string, deleted bool, err error, began instant) {
@@ -198,14 +198,14 @@ func (c *Cache) wrote(family string, deleted bool, err error, began instant) {
 	case err != nil:
 		o = Unknown
 	}
-	c.watch.Write(WriteSeen{Family: family, Delete: deleted, Outcome: o, Took: time.Duration(c.clock.instant() - began)})
+	c.watch.Write(WriteEvent{Family: family, Delete: deleted, Outcome: o, Took: time.Duration(c.clock.instant() - began)})
 }
 
 // sawRefresh tells why a copy is served at source time now that is being renewed. One that is renewed early is as good as any.
 func (c *Cache) sawRefresh(f *Family, m *policy.Meta, now int64, doubted bool) {
 	switch {
 	case doubted:
-		c.watch.Stale(f.Schema.Family, StaleDoubted)
+		c.watch.Stale(f.Schema.Family, StaleAfterGap)
 	case now >= m.FreshUntil:
 		c.watch.Stale(f.Schema.Family, StaleRefresh)
 	}
@@ -240,7 +240,7 @@ func (g *guard) seen(check bool, ask question) question {
 			if o == Shed {
 				o = Refused
 			}
-			g.watch.Load(LoadSeen{Family: n.Family, Check: check, Outcome: o, Took: time.Since(began)})
+			g.watch.Load(LoadEvent{Family: n.Family, Check: check, Outcome: o, Took: time.Since(began)})
 		}
 		return r, err
 	}

@@ -186,13 +186,13 @@ func (p *Pools) Get(ctx context.Context, n key.Name) (Answer, error) {
 	return c.Get(ctx, n)
 }
 
-// GetPast reads a name from the source; see [Cache.GetPast].
-func (p *Pools) GetPast(ctx context.Context, n key.Name, audit bool) (Answer, error) {
+// GetBypass reads a name from the source; see [Cache.GetBypass].
+func (p *Pools) GetBypass(ctx context.Context, n key.Name, audit bool) (Answer, error) {
 	c, err := p.of(n.Family)
 	if err != nil {
 		return Answer{}, err
 	}
-	return c.GetPast(ctx, n, audit)
+	return c.GetBypass(ctx, n, audit)
 }
 
 // Put writes a value; see [Cache.Put].

@@ -20,14 +20,14 @@ import (
 
 // placeTally counts what a cache tells of.
 type placeTally struct {
-	Unobserved
+	NopObserver
 	mu     sync.Mutex
 	tiers  map[Tier]int
 	opened atomic.Int64
 	gaps   atomic.Int64
 }
 
-func (o *placeTally) Read(s ReadSeen) {
+func (o *placeTally) Read(s ReadEvent) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.tiers == nil {
@@ -281,7 +281,7 @@ func TestBreakersOfSeveralPlaces(t *testing.T) {
 }
 
 type breakerEar struct {
-	Unobserved
+	NopObserver
 	told func(bool)
 }
 
@@ -305,12 +305,12 @@ func TestPlacedGoesToTheFamilysCache(t *testing.T) {
 	require.Equal(t, "v2", string(a.Value))
 	_, err = w.cache.Delete(ctx, names[0])
 	require.NoError(t, err)
-	a, err = w.cache.GetPast(ctx, names[0], true)
+	a, err = w.cache.GetBypass(ctx, names[0], true)
 	require.NoError(t, err)
 	require.True(t, a.Absent)
 	lost := key.Name{Family: "nobody", ID: "1"}
 	for _, err := range []error{
-		second(w.cache.Get(ctx, lost)), second(w.cache.GetPast(ctx, lost, false)), second(w.cache.Delete(ctx, lost)),
+		second(w.cache.Get(ctx, lost)), second(w.cache.GetBypass(ctx, lost, false)), second(w.cache.Delete(ctx, lost)),
 		second(w.cache.Put(ctx, lost, nil, "w")), w.cache.Warm(ctx, lost, true), w.cache.Prewarm(ctx, []key.Name{lost}, nil),
 	} {
 		require.ErrorIs(t, err, ErrFamily)
@@ -329,7 +329,7 @@ func TestEachPlaceHasItsBeat(t *testing.T) {
 	w := newTown(t, p, clientOf(t, server, 0, p), clientOf(t, server, 1, p), true)
 	ctx, cancel := context.WithCancel(t.Context())
 	var beating sync.WaitGroup
-	beating.Go(func() { w.into.Beat(ctx) })
+	beating.Go(func() { w.into.Heartbeat(ctx) })
 	defer beating.Wait()
 	defer cancel()
 	epoch := func(c *redis.Client) string { return c.Get(t.Context(), busEpoch).Val() }

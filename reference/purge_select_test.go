@@ -26,7 +26,7 @@ var shapes = func() map[string]Family {
 		{Family: "p:a", Version: 1, Vary: []key.Dimension{key.Tenant, key.Currency, key.Variant}},
 		{Family: "a", Version: 1, Vary: []key.Dimension{key.Variant}},
 		{Family: "tenant", Version: 1, Vary: []key.Dimension{key.Variant}},
-		{Family: "lease", Version: 1},
+		{Family: "fill-lease", Version: 1},
 	} {
 		all[s.Family] = Family{Schema: s, Contract: policy.Family{Within: time.Hour, TTL: time.Hour}}
 	}
@@ -36,7 +36,7 @@ var shapes = func() map[string]Family {
 var text = rapid.StringOfN(rapid.RuneFrom([]rune("aptv1:%*?[]é& =")), 1, 3, -1)
 
 func drawName(t *rapid.T) (key.Name, string) {
-	family := rapid.SampledFrom([]string{"p", "pp", "p:a", "a", "tenant", "lease"}).Draw(t, "family")
+	family := rapid.SampledFrom([]string{"p", "pp", "p:a", "a", "tenant", "fill-lease"}).Draw(t, "family")
 	s := shapes[family].Schema
 	n := key.Name{Family: family, ID: text.Draw(t, "id")}
 	for d, v := range map[key.Dimension]*string{key.Tenant: &n.Tenant, key.Locale: &n.Locale, key.Currency: &n.Currency, key.Variant: &n.Variant} {

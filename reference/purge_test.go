@@ -210,17 +210,17 @@ func olderFillAfterPurge(t *testing.T, p policy.Policy, purge func(store.Store))
 func TestNoOlderFillWinsAfterAPurge(t *testing.T) {
 	for _, s := range []Selector{ofHot(), ofFamily()} {
 		purge := func(shared store.Store) { purgeNow(t, shared, s) }
-		require.EqualValues(t, 2, olderFillAfterPurge(t, without(t, "lease"), purge))
+		require.EqualValues(t, 2, olderFillAfterPurge(t, without(t, "fill-lease"), purge))
 		require.EqualValues(t, 2, olderFillAfterPurge(t, policy.Recommended(), purge))
 	}
 	bare := func(shared store.Store) { require.NoError(t, shared.Delete(t.Context(), hotKey, leaseKey(hotKey))) }
-	require.EqualValues(t, 1, olderFillAfterPurge(t, without(t, "lease"), bare), "a bare delete would have let it win")
+	require.EqualValues(t, 1, olderFillAfterPurge(t, without(t, "fill-lease"), bare), "a bare delete would have let it win")
 }
 
 // The value of a purge's floor is that of the value it replaces: a fill of that version may come, one of an older may not.
 func TestAPurgedValueRefusesOlderFills(t *testing.T) {
 	shared := memory()
-	r := newRegionOn(t, without(t, "lease"), 1, shared)
+	r := newRegionOn(t, without(t, "fill-lease"), 1, shared)
 	r.source.Seed(hot, []byte("v2"), "w")
 	require.EqualValues(t, 2, r.get(0, hot).Version)
 	purgeNow(t, shared, ofFamily())

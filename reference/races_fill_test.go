@@ -5,7 +5,7 @@ var fillRaces = []race{
 	{
 		name:  "slow fill after an invalidation",
 		wrong: "a load that read before a write ends after it, and brings the old value back",
-		ways:  []loss{alone("versioned-store"), {"version-compare", []string{"lease"}}, {"version-compare", []string{"lease-void"}}},
+		ways:  []loss{alone("versioned-store"), {"version-compare", []string{"fill-lease"}}, {"version-compare", []string{"lease-void"}}},
 		run: func(w *raceWorld) bool {
 			fill, reader := w.slowGet(0, lasting)
 			w.put(1, lasting)
@@ -17,7 +17,7 @@ var fillRaces = []race{
 	{
 		name:  "newer entry evicted before an older fill ends",
 		wrong: "nothing is left in Redis that an older value could be compared with",
-		ways:  []loss{alone("lease"), alone("lease-void"), alone("token-compare"), alone("versioned-store")},
+		ways:  []loss{alone("fill-lease"), alone("lease-void"), alone("token-compare"), alone("versioned-store")},
 		run: func(w *raceWorld) bool {
 			fill, reader := w.slowGet(0, lasting)
 			w.put(1, lasting)
@@ -54,7 +54,7 @@ var fillRaces = []race{
 	{
 		name:  "create while a load finds nothing",
 		wrong: "that nothing was found is kept after something is there",
-		ways:  []loss{alone("versioned-store"), {"version-compare", []string{"lease"}}},
+		ways:  []loss{alone("versioned-store"), {"version-compare", []string{"fill-lease"}}},
 		run: func(w *raceWorld) bool {
 			fill, reader := w.slowGet(0, created)
 			w.put(1, created)
@@ -66,7 +66,7 @@ var fillRaces = []race{
 	{
 		name:  "purge while a load is under way",
 		wrong: "what was to be purged is put back by a load that read it before",
-		ways:  []loss{alone("lease"), alone("token-compare"), {"purges-kept", []string{"refusal-heeded"}}},
+		ways:  []loss{alone("fill-lease"), alone("token-compare"), {"purges-kept", []string{"refusal-heeded"}}},
 		run: func(w *raceWorld) bool {
 			fill, reader := w.slowGet(0, lasting)
 			w.purge("lasting")

@@ -25,7 +25,7 @@ var networkRaces = []race{
 	{
 		name:  "fill in the network lands after a newer one",
 		wrong: "a command that its sender has given up overwrites what came after it",
-		ways:  []loss{alone("versioned-store"), {"version-compare", []string{"lease"}}, {"version-compare", []string{"token-compare"}}},
+		ways:  []loss{alone("versioned-store"), {"version-compare", []string{"fill-lease"}}, {"version-compare", []string{"token-compare"}}},
 		run: func(w *raceWorld) bool {
 			late := w.workers[0].redis.queue("store")
 			w.get(0, lasting)
@@ -39,7 +39,7 @@ var networkRaces = []race{
 	{
 		name:  "fill in the network lands after a restart of Redis",
 		wrong: "Redis has forgotten what the command would be compared with",
-		ways:  []loss{alone("lease"), alone("token-compare"), alone("versioned-store")},
+		ways:  []loss{alone("fill-lease"), alone("token-compare"), alone("versioned-store")},
 		run: func(w *raceWorld) bool {
 			late := w.workers[0].redis.queue("store")
 			w.get(0, lasting)
@@ -53,7 +53,7 @@ var networkRaces = []race{
 	{
 		name:  "Redis forgets while a fill is under way",
 		wrong: "the knowledge that the value was superseded is gone when the fill ends",
-		ways:  []loss{alone("lease"), alone("token-compare"), alone("versioned-store")},
+		ways:  []loss{alone("fill-lease"), alone("token-compare"), alone("versioned-store")},
 		run: func(w *raceWorld) bool {
 			fill, reader := w.slowGet(0, lasting)
 			w.put(1, lasting)

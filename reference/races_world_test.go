@@ -129,7 +129,7 @@ func (s *raceStore) Set(ctx context.Context, k string, v []byte, ttl time.Durati
 }
 
 var raceCommands = map[*store.Script]string{
-	storeScript: "store", leaseScript: "lease", releaseScript: "release", supersedeScript: "supersede", beatScript: "beat",
+	storeScript: "store", leaseScript: "fill-lease", releaseScript: "release", supersedeScript: "supersede", beatScript: "beat",
 }
 
 func (s *raceStore) Run(ctx context.Context, script *store.Script, keys []string, args ...string) ([]string, error) {
@@ -268,10 +268,10 @@ var (
 		Contract: policy.Family{Class: policy.Bounded, Within: 100 * time.Millisecond, TTL: 100 * time.Millisecond}}
 	raceStrong = Family{Schema: key.Schema{Family: "strong", Version: 1}, Contract: policy.Family{Class: policy.Strong, TTL: time.Hour}}
 	raceLeased = Family{Schema: key.Schema{Family: "leased", Version: 1},
-		Contract: policy.Family{Class: policy.Strong, TTL: time.Hour, Lease: 100 * time.Millisecond}}
+		Contract: policy.Family{Class: policy.Strong, TTL: time.Hour, ReadLease: 100 * time.Millisecond}}
 	raceWritten = Family{Schema: key.Schema{Family: "written", Version: 1}, Contract: policy.Family{Class: policy.Eventual, TTL: time.Hour, Writes: policy.Through}}
 	raceHeld    = Family{Schema: key.Schema{Family: "held", Version: 1},
-		Contract: policy.Family{Class: policy.Strong, TTL: time.Hour, Lease: 100 * time.Millisecond, Writes: policy.Through}}
+		Contract: policy.Family{Class: policy.Strong, TTL: time.Hour, ReadLease: 100 * time.Millisecond, Writes: policy.Through}}
 	raceFamilies = []Family{raceLasting, raceSoon, raceStrong, raceLeased, raceWritten, raceHeld}
 
 	lasting = key.Name{Family: "lasting", ID: "1"}

@@ -18,7 +18,7 @@ var writeRaces = []race{
 	{
 		name:  "write-through that lands after a newer one",
 		wrong: "of two writers the first to commit is the last to leave its value",
-		ways:  []loss{alone("versioned-store"), {"version-compare", []string{"lease"}}, {"version-compare", []string{"token-compare"}}},
+		ways:  []loss{alone("versioned-store"), {"version-compare", []string{"fill-lease"}}, {"version-compare", []string{"token-compare"}}},
 		run: func(w *raceWorld) bool {
 			slow, acked := w.slowPut(0, written)
 			w.put(1, written)
@@ -29,7 +29,7 @@ var writeRaces = []race{
 	{
 		name:  "write-through that lands when nothing newer is left",
 		wrong: "a newer write was told, and evicted from Redis, before the older value comes there",
-		ways:  []loss{alone("lease"), alone("token-compare"), alone("lease-void"), alone("versioned-store")},
+		ways:  []loss{alone("fill-lease"), alone("token-compare"), alone("lease-void"), alone("versioned-store")},
 		run: func(w *raceWorld) bool {
 			slow, acked := w.slowPut(0, written)
 			w.commit(written)
@@ -42,7 +42,7 @@ var writeRaces = []race{
 	{
 		name:  "write-through into a Redis that was started anew",
 		wrong: "Redis has forgotten what it was told since the write began",
-		ways:  []loss{alone("lease"), alone("token-compare"), alone("versioned-store")},
+		ways:  []loss{alone("fill-lease"), alone("token-compare"), alone("versioned-store")},
 		run: func(w *raceWorld) bool {
 			slow, acked := w.slowPut(0, written)
 			w.commit(written)
@@ -55,7 +55,7 @@ var writeRaces = []race{
 	{
 		name:  "write-through refused by Redis",
 		wrong: "what Redis refuses to take from a writer is left in his memory",
-		ways:  []loss{alone("refusal-heeded"), alone("lease"), alone("token-compare"), alone("versioned-store")},
+		ways:  []loss{alone("refusal-heeded"), alone("fill-lease"), alone("token-compare"), alone("versioned-store")},
 		run: func(w *raceWorld) bool {
 			slow, acked := w.slowPut(0, written)
 			w.commit(written)
@@ -97,7 +97,7 @@ var writeRaces = []race{
 	{
 		name:  "load under way during a write-through",
 		wrong: "a load that read before the commit ends after it, and replaces what the writer has left",
-		ways:  []loss{alone("versioned-store"), {"version-compare", []string{"lease"}}, {"version-compare", []string{"lease-void"}}},
+		ways:  []loss{alone("versioned-store"), {"version-compare", []string{"fill-lease"}}, {"version-compare", []string{"lease-void"}}},
 		run: func(w *raceWorld) bool {
 			fill, reader := w.slowGet(0, written)
 			w.put(1, written)

@@ -14,11 +14,11 @@ import (
 
 // Answer is what a read found.
 type Answer struct {
-	Value   []byte // shared with other readers: it must not be changed
-	Version uint64 // 0 when the name was never written
-	Tier    Tier
-	Absent  bool // there is no value: never written, or deleted
-	Spare   bool // a copy past its TTL and within the family's bound, because nothing better could be had
+	Value        []byte // shared with other readers: it must not be changed
+	Version      uint64 // 0 when the name was never written
+	Tier         Tier
+	Absent       bool // there is no value: never written, or deleted
+	StaleIfError bool // a copy past its TTL and within the family's bound, because nothing better could be had
 
 	t0 int64 // source clock inside the read that made the answer
 }
@@ -55,13 +55,13 @@ func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
 	held, ok := c.l1.get(unsafe.String(unsafe.SliceData(b), len(b))) // which keeps no key that it is asked for
 	if ok {
 		now := c.clock.at(began)
-		if c.policy.Plain(&f.Contract, &held.meta, now) && !c.l1.doubted(held) {
+		if c.policy.ServesAnyway(&f.Contract, &held.meta, now) && !c.l1.doubted(held) {
 			c.sawHit(&n, began)
 			return answer(&held.entry, TierL1), nil
 		}
 		action := c.policy.Lookup(f.Contract, held.meta, now, rand.Float64())
 		if c.l1.doubted(held) {
-			action = c.policy.Doubted(f.Contract, action)
+			action = c.policy.AfterGap(f.Contract, action)
 		}
 		switch action {
 		case policy.Serve:
@@ -148,8 +148,8 @@ func (c *Cache) fly(name string, fly *flight, fn func(context.Context) (Answer, 
 	}()
 }
 
-// GetPast reads a name from the source, past every tier. audit marks it as no part of the workload.
-func (c *Cache) GetPast(ctx context.Context, n key.Name, audit bool) (Answer, error) {
+// GetBypass reads a name from the source, past every tier. audit marks it as no part of the workload.
+func (c *Cache) GetBypass(ctx context.Context, n key.Name, audit bool) (Answer, error) {
 	f, _, err := c.resolve(n)
 	if err != nil {
 		return Answer{}, err

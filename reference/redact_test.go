@@ -37,7 +37,7 @@ func TestRedactedValuesAreNowhere(t *testing.T) {
 	_, err := c.Put(t.Context(), hot, []byte("a "+canary), "token")
 	require.NoError(t, err)
 
-	past, err := c.GetPast(t.Context(), hot, false)
+	past, err := c.GetBypass(t.Context(), hot, false)
 	require.NoError(t, err)
 	require.Equal(t, "a ***", string(past.Value))
 	for _, tier := range []Tier{TierSource, TierL1} {

@@ -61,7 +61,7 @@ func (c *Cache) confirmed(ctx context.Context, k string, n key.Name, f Family) (
 
 // holds says whether the worker may serve a copy for a strong family without asking the source.
 func (c *Cache) holds(f Family, held *copied) bool {
-	if f.Contract.Lease == 0 || held.asked == 0 || c.clock.now() >= held.meta.DropAt {
+	if f.Contract.ReadLease == 0 || held.asked == 0 || c.clock.now() >= held.meta.DropAt {
 		return false
 	}
 	return c.policy.Holds(f.Contract, time.Duration(c.clock.instant()-held.asked), rateError)
@@ -69,7 +69,7 @@ func (c *Cache) holds(f Family, held *copied) bool {
 
 // hold keeps in memory what the source has confirmed, unless a change is announced.
 func (c *Cache) hold(k string, n key.Name, f Family, e entry, s sighting) {
-	if f.Contract.Lease > 0 && s.fenced {
+	if f.Contract.ReadLease > 0 && s.fenced {
 		return
 	}
 	c.l1.put(k, &copied{entry: e, name: n, era: c.l1.now(), asked: s.asked})
@@ -156,7 +156,7 @@ func (c *Cache) announce(ctx context.Context, k string, n key.Name, f Family, by
 		}
 	}()
 	by.Fence = newToken()
-	wait := f.Contract.LeaseWait(rateError)
+	wait := f.Contract.ReadLeaseWait(rateError)
 	for came := c.clock.instant(); ; {
 		take := time.Duration(c.clock.instant()-came) > wait+c.fencePatience
 		err = c.cfg.Source.Fence(ctx, n, by.Fence, take, *by)

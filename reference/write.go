@@ -38,7 +38,7 @@ func (c *Cache) put(ctx context.Context, n key.Name, value []byte, token string)
 	if err != nil {
 		return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
 	}
-	if f.Contract.Writes == policy.Behind {
+	if f.Contract.Writes == policy.WriteBehind {
 		return c.cfg.Behind.Put(ctx, n, value, token)
 	}
 	return c.change(ctx, k, n, f, policy.Value, func(by source.Caller) (source.Record, error) {
@@ -61,7 +61,7 @@ func (c *Cache) remove(ctx context.Context, n key.Name) (source.Record, error) {
 	if err != nil {
 		return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
 	}
-	if f.Contract.Writes == policy.Behind {
+	if f.Contract.Writes == policy.WriteBehind {
 		return c.cfg.Behind.Delete(ctx, n)
 	}
 	return c.change(ctx, k, n, f, policy.Absence, func(by source.Caller) (source.Record, error) {
@@ -72,7 +72,7 @@ func (c *Cache) remove(ctx context.Context, n key.Name) (source.Record, error) {
 // change commits at the source, and drops what the region has cached of what was there before, or replaces it.
 func (c *Cache) change(ctx context.Context, k string, n key.Name, f Family, kind policy.Kind, commit func(source.Caller) (source.Record, error)) (source.Record, error) {
 	by := source.Caller{Region: c.cfg.Region}
-	if f.Contract.Lease > 0 && c.policy.Confirms(f.Contract) && c.policy.Controls.Has(policy.Fence) {
+	if f.Contract.ReadLease > 0 && c.policy.Confirms(f.Contract) && c.policy.Controls.Has(policy.Fence) {
 		free, err := c.announce(ctx, k, n, f, &by)
 		if err != nil {
 			return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)

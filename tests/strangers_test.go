@@ -149,7 +149,7 @@ func describe(s *service.Service, sc scenarios.Scenario) string {
 	for region, urls := range s.URLs() {
 		fmt.Fprintf(&b, "  %s: [%s]\n", region, `"`+strings.Join(urls, `", "`)+`"`)
 	}
-	fmt.Fprintf(&b, "settle: 1s\nread: {GET: %s}\nwrite: {PUT: %s, body: \"{token}\"}\ndelete: {DELETE: %s}\nbypass: {GET: %s}\n", at, at, at, at[:len(at)-1]+`&past=1"`)
+	fmt.Fprintf(&b, "settle: 1s\nread: {GET: %s}\nwrite: {PUT: %s, body: \"{token}\"}\ndelete: {DELETE: %s}\nbypass: {GET: %s}\n", at, at, at, at[:len(at)-1]+`&bypass=1"`)
 	b.WriteString("answer: {token: {json: $.token}, tier: {header: X-Tier}, worker: {header: X-Worker}}\nfamilies:\n")
 	for _, f := range sc.Target.Families {
 		within := ""

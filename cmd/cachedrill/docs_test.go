@@ -119,7 +119,7 @@ func policiesPage() string {
 	var b strings.Builder
 	b.WriteString("# Policies and controls of the reference cache\n\n" + generated)
 	b.WriteString("A policy is a preset, `recommended` (every control) or `naive` (plain TTL cache-aside in Redis with messages to the\n" +
-		"other region), without some controls: `mine: {preset: recommended, without: [jitter, lease]}`.\n" +
+		"other region), without some controls: `mine: {preset: recommended, without: [jitter, fill-lease]}`.\n" +
 		"[Races](races.md) shows step by step what goes wrong without them.\n\n" +
 		"| control | protects | what backs it up | what shows without both |\n| --- | --- | --- | --- |\n")
 	for _, c := range policy.Table {

@@ -76,7 +76,7 @@ skips the wait. Passwords stay out of the process list in the environment variab
   cachedrill serve --config shop.yaml --region eu --redis redis://cache.eu:6379 --pool critical=redis://cache.eu:6379/1 \
       --assign price=critical --source postgres://shop@db/shop
   cachedrill serve -f scenarios.yaml --region eu --policy naive
-  cachedrill serve --region eu --without jitter,lease --admin 127.0.0.1:9000`,
+  cachedrill serve --region eu --without jitter,fill-lease --admin 127.0.0.1:9000`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return serve(c, f) },
 	}

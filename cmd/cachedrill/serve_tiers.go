@@ -60,7 +60,7 @@ func (f serveFlags) served() (what served, err error) {
 		return what, err
 	}
 	for _, family := range what.spec.Families {
-		if family.Contract.Writes == policy.Behind {
+		if family.Contract.Writes == policy.WriteBehind {
 			return what, fmt.Errorf("family %s is written behind, by one owner for all processes, which serve has not: write it aside or through", family.Name)
 		}
 	}

@@ -29,11 +29,24 @@ func (n Node) text(what string) (s string, ok bool) {
 
 // OneOf reads a scalar that must be one of the allowed words; absent is "".
 func (n Node) OneOf(what string, allowed ...string) string {
+	return n.OneOfRenamed(what, nil, allowed...)
+}
+
+// OneOfRenamed is [Node.OneOf] for words some of which have new forms: the keys of renamed are the old ones. An old word
+// is an error that gives the new one.
+func (n Node) OneOfRenamed(what string, renamed map[string]string, allowed ...string) string {
 	if n.n == nil {
 		return ""
 	}
 	s, ok := n.text(what)
-	if ok && !slices.Contains(allowed, s) {
+	if !ok {
+		return s
+	}
+	if now, old := renamed[s]; old {
+		n.Fail(s, fmt.Sprintf("%s is now %s", s, now), "")
+		return ""
+	}
+	if !slices.Contains(allowed, s) {
 		n.Fail(s, "unknown "+what, Suggest(s, allowed))
 		return ""
 	}

@@ -165,7 +165,7 @@ func canaryRun(t *testing.T, redacting bool) (places, *flock) {
 	require.NoError(t, err)
 	require.NoError(t, into.Apply(t.Context(), customer("1"), w.Version, w.T0))
 	answer(one, customer("1"), reference.TierSource)
-	past, err := two.GetPast(t.Context(), customer("1"), false)
+	past, err := two.GetBypass(t.Context(), customer("1"), false)
 	require.NoError(t, err)
 	seen.add("answers past the tiers", past.Value)
 	for _, id := range []string{"2", "3"} {
@@ -198,7 +198,7 @@ func canaryRun(t *testing.T, redacting bool) (places, *flock) {
 	if _, err := one.Get(t.Context(), customer("4")); redacting {
 		require.ErrorIs(t, err, ErrRedaction)
 		refused(err)
-		_, err = one.GetPast(t.Context(), customer("4"), false)
+		_, err = one.GetBypass(t.Context(), customer("4"), false)
 		refused(err)
 		refused(one.Prewarm(t.Context(), []key.Name{customer("4")}, func(int) float64 { return 0 }))
 		job.Names = func(Job) iter.Seq[key.Name] { return slices.Values([]key.Name{customer("4")}) }

@@ -105,7 +105,7 @@ type Family struct {
 	TTLClass  string
 	TTL       time.Duration // of the class
 	Writes    policy.WritePath
-	Lease     time.Duration // of a strong family; 0: every read asks the source for the current version
+	ReadLease time.Duration // of a strong family; 0: every read asks the source for the current version
 	Schema    key.Schema
 	Owner     Owner // its own, or the service's
 	Fields    []Field

@@ -122,6 +122,8 @@ func TestFormIsChecked(t *testing.T) {
 		"unknown pool":        {"pool: checkout", "pool: chekout", `did you mean "checkout"?`},
 		"old word for pools":  {"pools: ", "places: ", "places is now pools"},
 		"old word for pool":   {"    pool: checkout", "    place: checkout", "place is now pool"},
+		"old word for lease":  {"    pool: checkout", "    lease: 5s", "lease is now read_lease"},
+		"old control":         {"without: stale-while-revalidate", "without: fail-safe", "fail-safe is now stale-if-error"},
 		"no default":          {"default: true, ", "", "0 pools are the default, where one must be"},
 		"not yes or no":       {"critical: true", "critical: very", "critical"},
 		"class of a field":    {"title: public", "title: publik", "class"},

@@ -21,7 +21,7 @@ func (c Contract) Cached() []reference.Family {
 			Schema:    f.Schema,
 			Namespace: f.Namespace,
 			Pool:      c.named(f.Pool),
-			Contract:  policy.Family{Class: f.Class, Within: f.Within, TTL: f.TTL, Lease: f.Lease, Writes: f.Writes},
+			Contract:  policy.Family{Class: f.Class, Within: f.Within, TTL: f.TTL, ReadLease: f.ReadLease, Writes: f.Writes},
 			Redact:    f.Redactor(),
 		})
 	}

@@ -66,7 +66,7 @@ func decode(doc strictyaml.Node) Contract {
 	}
 	for _, n := range f["exceptions"].List("exceptions") {
 		g := n.Fields("an exception", "without", "why", "approved", "expires")
-		c.Exceptions = append(c.Exceptions, Exception{Pos: at(n), Without: g["without"].OneOf("control", policy.Names()...),
+		c.Exceptions = append(c.Exceptions, Exception{Pos: at(n), Without: g["without"].OneOfRenamed("control", policy.RenamedControls, policy.Names()...),
 			Why: need(g, "why", "why: ..."), Approved: need(g, "approved", "approved: who agreed"), Expires: date(g, "expires")})
 		if !g["without"].Present() {
 			n.Fail("", "the exception does not say which control is left out", "without: jitter")
@@ -128,9 +128,9 @@ func pool(n strictyaml.Node, c Contract) string {
 func yes(n strictyaml.Node, what string) bool { return n.OneOf(what, "true", "false") == "true" }
 
 func family(e strictyaml.Entry, c Contract) Family {
-	g := e.Value.FieldsRenamed("family "+e.Name, map[string]string{"place": "pool"}, "namespace", "pool", "critical", "class", "within", "ttl", "lease", "writes", "schema", "vary", "owner", "fields")
+	g := e.Value.FieldsRenamed("family "+e.Name, map[string]string{"place": "pool", "lease": "read_lease"}, "namespace", "pool", "critical", "class", "within", "ttl", "read_lease", "writes", "schema", "vary", "owner", "fields")
 	fam := Family{Pos: at(e.Key), Name: e.Name, Namespace: e.Name, ClassPos: at(g["class"]), Owner: c.Owner,
-		Within: g["within"].Duration("within", 0), Lease: g["lease"].Duration("lease", 0),
+		Within: g["within"].Duration("within", 0), ReadLease: g["read_lease"].Duration("read_lease", 0),
 		Schema: key.Schema{Family: e.Name, Version: g["schema"].Int("schema", 1, 1)}}
 	fam.Pool, fam.PoolPos, fam.Critical = pool(g["pool"], c), at(g["pool"]), yes(g["critical"], "critical")
 	if !g["pool"].Present() {
@@ -164,12 +164,12 @@ func family(e strictyaml.Entry, c Contract) Family {
 	switch bounded := fam.Class == policy.Bounded; {
 	case !bounded && g["within"].Present():
 		g["within"].Fail("", "only a bounded family has a bound", "remove within, or make the class bounded")
-	case fam.Class != policy.Strong && g["lease"].Present():
-		g["lease"].Fail("", "only a strong family has a lease", "remove lease, or make the class strong")
-	case fam.Writes == policy.Behind && fam.Class != policy.Eventual:
+	case fam.Class != policy.Strong && g["read_lease"].Present():
+		g["read_lease"].Fail("", "only a strong family has a read lease", "remove read_lease, or make the class strong")
+	case fam.Writes == policy.WriteBehind && fam.Class != policy.Eventual:
 		g["writes"].Fail("", "only an eventual family can be written behind: its readers see a write after it was acknowledged", "writes: aside or through, or class: eventual")
-	case fam.Lease > fam.TTL:
-		g["lease"].Fail("", fmt.Sprintf("the lease is longer than the TTL of this class (%v)", fam.TTL), "a shorter lease, or another TTL class")
+	case fam.ReadLease > fam.TTL:
+		g["read_lease"].Fail("", fmt.Sprintf("the read lease is longer than the TTL of this class (%v)", fam.TTL), "a shorter read_lease, or another TTL class")
 	case bounded && g["class"].Present() && fam.Within <= 0:
 		e.Key.Fail(e.Name, "a bounded family needs within, above 0", "within: 10s")
 	case bounded && fam.TTL > fam.Within:
@@ -190,7 +190,7 @@ func family(e strictyaml.Entry, c Contract) Family {
 	for _, p := range g["fields"].Entries("fields") {
 		fam.Fields = append(fam.Fields, field(p))
 	}
-	if fam.Writes == policy.Behind && slices.ContainsFunc(fam.Fields, func(d Field) bool { return d.Redact != None }) {
+	if fam.Writes == policy.WriteBehind && slices.ContainsFunc(fam.Fields, func(d Field) bool { return d.Redact != None }) {
 		g["writes"].Fail("", "a family with redacted fields can't be written behind: the journal would hold them", "writes: aside or through")
 	}
 	return fam

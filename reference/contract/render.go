@@ -110,8 +110,8 @@ func (f Family) promise() string {
 		return fmt.Sprintf("%s: at most %s old", f.Class, duration(f.Within))
 	case f.Class == policy.Eventual:
 		return fmt.Sprintf("%s: right %s after the last write, once everything is reachable", f.Class, duration(f.TTL))
-	case f.Lease > 0:
-		return fmt.Sprintf("%s: never stale; held without asking for %s, and writes take that long", f.Class, duration(f.Lease))
+	case f.ReadLease > 0:
+		return fmt.Sprintf("%s: never stale; held without asking for %s, and writes take that long", f.Class, duration(f.ReadLease))
 	}
 	return f.Class.String() + ": never stale"
 }

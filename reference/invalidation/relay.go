@@ -10,7 +10,7 @@
 // Whoever runs a cache with more than one worker: without a relay, workers do not hear of each other's writes, and serve what they
 // have until its TTL or bound ends it (a strong family asks the source, and stays right). Each region needs at least one, also where there
 // is only one region. Several of a region do no harm, so the plain way is one in each worker process; it costs a message to Redis a commit
-// and relay. While two releases of a service run, with other schemas, each needs its own. Beside it runs Beat of a
+// and relay. While two releases of a service run, with other schemas, each needs its own. Beside it runs Heartbeat of a
 // reference.Invalidator, by which workers notice that they missed a message. The example of package reference called Regions shows all.
 //
 // Every region's relays read one and the same source. The plain way between regions is Config.All: each relay delivers

@@ -21,7 +21,7 @@ func Example() {
 	registry.MustRegister(m)
 
 	_ = reference.Config{Observer: m} // of reference.New; from then on the cache tells of what it does:
-	m.Read(reference.ReadSeen{Family: "product", Tenant: "acme", Tier: reference.TierL1, Outcome: reference.Done})
+	m.Read(reference.ReadEvent{Family: "product", Tenant: "acme", Tier: reference.TierL1, Outcome: reference.Done})
 
 	page := httptest.NewRecorder()
 	promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))

@@ -164,7 +164,7 @@ func (m *Metrics) Policy(name string) {
 }
 
 // Read implements [reference.Observer], and so do the other methods.
-func (m *Metrics) Read(r reference.ReadSeen) {
+func (m *Metrics) Read(r reference.ReadEvent) {
 	f, ok := m.families[r.Family]
 	if !ok {
 		return
@@ -197,7 +197,7 @@ func (m *Metrics) Stale(family string, why reference.StaleReason) {
 }
 
 // Load counts.
-func (m *Metrics) Load(l reference.LoadSeen) {
+func (m *Metrics) Load(l reference.LoadEvent) {
 	f, ok := m.families[l.Family]
 	if !ok {
 		return
@@ -252,7 +252,7 @@ func (m *Metrics) Refresh(family string, o reference.Outcome) {
 }
 
 // Write counts.
-func (m *Metrics) Write(w reference.WriteSeen) {
+func (m *Metrics) Write(w reference.WriteEvent) {
 	f, ok := m.families[w.Family]
 	if !ok {
 		return

@@ -186,11 +186,11 @@ func TestSeriesAreBounded(t *testing.T) {
 	before := testutil.CollectAndCount(m)
 	for i := range 1000 {
 		name := fmt.Sprint(i)
-		m.Read(reference.ReadSeen{Family: "product", Tenant: name, Tier: reference.TierL1, Outcome: reference.Done})
-		m.Read(reference.ReadSeen{Family: name, Tenant: name, Tier: reference.TierL1, Outcome: reference.Done})
-		m.Stale(name, reference.StaleSpare)
-		m.Load(reference.LoadSeen{Family: name})
-		m.Write(reference.WriteSeen{Family: name})
+		m.Read(reference.ReadEvent{Family: "product", Tenant: name, Tier: reference.TierL1, Outcome: reference.Done})
+		m.Read(reference.ReadEvent{Family: name, Tenant: name, Tier: reference.TierL1, Outcome: reference.Done})
+		m.Stale(name, reference.StaleIfError)
+		m.Load(reference.LoadEvent{Family: name})
+		m.Write(reference.WriteEvent{Family: name})
 		m.LeaseWait(name)
 		m.Refresh(name, reference.Done)
 	}

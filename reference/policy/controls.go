@@ -14,7 +14,7 @@ const (
 	L1 Controls = 1 << iota
 	Jitter
 	SingleFlight
-	Lease
+	FillLease
 	StaleWhileRevalidate
 	VersionedStore
 	AgeClamp
@@ -26,7 +26,7 @@ const (
 	EarlyRefresh
 	HotRefresh
 	NegativeCaching
-	FailSafe
+	StaleIfError
 	Breaker
 	GapDetection
 	Compression
@@ -50,7 +50,7 @@ type Control struct {
 var Table = []Control{
 	{ClassRouting, "class-routing", "strong families: what is cached is served only as the version that the source says is current",
 		"", "strong reads older than an acknowledged write"},
-	{Fence, "fence", "strong families with a lease: a change is announced at the source, and made when no worker may answer from its memory any more",
+	{Fence, "fence", "strong families with a read lease: a change is announced at the source, and made when no worker may answer from its memory any more",
 		"", "a worker serves from its memory what another has changed"},
 	{L1, "l1", "latency, and load on Redis: each worker keeps its own copies",
 		"", "every hit costs a round trip; copies are gone with Redis"},
@@ -64,11 +64,11 @@ var Table = []Control{
 		"stale-while-revalidate; early-refresh", "every expiry makes a reader wait for the source"},
 	{NegativeCaching, "negative-caching", "source load: that there is no value is kept like a value, for a fifth of the time, and dropped when one is created",
 		"", "every read of what does not exist goes to the source"},
-	{FailSafe, "fail-safe", "availability: a copy past its TTL and within the bound is served when the source fails",
+	{StaleIfError, "stale-if-error", "availability: a copy past its TTL and within the bound is served when the source fails",
 		"stale-while-revalidate, until the TTL", "errors as soon as copies end while the source is away"},
 	{SingleFlight, "single-flight", "source load: one load of a key per worker at a time",
-		"lease", "as many loads of one key as there are readers on a worker"},
-	{Lease, "lease", "source load: one load of a key per region at a time, by a token that an invalidation voids",
+		"fill-lease", "as many loads of one key as there are readers on a worker"},
+	{FillLease, "fill-lease", "source load: one load of a key per region at a time, by a token that an invalidation voids",
 		"single-flight narrows it to one per worker", "as many loads of one key as there are workers"},
 	{Jitter, "jitter", "source load: copies made together do not end together",
 		"stale-while-revalidate", "waves of loads one TTL after a mass fill"},
@@ -121,13 +121,20 @@ func Naive() Policy { return Policy{Name: "naive", Controls: Bus} }
 // Presets are the policies that can be built upon by name.
 var Presets = map[string]func() Policy{"recommended": Recommended, "naive": Naive}
 
-// Without gives the policy with one control removed, or an error that lists the names there are.
+// RenamedControls maps the former names of controls to the names that they have.
+var RenamedControls = map[string]string{"lease": "fill-lease", "fail-safe": "stale-if-error"}
+
+// Without gives the policy with one control removed. The error for an unknown name lists the names there are; that for a
+// former name gives the present one.
 func (p Policy) Without(name string) (Policy, error) {
 	for _, c := range Table {
 		if c.Name == name {
 			p.Controls &^= c.Control
 			return p, nil
 		}
+	}
+	if now, ok := RenamedControls[name]; ok {
+		return p, fmt.Errorf("control %s is now %s", name, now)
 	}
 	return p, fmt.Errorf("unknown control %q (known: %s)", name, strings.Join(Names(), ", "))
 }

@@ -50,9 +50,9 @@ type Family struct {
 	Class  Class
 	Within time.Duration // bounded: the greatest staleness a read may have
 	TTL    time.Duration // how long a copy may be kept at all
-	// Lease is how long a worker may answer for a strong family from its memory without asking the source; a write takes
+	// ReadLease is how long a worker may answer for a strong family from its memory without asking the source; a write takes
 	// that long. 0: every read asks the source for the version that is current.
-	Lease time.Duration
+	ReadLease time.Duration
 	// Writes is the way that its writes take.
 	Writes WritePath
 }
@@ -67,11 +67,11 @@ const (
 	Aside WritePath = iota
 	// Through commits at the source and leaves the new value, with its version, in the region's Redis and the worker's memory.
 	Through
-	// Behind acknowledges a write when it is in its owner's journal, before the source has it. It is for eventual families.
-	Behind
+	// WriteBehind acknowledges a write when it is in its owner's journal, before the source has it. It is for eventual families.
+	WriteBehind
 )
 
-var writePaths = [...]string{Aside: "aside", Through: "through", Behind: "behind"}
+var writePaths = [...]string{Aside: "aside", Through: "through", WriteBehind: "behind"}
 
 // String gives the path as YAML shows it.
 func (w WritePath) String() string { return writePaths[w] }
@@ -95,13 +95,13 @@ func (p Policy) Leaves(f Family, k Kind) bool { return f.Writes == Through && p.
 // Claims says whether what a writer leaves in the shared tier needs a right to be left there which was granted before the
 // commit: whatever overtakes the write voids it, and so does the loss of what the tier knew. Where every hit is confirmed by the
 // source, an old copy harms nobody.
-func (p Policy) Claims(f Family) bool { return p.Controls.Has(Lease) && !p.Confirms(f) }
+func (p Policy) Claims(f Family) bool { return p.Controls.Has(FillLease) && !p.Confirms(f) }
 
 // ErrTTL is wrapped by [Family.Validate] when the TTL exceeds the family's bound.
 var ErrTTL = errors.New("ttl exceeds the bound")
 
-// ErrBehind is wrapped by [Family.Validate] when a family's writes would be acknowledged before they could be seen.
-var ErrBehind = errors.New("only an eventual family can be written behind")
+// ErrWriteBehind is wrapped by [Family.Validate] when a family's writes would be acknowledged before they could be seen.
+var ErrWriteBehind = errors.New("only an eventual family can be written behind")
 
 // Validate refuses a contract that no cache could keep.
 func (f Family) Validate() error {
@@ -114,17 +114,17 @@ func (f Family) Validate() error {
 	if f.Class == Bounded && f.TTL > f.Within {
 		return fmt.Errorf("%w: ttl %v, within %v", ErrTTL, f.TTL, f.Within)
 	}
-	if f.Lease < 0 || f.Lease > 0 && f.Class != Strong {
-		return errors.New("lease is for strong families, and above 0")
+	if f.ReadLease < 0 || f.ReadLease > 0 && f.Class != Strong {
+		return errors.New("read_lease is for strong families, and above 0")
 	}
 	if int(f.Writes) >= len(writePaths) {
 		return fmt.Errorf("there is no write path %d", f.Writes)
 	}
-	if f.Writes == Behind && f.Class != Eventual {
-		return fmt.Errorf("%w: this one is %s", ErrBehind, f.Class)
+	if f.Writes == WriteBehind && f.Class != Eventual {
+		return fmt.Errorf("%w: this one is %s", ErrWriteBehind, f.Class)
 	}
-	if f.Lease > f.TTL {
-		return errors.New("the lease is longer than the ttl")
+	if f.ReadLease > f.TTL {
+		return errors.New("the read lease is longer than the ttl")
 	}
 	return nil
 }
@@ -174,7 +174,7 @@ const (
 	Serve                 // answer with the copy
 	Refresh               // answer with the copy, and renew it in the background
 	Confirm               // answer with the copy if the source says that its version is current
-	Spare                 // go on to the next tier; answer with the copy when everything fails
+	IfError               // go on to the next tier; answer with the copy when everything fails
 )
 
 // Confirms says whether what is cached of a family may be served only as the source's current version.
@@ -188,23 +188,23 @@ func (p Policy) Lookup(f Family, m Meta, now int64, random float64) Action {
 	case p.Confirms(f):
 		return Confirm
 	case now >= m.Until, now >= m.FreshUntil && !p.Controls.Has(StaleWhileRevalidate):
-		return Spare
+		return IfError
 	case now >= m.FreshUntil, p.Controls.Has(EarlyRefresh) && early(m, now, random):
 		return Refresh
 	}
 	return Serve
 }
 
-// Plain says that a copy is to be served whatever the random number is: where it says so, Lookup says [Serve]. It is for those
+// ServesAnyway says that a copy is to be served whatever the random number is: where it says so, Lookup says [Serve]. It is for those
 // who count nanoseconds, and decides nothing of its own.
-func (p *Policy) Plain(f *Family, m *Meta, now int64) bool {
+func (p *Policy) ServesAnyway(f *Family, m *Meta, now int64) bool {
 	return (m.Kind == Value || m.Kind == Absence) && now+earliest*int64(m.Took) < m.FreshUntil && now < m.Until && now < m.DropAt &&
 		f.Class != Strong && (f.Class != Bounded || now-m.T0 < int64(f.Within))
 }
 
-// Doubted is what to do with a copy in a worker's memory that may have missed the message which would have dropped it:
+// AfterGap is what to do with a copy in a worker's memory that may have missed the message which would have dropped it:
 // it is renewed. Where nothing but a long TTL would end it, nobody gets it before that.
-func (p Policy) Doubted(f Family, a Action) Action {
+func (p Policy) AfterGap(f Family, a Action) Action {
 	switch {
 	case a != Serve && a != Refresh:
 		return a
@@ -268,7 +268,7 @@ func (p Policy) Admit(f Family, found Meta, random float64) Meta {
 	}
 	m.Until = m.T0 + int64(life)
 	m.FreshUntil, m.DropAt = m.Until, m.Until
-	if p.Controls.Has(FailSafe) && f.Class == Bounded {
+	if p.Controls.Has(StaleIfError) && f.Class == Bounded {
 		m.DropAt = m.T0 + int64(f.Within)
 	}
 	if p.Controls.Has(StaleWhileRevalidate) {
@@ -284,7 +284,7 @@ func (p Policy) Admit(f Family, found Meta, random float64) Meta {
 // Keep is how long a copy can be of use: for its TTL, and beyond it for readers whom the source fails, as long as the bound
 // allows.
 func (p Policy) Keep(f Family) time.Duration {
-	if p.Controls.Has(FailSafe) && f.Class == Bounded {
+	if p.Controls.Has(StaleIfError) && f.Class == Bounded {
 		return f.Within
 	}
 	return f.TTL
@@ -310,14 +310,14 @@ func (p Policy) FloorFor(f Family, version uint64, now int64) Meta {
 
 // Holds says whether a worker may answer for a strong family from its memory: since is the time on its own clock since
 // before it asked for what it holds, and rateError bounds how wrong that clock's rate is. Whoever writes waits for at least
-// [Family.LeaseWait] between announcing and making a change.
+// [Family.ReadLeaseWait] between announcing and making a change.
 func (p Policy) Holds(f Family, since time.Duration, rateError float64) bool {
-	return since < time.Duration(float64(f.Lease)*(1-rateError))
+	return since < time.Duration(float64(f.ReadLease)*(1-rateError))
 }
 
-// LeaseWait is how long a writer waits, on its own clock, for every worker's hold on the old value to end.
-func (f Family) LeaseWait(rateError float64) time.Duration {
-	return time.Duration(math.Ceil(float64(f.Lease) * (1 + rateError)))
+// ReadLeaseWait is how long a writer waits, on its own clock, for every worker's hold on the old value to end.
+func (f Family) ReadLeaseWait(rateError float64) time.Duration {
+	return time.Duration(math.Ceil(float64(f.ReadLease) * (1 + rateError)))
 }
 
 // Values of fewer bytes are stored as they are, and so are those that compression makes hardly smaller: what a hit saves

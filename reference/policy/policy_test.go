@@ -38,10 +38,10 @@ func TestLookup(t *testing.T) {
 		{"nothing there", all, Meta{}, 0, Miss},
 		{"fresh", all, m, 101 * s, Serve},
 		{"past its fresh life", all, m, 106 * s, Refresh},
-		{"past its fresh life, nobody revalidates", no("stale-while-revalidate"), m, 106 * s, Spare},
+		{"past its fresh life, nobody revalidates", no("stale-while-revalidate"), m, 106 * s, IfError},
 		{"past its life", all, m, 110 * s, Miss},
 		{"a floor is no copy", all, floor, 101 * s, Miss},
-		{"past its life, and within the bound", all, spare, 109 * s, Spare},
+		{"past its life, and within the bound", all, spare, 109 * s, IfError},
 		{"past its life and the bound", all, spare, 110 * s, Miss},
 		{"an absence is a copy, of whatever version", all, absence, 102 * s, Serve},
 		{"an absence grows stale too", all, absence, 104 * s, Refresh},
@@ -69,13 +69,13 @@ func TestStrongIsConfirmed(t *testing.T) {
 func TestNoHoldOutlivesTheWritersWait(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := rapid.Float64Range(0, 0.01).Draw(t, "rate error")
-		f := Family{Class: Strong, TTL: time.Hour, Lease: time.Duration(rapid.Int64Range(1, 100*s).Draw(t, "lease"))}
+		f := Family{Class: Strong, TTL: time.Hour, ReadLease: time.Duration(rapid.Int64Range(1, 100*s).Draw(t, "lease"))}
 		rate := func(who string) float64 { return 1 + rapid.Float64Range(-r, r).Draw(t, who) }
 		writer, worker := rate("writer"), rate("worker")
-		waited := float64(f.LeaseWait(r)) / writer // true time
-		since := time.Duration(waited * worker)    // what the worker's clock makes of it, counted down to whole nanoseconds
+		waited := float64(f.ReadLeaseWait(r)) / writer // true time
+		since := time.Duration(waited * worker)        // what the worker's clock makes of it, counted down to whole nanoseconds
 		if p := Recommended(); p.Holds(f, since+1, r) {
-			t.Fatalf("held for %v of %v", since, f.Lease)
+			t.Fatalf("held for %v of %v", since, f.ReadLease)
 		}
 	})
 }
@@ -159,7 +159,7 @@ func TestPlainIsServe(t *testing.T) {
 			FreshUntil: in("fresh", 50, 300), Until: in("until", 50, 300), DropAt: in("drop", 50, 300), Took: time.Duration(in("took", 0, 3))}
 		p := Policy{Controls: rapid.SampledFrom([]Controls{All(), All() &^ EarlyRefresh, All() &^ AgeClamp, All() &^ ClassRouting, 0}).Draw(t, "controls")}
 		now := in("now", 0, 250)
-		if !p.Plain(&f, &m, now) {
+		if !p.ServesAnyway(&f, &m, now) {
 			return
 		}
 		plain++
@@ -170,8 +170,8 @@ func TestPlainIsServe(t *testing.T) {
 	require.Positive(t, plain)
 	p, f := Recommended(), Family{Within: 10}
 	m := Meta{Kind: Value, Version: 1, FreshUntil: 100, Until: 100, DropAt: 100}
-	require.True(t, p.Plain(&f, &m, 9), "a fresh copy is plain")
-	require.False(t, p.Plain(&f, &m, 10), "as old as the bound")
+	require.True(t, p.ServesAnyway(&f, &m, 9), "a fresh copy is plain")
+	require.False(t, p.ServesAnyway(&f, &m, 10), "as old as the bound")
 }
 
 func TestValidate(t *testing.T) {
@@ -181,6 +181,12 @@ func TestValidate(t *testing.T) {
 	require.NoError(t, Family{Class: Strong, TTL: 2 * time.Second}.Validate())
 	_, err := Recommended().Without("jiter")
 	require.ErrorContains(t, err, "known: age-clamp")
+	for old, now := range RenamedControls {
+		_, err = Recommended().Without(old)
+		require.ErrorContains(t, err, old+" is now "+now)
+		_, err = Recommended().Without(now)
+		require.NoError(t, err)
+	}
 }
 
 func TestWritePaths(t *testing.T) {
@@ -198,7 +204,7 @@ func TestWritePaths(t *testing.T) {
 	require.True(t, few.Leaves(through, Value))
 	require.False(t, few.Leaves(through, Absence), "what no load may keep, no writer may leave")
 	require.False(t, all.Leaves(Family{}, Value))
-	require.False(t, all.Leaves(Family{Writes: Behind}, Value))
+	require.False(t, all.Leaves(Family{Writes: WriteBehind}, Value))
 
 	require.True(t, all.Claims(through))
 	require.False(t, all.Claims(Family{Class: Strong}), "what is left is confirmed anyway")
@@ -214,9 +220,9 @@ func TestWritePaths(t *testing.T) {
 		for _, f.Writes = range []WritePath{Aside, Through} {
 			require.NoError(t, f.Validate())
 		}
-		f.Writes = Behind
+		f.Writes = WriteBehind
 		require.Equal(t, class == Eventual, f.Validate() == nil, class.String())
-		f.Writes = Behind + 1
+		f.Writes = WriteBehind + 1
 		require.ErrorContains(t, f.Validate(), "no write path 3")
 	}
 }

@@ -69,7 +69,7 @@ type row struct {
 	fence   string
 }
 
-var _ Behind = (*Model)(nil)
+var _ Applier = (*Model)(nil)
 
 // NewModel makes an empty model. The zero ModelConfig with Servers set answers at once.
 func NewModel(cfg ModelConfig) (*Model, error) {
@@ -240,7 +240,7 @@ func (m *Model) Fence(ctx context.Context, n key.Name, fence string, take bool, 
 	})
 }
 
-// Own implements [Behind].
+// Own implements [Applier].
 func (m *Model) Own(_ context.Context, realm, owner string, take bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -251,7 +251,7 @@ func (m *Model) Own(_ context.Context, realm, owner string, take bool) error {
 	return nil
 }
 
-// Apply implements [Behind], as Store does.
+// Apply implements [Applier], as Store does.
 func (m *Model) Apply(ctx context.Context, c Change, by Caller) (needed bool, err error) {
 	err = m.change(ctx, c.Name, "applying", func() error {
 		m.mu.Lock()

@@ -3,7 +3,7 @@
 //
 // # A source of your own
 //
-// Implement [Source], and [Feed] where there is more than one worker; [Behind] only for families that are written behind. The example of package
+// Implement [Source], and [Feed] where there is more than one worker; [Applier] only for families that are written behind. The example of package
 // sourcetest is a whole one, and its Run and RunFeed hold yours to the rules. What matters most:
 //
 //   - A name keeps a version, a fence, and whether it was deleted, beside its value. Each change raises the version by one, deletes
@@ -66,8 +66,8 @@ type Source interface {
 	Clock(ctx context.Context) (int64, error)
 }
 
-// Behind is a source that also takes changes whose versions were given before they came here, by the one owner of their names.
-type Behind interface {
+// Applier is a source that also takes changes whose versions were given before they came here, by the one owner of their names.
+type Applier interface {
 	Source
 	// Own makes owner the only one whose changes to a realm are taken. Where another owns it that stays so, with [ErrOwned],
 	// unless take is set. When it returns, no change of a former owner is under way or will be made. Owner "" frees the realm.

@@ -14,7 +14,7 @@ import (
 
 // openBehind starts the owner of the families that are written behind, if there are any.
 func (s *Service) openBehind(ctx context.Context) error {
-	if !slices.ContainsFunc(s.families, func(f reference.Family) bool { return f.Contract.Writes == policy.Behind }) {
+	if !slices.ContainsFunc(s.families, func(f reference.Family) bool { return f.Contract.Writes == policy.WriteBehind }) {
 		return nil
 	}
 	var files journal.Files = journal.NewMemory()

@@ -16,8 +16,8 @@ import (
 // Cache is one worker's cache, of whichever design. [reference.Cache] is one.
 type Cache interface {
 	Get(ctx context.Context, n key.Name) (reference.Answer, error)
-	// GetPast reads from the source, past every tier; audit marks it as no part of the workload.
-	GetPast(ctx context.Context, n key.Name, audit bool) (reference.Answer, error)
+	// GetBypass reads from the source, past every tier; audit marks it as no part of the workload.
+	GetBypass(ctx context.Context, n key.Name, audit bool) (reference.Answer, error)
 	// An error of Put and Delete that is [source.ErrNotApplied] guarantees that nothing was changed.
 	Put(ctx context.Context, n key.Name, value []byte, token string) (source.Record, error)
 	Delete(ctx context.Context, n key.Name) (source.Record, error)
@@ -90,8 +90,8 @@ func (r Reference) Apply(ctx context.Context, e invalidation.Event) error {
 // Pool is the pool of a family: what goes there does not wait for what goes elsewhere.
 func (r Reference) Pool(family string) string { return r.Into.Pool(family) }
 
-// Beat keeps telling the region's workers how much there was to hear, until ctx ends.
-func (r Reference) Beat(ctx context.Context) { r.Into.Beat(ctx) }
+// Heartbeat keeps telling the region's workers how much there was to hear, until ctx ends.
+func (r Reference) Heartbeat(ctx context.Context) { r.Into.Heartbeat(ctx) }
 
 // Inside keeps the whole service within the process: workers are called, not asked over HTTP, and what
 // would be a network link is a wire. That is how drills run in virtual time, and at rates that HTTP

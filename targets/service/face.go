@@ -19,7 +19,7 @@ import (
 
 // The HTTP face of a worker:
 //
-//	GET    /{family}/{id}?tenant=&locale=&currency=&variant=[&past=1]   the value, or 404
+//	GET    /{family}/{id}?tenant=&locale=&currency=&variant=[&bypass=1]   the value, or 404
 //	PUT    likewise, the token as the body
 //	DELETE likewise
 //
@@ -69,7 +69,7 @@ func (w *worker) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	rw.Header().Set(headWorker, w.name)
 	switch req.Method {
 	case http.MethodGet:
-		w.read(rw, req, n, q.Get("past") != "")
+		w.read(rw, req, n, q.Get("bypass") != "")
 	case http.MethodPut, http.MethodDelete:
 		w.change(rw, req, n)
 	default:
@@ -78,10 +78,12 @@ func (w *worker) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	}
 }
 
-func (w *worker) read(rw http.ResponseWriter, req *http.Request, n key.Name, past bool) {
+func (w *worker) read(rw http.ResponseWriter, req *http.Request, n key.Name, bypass bool) {
 	get := w.cache.Get
-	if past {
-		get = func(ctx context.Context, n key.Name) (reference.Answer, error) { return w.cache.GetPast(ctx, n, true) }
+	if bypass {
+		get = func(ctx context.Context, n key.Name) (reference.Answer, error) {
+			return w.cache.GetBypass(ctx, n, true)
+		}
 	}
 	a, err := get(req.Context(), n)
 	if err != nil {
@@ -171,7 +173,7 @@ func newRequest(ctx context.Context, w *worker, r targets.Request) (*http.Reques
 	}
 	if r.Instance == targets.SourceInstance {
 		u.WriteByte(sep)
-		u.WriteString("past=1")
+		u.WriteString("bypass=1")
 	}
 	switch r.Kind {
 	case targets.Write:

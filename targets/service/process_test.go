@@ -29,7 +29,7 @@ source: {servers: 40, service_time: 1ms, write_time: 1ms}
 families:
   product: {class: bounded, within: 2s, ttl: 2s, vary: [tenant]}
   price: {class: strong, ttl: 60s}
-  stock: {class: strong, ttl: 60s, lease: 20ms}
+  stock: {class: strong, ttl: 60s, read_lease: 20ms}
 `
 
 var without = func(names ...string) Policy {
@@ -143,7 +143,7 @@ func TestProcessAnswers(t *testing.T) {
 func TestSwitchingBreaksNoPromise(t *testing.T) {
 	p, _, _ := processOn(t, without())
 	c := present{p}
-	policies := []Policy{without("l1"), without("jitter"), without("lease", "single-flight"), without()}
+	policies := []Policy{without("l1"), without("jitter"), without("fill-lease", "single-flight"), without()}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var wg sync.WaitGroup

@@ -179,8 +179,8 @@ func (s *Service) Start(ctx context.Context, dial func(edge string) string) erro
 			return fmt.Errorf("making the invalidator of %s: %w", r.name, err)
 		}
 		r.relay = s.newRelay(r, into)
-		if b, ok := into.(beater); ok {
-			s.running.Go(func() { b.Beat(life) })
+		if b, ok := into.(heartbeater); ok {
+			s.running.Go(func() { b.Heartbeat(life) })
 		}
 		if r.relayAt != nil {
 			s.serve(r.relayAt, r.relay)
@@ -224,7 +224,7 @@ func (s *Service) Start(ctx context.Context, dial func(edge string) string) erro
 }
 
 // beater is an invalidator that keeps telling a region's workers how much there was to hear.
-type beater interface{ Beat(context.Context) }
+type heartbeater interface{ Heartbeat(context.Context) }
 
 // pooled is an invalidator whose pools may be away each by itself.
 type pooled interface{ Pool(family string) string }

@@ -161,14 +161,15 @@ func TestDecodeProblems(t *testing.T) {
 		{"regions: {eu: 1}\nfamilies: {p: {class: bounded, ttl: 2s}}", "needs within"},
 		{"regions: {eu: 1}\nfamilies: {p: {class: strong, within: 2s, ttl: 2s}}", "only a bounded family"},
 		{"regions: {eu: 1}\nfamilies: {p: {class: eventual, within: 2s, ttl: 2s}}", "only a bounded family"},
-		{"regions: {eu: 1}\nfamilies: {p: {class: eventual, lease: 1s, ttl: 2s}}", "only a strong family"},
+		{"regions: {eu: 1}\nfamilies: {p: {class: eventual, read_lease: 1s, ttl: 2s}}", "only a strong family"},
 		{"regions: {eu: 1}\nfamilies: {p: {class: strong, writes: behind, ttl: 2s}}", "only an eventual family"},
-		{"regions: {eu: 1}\nfamilies: {p: {class: strong, lease: 3s, ttl: 2s}}", "longer than the ttl"},
+		{"regions: {eu: 1}\nfamilies: {p: {class: strong, read_lease: 3s, ttl: 2s}}", "longer than the ttl"},
 		{"regions: {eu: 1}\nfamilies: {p: {ttl: 2s}}", "needs a class"},
 		{"regions: {eu: 1}\nfamilies: {p: {class: strong, ttl: 2s, pool: critical}}", "the target has no pools; pools: [critical]"},
 		{"regions: {eu: 1}\npools: [critical]\nfamilies: {p: {class: strong, ttl: 2s, pool: critcal}}", `did you mean "critical"?`},
 		{"regions: {eu: 1}\npools: [critical]\nfamilies: {p: {class: strong, ttl: 2s}}", `2:10: "critical": no family is in this pool`},
 		{"regions: {eu: 1}\npools: [a, a]\nfamilies: {p: {class: strong, ttl: 2s, pool: a}}", "appears twice"},
+		{"regions: {eu: 1}\nfamilies: {p: {class: strong, lease: 1s, ttl: 2s}}", "lease is now read_lease"},
 		{"regions: {eu: 1}\nplaces: [critical]\nfamilies: {p: {class: strong, ttl: 2s}}", "places is now pools"},
 		{"regions: {eu: 1}\npools: [critical]\nfamilies: {p: {class: strong, ttl: 2s, place: critical}}", "place is now pool"},
 		{"regions: {eu: 1}\npools: [a/b]\nfamilies: {p: {class: strong, ttl: 2s}}", "bad name of a pool"},
@@ -191,7 +192,7 @@ func TestDecodeProblems(t *testing.T) {
 		require.Equal(t, e.Name, p.Name)
 		if e.Name == "z" {
 			require.False(t, p.Controls.Has(policy.Jitter))
-			require.True(t, p.Controls.Has(policy.Lease))
+			require.True(t, p.Controls.Has(policy.FillLease))
 		}
 	}
 	require.Len(t, problems.List, 2)

@@ -239,8 +239,8 @@ func decodeSource(n strictyaml.Node) Source {
 const ClassHint = "class: bounded (no read older than within), strong (linearizable) or eventual (converges after its ttl)"
 
 func decodeFamily(e strictyaml.Entry, spec Spec) Family {
-	f := e.Value.FieldsRenamed("family "+e.Name, map[string]string{"place": "pool"},
-		"class", "within", "ttl", "lease", "writes", "pool", "service_time", "vary", "empty")
+	f := e.Value.FieldsRenamed("family "+e.Name, map[string]string{"place": "pool", "lease": "read_lease"},
+		"class", "within", "ttl", "read_lease", "writes", "pool", "service_time", "vary", "empty")
 	fam := Family{Name: e.Name, ServiceTime: f["service_time"].Duration("service_time", spec.Source.ServiceTime)}
 	fam.Pool = pool(f["pool"], spec.Pools)
 	fam.Contract.Class = policy.ParseClass(f["class"].OneOf("class", policy.Classes()...))
@@ -250,7 +250,7 @@ func decodeFamily(e strictyaml.Entry, spec Spec) Family {
 	fam.Empty = f["empty"].Percent("empty", 0)
 	fam.Contract.Within = f["within"].Duration("within", 0)
 	fam.Contract.TTL = f["ttl"].Duration("ttl", fam.Contract.Within)
-	fam.Contract.Lease = f["lease"].Duration("lease", 0)
+	fam.Contract.ReadLease = f["read_lease"].Duration("read_lease", 0)
 	fam.Contract.Writes = policy.ParseWritePath(f["writes"].OneOf("way of writing", policy.WritePaths()...))
 	for _, v := range f["vary"].List("dimensions") {
 		var names []string
@@ -268,13 +268,13 @@ func decodeFamily(e strictyaml.Entry, spec Spec) Family {
 	switch {
 	case class != policy.Bounded && f["within"].Present():
 		f["within"].Fail("", "only a bounded family has a bound", "remove within, or make the class bounded")
-	case class != policy.Strong && f["lease"].Present():
-		f["lease"].Fail("", "only a strong family has a lease", "remove lease, or make the class strong")
-	case class != policy.Eventual && fam.Contract.Writes == policy.Behind:
+	case class != policy.Strong && f["read_lease"].Present():
+		f["read_lease"].Fail("", "only a strong family has a read lease", "remove read_lease, or make the class strong")
+	case class != policy.Eventual && fam.Contract.Writes == policy.WriteBehind:
 		f["writes"].Fail("", "only an eventual family can be written behind: its readers see a write after it was acknowledged",
 			"writes: aside or through, or class: eventual")
-	case fam.Contract.Lease > fam.Contract.TTL:
-		f["lease"].Fail("", "the lease is longer than the ttl ("+fam.Contract.TTL.String()+")", "lower lease or raise ttl")
+	case fam.Contract.ReadLease > fam.Contract.TTL:
+		f["read_lease"].Fail("", "the read lease is longer than the ttl ("+fam.Contract.TTL.String()+")", "lower read_lease or raise ttl")
 	case class == policy.Bounded && f["class"].Present() && fam.Contract.Within <= 0:
 		e.Key.Fail(e.Name, "a bounded family needs within, above 0", "within: 10s")
 	case class == policy.Bounded && fam.Contract.TTL > fam.Contract.Within:
@@ -306,7 +306,7 @@ func DecodePolicy(e strictyaml.Entry, presets map[string]Policy) Policy {
 	p := presets[preset]
 	p.Name = e.Name
 	for _, n := range f["without"].List("controls") {
-		if name := n.OneOf("control", policy.Names()...); name != "" {
+		if name := n.OneOfRenamed("control", policy.RenamedControls, policy.Names()...); name != "" {
 			p.Policy, _ = p.Without(name)
 		}
 	}

@@ -51,8 +51,8 @@ func (p *Process) generation(ctx context.Context, by Policy) (*generation, error
 	}
 	life, cancel := context.WithCancel(context.Background())
 	g.end = cancel
-	if b, ok := g.into.(beater); ok && p.cfg.Feed != nil {
-		g.beats.Go(func() { b.Beat(life) })
+	if b, ok := g.into.(heartbeater); ok && p.cfg.Feed != nil {
+		g.beats.Go(func() { b.Heartbeat(life) })
 	}
 	return g, nil
 }
@@ -92,8 +92,8 @@ func switchable(spec Spec, from, to Policy) error {
 	}
 	const announced = policy.ClassRouting | policy.Fence
 	for _, f := range spec.Families {
-		if f.Contract.Lease > 0 && from.Controls.Has(announced) != to.Controls.Has(announced) {
-			return fmt.Errorf("policy %s %w: family %s has a lease, and workers answer from memory only as long as everybody announces changes "+
+		if f.Contract.ReadLease > 0 && from.Controls.Has(announced) != to.Controls.Has(announced) {
+			return fmt.Errorf("policy %s %w: family %s has a read lease, and workers answer from memory only as long as everybody announces changes "+
 				"(class-routing, fence)", to.Name, ErrSwitch, f.Name)
 		}
 	}
@@ -237,11 +237,11 @@ func (p present) Get(ctx context.Context, n key.Name) (reference.Answer, error) 
 	return g.cache.Get(ctx, n)
 }
 
-// GetPast implements [Cache].
-func (p present) GetPast(ctx context.Context, n key.Name, audit bool) (reference.Answer, error) {
+// GetBypass implements [Cache].
+func (p present) GetBypass(ctx context.Context, n key.Name, audit bool) (reference.Answer, error) {
 	g := p.enter()
 	defer g.leave()
-	return g.cache.GetPast(ctx, n, audit)
+	return g.cache.GetBypass(ctx, n, audit)
 }
 
 // Put implements [Cache].

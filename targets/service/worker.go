@@ -77,7 +77,7 @@ func (w *worker) do(ctx context.Context, r targets.Request) (targets.Reply, erro
 	var a reference.Answer
 	var err error
 	if r.Instance == targets.SourceInstance {
-		a, err = w.cache.GetPast(ctx, n, true)
+		a, err = w.cache.GetBypass(ctx, n, true)
 	} else {
 		a, err = w.cache.Get(ctx, n)
 	}

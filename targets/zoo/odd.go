@@ -126,7 +126,7 @@ func busy() wrapped {
 // uncached asks the source every time, as a cache does that has failed over to it.
 func uncached() wrapped {
 	return wrapped{get: func(ctx context.Context, c service.Cache, n key.Name) (reference.Answer, error) {
-		return c.GetPast(ctx, n, false)
+		return c.GetBypass(ctx, n, false)
 	}}
 }
 

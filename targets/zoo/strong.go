@@ -56,7 +56,7 @@ func (c *textbook) fly(k string, n key.Name, fs *flights) {
 	for {
 		f := fs.now // set before, and changed below only
 		ctx, cancel := context.WithTimeout(c.life, patience)
-		f.answer, f.err = c.GetPast(ctx, n, false)
+		f.answer, f.err = c.GetBypass(ctx, n, false)
 		cancel()
 		close(f.done)
 		c.mu.Lock()

@@ -253,8 +253,8 @@ func (c *textbook) load(ctx context.Context, n key.Name) (reference.Answer, erro
 	return entryOf(r).answer(reference.TierSource), nil
 }
 
-// GetPast implements [service.Cache].
-func (c *textbook) GetPast(ctx context.Context, n key.Name, audit bool) (reference.Answer, error) {
+// GetBypass implements [service.Cache].
+func (c *textbook) GetBypass(ctx context.Context, n key.Name, audit bool) (reference.Answer, error) {
 	r, err := c.cfg.Source.Load(ctx, n, source.Caller{Region: c.cfg.Region, Audit: audit})
 	if err != nil {
 		return reference.Answer{}, err

@@ -33,7 +33,7 @@ var realFamilies = map[string]policy.Family{
 	"bounded":  {Class: policy.Bounded, Within: 250 * time.Millisecond, TTL: 250 * time.Millisecond},
 	"brief":    {Class: policy.Bounded, Within: 60 * time.Millisecond, TTL: 60 * time.Millisecond},
 	"strong":   {Class: policy.Strong, TTL: 2 * time.Second},
-	"leased":   {Class: policy.Strong, TTL: time.Second, Lease: 150 * time.Millisecond},
+	"leased":   {Class: policy.Strong, TTL: time.Second, ReadLease: 150 * time.Millisecond},
 	"eventual": {Class: policy.Eventual, TTL: time.Second},
 	"lasting":  {Class: policy.Eventual, TTL: time.Hour},
 }
@@ -232,7 +232,7 @@ func (w *reality) relayOn(r *realRegion) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var both sync.WaitGroup
-	both.Go(func() { into.Beat(ctx) })
+	both.Go(func() { into.Heartbeat(ctx) })
 	both.Go(func() { _ = relay.Run(ctx, peers) })
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -24,7 +24,7 @@ func (s *Source) Delete(ctx context.Context, n key.Name, by source.Caller) (sour
 	return s.change(ctx, "deleting", change{name: n, deleted: true, by: by})
 }
 
-// Apply implements [source.Behind].
+// Apply implements [source.Applier].
 func (s *Source) Apply(ctx context.Context, c source.Change, by source.Caller) (needed bool, err error) {
 	doing := fmt.Sprintf("applying %s:%s", c.Name.Family, c.Name.ID)
 	if c.Version == 0 || c.Version > math.MaxInt64 {
@@ -45,7 +45,7 @@ func (s *Source) Apply(ctx context.Context, c source.Change, by source.Caller) (
 	return false, nil
 }
 
-// Own implements [source.Behind].
+// Own implements [source.Applier].
 func (s *Source) Own(ctx context.Context, realm, owner string, take bool) error {
 	var done bool
 	err := s.write(ctx, s.sql.own, []any{realm, owner, take}, &done)

@@ -10,9 +10,9 @@ import (
 )
 
 // behind is the source as one that takes changes with versions, if it is one.
-func behind(t *testing.T, s source.Source) source.Behind {
+func behind(t *testing.T, s source.Source) source.Applier {
 	t.Helper()
-	b, ok := s.(source.Behind)
+	b, ok := s.(source.Applier)
 	if !ok {
 		t.Skip("it takes no changes that have versions")
 	}

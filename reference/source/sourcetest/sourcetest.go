@@ -15,7 +15,7 @@ import (
 )
 
 // Run tests a source. open makes an empty one for a test, and has it closed when the test ends (with the test's Cleanup). It is called
-// for each of the rules, which are subtests with names. One that is a [source.Behind] is tested as such, too; of another those are skipped.
+// for each of the rules, which are subtests with names. One that is a [source.Applier] is tested as such, too; of another those are skipped.
 func Run(t *testing.T, open func(t *testing.T) source.Source) {
 	for _, c := range []struct {
 		name string
