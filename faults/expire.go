@@ -12,6 +12,8 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 // Expire makes many keys expire at one common moment, as happens after they were all written at one. It
@@ -69,8 +71,8 @@ func (f Expire) Redises(nodes map[string]Node) ([]string, error) {
 		}
 	}
 	for _, r := range f.Regions {
-		if !slices.ContainsFunc(names, func(name string) bool { return name == RedisName(r, f.Pool) }) {
-			return pick(nodes, "Redis", []string{RedisName(r, f.Pool)})
+		if !slices.ContainsFunc(names, func(name string) bool { return name == targets.RedisName(r, f.Pool) }) {
+			return pick(nodes, "Redis", []string{targets.RedisName(r, f.Pool)})
 		}
 	}
 	if len(names) == 0 {

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 // Fault is one perturbation. Faults are values: one may be injected any number of times, one after the
@@ -54,7 +56,7 @@ type Injected struct {
 
 // Site is where faults happen. Elements that no fault of a drill names may be missing.
 type Site struct {
-	Nodes   map[string]Node            // the Redises, by [RedisName]
+	Nodes   map[string]Node            // the Redises, by [targets.RedisName]
 	Relays  map[string]Relay           // an invalidation relay per region
 	Edges   map[string]Edge            // by name, e.g. "relay@eu -> relay@us"
 	Pattern func(family string) string // the Redis glob that matches the family's entries
@@ -80,7 +82,7 @@ type Node interface {
 	// Client is connected directly, through no proxy, and is owned by the node.
 	Client() *goredis.Client
 	// Identity asks the server itself.
-	Identity(ctx context.Context) (Identity, error)
+	Identity(ctx context.Context) (targets.RedisIdentity, error)
 }
 
 // Limited is a [Node] that says beforehand what it can't do, so that nothing is begun that it could not end.
@@ -97,39 +99,6 @@ type Commanded interface {
 	// there is no such command.
 	StartCommand() []string
 }
-
-// RedisName names a Redis of a site: that of a region, or that of a pool in it: eu, eu/critical.
-func RedisName(region, pool string) string {
-	if pool == "" {
-		return region
-	}
-	return region + "/" + pool
-}
-
-// Identity says which incarnation of a Redis is answering.
-type Identity struct {
-	Backend string // "process", "embedded", ...
-	Version string
-	RunID   string // differs between incarnations
-	PID     int    // 0: no process of its own
-	Keys    int64
-}
-
-// String gives the identity as evidence shows it, with the run_id cut short.
-func (id Identity) String() string {
-	var parts []string
-	if id.PID != 0 {
-		parts = append(parts, "pid "+strconv.Itoa(id.PID))
-	}
-	run := id.RunID
-	if len(run) > 12 {
-		run = run[:12]
-	}
-	return strings.Join(append(parts, "run_id "+run), " ")
-}
-
-// same says whether both are one incarnation.
-func (id Identity) same(o Identity) bool { return id.RunID == o.RunID && id.PID == o.PID }
 
 // Relay carries invalidation events from the source to the caches of one region.
 type Relay interface {

@@ -15,6 +15,8 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 // noted is a site with a journal and an audit log, and where they are.
@@ -79,8 +81,8 @@ func TestJournalOfWhatWasHealed(t *testing.T) {
 			{Fault: f.String(), Action: AuditHeal, Where: []string{addr}, Evidence: evidence},
 		}, log[len(log)-2:])
 	}
-	_, err := Kill{Region: "eu", Down: 1}.Inject(within(t), Site{Nodes: map[string]Node{"eu": &unruly{mini: n, identity: func(context.Context) (Identity, error) {
-		return Identity{}, errors.New("broken")
+	_, err := Kill{Region: "eu", Down: 1}.Inject(within(t), Site{Nodes: map[string]Node{"eu": &unruly{mini: n, identity: func(context.Context) (targets.RedisIdentity, error) {
+		return targets.RedisIdentity{}, errors.New("broken")
 	}}}, Journal: s.Journal, Audit: s.Audit})
 	require.ErrorContains(t, err, "broken")
 	log := audited(t, dir)

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/cachedrill/cachedrill/internal/reexec"
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 func TestMain(m *testing.M) {
@@ -108,9 +109,9 @@ func (n *mini) Stop(context.Context) error { n.m.Close(); return nil }
 func (n *mini) Kill(context.Context) error { n.m.Close(); return nil }
 func (n *mini) Client() *goredis.Client    { return n.client }
 func (n *mini) Addr() string               { return n.client.Options().Addr }
-func (n *mini) Identity(ctx context.Context) (Identity, error) {
+func (n *mini) Identity(ctx context.Context) (targets.RedisIdentity, error) {
 	keys, err := n.client.DBSize(ctx).Result()
-	return Identity{Backend: "embedded", RunID: fmt.Sprintf("embedded-%d", n.incarnation), Keys: keys}, err
+	return targets.RedisIdentity{Backend: "embedded", RunID: fmt.Sprintf("embedded-%d", n.incarnation), Keys: keys}, err
 }
 
 // server is a redis-server of the test's own.
@@ -159,8 +160,8 @@ func (n *server) Stop(context.Context) error { n.kill(); return nil }
 func (n *server) Kill(context.Context) error { n.kill(); return nil }
 func (n *server) Client() *goredis.Client    { return n.client }
 func (n *server) Addr() string               { return n.client.Options().Addr }
-func (n *server) Identity(ctx context.Context) (Identity, error) {
-	id := Identity{Backend: "process"}
+func (n *server) Identity(ctx context.Context) (targets.RedisIdentity, error) {
+	id := targets.RedisIdentity{Backend: "process"}
 	for try := 0; ; try++ { // the first connection of the pool may be a dead one
 		info, err := n.client.Info(ctx, "server").Result()
 		if err != nil && try < 20 {

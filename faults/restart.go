@@ -9,6 +9,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 // Restart stops the Redis of a region, keeps it down, and starts it again, empty.
@@ -40,7 +42,7 @@ func (f Restart) String() string {
 
 // Inject stops the Redis; it returns within 10 s, and some seconds more when it must undo.
 func (f Restart) Inject(ctx context.Context, site Site) (Injected, error) {
-	return (&downtime{fault: f, sham: f.sham, site: site, action: "stop", doing: "stopping", end: Node.Stop}).inject(ctx, RedisName(f.Region, f.Pool), f.Down)
+	return (&downtime{fault: f, sham: f.sham, site: site, action: "stop", doing: "stopping", end: Node.Stop}).inject(ctx, targets.RedisName(f.Region, f.Pool), f.Down)
 }
 
 // Kill ends the Redis of a region as a crash does, keeps it down, and starts it again, empty.
@@ -108,12 +110,12 @@ type downtime struct {
 	name   string
 
 	began   time.Time
-	before  Identity
+	before  targets.RedisIdentity
 	stopped bool   // it may have been ended, so that Start may be needed
 	first   string // what proved, at injection, that it is down
 	last    string // what proved it just before the start
 	up      bool
-	after   Identity
+	after   targets.RedisIdentity
 	probed  bool // after is known
 }
 
@@ -196,13 +198,13 @@ func (d *downtime) heal(ctx context.Context) (string, error) {
 		d.after, d.probed = after, true
 	}
 	if d.sham {
-		if !d.after.same(d.before) {
-			return "", fmt.Errorf("%s: %s was %s and is %s, though nobody restarted it", d.fault, d.name, d.before, d.after)
+		if !d.after.Same(d.before) {
+			return "", fmt.Errorf("%s: %s was %s and is %s, though nobody restarted it", d.fault, d.name, d.before.Incarnation(), d.after.Incarnation())
 		}
 		if err := ping(ctx, d.node); err != nil {
 			return "", fmt.Errorf("%s: pinging %s: %w", d.fault, d.name, err)
 		}
-		return fmt.Sprintf("%s: same run_id before and after (%s), ping answered", shamOf(d.fault), d.after), nil
+		return fmt.Sprintf("%s: same run_id before and after (%s), ping answered", shamOf(d.fault), d.after.Incarnation()), nil
 	}
 	return d.evidence(), nil
 }
@@ -214,7 +216,7 @@ func (d *downtime) evidence() string {
 		return ""
 	}
 	return fmt.Sprintf("%s and until its start; then another incarnation answered: %s before, %s after, %s keys (%s before)",
-		d.first, d.before, d.after, grouped(d.after.Keys), grouped(d.before.Keys))
+		d.first, d.before.Incarnation(), d.after.Incarnation(), grouped(d.after.Keys), grouped(d.before.Keys))
 }
 
 // ping asks over a new connection: the pool of the node's own client may remember that the server was

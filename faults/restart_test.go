@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 func TestRestart(t *testing.T) {
@@ -46,14 +48,14 @@ func downAndUp(t *testing.T, f Fault) {
 		require.NoError(t, ping(ctx, n))
 		after, err := n.Identity(ctx)
 		require.NoError(t, err)
-		require.False(t, after.same(before))
+		require.False(t, after.Same(before))
 
 		again, err := in.Heal(ctx)
 		require.NoError(t, err)
 		require.Equal(t, evidence, again, "healing again changes nothing")
 		now, err := n.Identity(ctx)
 		require.NoError(t, err)
-		require.True(t, now.same(after))
+		require.True(t, now.Same(after))
 	})
 }
 
@@ -101,7 +103,7 @@ func TestRestartShamNoticesARestart(t *testing.T) {
 type unruly struct {
 	*mini
 	stop, start func(context.Context) error
-	identity    func(context.Context) (Identity, error)
+	identity    func(context.Context) (targets.RedisIdentity, error)
 }
 
 func (u *unruly) Stop(ctx context.Context) error {
@@ -118,7 +120,7 @@ func (u *unruly) Start(ctx context.Context) error {
 	return u.mini.Start(ctx)
 }
 
-func (u *unruly) Identity(ctx context.Context) (Identity, error) {
+func (u *unruly) Identity(ctx context.Context) (targets.RedisIdentity, error) {
 	if u.identity != nil {
 		return u.identity(ctx)
 	}
@@ -131,7 +133,7 @@ func TestRestartWithoutEvidence(t *testing.T) {
 			u.stop = func(context.Context) error { return nil }
 		},
 		"the same incarnation comes back": func(u *unruly) {
-			u.identity = func(context.Context) (Identity, error) { return Identity{RunID: "one"}, nil }
+			u.identity = func(context.Context) (targets.RedisIdentity, error) { return targets.RedisIdentity{RunID: "one"}, nil }
 		},
 		"its data comes back": func(u *unruly) {
 			u.start = func(context.Context) error { u.incarnation++; return u.m.Restart() }

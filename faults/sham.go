@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 // Sham gives a fault that does everything that f does (the same machinery, connections, probes and
@@ -92,8 +94,8 @@ func (f Quiet) Inject(ctx context.Context, site Site) (Injected, error) {
 		}
 		var checked []string
 		for _, name := range sortedKeys(site.Nodes) {
-			if !after[name].same(before[name]) {
-				return "", fmt.Errorf("%s: redis@%s was %s and is %s, though nobody restarted it", f, name, before[name], after[name])
+			if !after[name].Same(before[name]) {
+				return "", fmt.Errorf("%s: redis@%s was %s and is %s, though nobody restarted it", f, name, before[name].Incarnation(), after[name].Incarnation())
 			}
 			checked = append(checked, "redis@"+name)
 		}
@@ -111,8 +113,8 @@ func (f Quiet) Inject(ctx context.Context, site Site) (Injected, error) {
 }
 
 // look asks every Redis who it is and every edge for an answer.
-func look(ctx context.Context, site Site) (map[string]Identity, error) {
-	ids := make(map[string]Identity, len(site.Nodes))
+func look(ctx context.Context, site Site) (map[string]targets.RedisIdentity, error) {
+	ids := make(map[string]targets.RedisIdentity, len(site.Nodes))
 	for _, name := range sortedKeys(site.Nodes) {
 		id, err := site.Nodes[name].Identity(ctx)
 		if err != nil {

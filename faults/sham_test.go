@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 func TestQuiet(t *testing.T) {
@@ -26,9 +28,9 @@ func TestQuiet(t *testing.T) {
 	_, err = in.Heal(within(t))
 	require.ErrorContains(t, err, "redis@us was run_id embedded-1 and is run_id embedded-2")
 
-	e := s.Edges[RelayEdge("eu", "us")]
+	e := s.Edges[targets.RelayEdge("eu", "us")]
 	e.Probe = func(context.Context, string) error { return syscall.ECONNREFUSED }
-	s.Edges[RelayEdge("eu", "us")] = e
+	s.Edges[targets.RelayEdge("eu", "us")] = e
 	_, err = Quiet{For: time.Second}.Inject(within(t), s)
 	require.ErrorContains(t, err, "relay@eu -> relay@us does not answer")
 }

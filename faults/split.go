@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 // Split cuts two regions' caches off from each other: what their relays send each other disappears, in
@@ -28,7 +30,7 @@ func (f Split) Inject(ctx context.Context, site Site) (Injected, error) {
 	if f.For <= 0 {
 		return Injected{}, fmt.Errorf("%s: for must be above 0", f)
 	}
-	there, back := RelayEdge(f.Between[0], f.Between[1]), RelayEdge(f.Between[1], f.Between[0])
+	there, back := targets.RelayEdge(f.Between[0], f.Between[1]), targets.RelayEdge(f.Between[1], f.Between[0])
 	edges := make([]Edge, 2)
 	for i, name := range []string{there, back} {
 		e, ok := site.Edges[name]
@@ -52,6 +54,3 @@ func (f Split) Inject(ctx context.Context, site Site) (Injected, error) {
 
 // bothEnds is what evidence calls the far ends of two edges.
 const bothEnds = "both far ends answer"
-
-// RelayEdge names the edge over which one region's relay tells another's.
-func RelayEdge(from, to string) string { return "relay@" + from + " -> relay@" + to }

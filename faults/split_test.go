@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 // twoRegions is a site whose relays hear each other through proxies.
 func twoRegions(t *testing.T) (Site, *Proxies) {
-	upstreams := map[string]string{RelayEdge("eu", "us"): echo(t), RelayEdge("us", "eu"): echo(t)}
+	upstreams := map[string]string{targets.RelayEdge("eu", "us"): echo(t), targets.RelayEdge("us", "eu"): echo(t)}
 	var specs []EdgeSpec
 	for _, name := range sortedKeys(upstreams) {
 		specs = append(specs, EdgeSpec{Name: name, Upstream: upstreams[name]})
@@ -80,7 +82,7 @@ func TestSplitWithoutEvidence(t *testing.T) {
 		in, err := split.Inject(within(t), s)
 		require.NoError(t, err)
 		require.NotEmpty(t, in.Evidence)
-		healedEarly(t, ps.Proxy(RelayEdge("us", "eu")))
+		healedEarly(t, ps.Proxy(targets.RelayEdge("us", "eu")))
 		evidence, err := in.Heal(within(t))
 		require.NoError(t, err)
 		require.Empty(t, evidence, "it ended before its heal")
@@ -125,15 +127,15 @@ func TestSplitShamCutsNothing(t *testing.T) {
 func TestSplitUndoesAHalfWayInjection(t *testing.T) {
 	s, ps := twoRegions(t)
 	other := startProxies(t, EdgeSpec{Name: "closed", Upstream: "127.0.0.1:1"})
-	back := s.Edges[RelayEdge("us", "eu")]
+	back := s.Edges[targets.RelayEdge("us", "eu")]
 	proxied := back.Proxy.Listen()
 	back.Proxy = other.Proxy("closed")
 	back.Probe = func(ctx context.Context, _ string) error { return ask(ctx, proxied) }
-	s.Edges[RelayEdge("us", "eu")] = back
+	s.Edges[targets.RelayEdge("us", "eu")] = back
 	other.Close()
 	_, err := split.Inject(within(t), s)
 	require.ErrorIs(t, err, errClosed)
-	require.NoError(t, ask(within(t), ps.Proxy(RelayEdge("eu", "us")).Listen()), "the first edge passes again")
+	require.NoError(t, ask(within(t), ps.Proxy(targets.RelayEdge("eu", "us")).Listen()), "the first edge passes again")
 }
 
 func TestSplitRefusesWhatItCantDo(t *testing.T) {
@@ -141,12 +143,12 @@ func TestSplitRefusesWhatItCantDo(t *testing.T) {
 	_, err := Split{Between: [2]string{"eu", "mars"}, For: time.Second}.Inject(within(t), s)
 	require.ErrorContains(t, err, `no edge "relay@eu -> relay@mars"`)
 
-	e := s.Edges[RelayEdge("us", "eu")]
+	e := s.Edges[targets.RelayEdge("us", "eu")]
 	e.Probe = func(context.Context, string) error { return syscall.ECONNREFUSED }
-	s.Edges[RelayEdge("us", "eu")] = e
+	s.Edges[targets.RelayEdge("us", "eu")] = e
 	_, err = split.Inject(within(t), s)
 	require.ErrorContains(t, err, "before the fault: relay@us -> relay@eu does not answer")
-	require.NoError(t, ask(within(t), ps.Proxy(RelayEdge("eu", "us")).Listen()))
+	require.NoError(t, ask(within(t), ps.Proxy(targets.RelayEdge("eu", "us")).Listen()))
 }
 
 // healedEarly has the proxy do nothing, whoever asked for something.

@@ -164,7 +164,7 @@ func (e *environment) makeSite() faults.Site {
 		Pattern: e.service.Pattern,
 	}
 	for name, n := range e.nodes {
-		s.Nodes[name] = node{n}
+		s.Nodes[name] = n
 	}
 	for _, name := range e.service.Regions() {
 		s.Relays[name] = relay{e.service.Relay(name)}
@@ -205,14 +205,6 @@ func (e *environment) close() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// node lets faults handle a Redis.
-type node struct{ redis.Node }
-
-func (n node) Identity(ctx context.Context) (faults.Identity, error) {
-	id, err := n.Node.Identity(ctx)
-	return faults.Identity(id), err
 }
 
 // relay lets faults handle an invalidation relay.

@@ -9,7 +9,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 // foreignRedis is a Redis that somebody else runs. It can be restarted only by its owner's commands.
@@ -68,14 +68,14 @@ func (f *foreignRedis) Close() error { return f.client.Close() }
 const identityLimit = 2 * time.Second
 
 // Identity implements [faults.Node].
-func (f *foreignRedis) Identity(ctx context.Context) (faults.Identity, error) {
+func (f *foreignRedis) Identity(ctx context.Context) (targets.RedisIdentity, error) {
 	ctx, cancel := context.WithTimeout(ctx, identityLimit)
 	defer cancel()
 	info, err := f.client.Info(ctx, "server").Result()
 	if err != nil {
-		return faults.Identity{}, err
+		return targets.RedisIdentity{}, err
 	}
-	id := faults.Identity{Backend: "url"}
+	id := targets.RedisIdentity{Backend: "url"}
 	for line := range strings.Lines(info) {
 		name, v, _ := strings.Cut(strings.TrimSpace(line), ":")
 		switch name {

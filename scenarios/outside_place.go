@@ -200,7 +200,7 @@ func (s *surroundings) site() faults.Site {
 	site := faults.Site{Nodes: map[string]faults.Node{}, Edges: map[string]faults.Edge{}}
 	switch {
 	case s.redis != nil:
-		site.Nodes[theRedis] = node{s.redis}
+		site.Nodes[theRedis] = s.redis
 	case s.theirs != nil:
 		site.Nodes[theRedis] = s.theirs
 	}

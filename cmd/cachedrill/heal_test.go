@@ -19,6 +19,7 @@ import (
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/internal/redistest"
 	"github.com/cachedrill/cachedrill/internal/reexec"
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 // roleArmer is a process that arms the expiry of all keys, and is killed.
@@ -33,8 +34,8 @@ func (n elsewhere) Kill(context.Context) error  { return fmt.Errorf("killing: %w
 func (n elsewhere) Can(string) error            { return fmt.Errorf("it is not ours: %w", errors.ErrUnsupported) }
 func (n elsewhere) Addr() string                { return n.client.Options().Addr }
 func (n elsewhere) Client() *goredis.Client     { return n.client }
-func (n elsewhere) Identity(ctx context.Context) (faults.Identity, error) {
-	return faults.Identity{RunID: "elsewhere"}, n.client.Ping(ctx).Err()
+func (n elsewhere) Identity(ctx context.Context) (targets.RedisIdentity, error) {
+	return targets.RedisIdentity{RunID: "elsewhere"}, n.client.Ping(ctx).Err()
 }
 
 // slowScan makes scanning take long, so that the moment at which the keys expire is far away.

@@ -20,6 +20,7 @@ import (
 	"github.com/cachedrill/cachedrill/reference/source"
 	"github.com/cachedrill/cachedrill/reference/source/postgres"
 	"github.com/cachedrill/cachedrill/reference/traffic"
+	"github.com/cachedrill/cachedrill/targets"
 	"github.com/cachedrill/cachedrill/targets/redis"
 	"github.com/cachedrill/cachedrill/targets/service"
 )
@@ -249,7 +250,7 @@ func (t *tiers) openRedis(ctx context.Context, flag, where string, f serveFlags,
 	if err != nil {
 		return reference.ClientConfig{}, exit{exitUsage, fmt.Errorf("%s: %w; so does redis://host:port", flag, err)}
 	}
-	node, err := redis.New(backend, "redis@"+service.RedisOf(region, pool))
+	node, err := redis.New(backend, "redis@"+targets.RedisName(region, pool))
 	if err == nil {
 		t.nodes = append(t.nodes, node)
 		ctx, cancel := context.WithTimeout(ctx, startPatience)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 // local gives the form that a fault takes here.
@@ -35,7 +36,7 @@ type restart struct {
 }
 
 func (f restart) Inject(context.Context, faults.Site) (faults.Injected, error) {
-	name := faults.RedisName(f.Region, f.Pool)
+	name := targets.RedisName(f.Region, f.Pool)
 	s, ok := f.w.stores[name]
 	if !ok {
 		return faults.Injected{}, fmt.Errorf("%s: this place has no Redis %q", f, name)
@@ -109,8 +110,8 @@ type split struct {
 
 func (f split) Inject(context.Context, faults.Site) (faults.Injected, error) {
 	wires := []*wire{
-		f.w.wire(faults.RelayEdge(f.Between[0], f.Between[1])),
-		f.w.wire(faults.RelayEdge(f.Between[1], f.Between[0])),
+		f.w.wire(targets.RelayEdge(f.Between[0], f.Between[1])),
+		f.w.wire(targets.RelayEdge(f.Between[1], f.Between[0])),
 	}
 	for _, w := range wires {
 		w.set(true)

@@ -11,6 +11,8 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 // newClient makes a client that dials whatever addr gives at that moment ("" is refused).
@@ -52,11 +54,11 @@ var products = [...]struct{ field, name string }{
 }
 
 // ask has the server identify itself.
-func ask(ctx context.Context, c *goredis.Client, b Backend) (Identity, error) {
+func ask(ctx context.Context, c *goredis.Client, b Backend) (targets.RedisIdentity, error) {
 	pipe := c.Pipeline()
 	info, size := pipe.Info(ctx, "server"), pipe.DBSize(ctx)
 	if _, err := pipe.Exec(ctx); err != nil {
-		return Identity{}, err
+		return targets.RedisIdentity{}, err
 	}
 	fields := map[string]string{}
 	for line := range strings.Lines(info.Val()) {
@@ -64,7 +66,7 @@ func ask(ctx context.Context, c *goredis.Client, b Backend) (Identity, error) {
 			fields[k] = v
 		}
 	}
-	id := Identity{Backend: string(b), RunID: fields["run_id"], Keys: size.Val()}
+	id := targets.RedisIdentity{Backend: string(b), RunID: fields["run_id"], Keys: size.Val()}
 	for _, p := range products {
 		if v, ok := fields[p.field]; ok {
 			id.Version = strings.TrimSpace(p.name + " " + v)
@@ -72,11 +74,11 @@ func ask(ctx context.Context, c *goredis.Client, b Backend) (Identity, error) {
 		}
 	}
 	if id.RunID == "" || id.Version == "" {
-		return Identity{}, errors.New("its INFO tells no run_id or no version")
+		return targets.RedisIdentity{}, errors.New("its INFO tells no run_id or no version")
 	}
 	pid, err := strconv.Atoi(fields["process_id"])
 	if err != nil {
-		return Identity{}, fmt.Errorf("reading process_id of its INFO: %w", err)
+		return targets.RedisIdentity{}, fmt.Errorf("reading process_id of its INFO: %w", err)
 	}
 	id.PID = pid
 	return id, nil

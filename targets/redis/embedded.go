@@ -14,6 +14,8 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	miniserver "github.com/alicebob/miniredis/v2/server"
+
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 // miniredis ages TTLs only when told to. A tick sorts all keys under the server's one lock; measured
@@ -153,11 +155,11 @@ func (e *embedded) stop(ctx context.Context) error {
 	}
 }
 
-func (e *embedded) kill(ctx context.Context) error { return e.stop(ctx) }
-func (e *embedded) pause() error                   { return errNoPause }
-func (e *embedded) resume() error                  { return errNoPause }
-func (e *embedded) ended() error                   { return nil }
-func (e *embedded) is(id Identity) bool            { return id.RunID == e.runID && id.PID == 0 }
+func (e *embedded) kill(ctx context.Context) error   { return e.stop(ctx) }
+func (e *embedded) pause() error                     { return errNoPause }
+func (e *embedded) resume() error                    { return errNoPause }
+func (e *embedded) ended() error                     { return nil }
+func (e *embedded) is(id targets.RedisIdentity) bool { return id.RunID == e.runID && id.PID == 0 }
 
 var errNoPause = fmt.Errorf("the %s backend has no process to pause: %w", Embedded, errors.ErrUnsupported)
 

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 const (
@@ -36,8 +38,8 @@ type server interface {
 	kill(ctx context.Context) error
 	pause() error
 	resume() error
-	ended() error     // why it ended by itself; nil while it runs
-	is(Identity) bool // whether it is this server that answered so
+	ended() error                  // why it ended by itself; nil while it runs
+	is(targets.RedisIdentity) bool // whether it is this server that answered so
 }
 
 // launcher starts the nth incarnation of a server on a port of 127.0.0.1. The error is errPortTaken,
@@ -286,10 +288,10 @@ func (n *node) Addr() string {
 func (n *node) Client() *goredis.Client { return n.client }
 
 // Identity is [Node.Identity].
-func (n *node) Identity(ctx context.Context) (Identity, error) {
+func (n *node) Identity(ctx context.Context) (targets.RedisIdentity, error) {
 	cur, _ := n.current()
 	if cur == nil {
-		return Identity{}, fmt.Errorf("identifying %s: it is not running", n.name)
+		return targets.RedisIdentity{}, fmt.Errorf("identifying %s: it is not running", n.name)
 	}
 	id, err := ask(ctx, n.client, n.backend)
 	switch end := cur.ended(); {
@@ -302,7 +304,7 @@ func (n *node) Identity(ctx context.Context) (Identity, error) {
 		err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
 	}
 	if err != nil {
-		return Identity{}, fmt.Errorf("identifying %s: %w", n.name, err)
+		return targets.RedisIdentity{}, fmt.Errorf("identifying %s: %w", n.name, err)
 	}
 	return id, nil
 }

@@ -6,11 +6,11 @@ package redis
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/cachedrill/cachedrill/internal/reexec"
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 // Node is one Redis. Its methods may be called concurrently; those that change its state wait for each
@@ -40,33 +40,10 @@ type Node interface {
 	// contexts. It is the same over all restarts, is usable from New on, and belongs to the node.
 	Client() *goredis.Client
 	// Identity asks the server itself which one it is, and fails when another one answers.
-	Identity(ctx context.Context) (Identity, error)
+	Identity(ctx context.Context) (targets.RedisIdentity, error)
 	// Close ends the server in whatever state it is, removes its files and closes the client. It may be
 	// called more than once; nothing can be started afterwards.
 	Close() error
-}
-
-// Identity says which incarnation of which server is answering.
-type Identity struct {
-	Backend string // a [Backend]: "process" or "embedded"
-	Version string // product and version, e.g. "redis 7.0.15"
-	RunID   string // another one in each incarnation
-	PID     int    // 0: the server has no process of its own
-	Keys    int64  // in database 0
-}
-
-// String gives the identity as evidence shows it, e.g. "redis 7.0.15 pid 1234 run_id 3f2a9c01b7de, 0 keys".
-func (id Identity) String() string {
-	var b strings.Builder
-	b.WriteString(id.Version)
-	if id.PID != 0 {
-		fmt.Fprintf(&b, " pid %d", id.PID)
-	}
-	fmt.Fprintf(&b, " run_id %.12s, %d key", id.RunID, id.Keys)
-	if id.Keys != 1 {
-		b.WriteByte('s')
-	}
-	return b.String()
 }
 
 // Backend is a kind of place a Redis comes from.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cachedrill/cachedrill/internal/reexec"
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 // guardGrace is how long a guard may take to end its server.
@@ -113,7 +114,7 @@ func (p *process) signal(s syscall.Signal) error {
 	return nil
 }
 
-func (p *process) is(id Identity) bool { return id.PID == p.pid }
+func (p *process) is(id targets.RedisIdentity) bool { return id.PID == p.pid }
 
 // ended asks the guard, which ends when its server does.
 func (p *process) ended() error {

@@ -77,15 +77,6 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-func TestIdentityAsEvidence(t *testing.T) {
-	for want, id := range map[string]Identity{
-		"redis 7.0.15 pid 1234 run_id 0123456789ab, 0 keys": {Version: "redis 7.0.15", PID: 1234, RunID: "0123456789abcdef0123456789abcdef01234567"},
-		"miniredis 2.40.0 run_id embedded-2, 1 key":         {Version: "miniredis 2.40.0", RunID: "embedded-2", Keys: 1},
-	} {
-		require.Equal(t, want, id.String())
-	}
-}
-
 func TestPortsBesidesTheEphemeralOnes(t *testing.T) {
 	for file, want := range map[string][2]int{
 		"32768\t60999\n": {10240, 32768},

@@ -131,26 +131,23 @@ func (s *Service) offset(clock int64) time.Duration { return time.Duration(clock
 
 // Names of the links between parts of the service.
 func workerRedis(region, pool string) string {
-	return "worker@" + region + " -> redis@" + RedisOf(region, pool)
+	return "worker@" + region + " -> redis@" + targets.RedisName(region, pool)
 }
 func relayRedis(region, pool string) string {
-	return "relay@" + region + " -> redis@" + RedisOf(region, pool)
+	return "relay@" + region + " -> redis@" + targets.RedisName(region, pool)
 }
-
-// RelayEdge names the link over which from's relay hears of the commits of to's writers.
-func RelayEdge(from, to string) string { return "relay@" + from + " -> relay@" + to }
 
 // Edges lists every link of the service.
 func (s *Service) Edges() []Edge {
 	var edges []Edge
 	for _, r := range s.regions {
 		for _, pool := range s.cfg.Spec.pools() {
-			at := s.cfg.Redis[RedisOf(r.name, pool)]
+			at := s.cfg.Redis[targets.RedisName(r.name, pool)]
 			edges = append(edges, Edge{workerRedis(r.name, pool), at}, Edge{relayRedis(r.name, pool), at})
 		}
 		for _, peer := range s.regions {
 			if peer != r {
-				edges = append(edges, Edge{RelayEdge(r.name, peer.name), peer.address()})
+				edges = append(edges, Edge{targets.RelayEdge(r.name, peer.name), peer.address()})
 			}
 		}
 	}
@@ -302,7 +299,7 @@ func (s *Service) shared(edge string, dial func(edge string) string) store.Store
 
 // peer gives the relay of another region as r's reaches it.
 func (s *Service) peer(r, of *region, dial func(edge string) string) invalidation.Peer {
-	edge := RelayEdge(r.name, of.name)
+	edge := targets.RelayEdge(r.name, of.name)
 	if s.cfg.Inside != nil {
 		return insidePeer{of.relay, s.cfg.Inside.Wire(edge)}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 // Spec describes the reference service: `target: {reference: ...}`.
@@ -88,20 +89,12 @@ func (s Spec) RegionNames() []string {
 	return names
 }
 
-// RedisOf names a Redis: that of a region, or that of a pool in it: eu, eu/critical.
-func RedisOf(region, pool string) string {
-	if pool == "" {
-		return region
-	}
-	return region + "/" + pool
-}
-
-// Redises lists the Redises that the service needs, by their names; see [RedisOf].
+// Redises lists the Redises that the service needs, by their names; see [targets.RedisName].
 func (s Spec) Redises() []string {
 	var names []string
 	for _, r := range s.Regions {
 		for _, pool := range s.pools() {
-			names = append(names, RedisOf(r.Name, pool))
+			names = append(names, targets.RedisName(r.Name, pool))
 		}
 	}
 	return names
@@ -116,7 +109,7 @@ func (s Spec) Edges() []string {
 		}
 		for _, peer := range s.Regions {
 			if peer.Name != r.Name {
-				names = append(names, RelayEdge(r.Name, peer.Name))
+				names = append(names, targets.RelayEdge(r.Name, peer.Name))
 			}
 		}
 	}
