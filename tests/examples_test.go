@@ -2,8 +2,6 @@ package tests
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,33 +53,14 @@ func example(t *testing.T, name string, replace ...string) (suite string) {
 	return filepath.Join(dir, "drill.yaml")
 }
 
-// freePorts picks ports below those that connections get by themselves: nobody takes them before the service does.
-func freePorts(t *testing.T, n int) []string {
-	t.Helper()
-	var out []string
-	for range 1000 {
-		port := 20000 + rand.IntN(10000)
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
-		if err != nil {
-			continue
-		}
-		defer l.Close()
-		if out = append(out, strconv.Itoa(port)); len(out) == n {
-			return out
-		}
-	}
-	t.Fatal("no free ports")
-	return nil
-}
-
 func pythonExample(t *testing.T, replace ...string) string {
-	p := freePorts(t, 2)
+	p := []string{program.FreePort(), program.FreePort()}
 	return example(t, "python", append([]string{"18091", p[0], "18092", p[1],
 		`REDIS: "{edge.redis}"`, fmt.Sprintf(`REDIS: "{edge.redis}", PORT: "%s", DB_PORT: "%s"`, p[0], p[1])}, replace...)...)
 }
 
 func goExample(t *testing.T, replace ...string) string {
-	p := freePorts(t, 1)
+	p := []string{program.FreePort()}
 	suite := example(t, "go", append([]string{"18095", p[0], "start: [./shop]", `start: [./shop, -listen, "127.0.0.1:` + p[0] + `"]`}, replace...)...)
 	out, err := exec.Command("go", "build", "-o", filepath.Join(filepath.Dir(suite), "shop"), "../examples/go").CombinedOutput()
 	require.NoError(t, err, string(out))

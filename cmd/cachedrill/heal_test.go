@@ -145,12 +145,3 @@ func TestHealAfterAKillInTheMiddleOfAMassExpiry(t *testing.T) {
 	}
 	require.Equal(t, []string{faults.AuditFail, faults.AuditHeal}, actions)
 }
-
-func TestHealWithNothingToDo(t *testing.T) {
-	code, out, _ := cli(t, nil, "heal")
-	require.Equal(t, exitPass, code)
-	require.Equal(t, "nothing to heal: there is no undo journal at .cachedrill/undo.jsonl\n", out)
-	code, _, errs := cli(t, map[string]string{faults.JournalFile: "nonsense\n"}, "heal", "--dir", ".")
-	require.Equal(t, exitUsage, code)
-	require.Contains(t, errs, "undo.jsonl:1: this is no line of an undo journal")
-}

@@ -72,9 +72,3 @@ func TestInitAsks(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorContains(t, (&httpAnswers{}).ask(strings.NewReader("http://127.0.0.1:9\n"), &out), "no more answers")
 }
-
-func TestCheckNeedsAServiceOfYours(t *testing.T) {
-	var out, errs bytes.Buffer
-	require.Equal(t, exitUsage, run(t.Context(), []string{"check", "-f", "../../scenarios.yaml"}, &out, &errs))
-	require.Contains(t, errs.String(), "init --target http")
-}
