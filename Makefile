@@ -9,7 +9,7 @@ FUZZTIME ?= 60s
 SCHEDULES ?= 10000
 
 # The packages whose tests drill in real time.
-REALTIME = ./cmd/cachedrill ./tests ./tests/reality ./drill ./faults ./load ./scenarios ./targets/redis ./targets/service
+REALTIME = ./cmd/cachedrill ./tests ./tests/reality ./drill ./drill/environment ./drilltest ./faults ./load ./targets/redis ./targets/service
 
 .PHONY: test lint soak conformance schedules fuzz build bench bench-cache bench-peers setup
 
@@ -17,8 +17,8 @@ REALTIME = ./cmd/cachedrill ./tests ./tests/reality ./drill ./faults ./load ./sc
 test: setup
 	$(GO) test -race -run '^$$' ./... >/dev/null # builds everything, in parallel
 	$(GO) test -race -p 1 -timeout 20m $(REALTIME) # one package at a time: drills want the machine for themselves
-	$(GO) test -race -p 2 -timeout 20m $$($(GO) list ./... | grep -vxF -e github.com/cachedrill/cachedrill/scenarios/virtual $(addprefix -e github.com/cachedrill/cachedrill/,$(REALTIME:./%=%)))
-	$(GO) test -p 1 -timeout 20m ./oracle ./scenarios/virtual # more histories and seeds than the race detector has time for
+	$(GO) test -race -p 2 -timeout 20m $$($(GO) list ./... | grep -vxF -e github.com/cachedrill/cachedrill/drill/environment/virtual $(addprefix -e github.com/cachedrill/cachedrill/,$(REALTIME:./%=%)))
+	$(GO) test -p 1 -timeout 20m ./oracle ./drill/environment/virtual # more histories and seeds than the race detector has time for
 	$(GO) test -run 'TestChaos' ./reference                   # likewise
 
 # A real Redis and a real PostgreSQL for the tests that want them. Without them they say what they skip (with CI=true they fail).
@@ -38,7 +38,7 @@ lint:
 # that acknowledged writes survive kill -9 of their writer, and of PostgreSQL; and that the examples pass and fail as they should.
 soak: setup
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run TestSoak -timeout 6h ./tests/...
-	$(GO) test -race -count=1 -timeout 1h ./scenarios/virtual # make test has no time for the race detector there
+	$(GO) test -race -count=1 -timeout 1h ./drill/environment/virtual # make test has no time for the race detector there
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run 'TestStrangers' -timeout 1h ./tests
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run SurviveKills -timeout 1h ./reference/source/postgres
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run TestServedWritesSurviveKill -timeout 1h ./tests

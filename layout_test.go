@@ -14,15 +14,21 @@ const module = "github.com/cachedrill/cachedrill"
 // allowed says which packages of ours a package may import. A name ending in /... stands for the
 // packages below it too. docs/architecture.md shows the same as a picture.
 var allowed = map[string][]string{
-	"":                            {},
-	"cmd/cachedrill":              {"..."},
-	"examples/go":                 {},
-	"tests":                       {"..."},
-	"tests/program":               {"report", "internal/pgtest", "internal/redistest"},
-	"tests/reality":               {"..."},
-	"scenarios":                   {"load", "targets/...", "faults", "oracle", "report", "internal/...", "reference/policy", "reference/key", "reference/invalidation"},
-	"scenarios/virtual":           {"scenarios", "faults", "targets", "targets/service", "reference/..."},
-	"drill":                       {"scenarios", "targets", "report", "faults"},
+	"":               {},
+	"cmd/cachedrill": {"..."},
+	"examples/go":    {},
+	"tests":          {"..."},
+	"tests/program":  {"report", "internal/pgtest", "internal/redistest"},
+	"tests/reality":  {"..."},
+
+	"scenarios":                    {"load", "targets/...", "faults", "oracle", "report", "internal/...", "reference/policy", "reference/key"},
+	"drill":                        {"drill/environment", "scenarios", "load", "targets/...", "faults", "oracle", "report", "internal/..."},
+	"drill/environment":            {"drill/environment/sourceload", "scenarios", "load", "targets/...", "faults", "report", "internal/...", "reference/invalidation"},
+	"drill/environment/virtual":    {"drill/environment", "scenarios", "faults", "targets", "targets/service", "reference/..."},
+	"drill/environment/sourceload": {"scenarios", "load", "targets", "targets/origin"},
+	"drill/preflight":              {"drill/environment", "scenarios", "targets", "faults"},
+	"drilltest":                    {"drill", "drill/environment", "scenarios", "targets", "report", "faults"},
+
 	"load":                        {"targets"},
 	"oracle":                      {"targets"},
 	"report":                      {"targets", "oracle", "internal/strictyaml", "internal/cost"},
@@ -84,16 +90,16 @@ func TestImportsRunOneWay(t *testing.T) {
 	require.GreaterOrEqual(t, seen, len(allowed)-2, "the list of packages was not read")
 }
 
-// Programs that test their own cache import drill. It must not bring along the command line, nor what only that and the reference
+// Programs that test their own cache import drilltest. It must not bring along the command line, nor what only that and the reference
 // cache's databases need.
-func TestDrillBringsNoCommandLine(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "./drill").Output()
+func TestDrilltestBringsNoCommandLine(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "./drilltest").Output()
 	require.NoError(t, err)
 	deps := strings.Fields(string(out))
 	require.Contains(t, deps, module+"/scenarios", "the list of packages was not read")
 	for _, d := range deps {
 		for _, unwanted := range []string{module + "/cmd", "github.com/spf13/", "golang.org/x/term", "github.com/jackc/", "github.com/testcontainers/", "github.com/stretchr/"} {
-			require.False(t, strings.HasPrefix(d, unwanted), "drill must not depend on %s", d)
+			require.False(t, strings.HasPrefix(d, unwanted), "drilltest must not depend on %s", d)
 		}
 	}
 }

@@ -1,250 +1,326 @@
+// Package drill runs scenarios: it takes each through its phases against its target, and concludes.
 package drill
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
-	"runtime"
-	"runtime/debug"
-	"strconv"
-	"strings"
-	"testing"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/cachedrill/cachedrill/drill/environment"
+	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/load"
+	"github.com/cachedrill/cachedrill/oracle"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Variables of the environment that a run heeds.
-const (
-	SeedVariable = "CACHEDRILL_SEED" // the seed of the operations
-	OutVariable  = "CACHEDRILL_OUT"  // a directory for the reports, one folder a test
-)
+// Options say how to run a scenario.
+type Options struct {
+	environment.Options // of the environment that is made when Place is nil; its seed is the operations' too
 
-// Option changes how a drill is run.
-type Option func(*settings)
+	Sham     bool           // put the sham of every fault in its place
+	Progress func(Progress) // told about twice a second; may be nil
 
-type settings struct {
-	seed        uint64
-	seeded      bool
-	out         string
-	skipUnknown bool
+	// BlackBox judges the target by its answers alone, as a stranger's service: changes of one key are then sent
+	// one at a time, for nothing else tells their order.
+	BlackBox bool
+
+	Journal *faults.Journal // of what to undo, should this process end before it has healed; may be nil
+	Audit   *faults.Audit   // of what was done; may be nil
+
+	// Place makes the place of the drill; nil is a Redis per region, network proxies, and HTTP.
+	Place func(context.Context, scenarios.Scenario, environment.Options) (*environment.Place, error)
 }
 
-// Seed fixes the operations: the same seed sends the same ones. It goes before CACHEDRILL_SEED; without both it is random.
-func Seed(seed uint64) Option { return func(s *settings) { s.seed, s.seeded = seed, true } }
+// Result is a drill that came to an end.
+type Result struct {
+	Scenario  report.Scenario
+	Intervals report.Intervals // latency second by second
+}
 
-// Out is the directory that the report is written to. It goes before CACHEDRILL_OUT; without both [Run] writes to the test's artifacts.
-func Out(dir string) Option { return func(s *settings) { s.out = dir } }
-
-// SkipUnknown lets [Run] skip what could not be decided, instead of failing it: for machines that are too busy to tell.
-func SkipUnknown() Option { return func(s *settings) { s.skipUnknown = true } }
-
-func gather(opts []Option) (settings, error) {
-	var s settings
-	for _, o := range opts {
-		o(&s)
-	}
-	if s.seeded {
-		return s, nil
-	}
-	s.seed = uint64(rand.Uint32()) // short enough to type
-	if text := os.Getenv(SeedVariable); text != "" {
-		var err error
-		if s.seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			return s, fmt.Errorf("%s=%q is no seed; a number from 0 to 2^64-1", SeedVariable, text)
+// Run drills the scenario's target once. An error means that the harness could not do its work, or
+// that ctx ended, in which case it wraps ctx's error; a missed objective is data. Either way nothing
+// stays injected or running, unless there is a [environment.CleanupError] in it.
+func Run(ctx context.Context, sc scenarios.Scenario, opt Options) (res Result, err error) {
+	if opt.Place == nil {
+		opt.Place = environment.Reference
+		if sc.Outside != nil {
+			opt.Place = environment.HTTP
 		}
 	}
-	return s, nil
-}
-
-// Drill runs the scenario against the target, once, outside of any test. An error means that the scenario can't be used, that the harness
-// could not do its work, or that ctx ended; a missed objective is in the report. Nothing stays injected, unless the error says so.
-// The target is not closed.
-func Drill(ctx context.Context, target targets.Target, sc Scenario, opts ...Option) (report.Report, error) {
-	s, err := gather(opts)
+	if opt.Run == "" {
+		opt.Run = fmt.Sprintf("%08x", rand.Uint32())
+	}
+	env, err := opt.Place(ctx, sc, opt.Options)
 	if err != nil {
-		return report.Report{}, err
+		return res, fmt.Errorf("%s: %w", sc.Name, err)
 	}
-	parsed, err := parse(target, &sc)
+	defer func() { err = errors.Join(err, environment.Cleanup(env.Close())) }()
+	d, err := prepare(ctx, sc, opt, env)
 	if err != nil {
-		return report.Report{}, err
+		return res, fmt.Errorf("%s: %w", sc.Name, err)
 	}
-	if s.out == "" {
-		s.out = os.Getenv(OutVariable)
+	if res, err = d.run(ctx); err != nil {
+		return res, fmt.Errorf("%s: %w", sc.Name, err)
 	}
-	return drill(ctx, target, parsed, s)
+	return res, nil
 }
 
-func parse(target targets.Target, sc *Scenario) (scenarios.Scenario, error) {
-	if target == nil {
-		return scenarios.Scenario{}, errors.New("there is no target")
-	}
-	return sc.parse(fmt.Sprintf("go: %T", target))
+// drill is one run of a scenario, and the sink of its operations.
+type drill struct {
+	sc        scenarios.Scenario
+	opt       Options
+	env       *environment.Place
+	subject   scenarios.Subject
+	notes     []string // what a reader of the report should know
+	target    targets.Target
+	asked     targets.Target    // the same, for operations
+	history   targets.Historian // nil of a black box
+	generator *load.Generator
+	schedule  load.Schedule
+	judge     *oracle.Judge
+	recorder  *report.Recorder
+	live      *live
+	account   *accountant
+	written   writtenKeys
+	epoch     time.Time
+	started   time.Time // wall clock of the epoch
+	sealed    atomic.Int64
+	planned   uint64
+	halt      halter
+	runs      []report.FaultRun // what became of each fault, once the load has ended
 }
 
-func drill(ctx context.Context, target targets.Target, sc scenarios.Scenario, s settings) (report.Report, error) {
-	rep := report.Report{
-		Version: version(), Seed: s.seed, Started: time.Now(),
-		Environment: report.Environment{Redis: "the target's own", CPUs: runtime.GOMAXPROCS(0), Go: runtime.Version()},
+// prepare fills source and caches, and sets up what watches the drill.
+func prepare(ctx context.Context, sc scenarios.Scenario, opt Options, env *environment.Place) (*drill, error) {
+	d := &drill{sc: sc, opt: opt, env: env, subject: sc.Subject(), target: env.Service, written: writtenKeys{keys: map[targets.Key]bool{}}}
+	if opt.BlackBox {
+		d.target = stranger{env.Service}
 	}
-	res, err := scenarios.Run(ctx, sc, scenarios.Options{Seed: s.seed, Place: func(context.Context, scenarios.Scenario, scenarios.Options) (*scenarios.Place, error) {
-		site, closes, err := sc.Given.Site()
-		if err != nil {
+	if env.Target != nil {
+		d.target = env.Target
+	}
+	d.history, _ = d.target.(targets.Historian)
+	d.asked = d.target
+	if d.history == nil {
+		d.asked = &versioned{Target: d.target}
+	}
+	run := opt.Run
+	var err error
+	d.generator, err = load.NewGenerator(load.Workload{
+		Seed: opt.Seed, Run: run, Mixes: sc.Workload.Mixes, Regions: d.subject.RegionNames(), Sessions: sc.Workload.Sessions,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the workload: %w", err)
+	}
+	if d.schedule, err = load.NewSchedule(sc.Workload.Steps, sc.Phases.Total()); err != nil {
+		return nil, fmt.Errorf("making the schedule: %w", err)
+	}
+	d.planned = d.schedule.Count()
+	classes := map[string]string{}
+	families := map[string]oracle.Family{}
+	siblings := map[string]bool{}
+	for _, m := range sc.Workload.Mixes {
+		if p, class, ok := d.subject.Promise(m.Family); ok {
+			classes[m.Family], families[m.Family] = class, p
+		}
+		if err := d.fill(ctx, d.generator.Seeded(m.Family)); err != nil {
 			return nil, err
 		}
-		return &scenarios.Place{Service: subject{target}, Target: target, Site: site, Close: closes}, nil
-	}})
+		siblings[m.Family] = m.Keys > 1 && max(len(m.Tenants), len(m.Locales), len(m.Currencies)) > 1
+	}
+	d.recorder = report.NewRecorder(report.RecorderConfig{Objectives: sc.Objectives, Classes: classes})
+	d.live = newLive(sc.Name, sc.Phases, opt.Progress)
+	d.judge = oracle.New(oracle.Config{
+		Run: run, Families: families, Historian: d.history != nil,
+		Strangers: sc.Outside != nil || opt.BlackBox || sc.Given != nil && sc.Given.Strangers, Shared: sc.Outside != nil && sc.Outside.Safety.Shared,
+		Siblings: func(k targets.Key) bool { return siblings[k.Family] },
+		Judged: func(j oracle.Judgement) {
+			d.recorder.Judged(j)
+			d.live.judge(j)
+		},
+	})
+	return d, nil
+}
+
+// fill gives the source what there is at the beginning, and the caches their copies.
+func (d *drill) fill(ctx context.Context, keys []targets.Key) error {
+	if err := d.env.Service.Seed(ctx, keys, d.opt.Run); err != nil {
+		return fmt.Errorf("seeding the source: %w", err)
+	}
+	said, err := d.env.Service.Prewarm(ctx, keys)
 	if err != nil {
-		return rep, err
+		return fmt.Errorf("prewarming: %w", err)
 	}
-	rep.Schema, rep.Outcome, rep.Scenarios = report.Schema, res.Scenario.Outcome, []report.Scenario{res.Scenario}
-	if s.out == "" {
-		return rep, nil
+	if said != "" {
+		d.notes = append(d.notes, said)
 	}
-	return rep, report.WriteDir(s.out, rep, res.Intervals)
+	return nil
 }
 
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
+// Begin and End take in the operations of the workload.
+func (d *drill) Begin(op targets.Operation) {
+	if op.Kind.Changes() {
+		d.written.add(op.Key)
 	}
-	for _, m := range append(info.Deps, &info.Main) {
-		if m.Path == "github.com/cachedrill/cachedrill" {
-			return cmp.Or(m.Version, "(devel)")
-		}
-	}
-	return "unknown"
+	d.judge.Begin(op)
 }
 
-// beforeDeadline is what is left of a test's time for healing, when its drill has to be cut short.
-const beforeDeadline = 5 * time.Second
-
-// Run drills the target, with a subtest for each objective: steady/errors < 1%, fault/p99 < 50ms, and verdict for the drill as a whole. A missed
-// one fails with what was observed, the limit and the evidence; an unknown one fails with the reason, or is skipped with
-// [SkipUnknown]. The line that repeats the drill comes with each. A scenario that can't be used ends the test at once. The target is not
-// closed: whoever made it does that.
-//
-// The report is written to the test's artifacts, which go test -artifacts keeps, unless [Out] or CACHEDRILL_OUT name a directory.
-func Run(t *testing.T, target targets.Target, sc Scenario, opts ...Option) report.Scenario {
-	t.Helper()
-	if sc.Name == "" {
-		sc.Name = t.Name()
-	}
-	s, err := gather(opts)
-	if err != nil {
-		t.Fatalf("drill: %v", err)
-	}
-	parsed, err := parse(target, &sc)
-	if err != nil {
-		t.Fatalf("drill: the scenario can't be used:\n%v", err)
-	}
-	if s.out == "" {
-		s.out = t.ArtifactDir()
-		if dir := os.Getenv(OutVariable); dir != "" {
-			s.out = filepath.Join(dir, folder.Replace(t.Name()))
-		}
-	}
-	ctx := t.Context()
-	if end, ok := t.Deadline(); ok {
-		end = end.Add(-beforeDeadline)
-		if left := time.Until(end); left < parsed.Phases.Total() {
-			t.Fatalf("drill: it takes %v, and the test may take %v; go test -timeout, or shorter Phases", parsed.Phases.Total(), left.Round(time.Second))
-		}
-		own, cancel := context.WithDeadline(ctx, end)
-		defer cancel()
-		ctx = own
-	}
-	repeat := "repeat: " + SeedVariable + "=" + strconv.FormatUint(s.seed, 10) + " go test -count=1 -run '^" + t.Name() + "$' " + here()
-	rep, err := drill(ctx, target, parsed, s)
-	if err != nil {
-		t.Fatalf("drill: %v\n%s", err, repeat)
-	}
-	drilled := rep.Scenarios[0]
-	t.Logf("%s\n%s\nreport: %s", overview(drilled), repeat, s.out)
-	tell(t, drilled, s, repeat)
-	return drilled
+// End implements [load.Sink].
+func (d *drill) End(op targets.Operation) {
+	d.judge.End(op)
+	d.recorder.Observe(op)
+	d.live.observe(op)
+	d.halt.observe(&op)
 }
 
-// folder makes a directory's name of a test's.
-var folder = strings.NewReplacer("/", "_", "\\", "_", ":", "_")
+// lead is the time between the end of the preparations and the first operation.
+const lead = 50 * time.Millisecond
 
-// here is the package under test, as go test takes it.
-func here() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		if path, ok := strings.CutSuffix(info.Path, ".test"); ok {
-			return path
-		}
-	}
-	return "."
-}
-
-func overview(s report.Scenario) string {
-	line := fmt.Sprintf("%s: %s, %d operations", s.Name, s.Outcome, s.Operations.Sent)
-	for _, f := range s.Faults {
-		line += "\nfault " + f.Name + ": " + cmp.Or(f.Problem, f.Evidence, "no evidence")
-	}
-	for _, n := range s.Notes {
-		line += "\nnote: " + n
-	}
-	return line
-}
-
-// tell makes the subtests.
-func tell(t *testing.T, s report.Scenario, how settings, repeat string) {
-	t.Helper()
-	for _, g := range report.Groups() {
-		var rows []report.SLO
-		for _, o := range s.SLOs {
-			if o.Phase == g {
-				rows = append(rows, o)
-			}
-		}
-		if len(rows) == 0 {
-			continue
-		}
-		t.Run(string(g), func(t *testing.T) {
-			for _, o := range rows {
-				t.Run(o.Expr, func(t *testing.T) {
-					settle(t, o.Outcome, objective(o), how, repeat)
-				})
+func (d *drill) run(ctx context.Context) (Result, error) {
+	d.epoch = time.Now().Add(lead)
+	d.started = d.epoch
+	d.env.Service.SetEpoch(d.epoch)
+	if t, ok := d.target.(targets.LoadCounter); ok {
+		t.OnLoad(func(l targets.Load) {
+			d.recorder.Load(l)
+			if !l.Audit {
+				d.live.load(l)
 			}
 		})
 	}
-	t.Run("verdict", func(t *testing.T) {
-		settle(t, s.Outcome, cmp.Or(s.Why, "every objective was met"), how, repeat)
-	})
-}
 
-func settle(t *testing.T, o report.Outcome, said string, how settings, repeat string) {
-	switch {
-	case o == report.Pass:
-		t.Log(said)
-	case o == report.Unknown && how.skipUnknown:
-		t.Skipf("unknown: %s\n%s", said, repeat)
-	case o == report.Unknown:
-		t.Errorf("unknown: %s\n%s", said, repeat)
-	default:
-		t.Errorf("%s\n%s", said, repeat)
+	if t, ok := d.target.(targets.InvalidationReporter); ok {
+		t.OnInvalidated(d.recorder.Invalidated)
 	}
+
+	done := make(chan struct{})
+	var watchers, follower, accounting sync.WaitGroup
+	d.account = newAccountant(d)
+	actx, endAccount := context.WithCancel(ctx)
+	accounting.Go(func() { d.account.run(actx) })
+	hctx, endHistory := context.WithCancel(context.WithoutCancel(ctx))
+	if d.history != nil {
+		follower.Go(func() { d.follow(hctx) })
+	}
+	if d.opt.Progress != nil {
+		watchers.Go(func() { d.live.run(d.epoch, done) })
+	}
+	defer func() {
+		close(done)
+		endHistory()
+		endAccount()
+		follower.Wait()
+		accounting.Wait()
+		watchers.Wait()
+	}()
+
+	sent, err := d.drive(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if d.halted() != "" {
+		return d.conclude(sent, "the drill was halted", time.Since(d.epoch)), nil
+	}
+	// The load ended as planned, however long its last operations took; the recorder keeps each
+	// operation in the phase of its due time.
+	d.mark(report.Audit, min(time.Since(d.epoch), d.sc.Phases.Total()))
+	unread, err := d.audit(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := d.awaitSeal(ctx, time.Since(d.epoch)); err != nil {
+		return Result{}, err
+	}
+	endHistory()
+	endAccount()
+	follower.Wait() // the judge is finished after every other call has returned
+	accounting.Wait()
+	return d.conclude(sent, unread, time.Since(d.epoch)), nil
 }
 
-// objective says what came of one, a thing a line.
-func objective(o report.SLO) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s (%s)", o.Expr, o.Phase)
-	for _, part := range []struct{ name, text string }{
-		{"observed", o.Observed}, {"limit", o.Limit}, {"where", o.Where}, {"evidence", o.Evidence}, {"why", o.Why},
-	} {
-		if part.text != "" {
-			fmt.Fprintf(&b, "\n%-9s %s", part.name+":", part.text)
+// drive sends the load and runs the faults beside it, until both have ended.
+func (d *drill) drive(ctx context.Context) (load.Sent, error) {
+	attackCtx, stopAttack := context.WithCancel(ctx)
+	d.halt.start(attackCtx, d.sc, d.epoch, stopAttack)
+	defer func() {
+		stopAttack() // which ends who might halt
+		d.halt.wait()
+	}()
+	d.env.Site.Journal, d.env.Site.Audit = d.opt.Journal, d.opt.Audit
+	d.env.Site.Now = func() time.Duration { return time.Since(d.epoch) }
+	line := &timeline{phases: d.sc.Phases, faults: d.faults(), site: d.env.Site, epoch: d.epoch,
+		mark: d.mark, note: d.live.note, truth: d.judge}
+	var unhealed error
+	var faulting sync.WaitGroup
+	faulting.Go(func() { d.runs, unhealed = line.run(attackCtx) })
+	sent, err := load.Attack{
+		Target: d.asked, Gate: d.history == nil, Generator: d.generator, Schedule: d.schedule, Start: d.epoch,
+		Timeout: d.sc.Workload.Timeout, JudgeFrom: d.sc.Phases.Warmup, Sink: d,
+		Sleep: d.env.Sleep, Bursts: d.sc.Workload.Bursts,
+	}.Run(attackCtx)
+	if err != nil {
+		stopAttack()
+	}
+	faulting.Wait()
+	if d.halted() != "" && ctx.Err() == nil {
+		err = nil
+	}
+	if err != nil || unhealed != nil {
+		return sent, errors.Join(err, environment.Cleanup(unhealed))
+	}
+	return sent, nil
+}
+
+func (d *drill) faults() []faults.Planned {
+	out := slices.Clone(d.sc.Faults)
+	for i := range out {
+		if d.opt.Sham {
+			out[i].Fault = faults.Sham(out[i].Fault)
+		}
+		if d.env.Adapt != nil {
+			out[i].Fault = d.env.Adapt(out[i].Fault)
 		}
 	}
-	return b.String()
+	return out
+}
+
+func (d *drill) mark(p report.Phase, at time.Duration) {
+	d.recorder.Mark(p, at)
+	d.live.mark(p, at)
+	d.account.mark(p)
+}
+
+// follow hands the source's history to the judge.
+func (d *drill) follow(ctx context.Context) {
+	for c := range d.history.Commits(ctx) {
+		d.judge.Commit(c)
+		d.recorder.Commit(c)
+		if c.Version == 0 {
+			d.sealed.Store(int64(c.At))
+		}
+	}
+}
+
+// awaitSeal waits until the judge knows the history up to at.
+func (d *drill) awaitSeal(ctx context.Context, at time.Duration) error {
+	if d.history == nil {
+		return nil
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for time.Duration(d.sealed.Load()) < at {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }

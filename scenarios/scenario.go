@@ -39,7 +39,7 @@ func (c common) scenario(e strictyaml.Entry) Scenario {
 	sc.Workload = decodeWorkload(overlay{
 		own:   f["workload"].Fields("the workload", workloadFields...),
 		suite: c.workload.Fields("the workload", workloadFields...),
-	}, sc.subject())
+	}, sc.Subject())
 	if c.outside != nil && !f["workload"].Fields("", workloadFields...)["timeout"].Present() && !c.workload.Fields("", workloadFields...)["timeout"].Present() {
 		sc.Workload.Timeout = c.outside.Service.Timeout
 	}
@@ -52,7 +52,7 @@ func (c common) scenario(e strictyaml.Entry) Scenario {
 	scope := faults.Scope{Regions: c.target.RegionNames(), Pools: c.target.Pools, Families: c.target.FamilyNames(), Edges: c.target.Edges()}
 	switch {
 	case c.outside != nil:
-		scope = c.outside.scope()
+		scope = c.outside.Scope()
 	case c.given != nil:
 		scope = c.given.scope()
 	}
@@ -93,7 +93,7 @@ func (sc *Scenario) push(n strictyaml.Node) {
 		n.Fail("", "a push comes after the recovery phase, and there is none", "phases: {recovery: 6s}")
 		return
 	}
-	at, rate := sc.Phases.pushed(), sc.Workload.Steps[len(sc.Workload.Steps)-1].Rate
+	at, rate := sc.Phases.Pushed(), sc.Workload.Steps[len(sc.Workload.Steps)-1].Rate
 	sc.Phases.Push, sc.Phases.After = length, sc.Phases.Recovery
 	sc.Workload.Steps = append(sc.Workload.Steps, load.Step{At: at, Rate: rate * to}, load.Step{At: at + length, Rate: rate})
 }

@@ -1,5 +1,4 @@
-// Package scenarios says what happens when: it reads suites of drills, checks them, and runs each
-// drill through its phases against its target.
+// Package scenarios is the language of suites: YAML in, a checked [Suite] out. It starts nothing.
 package scenarios
 
 import (
@@ -68,10 +67,10 @@ type Phases struct {
 }
 
 // Total is the time for which load is sent.
-func (p Phases) Total() time.Duration { return p.pushed() + p.Push + p.After }
+func (p Phases) Total() time.Duration { return p.Pushed() + p.Push + p.After }
 
-// pushed is when a push begins.
-func (p Phases) pushed() time.Duration { return p.Warmup + p.Steady + p.Fault + p.Recovery }
+// Pushed is when a push begins.
+func (p Phases) Pushed() time.Duration { return p.Warmup + p.Steady + p.Fault + p.Recovery }
 
 // Error is a file that can't be used, with everything that is wrong with it.
 type Error = strictyaml.Error

@@ -41,7 +41,7 @@ func (o overlay) get(name string) strictyaml.Node {
 
 var workloadFields = []string{"rate", "tenants", "locales", "currencies", "sessions", "timeout", "mix", "bursts"}
 
-func decodeWorkload(f overlay, about subject) Workload {
+func decodeWorkload(f overlay, about Subject) Workload {
 	w := Workload{
 		Steps:    decodeRate(f.get("rate")),
 		Sessions: f.get("sessions").Int("sessions", 200, 0),
@@ -135,7 +135,7 @@ const mostTenants = 10_000
 // mostKeys bounds a family's keys: each has a row at the source and a copy in every Redis.
 const mostKeys = 1_000_000
 
-func decodeMix(e strictyaml.Entry, about subject) load.Mix {
+func decodeMix(e strictyaml.Entry, about Subject) load.Mix {
 	f := e.Value.Fields("the mix of "+e.Name, "share", "keys", "zipf", "writes", "deletes", "absent")
 	if !f["share"].Present() {
 		e.Key.Fail(e.Name, "the family's share of the operations is missing", "share: 100%")

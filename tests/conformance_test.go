@@ -14,10 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/cachedrill/cachedrill/drill"
+	"github.com/cachedrill/cachedrill/drill/environment"
+	"github.com/cachedrill/cachedrill/drill/environment/virtual"
 	"github.com/cachedrill/cachedrill/internal/redistest"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/scenarios"
-	"github.com/cachedrill/cachedrill/scenarios/virtual"
 	"github.com/cachedrill/cachedrill/targets/redis"
 	"github.com/cachedrill/cachedrill/targets/zoo"
 	"github.com/cachedrill/cachedrill/tests/program"
@@ -41,18 +43,18 @@ func TestConformance(t *testing.T) {
 	for _, a := range zoo.Animals() {
 		c.seen[a.Name] = &sightings{}
 	}
-	inBubble := func(sc scenarios.Scenario, opt scenarios.Options) (res scenarios.Result, err error) {
+	inBubble := func(sc scenarios.Scenario, opt drill.Options) (res drill.Result, err error) {
 		t.Run("", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				opt.Place = virtual.Place
-				res, err = scenarios.Run(t.Context(), sc, opt)
+				res, err = drill.Run(t.Context(), sc, opt)
 			})
 		})
 		return res, err
 	}
-	inReal := func(sc scenarios.Scenario, opt scenarios.Options) (scenarios.Result, error) {
+	inReal := func(sc scenarios.Scenario, opt drill.Options) (drill.Result, error) {
 		opt.Backend = redis.Process
-		return scenarios.Run(t.Context(), sc, opt)
+		return drill.Run(t.Context(), sc, opt)
 	}
 	c.show(t, virtualLanes, seeds, seeds, func(s *sightings) *tally { return &s.virtual }, inBubble)
 	c.show(t, realLanes, runs, correctRuns(runs), func(s *sightings) *tally { return &s.real }, inReal)
@@ -107,7 +109,7 @@ const correctTimes = 10.0 / 3
 const tries = 6
 
 // show runs the drills, broken caches n times at their own.
-func (c *conformance) show(t *testing.T, lanes, n, correct int, of func(*sightings) *tally, run func(scenarios.Scenario, scenarios.Options) (scenarios.Result, error)) {
+func (c *conformance) show(t *testing.T, lanes, n, correct int, of func(*sightings) *tally, run func(scenarios.Scenario, drill.Options) (drill.Result, error)) {
 	g, ctx := errgroup.WithContext(t.Context())
 	g.SetLimit(lanes)
 	only := os.Getenv("CACHEDRILL_ANIMALS") // names with commas between; all when it is empty
@@ -152,16 +154,16 @@ func (c *conformance) plan(a zoo.Animal, n, correct int) (out []sitting) {
 	return out
 }
 
-func (c *conformance) one(ctx context.Context, a zoo.Animal, drill string, seed uint64, of func(*sightings) *tally, run func(scenarios.Scenario, scenarios.Options) (scenarios.Result, error)) error {
-	sc, err := c.suite.Scenario(drill)
+func (c *conformance) one(ctx context.Context, a zoo.Animal, name string, seed uint64, of func(*sightings) *tally, run func(scenarios.Scenario, drill.Options) (drill.Result, error)) error {
+	sc, err := c.suite.Scenario(name)
 	if err != nil {
 		return err
 	}
 	var s report.Scenario
 	for try := 1; try <= tries && ctx.Err() == nil; try++ {
-		res, err := run(sc, scenarios.Options{Policy: a.Policy, Seed: seed})
+		res, err := run(sc, drill.Options{Options: environment.Options{Policy: a.Policy, Seed: seed}})
 		if err != nil && try == tries {
-			return fmt.Errorf("%s at %s, seed %d: %w", a.Name, drill, seed, err)
+			return fmt.Errorf("%s at %s, seed %d: %w", a.Name, name, seed, err)
 		}
 		if s = res.Scenario; err == nil && s.Outcome != report.Unknown {
 			break
@@ -179,7 +181,7 @@ func (c *conformance) one(ctx context.Context, a zoo.Animal, drill string, seed 
 		switch {
 		case o.Outcome != report.Fail:
 		case a.Correct() && !(a.Costly && zoo.AboutCost(o.Expr)):
-			seen.accusations = append(seen.accusations, fmt.Sprintf("%s, seed %d: %s, observed %s: %s", drill, seed, o.Expr, o.Observed, o.Evidence))
+			seen.accusations = append(seen.accusations, fmt.Sprintf("%s, seed %d: %s, observed %s: %s", name, seed, o.Expr, o.Observed, o.Evidence))
 		case !a.Correct() && strings.HasPrefix(o.Expr, a.Objective):
 			counts.caught++
 			if seen.evidence == "" {

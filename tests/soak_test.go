@@ -58,7 +58,7 @@ func TestSoak(t *testing.T) {
 			}
 			policies := map[string]report.RecoveryState{"fragile": report.Stuck, "sturdy": report.Recovered}
 			for policy, above := range policies {
-				r := program.Drill(t, "-f", "../scenarios/metastable.yaml", "--policy", policy, "--redis", "embedded",
+				r := program.Drill(t, "-f", "../scenarios/library/metastable.yaml", "--policy", policy, "--redis", "embedded",
 					"--retry-unknown", "1", "--seed", strconv.Itoa(seed)) // a minute each; the state is known also when the outcome is not
 				require.Equal(t, report.Recovered, r.Scenarios[0].Recovery.State, program.Explain(r))
 				require.Equal(t, above, r.Scenarios[1].Recovery.State, program.Explain(r))

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/cachedrill/cachedrill/drill"
+	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/internal/redistest"
 	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/reference/policy"
@@ -91,15 +93,15 @@ func TestStrangers(t *testing.T) {
 	require.GreaterOrEqual(t, len(caught)*10, len(broken)*8, "caught: %v", caught)
 }
 
-func drillStranger(ctx context.Context, suite scenarios.Suite, a zoo.Animal, drill string, seed uint64) (report.Scenario, error) {
-	sc, err := suite.Scenario(drill)
+func drillStranger(ctx context.Context, suite scenarios.Suite, a zoo.Animal, name string, seed uint64) (report.Scenario, error) {
+	sc, err := suite.Scenario(name)
 	if err != nil {
 		return report.Scenario{}, err
 	}
-	opt := scenarios.Options{Policy: a.Policy, Seed: seed, Backend: redis.Process, BlackBox: true, Place: overHTTP}
-	var res scenarios.Result
+	opt := drill.Options{Options: environment.Options{Policy: a.Policy, Seed: seed, Backend: redis.Process}, BlackBox: true, Place: overHTTP}
+	var res drill.Result
 	for try := 1; try <= tries && ctx.Err() == nil; try++ {
-		if res, err = scenarios.Run(ctx, sc, opt); err == nil {
+		if res, err = drill.Run(ctx, sc, opt); err == nil {
 			break
 		}
 	}
@@ -116,8 +118,8 @@ func (s stranger) Seed(ctx context.Context, keys []targets.Key, _ string) error 
 }
 
 // overHTTP is the place of a drill of the reference service, which is then talked to as anybody could.
-func overHTTP(ctx context.Context, sc scenarios.Scenario, opt scenarios.Options) (*scenarios.Place, error) {
-	p, err := scenarios.Network(ctx, sc, opt)
+func overHTTP(ctx context.Context, sc scenarios.Scenario, opt environment.Options) (*environment.Place, error) {
+	p, err := environment.Reference(ctx, sc, opt)
 	if err != nil {
 		return nil, err
 	}

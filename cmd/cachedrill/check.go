@@ -9,7 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/cachedrill/cachedrill/scenarios"
+	"github.com/cachedrill/cachedrill/drill/environment"
+	"github.com/cachedrill/cachedrill/drill/preflight"
 )
 
 func checkCommand() *cobra.Command {
@@ -42,7 +43,7 @@ func check(c *cobra.Command, f runFlags) error {
 	if f.policy == "" {
 		f.policy = suite.DefaultPolicy()
 	}
-	opt := scenarios.Options{Env: suite.Env[f.policy], Out: f.out}
+	opt := environment.Options{Env: suite.Env[f.policy], Out: f.out}
 	if opt.Policy, err = suite.Policy(f.policy); err != nil {
 		return exit{exitUsage, err}
 	}
@@ -52,7 +53,7 @@ func check(c *cobra.Command, f runFlags) error {
 	asker := &statistics{}
 	defer asker.close(context.WithoutCancel(c.Context()))
 	opt.Statistics = asker.ask
-	found, err := scenarios.Check(c.Context(), suite.Everything(), opt)
+	found, err := preflight.Check(c.Context(), suite.Everything(), opt)
 	if c.Context().Err() != nil {
 		return interrupted(err)
 	}
@@ -74,7 +75,7 @@ func check(c *cobra.Command, f runFlags) error {
 	return nil
 }
 
-func printFindings(w io.Writer, found []scenarios.Finding) (fatal int) {
+func printFindings(w io.Writer, found []preflight.Finding) (fatal int) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, f := range found {
 		mark := "ok"

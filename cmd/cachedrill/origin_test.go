@@ -17,6 +17,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/cachedrill/cachedrill/drill"
+	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/tests/program"
@@ -251,7 +253,7 @@ func TestNginxExampleUnderDrill(t *testing.T) {
 	require.NoError(t, err)
 	sc, err := suite.Scenario("nothing")
 	require.NoError(t, err)
-	res, err := scenarios.Run(t.Context(), sc, scenarios.Options{Policy: suite.Policies[suite.DefaultPolicy()], Seed: 7})
+	res, err := drill.Run(t.Context(), sc, drill.Options{Options: environment.Options{Policy: suite.Policies[suite.DefaultPolicy()], Seed: 7}})
 	require.NoError(t, err)
 	seen := 0
 	for _, r := range res.Scenario.SLOs {

@@ -15,6 +15,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/cachedrill/cachedrill/drill"
+	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/scenarios"
@@ -68,7 +70,7 @@ type plan struct {
 	flags     runFlags
 	suite     scenarios.Suite
 	scenarios []scenarios.Scenario
-	options   scenarios.Options
+	options   drill.Options
 	redis     string // what the report says of it
 }
 
@@ -239,12 +241,12 @@ func (p *plan) keepRecords() (closing func(), err error) {
 }
 
 // drill runs one scenario, again while it ends unknown and may be repeated.
-func (p plan) drill(ctx context.Context, sc scenarios.Scenario, screen func() *screen) (scenarios.Result, error) {
+func (p plan) drill(ctx context.Context, sc scenarios.Scenario, screen func() *screen) (drill.Result, error) {
 	for try := 1; ; try++ {
 		s := screen()
 		opt := p.options
 		opt.Progress = s.show
-		res, err := scenarios.Run(ctx, sc, opt)
+		res, err := drill.Run(ctx, sc, opt)
 		s.clear()
 		if err != nil || res.Scenario.Outcome != report.Unknown || try > p.flags.retry {
 			if try > 1 {
@@ -261,7 +263,7 @@ func (p plan) drill(ctx context.Context, sc scenarios.Scenario, screen func() *s
 
 // interrupted says what is left after Ctrl-C: nothing, or what could not be healed or ended.
 func interrupted(err error) error {
-	var left *scenarios.CleanupError
+	var left *environment.CleanupError
 	if errors.As(err, &left) {
 		return exit{exitInterrupted, fmt.Errorf("interrupted, and not everything could be put back: %w", left)}
 	}

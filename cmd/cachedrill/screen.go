@@ -9,8 +9,8 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/cachedrill/cachedrill/drill"
 	"github.com/cachedrill/cachedrill/report"
-	"github.com/cachedrill/cachedrill/scenarios"
 )
 
 // screen shows a drill's progress: three lines that are redrawn on a terminal; elsewhere a line at
@@ -34,8 +34,8 @@ func newScreen(w io.Writer, quiet bool, title string) *screen {
 	return &screen{w: w, quiet: quiet, terminal: isTerminal(w), title: title, phase: report.Audit}
 }
 
-// show is called with each [scenarios.Progress], one at a time.
-func (s *screen) show(p scenarios.Progress) {
+// show is called with each [drill.Progress], one at a time.
+func (s *screen) show(p drill.Progress) {
 	if s.quiet {
 		return
 	}
@@ -100,7 +100,7 @@ func (s *screen) clear() {
 	}
 }
 
-func phaseOf(p scenarios.Progress) string {
+func phaseOf(p drill.Progress) string {
 	name := strings.ToUpper(p.Phase.String())
 	if p.Length == 0 {
 		return fmt.Sprintf("%s %.1fs", name, p.At.Seconds())
@@ -110,7 +110,7 @@ func phaseOf(p scenarios.Progress) string {
 
 func rate(perSecond float64) string { return fmt.Sprintf("%.0f/s", perSecond) }
 
-func figures(p scenarios.Progress) string {
+func figures(p drill.Progress) string {
 	return fmt.Sprintf("p99 %s   errors %.1f%%   source %.0f/s   violations %d",
 		p.P99.Round(100*time.Microsecond), p.Errors*100, p.Source, p.Broken)
 }

@@ -1,0 +1,63 @@
+package drill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/cachedrill/cachedrill/drill/environment"
+	"github.com/cachedrill/cachedrill/oracle"
+	"github.com/cachedrill/cachedrill/report"
+)
+
+// looked is what a report says of the memory of a Redis that answers like this, asked from 0 s to 2 s.
+func looked(t *testing.T, ask environment.Gauge) (slo report.SLO, asked int) {
+	synctest.Test(t, func(t *testing.T) {
+		o, bad := report.ParseObjective("redis_memory.max < 5MB")
+		require.Nil(t, bad)
+		r := report.NewRecorder(report.RecorderConfig{Objectives: []report.Grouped{{Group: report.GroupSteady, Objective: o}}})
+		r.Mark(report.Steady, 0)
+		a := &accountant{recorder: r, epoch: time.Now(), memory: map[string]environment.Gauge{"eu": func(ctx context.Context) (int64, int64, error) {
+			asked++
+			return ask(ctx)
+		}}}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		a.run(ctx)
+		r.Mark(report.Fault, time.Since(a.epoch))
+		r.Finish(oracle.Findings{}, time.Since(a.epoch))
+		slo = report.Evaluate(r, report.Drill{}).SLOs[0]
+	})
+	return slo, asked
+}
+
+func TestRedisIsAskedTenTimesASecond(t *testing.T) {
+	slo, asked := looked(t, func(context.Context) (int64, int64, error) { return 1e6, 2e6, nil })
+	require.Equal(t, report.Pass, slo.Outcome, slo.Why)
+	require.InDelta(t, 20, asked, 1)
+}
+
+func TestARedisThatIsDownUsesNothing(t *testing.T) {
+	slo, asked := looked(t, func(context.Context) (int64, int64, error) { return 0, 0, fmt.Errorf("dial: %w", syscall.ECONNREFUSED) })
+	require.Equal(t, report.Pass, slo.Outcome, slo.Why)
+	require.Greater(t, asked, 15)
+}
+
+func TestARedisThatHangsIsGivenUpAndAskedAgain(t *testing.T) {
+	slo, asked := looked(t, func(ctx context.Context) (int64, int64, error) { <-ctx.Done(); return 0, 0, ctx.Err() })
+	require.Equal(t, report.Unknown, slo.Outcome)
+	require.Contains(t, slo.Why, "the Redis of eu did not tell: context deadline exceeded")
+	require.InDelta(t, 4, asked, 1)
+}
+
+func TestARedisThatNeverTellsIsAskedOnce(t *testing.T) {
+	slo, asked := looked(t, func(context.Context) (int64, int64, error) { return 0, 0, fmt.Errorf("no: %w", errors.ErrUnsupported) })
+	require.Equal(t, report.Unknown, slo.Outcome)
+	require.Equal(t, 1, asked)
+}

@@ -1,0 +1,21 @@
+package environment
+
+import (
+	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/scenarios"
+)
+
+// GoSite is what faults of package faults can touch of a target of a Go program. The caller closes it.
+func GoSite(g *scenarios.Given) (site faults.Site, closes func() error, err error) {
+	if g.Redis == nil {
+		return faults.Site{}, func() error { return nil }, nil
+	}
+	theirs, err := newForeignRedis(g.Redis, "")
+	if err != nil {
+		return faults.Site{}, nil, err
+	}
+	return faults.Site{
+		Nodes: map[string]faults.Node{scenarios.MainRedis: theirs}, KeyPrefix: g.Redis.KeyPrefix,
+		Pattern: func(family string) string { return g.Redis.Keys[family] },
+	}, theirs.Close, nil
+}

@@ -1,0 +1,72 @@
+package environment
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cachedrill/cachedrill/internal/redismonitor"
+	"github.com/cachedrill/cachedrill/report"
+)
+
+// listen begins to listen to the Redis, if the suite wants that.
+func (s *surroundings) listen(ctx context.Context) (err error) {
+	r := s.plan.Environment.Redis
+	if r == nil || !r.Monitor {
+		return nil
+	}
+	client := s.theirs
+	o := redismonitor.Options{Addr: s.redisAddr()}
+	if client != nil {
+		c := client.client.Options()
+		o = redismonitor.Options{Addr: c.Addr, Username: c.Username, Password: c.Password, TLS: c.TLSConfig}
+	}
+	s.monitor, err = redismonitor.Listen(ctx, o, r.KeyPrefix)
+	return err
+}
+
+// traces tells of locks that were deleted by somebody whose they were not: that is how two loads of a key come to meet.
+func (s *surroundings) traces(epoch time.Time) []report.Trace {
+	if s.monitor == nil {
+		return nil
+	}
+	f := s.monitor.Found(epoch)
+	offset := func(at time.Duration) time.Duration { return at + f.Shift }
+	// Those after which somebody else went to work, too, explain most.
+	slices.SortStableFunc(f.Thefts, func(a, b redismonitor.Theft) int {
+		switch {
+		case a.Next != nil && b.Next == nil:
+			return -1
+		case a.Next == nil && b.Next != nil:
+			return 1
+		}
+		return 0
+	})
+	var out []report.Trace
+	for i := range f.Thefts {
+		t := &f.Thefts[i]
+		text := t.Tell(func(at time.Duration) string { return fmt.Sprintf("%.3fs", offset(at).Seconds()) })
+		out = append(out, report.Trace{Metric: "stampede.max", At: offset(t.Deleted.At), Text: "the Redis was asked (MONITOR): " + text})
+	}
+	return out
+}
+
+// heard is what a reader of the report should know of the listening.
+func (s *surroundings) heard() []string {
+	if s.monitor == nil {
+		return nil
+	}
+	f := s.monitor.Found(time.Time{})
+	var notes []string
+	if n := len(f.Thefts); n > 0 {
+		notes = append(notes, fmt.Sprintf("locks were deleted by somebody whose they were not: %d times (MONITOR)", n))
+	}
+	if f.Shared {
+		notes = append(notes, "MONITOR does not tell who holds a lock: they are given back over other connections than they were taken over")
+	}
+	if f.Gaps > 0 {
+		notes = append(notes, fmt.Sprintf("MONITOR was cut off %d times (%s): what the locks were at then is not known", f.Gaps, f.Why))
+	}
+	return notes
+}

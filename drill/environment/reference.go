@@ -1,0 +1,211 @@
+package environment
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/reference/invalidation"
+	"github.com/cachedrill/cachedrill/scenarios"
+	"github.com/cachedrill/cachedrill/targets/redis"
+	"github.com/cachedrill/cachedrill/targets/service"
+)
+
+// environment is the Redises of every region and proxies on every link.
+type environment struct {
+	nodes   map[string]redis.Node
+	proxies map[string]*faults.Proxies // by fault domain: one child process per region
+	service *service.Service
+}
+
+// Reference makes the place of a drill of the reference service over a real network: a Redis per region, proxies on every link, and
+// HTTP. On an error nothing is left running.
+func Reference(ctx context.Context, sc scenarios.Scenario, opt Options) (place *Place, err error) {
+	env := &environment{nodes: map[string]redis.Node{}, proxies: map[string]*faults.Proxies{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, Cleanup(env.close()))
+		}
+	}()
+	addrs := map[string]string{}
+	for _, name := range sc.Target.Redises() {
+		node, err := redis.New(opt.Backend, "redis@"+name)
+		if err != nil {
+			return nil, fmt.Errorf("making the Redis of %s: %w", name, err)
+		}
+		env.nodes[name] = node
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	for name, node := range env.nodes {
+		g.Go(func() error {
+			if err := node.Start(gctx); err != nil {
+				return fmt.Errorf("starting the Redis of %s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	for name, node := range env.nodes {
+		addrs[name] = node.Addr()
+	}
+	env.service, err = service.New(service.Config{Spec: sc.Target, Policy: opt.Policy, Seed: opt.Seed, Redis: addrs, Tenants: sc.Tenants()})
+	if err != nil {
+		return nil, err
+	}
+	listen, err := env.interpose(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := env.service.Start(ctx, func(edge string) string { return listen[edge] }); err != nil {
+		return nil, fmt.Errorf("starting the service: %w", err)
+	}
+	return &Place{Service: env.service, Site: env.makeSite(), Memory: env.gauges(), Broken: env.broken, Close: env.close}, nil
+}
+
+// gauges ask each Redis through the harness's own client, which knows no proxy.
+func (e *environment) gauges() map[string]Gauge {
+	all := map[string]Gauge{}
+	for name, n := range e.nodes {
+		all[name] = func(ctx context.Context) (used, peak int64, err error) { return service.UsedMemory(ctx, n.Client()) }
+	}
+	return all
+}
+
+// interpose puts a proxy on every link and gives the address of each.
+func (e *environment) interpose(ctx context.Context) (listen map[string]string, err error) {
+	byDomain := map[string][]faults.EdgeSpec{}
+	for _, edge := range e.service.Edges() {
+		d := domain(edge.Name)
+		byDomain[d] = append(byDomain[d], faults.EdgeSpec{Name: edge.Name, Upstream: edge.Upstream})
+	}
+	listen = map[string]string{}
+	for d, specs := range byDomain {
+		p, err := faults.StartProxies(ctx, d, specs)
+		if err != nil {
+			return nil, fmt.Errorf("starting the proxies of %s: %w", d, err)
+		}
+		e.proxies[d] = p
+		for _, s := range specs {
+			listen[s.Name] = p.Proxy(s.Name).Listen()
+		}
+	}
+	return listen, nil
+}
+
+// domain is the region whose clients an edge serves: "worker@eu -> redis@eu" is in eu.
+func domain(edge string) string {
+	from, _, _ := strings.Cut(edge, " -> ")
+	_, region, _ := strings.Cut(from, "@")
+	return region
+}
+
+func (e *environment) makeSite() faults.Site {
+	s := faults.Site{
+		Nodes:   map[string]faults.Node{},
+		Relays:  map[string]faults.Relay{},
+		Edges:   map[string]faults.Edge{},
+		Pattern: e.service.Pattern,
+	}
+	for name, n := range e.nodes {
+		s.Nodes[name] = n
+	}
+	for _, name := range e.service.Regions() {
+		s.Relays[name] = relay{e.service.Relay(name)}
+	}
+	for _, edge := range e.service.Edges() {
+		probe := probeRedis
+		if strings.Contains(edge.Name, "-> relay@") {
+			probe = probeHTTP
+		}
+		s.Edges[edge.Name] = faults.Edge{
+			Name: edge.Name, Proxy: e.proxies[domain(edge.Name)].Proxy(edge.Name), Upstream: edge.Upstream, Probe: probe,
+		}
+	}
+	return s
+}
+
+// broken says which of our own parts broke by themselves; "" when none did.
+func (e *environment) broken() string {
+	for d, p := range e.proxies {
+		if r := p.Restarts(); len(r) > 0 {
+			return fmt.Sprintf("the network proxies of %s were started anew, which cut connections: %s", d, r[0].Why)
+		}
+	}
+	return ""
+}
+
+func (e *environment) close() error {
+	var errs []error
+	if e.service != nil {
+		errs = append(errs, e.service.Close())
+	}
+	for _, p := range e.proxies {
+		p.Close()
+	}
+	for name, n := range e.nodes {
+		if err := n.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("ending the Redis of %s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// relay lets faults handle an invalidation relay.
+type relay struct{ *invalidation.Relay }
+
+func (r relay) Delivered() faults.Delivery {
+	s := r.Stats()
+	return faults.Delivery{Events: s.Delivered, Held: s.Held, Delayed: s.Delayed, MaxLag: s.MaxLag}
+}
+
+// probeRedis sees whether a Redis answers at addr.
+func probeRedis(ctx context.Context, addr string) error {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		_ = conn.SetDeadline(deadline)
+	}
+	if _, err := conn.Write([]byte("*1\r\n$4\r\nPING\r\n")); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(line, "+PONG") {
+		return fmt.Errorf("redis answered %q", strings.TrimSpace(line))
+	}
+	return nil
+}
+
+// probeHTTP sees whether a relay answers at addr.
+func probeHTTP(ctx context.Context, addr string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/healthz", nil)
+	if err != nil {
+		return err
+	}
+	transport := &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: 2 * time.Second}
+	res, err := transport.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("the relay answered %s", res.Status)
+	}
+	return nil
+}

@@ -1,0 +1,146 @@
+package drill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/scenarios"
+)
+
+// healGrace bounds the healing on the way out, when the drill's own context has ended.
+const healGrace = 30 * time.Second
+
+// timeline takes a drill through its phases on the harness's clock, and its faults through theirs.
+type timeline struct {
+	phases scenarios.Phases
+	faults []faults.Planned
+	site   faults.Site
+	epoch  time.Time
+	mark   func(report.Phase, time.Duration)
+	note   func(string) // what a person watching should read
+	truth  worldly      // told when the world is not healthy; may be nil
+}
+
+// worldly is who must know when faults begin and end; see [oracle.Judge.Unsettled].
+type worldly interface {
+	Unsettled(at time.Duration)
+	Settled(at time.Duration)
+}
+
+func (t *timeline) now() time.Duration { return time.Since(t.epoch) }
+
+// run returns when the last fault has been healed, or ctx ended; either way it has tried to heal each. It
+// marks the phases as they begin, and gives what became of each fault, in the order of the plan. The
+// error says what could not be healed.
+func (t *timeline) run(ctx context.Context) ([]report.FaultRun, error) {
+	runs := make([]report.FaultRun, len(t.faults))
+	for i, p := range t.faults {
+		runs[i] = report.FaultRun{Name: p.Fault.String(), Problem: "not injected: the drill was stopped"}
+	}
+	if t.until(ctx, t.phases.Warmup) != nil {
+		return runs, nil
+	}
+	t.mark(report.Steady, t.phases.Warmup)
+	begin := t.phases.Warmup + t.phases.Steady
+	if t.until(ctx, begin) != nil {
+		return runs, nil
+	}
+	t.mark(report.Fault, t.now())
+	errs := make([]error, len(t.faults))
+	var wg sync.WaitGroup
+	for i, p := range t.faults {
+		wg.Go(func() { runs[i], errs[i] = t.one(ctx, p, begin) })
+	}
+	wg.Wait()
+	if ctx.Err() == nil {
+		t.mark(report.Recovery, t.now())
+	}
+	if at := t.phases.Pushed(); t.phases.Push > 0 && t.until(ctx, at) == nil {
+		t.mark(report.Push, at)
+		if t.until(ctx, at+t.phases.Push) == nil {
+			t.mark(report.After, at+t.phases.Push)
+		}
+	}
+	return runs, errors.Join(errs...)
+}
+
+// one injects a fault at its time, keeps it for as long as it lasts, heals it on every way out, and
+// watches on for as long as the plan says.
+func (t *timeline) one(ctx context.Context, p faults.Planned, begin time.Duration) (run report.FaultRun, unhealed error) {
+	run = report.FaultRun{Name: p.Fault.String()}
+	if err := t.until(ctx, begin+p.At); err != nil {
+		run.Problem = "not injected: the drill was stopped"
+		return run, nil
+	}
+	if t.truth != nil && !strings.HasPrefix(run.Name, "sham") {
+		t.truth.Unsettled(t.now())
+		defer func() {
+			if unhealed == nil {
+				t.truth.Settled(t.now())
+			}
+		}()
+	}
+	injected, err := p.Fault.Inject(ctx, t.site)
+	if err != nil {
+		run.Problem = "not injected: " + strings.TrimPrefix(err.Error(), run.Name+": ")
+		t.note(run.Name + ": " + run.Problem)
+		return run, nil
+	}
+	run.Injected = min(t.now(), injected.Began.Sub(t.epoch))
+	if injected.Evidence != "" {
+		t.note(run.Name + ": " + injected.Evidence)
+	}
+	healed := false
+	heal := func() {
+		if healed {
+			return
+		}
+		healed = true
+		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), healGrace)
+		defer cancel()
+		evidence, err := injected.Heal(own)
+		if err != nil {
+			run.Problem = "not healed: " + strings.TrimPrefix(err.Error(), run.Name+": ")
+			unhealed = fmt.Errorf("%s could not be healed: %w", run.Name, err)
+			t.note(run.Name + ": " + run.Problem)
+			return
+		}
+		run.Healed, run.Evidence = t.now(), evidence
+		said := "healed"
+		if evidence != injected.Evidence && evidence != "" {
+			said += "; " + evidence
+		}
+		t.note(run.Name + ": " + said)
+	}
+	defer heal()
+	watch := run.Injected + p.Observe
+	if injected.Hold > 0 {
+		_ = t.until(ctx, run.Injected+injected.Hold)
+		heal()
+	} else if p.Observe == 0 { // over at once, and nobody said for how long to watch
+		watch = max(begin+t.phases.Fault, run.Injected+leastWatch)
+	}
+	_ = t.until(ctx, watch)
+	return run, unhealed
+}
+
+// leastWatch is for how long the effect of a fault that is over at once is watched at least.
+const leastWatch = time.Second
+
+// until waits for an offset on the harness's clock.
+func (t *timeline) until(ctx context.Context, at time.Duration) error {
+	timer := time.NewTimer(time.Until(t.epoch.Add(at)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,280 @@
+package scenarios
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/internal/strictyaml"
+	"github.com/cachedrill/cachedrill/targets/http"
+	"github.com/cachedrill/cachedrill/targets/redis"
+	"github.com/cachedrill/cachedrill/targets/service"
+)
+
+// Outside is a service that is not ours, with what is around it.
+type Outside struct {
+	Service     *http.Spec
+	Environment Environment
+	Safety      Safety
+
+	Dir string // of the suite: commands run there
+}
+
+// Environment is what a suite says of the surroundings of a service.
+type Environment struct {
+	Start, Stop []string          // commands; none: the service runs already
+	Env         map[string]string // for Start; {edge.NAME} and {redis} stand for addresses
+	Ready       Ready
+	Edges       []EdgePlan
+	Redis       *RedisPlan // nil: the faults of redis and keys are not possible
+	Loads       *LoadPlan  // nil: loads of the source are not counted
+}
+
+// Ready is how to see that the service can be asked.
+type Ready struct {
+	Path   string // of a GET that must answer 2xx at every instance; "": that a connection is accepted
+	Within time.Duration
+}
+
+// EdgePlan is a link between the service and something that it needs, to be led through a proxy.
+type EdgePlan struct {
+	Name     string
+	Listen   string // where the service is pointed at; "": a free port
+	Upstream string // where it leads; "": to the Redis that the drill starts
+	Protocol string // by which a probe can tell that the far end answers
+	Source   bool   // it leads to the source
+}
+
+// RedisPlan says which Redis the service uses.
+type RedisPlan struct {
+	Backend   redis.Backend // [redis.Process] or [redis.Embedded]: the drill starts it; "": it runs at URL
+	URL       string
+	KeyPrefix string            // what keys faults may touch begins so
+	Keys      map[string]string // globs by family
+	Stop      []string          // commands of its owner, by which it can be restarted
+	Start     []string
+	Kill      []string
+	Monitor   bool // listen to what it is asked, for evidence about locks
+}
+
+// LoadPlan says how loads of the source are counted.
+type LoadPlan struct {
+	Prometheus, Counter string // a page of metrics, and the counter on it
+	Stampede            string // a histogram on it: of how many loads of a key were under way when one began; "": not told
+	Origin              string // the admin address of an origin
+	Edge                string // a counter in front of what this edge leads to
+	Postgres            string // URL of a database whose own statistics are asked
+}
+
+// String says by what.
+func (l *LoadPlan) String() string {
+	switch {
+	case l.Origin != "":
+		return "the origin at " + l.Origin
+	case l.Edge != "":
+		return "the reads that pass edge " + l.Edge
+	case l.Postgres != "":
+		return "PostgreSQL's statistics of transactions (means only)"
+	}
+	return l.Counter + " of " + l.Prometheus
+}
+
+// Safety bounds what a drill may touch and how far it may go.
+type Safety struct {
+	Allow  []string // hosts beside loopback
+	Shared bool     // others use the drilled keys too
+	Halt   []Halt
+}
+
+// Halt ends a drill when a figure is beyond its limit for so long.
+type Halt struct {
+	Text  string
+	P99   bool // else errors
+	Limit float64
+	For   time.Duration
+}
+
+// String says what is drilled, for the report.
+func (o *Outside) String() string {
+	var parts []string
+	for _, r := range o.Service.Regions {
+		parts = append(parts, r.Name+" "+strings.Join(r.URLs, " "))
+	}
+	return "http: " + strings.Join(parts, ", ")
+}
+
+// RedisIs says which Redis the service uses, for the report; never its URL, which may hold a password.
+func (o *Outside) RedisIs() string {
+	r := o.Environment.Redis
+	switch {
+	case r == nil:
+		return "unknown: the suite does not say"
+	case r.Backend == "":
+		return "url: somebody else's"
+	}
+	_, said, err := redis.Resolve(string(r.Backend))
+	if err != nil {
+		return string(r.Backend) + ": " + err.Error()
+	}
+	return said
+}
+
+// MainRedis is the only Redis of a service, as faults name its region.
+const MainRedis = "main"
+
+// Scope is what faults can be told to touch, and which are refused here.
+func (o *Outside) Scope() faults.Scope {
+	e := &o.Environment
+	s := faults.Scope{Refused: map[string]string{
+		"invalidation.delay": "nobody can hold back the invalidations of a service that is not ours",
+		"region.split":       "nobody knows the regions' links; use network.blackhole on the edges between them",
+	}}
+	for _, edge := range e.Edges {
+		s.Edges = append(s.Edges, edge.Name)
+		if edge.Source {
+			s.SourceEdges = append(s.SourceEdges, edge.Name)
+		}
+	}
+	if e.Redis == nil {
+		for _, f := range []string{"redis.restart", "redis.kill", "keys.expire", "keys.flush"} {
+			s.Refused[f] = "the suite does not say which Redis the service uses: environment: {redis: {url: ...}}"
+		}
+		return s
+	}
+	s.Regions = []string{MainRedis}
+	s.KeyPrefix = e.Redis.KeyPrefix
+	s.Families = slices.Sorted(maps.Keys(e.Redis.Keys))
+	if e.Redis.Backend != "" {
+		return s
+	}
+	const managed = "this Redis is somebody else's, and the suite does not say how to %s it (environment: {redis: {%s}}); use network.refuse"
+	if len(e.Redis.Stop) == 0 || len(e.Redis.Start) == 0 {
+		s.Refused["redis.restart"] = fmt.Sprintf(managed, "restart", "stop: [...], start: [...]")
+	}
+	if len(e.Redis.Kill) == 0 || len(e.Redis.Start) == 0 {
+		s.Refused["redis.kill"] = fmt.Sprintf(managed, "kill", "kill: [...], start: [...]")
+	}
+	if e.Redis.KeyPrefix == "" {
+		for _, f := range []string{"keys.expire", "keys.flush"} {
+			s.Refused[f] = "this Redis is somebody else's, and keys are touched there only below a prefix: environment: {redis: {key_prefix: \"shop:drill:\"}}"
+		}
+	}
+	return s
+}
+
+// asIs is the policy of a service that is started with nothing changed.
+const asIs = "as-is"
+
+func (s *Suite) decodeOutsidePolicies(n strictyaml.Node) {
+	s.Policies = map[string]service.Policy{asIs: {}}
+	s.Env = map[string]map[string]string{}
+	for _, e := range n.Entries("policies") {
+		f := e.Value.Fields("policy "+e.Name, "env")
+		env := map[string]string{}
+		for _, v := range f["env"].Entries("variables of the environment") {
+			env[v.Name] = v.Value.String("a value")
+		}
+		if len(env) == 0 {
+			e.Key.Fail(e.Name, "the policy changes nothing", `{env: {CACHE_TTL: "60"}}`)
+		}
+		if len(s.Outside.Environment.Start) == 0 {
+			e.Key.Fail(e.Name, "a policy needs the service started anew, and the suite does not say how", "environment: {start: [python3, app.py]}")
+		}
+		s.Env[e.Name] = env
+	}
+	for name := range s.Env {
+		s.Policies[name] = service.Policy{}
+	}
+	for name, p := range s.Policies {
+		p.Name = name
+		s.Policies[name] = p
+	}
+}
+
+func decodeOutside(file string, target, environment, safety strictyaml.Node) *Outside {
+	o := &Outside{Service: http.Decode(target), Dir: filepath.Dir(file)}
+	f := safety.Fields("safety", "allow", "shared", "halt")
+	for _, n := range f["allow"].List("hosts") {
+		o.Safety.Allow = append(o.Safety.Allow, n.String("a host"))
+	}
+	o.Safety.Shared = f["shared"].OneOf("answer to shared", "true", "false") == "true"
+	for _, n := range f["halt"].List("conditions") {
+		if h, ok := decodeHalt(n); ok {
+			o.Safety.Halt = append(o.Safety.Halt, h)
+		}
+	}
+	o.Environment = decodeEnvironment(environment)
+	o.checkHosts(target)
+	return o
+}
+
+// checkHosts refuses hosts that nobody has allowed.
+func (o *Outside) checkHosts(at strictyaml.Node) {
+	check := func(what, address string) {
+		host := address
+		if u, err := url.Parse(address); err == nil && u.Host != "" {
+			host = u.Hostname()
+		} else if h, _, err := net.SplitHostPort(address); err == nil {
+			host = h
+		}
+		if host == "" || loopback(host) || slices.Contains(o.Safety.Allow, host) {
+			return
+		}
+		at.Fail(host, what+" is not on this machine, and not allowed", "safety: {allow: ["+host+"]} when you may drill it")
+	}
+	for _, r := range o.Service.Regions {
+		for _, u := range r.URLs {
+			check("the instance "+u, u)
+		}
+	}
+	if l := o.Environment.Loads; l != nil {
+		check("the page of metrics", l.Prometheus)
+		check("the origin", l.Origin)
+		check("the database", l.Postgres)
+	}
+	for _, e := range o.Environment.Edges {
+		check("the far end of edge "+e.Name, e.Upstream)
+	}
+	if r := o.Environment.Redis; r != nil {
+		check("the Redis", r.URL)
+	}
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+var haltForm = regexp.MustCompile(`^(errors|p99) > ([0-9.]+)(%|ms|s) for ([0-9a-z.]+)$`)
+
+func decodeHalt(n strictyaml.Node) (Halt, bool) {
+	text := n.String("a condition")
+	m := haltForm.FindStringSubmatch(text)
+	hint := `"errors > 20% for 3s" or "p99 > 2s for 5s"`
+	if m == nil || (m[1] == "errors") != (m[3] == "%") {
+		n.Fail("", "can't be read", hint)
+		return Halt{}, false
+	}
+	limit, err := strconv.ParseFloat(m[2], 64)
+	length, err2 := time.ParseDuration(m[4])
+	if err != nil || err2 != nil || length <= 0 {
+		n.Fail("", "can't be read", hint)
+		return Halt{}, false
+	}
+	h := Halt{Text: text, P99: m[1] == "p99", Limit: limit, For: length}
+	switch m[3] {
+	case "%":
+		h.Limit /= 100
+	case "ms":
+		h.Limit /= 1000
+	}
+	return h, true
+}

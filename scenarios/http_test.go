@@ -1,0 +1,86 @@
+package scenarios
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const shopSuite = `
+version: 1
+target:
+  http:
+    instances: ["%s"]
+    timeout: 500ms
+    read: {GET: "/products/{key}?tenant={tenant}"}
+    write: {PUT: "/products/{key}?tenant={tenant}", json: {title: "{token}"}}
+    bypass: {GET: "/products/{key}?tenant={tenant}&fresh=1"}
+    answer:
+      token: {json: $.title}
+      owner: {json: $.tenant}
+      tier: {header: X-Cache}
+environment:
+  source_qps: {prometheus: "%s/metrics", counter: db_queries_total}
+workload:
+  rate: 300/s
+  tenants: 2
+  mix: {product: {share: 100%%, keys: 40, zipf: 1.0, writes: 5%%}}
+phases: {warmup: 300ms, steady: 1s, fault: 500ms, recovery: 500ms}
+slo:
+  steady: ["errors < 1%%", "source_qps.mean < 1000/s", "hit_ratio > 1%%"]
+  always: ["lost_writes == 0", "leaks == 0", "staleness.max < 200ms"]
+scenarios:
+  quiet: {why: nothing happens, faults: [{sham: {for: 300ms}}]}
+`
+
+func TestWhatASuiteOfAServiceMustNotSay(t *testing.T) {
+	good := fmt.Sprintf(shopSuite, "http://127.0.0.1:1", "http://127.0.0.1:1")
+	for _, c := range []struct{ old, new, says string }{
+		{"mix: {product: {share: 100%", "mix: {price: {share: 0%}, product: {share: 100%", "the reads of price ask for the same things"},
+		{`instances: ["http://127.0.0.1:1"]`, `instances: ["http://shop.example"]`, `not on this machine, and not allowed; safety: {allow: [shop.example]}`},
+		{"writes: 5%", "writes: 5%, deletes: 1%", "the target does not say how to delete from the family"},
+		{"    write: {PUT: \"/products/{key}?tenant={tenant}\", json: {title: \"{token}\"}}\n", "", "the target does not say how to write the family"},
+		{"faults: [{sham: {for: 300ms}}]", "faults: [{redis.restart: {down: 100ms}}]", "the suite does not say which Redis the service uses"},
+		{"faults: [{sham: {for: 300ms}}]", "faults: [{network.refuse: {edge: redis, for: 100ms}}]", "edge"},
+		{"environment:", "environment:\n  redis: {url: \"redis://127.0.0.1:1\"}\n  edges: {a: {upstream: \"127.0.0.1:1\"}}", "what does it speak?"},
+		{"environment:", "environment:\n  redis: {url: \"redis://127.0.0.1:1\", backend: process}", "is it a Redis of yours, or one that the drill starts?"},
+		{"environment:", "environment:\n  stop: [x]", "the suite does not start the service"},
+		{"environment:", "environment:\n  start: [x]\n  env: {A: \"{edge.redis}\"}", `"{edge.redis}": stands for nothing`},
+		{"workload:", "safety: {halt: [\"errors > 3s for 1s\"]}\nworkload:", `"errors > 20% for 3s"`},
+		{"workload:", "policies: {a: {env: {B: c}}}\nworkload:", "a policy needs the service started anew"},
+		{"counter: db_queries_total", "", "which counter?"},
+	} {
+		require.Contains(t, good, c.old)
+		_, err := Parse("x.yaml", []byte(strings.Replace(good, c.old, c.new, 1)))
+		require.ErrorContains(t, err, c.says)
+	}
+	managed := strings.NewReplacer("environment:", "environment:\n  redis: {url: \"redis://127.0.0.1:1\"}", "{sham: {for: 300ms}}", "{redis.restart: {down: 100ms}}, {keys.flush: {}}").Replace(good)
+	_, err := Parse("x.yaml", []byte(managed))
+	require.ErrorContains(t, err, "this Redis is somebody else's, and the suite does not say how to restart it")
+	require.ErrorContains(t, err, "keys are touched there only below a prefix")
+	reference := strings.Replace(string(mustRead(t, "../scenarios.yaml")), "\nworkload:", "\nsafety: {shared: true}\nworkload:", 1)
+	_, err = Parse("x.yaml", []byte(reference))
+	require.ErrorContains(t, err, "this is for services of your own")
+}
+
+func TestListeningIsCheckedBeforehand(t *testing.T) {
+	for text, says := range map[string]string{
+		"redis: {backend: embedded, monitor: true}":                 "the embedded Redis has no MONITOR",
+		"redis: {backend: auto, monitor: true}":                     "the embedded Redis has no MONITOR",
+		"redis: {backend: process, monitor: perhaps}":               "monitor",
+		"source_qps: {origin: \"http://127.0.0.1:1\", stampede: w}": "a histogram on a page of metrics",
+	} {
+		suite := strings.NewReplacer("source_qps: {prometheus: \"%s/metrics\", counter: db_queries_total}", text, "%%", "%").Replace(shopSuite)
+		_, err := Parse("shop.yaml", []byte(strings.ReplaceAll(suite, "%s", "http://127.0.0.1:1")))
+		require.ErrorContains(t, err, says, text)
+	}
+}
+
+func mustRead(t *testing.T, file string) []byte {
+	b, err := os.ReadFile(file)
+	require.NoError(t, err)
+	return b
+}
