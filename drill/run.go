@@ -139,7 +139,7 @@ func prepare(ctx context.Context, sc scenarios.Scenario, opt Options, env *envir
 	d.live = newLive(sc.Name, sc.Phases, opt.Progress)
 	d.judge = oracle.New(oracle.Config{
 		Run: run, Families: families, Historian: d.history != nil,
-		Strangers: sc.Outside != nil || opt.BlackBox || sc.Given != nil && sc.Given.Strangers, Shared: sc.Outside != nil && sc.Outside.Safety.Shared,
+		ForeignWriters: sc.Outside != nil || opt.BlackBox || sc.Given != nil && sc.Given.ForeignWriters, Shared: sc.Outside != nil && sc.Outside.Safety.Shared,
 		Siblings: func(k targets.Key) bool { return siblings[k.Family] },
 		Judged: func(j oracle.Judgement) {
 			d.recorder.Judged(j)

@@ -23,14 +23,14 @@ type timeline struct {
 	site   faults.Site
 	epoch  time.Time
 	mark   func(report.Phase, time.Duration)
-	note   func(string) // what a person watching should read
-	truth  worldly      // told when the world is not healthy; may be nil
+	note   func(string)  // what a person watching should read
+	truth  faultObserver // told when the world is not healthy; may be nil
 }
 
-// worldly is who must know when faults begin and end; see [oracle.Judge.Unsettled].
-type worldly interface {
-	Unsettled(at time.Duration)
-	Settled(at time.Duration)
+// faultObserver learns when faults begin and end, as [oracle.Judge] does: see [oracle.Judge.FaultBegan].
+type faultObserver interface {
+	FaultBegan(at time.Duration)
+	FaultHealed(at time.Duration)
 }
 
 func (t *timeline) now() time.Duration { return time.Since(t.epoch) }
@@ -79,10 +79,10 @@ func (t *timeline) one(ctx context.Context, p faults.Planned, begin time.Duratio
 		return run, nil
 	}
 	if t.truth != nil && !strings.HasPrefix(run.Name, "sham") {
-		t.truth.Unsettled(t.now())
+		t.truth.FaultBegan(t.now())
 		defer func() {
 			if unhealed == nil {
-				t.truth.Settled(t.now())
+				t.truth.FaultHealed(t.now())
 			}
 		}()
 	}

@@ -46,9 +46,10 @@ type Scenario struct {
 	// Redis is the Redis that the target uses, for the faults of package faults (keys.expire, keys.flush) in YAML.
 	Redis *Redis
 
-	// Strangers says that others may have written the keys, as in a Redis that earlier runs have left something in. A value without a
-	// mark of the run makes its key unjudged then; without Strangers it is a corruption.
-	Strangers bool
+	// ForeignWriters declares that others may have written the keys, as in a Redis that earlier
+	// runs have left something in. A value without a mark of the run makes its key unjudged
+	// then; without ForeignWriters it is a corruption.
+	ForeignWriters bool
 
 	// YAML holds workload, phases, slo and faults in the words of a suite, for instance to share them with one. What stands in the
 	// fields above goes before it.
@@ -159,7 +160,7 @@ func percent(x float64) string { return number(100*x) + "%" }
 
 // parse checks the scenario. What is wrong is all in the error, a line each.
 func (s *Scenario) parse(title string) (scenarios.Scenario, error) {
-	g := &scenarios.Given{Title: title, Regions: s.Regions, Strangers: s.Strangers}
+	g := &scenarios.Given{Title: title, Regions: s.Regions, ForeignWriters: s.ForeignWriters}
 	var errs []error
 	if s.Name == "" {
 		errs = append(errs, errors.New(`the scenario needs a name; Name: "redis-gone"`))

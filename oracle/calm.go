@@ -18,9 +18,9 @@ type calm struct {
 	all    atomic.Pointer[[]unrest] // replaced, never changed
 }
 
-// Unsettled says that a fault begins at this time: eventual families promise nothing from then on. It must be called before the
-// fault can show in an answer. Faults may overlap; each gets its [Judge.Settled].
-func (j *Judge) Unsettled(at time.Duration) {
+// FaultBegan says that a fault begins at this time: eventual families promise nothing from then on. It must be called before the
+// fault can show in an answer. Faults may overlap; each gets its [Judge.FaultHealed].
+func (j *Judge) FaultBegan(at time.Duration) {
 	c := &j.calm
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -33,9 +33,9 @@ func (j *Judge) Unsettled(at time.Duration) {
 	c.all.Store(&all)
 }
 
-// Settled says that a fault that had begun was healed at this time. When none is left, eventual families have [Family.Within] to
-// converge. A call without its [Judge.Unsettled] does nothing.
-func (j *Judge) Settled(at time.Duration) {
+// FaultHealed says that a fault that had begun was healed at this time. When none is left, eventual families have [Family.Within] to
+// converge. A call without its [Judge.FaultBegan] does nothing.
+func (j *Judge) FaultHealed(at time.Duration) {
 	c := &j.calm
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -110,9 +110,9 @@ func anyCalls(t *testing.T, data []byte, historian bool) {
 			}
 		case 7:
 			if d&2 != 0 {
-				j.Unsettled(now)
+				j.FaultBegan(now)
 			} else {
-				j.Settled(now)
+				j.FaultHealed(now)
 			}
 		}
 	}

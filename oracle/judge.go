@@ -82,9 +82,9 @@ type Config struct {
 	// the only evidence of order and time, and a read waits for a seal at or after its return.
 	Historian bool
 
-	// Strangers says that others may have written the keys, before the drill or during it: a value that bears no mark of this
+	// ForeignWriters says that others may have written the keys, before the drill or during it: a value that bears no mark of this
 	// run is somebody else's then, and makes its key unjudged, rather than a torn one.
-	Strangers bool
+	ForeignWriters bool
 
 	// Shared says that others may also delete them: then no absence proves anything.
 	Shared bool

@@ -16,19 +16,19 @@ func TestEventualFamilies(t *testing.T) {
 	at := func(i int) { d.read(uint64(i), i, i, 1, 1) }
 	at(14) // exactly as old as allowed
 	at(15)
-	d.j.Settled(ms(16)) // of nothing
-	d.j.Unsettled(ms(20))
+	d.j.FaultHealed(ms(16)) // of nothing
+	d.j.FaultBegan(ms(20))
 	at(19)
 	at(20)
-	d.j.Unsettled(ms(25))
-	d.j.Settled(ms(40))
+	d.j.FaultBegan(ms(25))
+	d.j.FaultHealed(ms(40))
 	at(45)
-	d.j.Settled(ms(30)) // told late
+	d.j.FaultHealed(ms(30)) // told late
 	at(50)
 	at(51)
-	d.j.Unsettled(ms(60))
+	d.j.FaultBegan(ms(60))
 	at(60)
-	d.j.Settled(ms(60))
+	d.j.FaultHealed(ms(60))
 	at(70)
 	at(71)
 	f := d.j.Finish()

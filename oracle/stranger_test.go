@@ -19,7 +19,7 @@ type stranger struct {
 
 func newStranger(cfg Config) *stranger {
 	s := &stranger{key: targets.Key{Family: "product", ID: "1"}}
-	cfg.Run, cfg.Strangers = "run", true
+	cfg.Run, cfg.ForeignWriters = "run", true
 	cfg.Judged = func(j Judgement) { s.told = append(s.told, j) }
 	s.j = New(cfg)
 	return s

@@ -28,7 +28,7 @@ const (
 func (j *Judge) classify(key targets.Key, token string) (own targets.Token, f finding) {
 	t, ok := targets.ParseToken(token)
 	switch {
-	case !ok && j.cfg.Strangers && !strings.HasPrefix(token, j.cfg.Run+"."):
+	case !ok && j.cfg.ForeignWriters && !strings.HasPrefix(token, j.cfg.Run+"."):
 		return t, alien
 	case !ok:
 		return t, malformed

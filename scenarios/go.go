@@ -13,11 +13,11 @@ import (
 
 // Given is a target that a Go program brings along, as far as a drill must know it. Its environment is the program's to make.
 type Given struct {
-	Title     string   // what the report calls it
-	Regions   []string // where its clients are; none: nowhere in particular
-	Families  []GivenFamily
-	Strangers bool       // others may have written the keys: what bears no mark of the run is theirs, and no corruption
-	Redis     *RedisPlan // that it uses; nil: the faults of redis and keys are not possible
+	Title          string   // what the report calls it
+	Regions        []string // where its clients are; none: nowhere in particular
+	Families       []GivenFamily
+	ForeignWriters bool       // others may write the keys: a value without a mark of the run is theirs
+	Redis          *RedisPlan // that it uses; nil: the faults of redis and keys are not possible
 }
 
 // GivenFamily is what the target promises of one kind of key.
