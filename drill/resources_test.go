@@ -89,7 +89,7 @@ func TestMemoryThatIsNotToldIsUnknown(t *testing.T) {
 		switch o.Expr {
 		case "redis_memory.max < 1TB", "redis_memory.max < 1kB", "redis_memory.max{region=us} > 1kB", "cost_per_million < 100":
 			require.Equal(t, report.Unknown, o.Outcome, expr)
-			require.Contains(t, o.Why, "tells no used_memory", expr)
+			require.Contains(t, o.Why, "has no used_memory", expr)
 		case "cross_region_bytes > 1kB":
 			require.Equal(t, report.Pass, o.Outcome, "%+v", o)
 		}

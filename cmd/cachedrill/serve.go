@@ -129,7 +129,7 @@ func serve(c *cobra.Command, f serveFlags) error {
 		return exit{exitUsage, err}
 	}
 	ctx := c.Context()
-	what.spending.Alarm = func(line string) {
+	what.metering.Alarm = func(line string) {
 		fmt.Fprintf(c.ErrOrStderr(), "%s %s\n", time.Now().UTC().Format(time.RFC3339), line)
 	}
 	p, tiers, err := f.start(ctx, what)
@@ -189,7 +189,7 @@ func (f serveFlags) start(ctx context.Context, what served) (*service.Process, *
 		return nil, nil, errors.Join(err, failure(t.close()))
 	}
 	if t.traffic != nil {
-		what.spending.Crossed = t.traffic.Bytes
+		what.metering.CrossRegionBytes = t.traffic.Bytes
 	}
 	feed := t.feed
 	if f.noRelay {
@@ -199,7 +199,7 @@ func (f serveFlags) start(ctx context.Context, what served) (*service.Process, *
 	p, err := service.NewProcess(ctx, service.ProcessConfig{
 		Name: fmt.Sprintf("%s-%s-%d", what.region, host, os.Getpid()), Spec: what.spec, Region: what.region, Policy: what.policy,
 		Source: t.source, Feed: feed, Redis: redis, Pools: pools, L1Size: f.l1Size, Tenants: f.tenants, Unobserved: !f.metrics,
-		Spending: what.spending,
+		Metering: what.metering,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(exit{exitFail, fmt.Errorf("starting the service: %w", err)}, failure(t.close()))
@@ -310,7 +310,7 @@ type served struct {
 	known  []string // names that find knows
 	said   string
 
-	spending service.Spending
+	metering service.Metering
 }
 
 // takeRegion finds the region that was asked for.

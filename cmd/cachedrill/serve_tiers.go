@@ -48,7 +48,7 @@ func (f serveFlags) served() (what served, err error) {
 			return what, err
 		}
 		what.spec, what.said = suite.Scenarios[0].Target, said
-		what.spending.Prices = suite.Prices
+		what.metering.Prices = suite.Prices
 		what.find, what.known = suite.Policy, suite.PolicyNames()
 	}
 	if err := what.takeRegion(f.region); err != nil {
@@ -87,11 +87,11 @@ func (what *served) takePrices(f serveFlags) error {
 			return err
 		}
 		if list.Prices != nil {
-			what.spending.Prices = list.Prices
+			what.metering.Prices = list.Prices
 		}
-		what.spending.Budgets = list.Budgets
+		what.metering.Budgets = list.Budgets
 	}
-	for _, b := range what.spending.Budgets {
+	for _, b := range what.metering.Budgets {
 		if b.Name == cost.CrossRegionBytesPerMillion && f.sourceRegion == "" {
 			return fmt.Errorf("--prices %s: nothing tells how much of budget %s is used: say with --source-region where the source is, "+
 				"since what crosses regions is what goes to it and comes from it", f.prices, b.Name)
@@ -103,10 +103,10 @@ func (what *served) takePrices(f serveFlags) error {
 // accounted says what costs are told in, and which budgets there are; empty when there are neither.
 func (what *served) accounted() string {
 	var parts []string
-	if p := what.spending.Prices; p != nil {
+	if p := what.metering.Prices; p != nil {
 		parts = append(parts, "costs in "+p.Currency)
 	}
-	for _, b := range what.spending.Budgets {
+	for _, b := range what.metering.Budgets {
 		parts = append(parts, fmt.Sprintf("budget %s %s", b.Name, cost.InBytes(b.Limit)))
 	}
 	return strings.Join(parts, ", ")

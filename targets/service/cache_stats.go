@@ -1,15 +1,8 @@
 package service
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
-
-	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/cachedrill/cachedrill/reference"
 	"github.com/cachedrill/cachedrill/reference/metrics"
@@ -21,18 +14,13 @@ var (
 	_ targets.EgressCounter      = (*Service)(nil)
 )
 
-// observe makes what counts the deeds of a region's caches.
-func (s *Service) observe(region string) *metrics.Metrics {
-	return metrics.New(metrics.Config{Region: region, Families: s.cfg.Spec.FamilyNames(), Tenants: s.cfg.Tenants})
-}
-
-// CacheStats implements [targets.CacheStatsReporter]. Caches of a design of their own may count nothing.
+// CacheStats implements [targets.CacheStatsReporter]. Caches of another [Design] may count nothing.
 func (s *Service) CacheStats() (all []targets.CacheStats) {
 	for _, r := range s.regions {
-		if r.seen == nil {
+		if r.stats == nil {
 			continue
 		}
-		c := r.seen.Counts()
+		c := r.stats.Counts()
 		all = append(all, targets.CacheStats{Region: r.name, Flights: targets.Histogram(c.Flights), Lag: lags(c.Lag), Openings: c.Openings, Gaps: c.Gaps})
 		for _, name := range slices.Sorted(maps.Keys(c.Families)) {
 			f := c.Families[name]
@@ -65,10 +53,10 @@ func words[T ~string](by map[T]int64) map[string]int64 {
 	return out
 }
 
-// CrossRegionBytes implements [targets.EgressCounter]: what relays pull from those of other regions. All else of the service stays in its region, but
-// for its one source, which is in none.
+// CrossRegionBytes implements [targets.EgressCounter] with the bytes that relays pull from those of
+// other regions. Nothing else crosses: the one source belongs to no region.
 func (s *Service) CrossRegionBytes() (map[string]int64, string) {
-	if s.cfg.Inside != nil && len(s.regions) > 1 {
+	if s.cfg.InProcess != nil && len(s.regions) > 1 {
 		return nil, "the relays call each other within the process: nothing is sent"
 	}
 	out := map[string]int64{}
@@ -79,44 +67,4 @@ func (s *Service) CrossRegionBytes() (map[string]int64, string) {
 		}
 	}
 	return out, ""
-}
-
-// UsedMemory asks a Redis how many bytes it uses, and how many at most since it started. A server that does not tell is an
-// [errors.ErrUnsupported].
-func UsedMemory(ctx context.Context, c *goredis.Client) (used, peak int64, err error) {
-	info, err := c.Info(ctx, "memory").Result()
-	if err != nil {
-		return 0, 0, untold(err)
-	}
-	for line := range strings.Lines(info) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		var to *int64
-		switch name {
-		case "used_memory":
-			to = &used
-		case "used_memory_peak":
-			to = &peak
-		default:
-			continue
-		}
-		if *to, err = strconv.ParseInt(value, 10, 64); err != nil {
-			return 0, 0, fmt.Errorf("reading %s of its INFO: %w", name, err)
-		}
-	}
-	if used == 0 {
-		return 0, 0, untold(nil)
-	}
-	return used, max(used, peak), nil
-}
-
-// untold says whether a server does not tell at all, or only not now.
-func untold(err error) error {
-	var answered goredis.Error
-	if err != nil && !errors.As(err, &answered) {
-		return err
-	}
-	if err != nil && (strings.HasPrefix(err.Error(), "LOADING") || strings.HasPrefix(err.Error(), "BUSY")) {
-		return err
-	}
-	return fmt.Errorf("its INFO tells no used_memory: %w", errors.ErrUnsupported)
 }

@@ -52,7 +52,7 @@ func TestLoadsAreTheSameFromBothSides(t *testing.T) {
 		}
 	}
 	require.NoError(t, s.Settle(t.Context()))
-	s.ask(t, targets.Request{Key: page, Instance: targets.SourceInstance}) // an audit's, which counts for nobody
+	s.ask(t, targets.Request{Key: page, Instance: targets.SourceInstance}) // an audit's read, which is not counted
 	var sum targets.CacheStats
 	for _, w := range s.CacheStats() {
 		if w.Family == "" {
@@ -83,14 +83,14 @@ func TestWhatRelaysPullCrossesRegions(t *testing.T) {
 	require.NoError(t, s.Settle(t.Context()))
 	after, _ := s.CrossRegionBytes()
 	require.Greater(t, after["us"]-before["us"], int64(least), "us hears of what was written in eu")
-	require.Greater(t, after["us"]-before["us"], 2*(after["eu"]-before["eu"]), "eu asks, and nothing is to be told")
+	require.Greater(t, after["us"]-before["us"], 2*(after["eu"]-before["eu"]), "eu polls, and there is nothing to deliver")
 	require.Positive(t, after["eu"])
 }
 
 func TestNothingCrossesOneRegion(t *testing.T) {
 	n, _ := strictyaml.Parse([]byte("{regions: {eu: 1}, families: {product: {class: bounded, within: 2s, ttl: 2s}}}"))
-	for _, inside := range []*Inside{nil, {}} {
-		s, err := New(Config{Spec: DecodeSpec(n), Policy: Policy{Policy: policy.Recommended()}, Inside: inside})
+	for _, inside := range []*InProcess{nil, {}} {
+		s, err := New(Config{Spec: DecodeSpec(n), Policy: Policy{Policy: policy.Recommended()}, InProcess: inside})
 		require.NoError(t, err)
 		bytes, why := s.CrossRegionBytes()
 		require.Equal(t, map[string]int64{"eu": 0}, bytes)
@@ -140,7 +140,7 @@ func inside(t testing.TB, unobserved bool) *Service {
 		stores[r.Name] = store.NewMemory()
 		stores[r.Name].Start()
 	}
-	s, err := New(Config{Spec: spec, Policy: Policy{Policy: policy.Recommended()}, Tenants: []string{"t1"}, Unobserved: unobserved, Inside: &Inside{
+	s, err := New(Config{Spec: spec, Policy: Policy{Policy: policy.Recommended()}, Tenants: []string{"t1"}, Unobserved: unobserved, InProcess: &InProcess{
 		Store: func(edge string) store.Store {
 			_, region, _ := strings.Cut(edge, " -> redis@")
 			return stores[region].Client(direct{}, store.Patience{})

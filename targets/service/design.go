@@ -26,13 +26,13 @@ type Cache interface {
 	Close()
 }
 
-// Invalidator carries commits into a region's caches. Apply is called again until it succeeds, and may be
-// called for the same commit again, in any order.
+// Invalidator carries commits into a region's caches. Apply is called again until it succeeds, and
+// may be called again for the same commit, in any order.
 type Invalidator interface {
 	Apply(ctx context.Context, e invalidation.Event) error
 }
 
-// Design is a way to build caches. What is nil is the reference cache's.
+// Design is a way to build caches. A nil field stands for the reference cache's.
 type Design struct {
 	Cache       func(ctx context.Context, cfg reference.Config) (Cache, error)
 	Invalidator func(region string, p policy.Policy, families []reference.Family, shared store.Store) Invalidator
@@ -71,10 +71,10 @@ func (d Design) invalidator(region string, p policy.Policy, families []reference
 	return Reference{into}, nil
 }
 
-// checkPools refuses families in pools of their own for a cache that has one Redis.
-func (p Policy) checkPools(s Spec) error {
-	if len(s.Pools) > 0 && (p.Design.Cache != nil || p.Design.Invalidator != nil) {
-		return fmt.Errorf("policy %s is another kind of cache, which knows no pools (%s)", p.Name, strings.Join(s.Pools, ", "))
+// checkPools refuses pools for a cache that has one Redis.
+func (p Policy) checkPools(pools []string) error {
+	if len(pools) > 0 && (p.Design.Cache != nil || p.Design.Invalidator != nil) {
+		return fmt.Errorf("policy %s is another kind of cache, which knows no pools (%s)", p.Name, strings.Join(pools, ", "))
 	}
 	return nil
 }
@@ -87,45 +87,8 @@ func (r Reference) Apply(ctx context.Context, e invalidation.Event) error {
 	return r.Into.Apply(ctx, e.Name, e.Version, e.At)
 }
 
-// Pool is the pool of a family: what goes there does not wait for what goes elsewhere.
+// Pool is the pool of a family: events of one pool do not wait for those of another.
 func (r Reference) Pool(family string) string { return r.Into.Pool(family) }
 
-// Heartbeat keeps telling the region's workers how much there was to hear, until ctx ends.
+// Heartbeat keeps publishing the bus's high-water mark to the region's workers, until ctx ends.
 func (r Reference) Heartbeat(ctx context.Context) { r.Into.Heartbeat(ctx) }
-
-// Inside keeps the whole service within the process: workers are called, not asked over HTTP, and what
-// would be a network link is a wire. That is how drills run in virtual time, and at rates that HTTP
-// does not reach.
-type Inside struct {
-	Store  func(edge string) store.Store // a region's shared tier as it is reached over an edge
-	Wire   func(edge string) store.Wire  // the link between two relays
-	L1Size int                           // copies kept in a worker's memory; 0: the cache's default
-}
-
-func (i *Inside) l1Size() int {
-	if i == nil {
-		return 0
-	}
-	return i.L1Size
-}
-
-// insidePeer is a relay reached over a wire.
-type insidePeer struct {
-	relay *invalidation.Relay
-	wire  store.Wire
-}
-
-func (p insidePeer) Close() {}
-
-func (p insidePeer) Pull(ctx context.Context, after uint64) (next uint64, events []invalidation.Event, err error) {
-	if err := p.wire.Carry(ctx); err != nil {
-		return 0, nil, fmt.Errorf("asking a peer for its commits: %w", err)
-	}
-	if next, events, err = p.relay.Pull(ctx, after); err != nil {
-		return 0, nil, err
-	}
-	if err := p.wire.Carry(ctx); err != nil {
-		return 0, nil, fmt.Errorf("hearing of a peer's commits: %w", err)
-	}
-	return next, events, nil
-}

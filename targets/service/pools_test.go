@@ -91,7 +91,7 @@ func TestProcessWithPlaces(t *testing.T) {
 	pc := ProcessConfig{Name: "eu-1", Spec: spec, Region: "eu", Policy: Policy{Policy: policy.Recommended()}, Source: m, Feed: m.Log(),
 		Redis: reference.ClientConfig{Addr: server.Addr}}
 	_, err = NewProcess(t.Context(), pc)
-	require.ErrorContains(t, err, "nobody says where the Redis of pool critical is")
+	require.ErrorContains(t, err, "the Redis of pool critical has no address")
 	pc.Pools = map[string]reference.ClientConfig{"critical": {Addr: server.Addr}}
 	_, err = NewProcess(t.Context(), pc)
 	require.ErrorContains(t, err, "are one database")
@@ -112,10 +112,10 @@ func TestProcessWithPlaces(t *testing.T) {
 		require.Equal(t, int64(len(names)), int64(len(c.Keys(t.Context(), "*:v1").Val())))
 		require.NoError(t, c.Close())
 	}
-	var said readiness
-	require.NoError(t, json.Unmarshal(call(t, h, "GET", "/readyz", "").Body.Bytes(), &said))
-	require.Equal(t, map[string]string{"critical": "ok"}, said.Pools)
-	require.Equal(t, "ok", said.Redis)
+	var answer readiness
+	require.NoError(t, json.Unmarshal(call(t, h, "GET", "/readyz", "").Body.Bytes(), &answer))
+	require.Equal(t, map[string]string{"critical": "ok"}, answer.Pools)
+	require.Equal(t, "ok", answer.Redis)
 	other := Policy{Policy: policy.Recommended(), Design: Design{Invalidator: func(string, policy.Policy, []reference.Family, store.Store) Invalidator { return nil }}}
-	require.ErrorContains(t, other.checkPools(spec), "knows no pools (critical)")
+	require.ErrorContains(t, other.checkPools(spec.Pools), "knows no pools (critical)")
 }

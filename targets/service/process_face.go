@@ -10,13 +10,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Handler is the process's face: that of a worker, and
+// Handler is the process's HTTP face: that of a worker, and
 //
 //	GET /healthz   200 while the process lives
-//	GET /readyz    200 while it can answer: the source does, and it is not about to end; 503 otherwise. Redis is reported, not required
+//	GET /readyz    200 while the source answers and the process is not about to end, else 503;
+//	               Redis is reported, not required
 //	GET /metrics   for Prometheus
 func (p *Process) Handler() http.Handler {
-	face := &worker{name: p.cfg.Name, cache: present{p}, encode: p.cfg.Spec.encodeValue}
+	face := &worker{name: p.cfg.Name, cache: switchable{p}, encode: p.cfg.Spec.encodeValue}
 	scrape := promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{Registry: p.registry})
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { // no mux: it would rewrite ids
 		switch path := req.URL.Path; {
@@ -44,13 +45,13 @@ type readiness struct {
 }
 
 func (p *Process) ready(w http.ResponseWriter, req *http.Request) {
-	said := readiness{Ready: true, Source: "ok", Redis: "ok", Region: p.cfg.Region, Policy: p.Policy().Name}
+	answer := readiness{Ready: true, Source: "ok", Redis: "ok", Region: p.cfg.Region, Policy: p.Policy().Name}
 	ctx, cancel := context.WithTimeout(req.Context(), probeTimeout)
 	defer cancel()
 	redis := make(chan map[string]error, 1)
 	go func() { redis <- p.probes.ping(ctx) }()
 	if err := p.readClock(ctx); err != nil {
-		said.Ready, said.Why, said.Source = false, "the source does not answer", err.Error()
+		answer.Ready, answer.Why, answer.Source = false, "the source does not answer", err.Error()
 	}
 	for pool, err := range <-redis {
 		how := "ok"
@@ -58,25 +59,25 @@ func (p *Process) ready(w http.ResponseWriter, req *http.Request) {
 			how = err.Error()
 		}
 		if pool == "" {
-			said.Redis = how
+			answer.Redis = how
 			continue
 		}
-		if said.Pools == nil {
-			said.Pools = map[string]string{}
+		if answer.Pools == nil {
+			answer.Pools = map[string]string{}
 		}
-		said.Pools[pool] = how
+		answer.Pools[pool] = how
 	}
 	if p.draining.Load() {
-		said.Ready, said.Why = false, "the process is about to end"
+		answer.Ready, answer.Why = false, "the process is about to end"
 	}
 	code := http.StatusOK
-	if !said.Ready {
+	if !answer.Ready {
 		code = http.StatusServiceUnavailable
 	}
-	writeJSON(w, code, said)
+	writeJSON(w, code, answer)
 }
 
-// RedisAnswers says whether each Redis does, shortly, by pool; "" is the region's own.
+// RedisAnswers asks each Redis, and gives the error of each, by pool; "" is the region's own.
 func (p *Process) RedisAnswers(ctx context.Context) map[string]error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -97,13 +98,13 @@ type state struct {
 	TookMS   float64  `json:"took_ms,omitempty"`
 }
 
-// Admin is the face for those who operate the process; find gives a policy by its name, and known lists the names:
+// Admin is the operators' HTTP face; find gives a policy by its name, and known lists the names:
 //
 //	GET  /policy              which policy it follows
 //	POST /policy?name=NAME    follow another; see [Process.SwitchPolicy]
 //	POST /policy?rollback=1   go back to the one before
 //
-// It has no authentication, and refuses what another site's page has a browser send.
+// It has no authentication, and refuses requests that a page of another site makes a browser send.
 func (p *Process) Admin(find func(name string) (Policy, error), known []string) http.Handler {
 	mux := http.NewServeMux()
 	show := func(w http.ResponseWriter, took time.Duration) {

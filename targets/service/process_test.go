@@ -142,7 +142,7 @@ func TestProcessAnswers(t *testing.T) {
 // While policies are switched, a strong family stays linearizable: no read is older than what was acknowledged before it began.
 func TestSwitchingBreaksNoPromise(t *testing.T) {
 	p, _, _ := processOn(t, without())
-	c := present{p}
+	c := switchable{p}
 	policies := []Policy{without("l1"), without("jitter"), without("fill-lease", "single-flight"), without()}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -208,7 +208,7 @@ func TestSwitchIsRefusedWhereItWouldBreakAPromise(t *testing.T) {
 // A write that hangs holds up a switch, not for ever, and nothing else: after it writes go on.
 func TestSwitchWaitsForWrites(t *testing.T) {
 	p, src, _ := processOn(t, without())
-	c, n := present{p}, key.Name{Family: "price", ID: "1"}
+	c, n := switchable{p}, key.Name{Family: "price", ID: "1"}
 	hang := make(chan struct{})
 	src.hang.Store(&hang)
 	done := make(chan error, 1)
@@ -219,7 +219,7 @@ func TestSwitchWaitsForWrites(t *testing.T) {
 	require.Eventually(t, func() bool {
 		p.writes.mu.Lock()
 		defer p.writes.mu.Unlock()
-		return p.writes.inside == 1
+		return p.writes.users == 1
 	}, 10*time.Second, time.Millisecond)
 	short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()

@@ -111,7 +111,7 @@ func TestRefusals(t *testing.T) {
 	cancel()
 	_, err = s.Do(ctx, targets.Request{Kind: targets.Write, Key: page, Region: "eu"})
 	require.Error(t, err)
-	require.False(t, errors.Is(err, targets.ErrNotApplied), "nobody can tell what became of it")
+	require.False(t, errors.Is(err, targets.ErrNotApplied), "the outcome is unknown")
 }
 
 func TestHistoryIsOrderedAndSealed(t *testing.T) {
@@ -167,7 +167,7 @@ func TestDecodeProblems(t *testing.T) {
 		{"regions: {eu: 1}\nfamilies: {p: {ttl: 2s}}", "needs a class"},
 		{"regions: {eu: 1}\nfamilies: {p: {class: strong, ttl: 2s, pool: critical}}", "the target has no pools; pools: [critical]"},
 		{"regions: {eu: 1}\npools: [critical]\nfamilies: {p: {class: strong, ttl: 2s, pool: critcal}}", `did you mean "critical"?`},
-		{"regions: {eu: 1}\npools: [critical]\nfamilies: {p: {class: strong, ttl: 2s}}", `2:10: "critical": no family is in this pool`},
+		{"regions: {eu: 1}\npools: [critical]\nfamilies: {p: {class: strong, ttl: 2s}}", `2:9: "critical": no family is in this pool`},
 		{"regions: {eu: 1}\npools: [a, a]\nfamilies: {p: {class: strong, ttl: 2s, pool: a}}", "appears twice"},
 		{"regions: {eu: 1}\nfamilies: {p: {class: strong, lease: 1s, ttl: 2s}}", "lease is now read_lease"},
 		{"regions: {eu: 1}\nplaces: [critical]\nfamilies: {p: {class: strong, ttl: 2s}}", "places is now pools"},

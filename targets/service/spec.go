@@ -36,7 +36,7 @@ type Source struct {
 	CheckTime   time.Duration // mean time of a version read; 0: a fifth of the load's
 	WriteTime   time.Duration // mean time of a write
 	Queue       int           // requests that may wait; more are shed. 0: no bound
-	// ServeAbandoned says that loads are served although whoever asked has given up.
+	// ServeAbandoned says that loads are served although their caller gave up.
 	ServeAbandoned bool
 }
 
@@ -304,4 +304,20 @@ func DecodePolicy(e strictyaml.Entry, presets map[string]Policy) Policy {
 		}
 	}
 	return p
+}
+
+// Edge is a directed network link that the service will use, for a proxy to stand in.
+type Edge struct {
+	Name     string
+	Upstream string // host:port
+}
+
+// workerRedis names the edge from a region's workers to one of its Redises.
+func workerRedis(region, pool string) string {
+	return "worker@" + region + " -> redis@" + targets.RedisName(region, pool)
+}
+
+// relayRedis names the edge from a region's relay to one of its Redises.
+func relayRedis(region, pool string) string {
+	return "relay@" + region + " -> redis@" + targets.RedisName(region, pool)
 }

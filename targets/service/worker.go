@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 
@@ -12,7 +11,7 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// worker is one process's worth of the service: a cache and its face.
+// worker is one process's worth of the service: a cache and its HTTP face.
 type worker struct {
 	name   string
 	cache  Cache
@@ -21,49 +20,13 @@ type worker struct {
 	url    string
 }
 
-// Instances implements [targets.Instanced].
-func (s *Service) Instances() []string {
-	var instances []string
-	for _, r := range s.regions {
-		for _, w := range r.workers {
-			instances = append(instances, w.name)
-		}
+// listen opens the worker's HTTP port.
+func (w *worker) listen() (err error) {
+	if w.at, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		return err
 	}
-	return append(instances, targets.SourceInstance)
-}
-
-// worker finds who answers a request: workers of the client's region in turn, unless an instance is named.
-func (s *Service) worker(r targets.Request) (*worker, error) {
-	if w, ok := s.byInstance[r.Instance]; ok {
-		return w, nil
-	}
-	if r.Instance != "" && r.Instance != targets.SourceInstance {
-		return nil, fmt.Errorf("no worker is named %q", r.Instance)
-	}
-	reg, ok := s.byRegion[r.Region]
-	if !ok {
-		reg = s.regions[0]
-		if r.Region != "" {
-			return nil, fmt.Errorf("no region is named %q", r.Region)
-		}
-	}
-	return reg.workers[reg.next.Add(1)%uint64(len(reg.workers))], nil
-}
-
-// Do implements [targets.Target].
-func (s *Service) Do(ctx context.Context, r targets.Request) (targets.Reply, error) {
-	w, err := s.worker(r)
-	if err != nil {
-		return targets.Reply{}, fmt.Errorf("%w: %w", targets.ErrNotApplied, err)
-	}
-	if s.cfg.Inside == nil {
-		return s.overHTTP(ctx, w, r)
-	}
-	reply, err := w.do(ctx, r)
-	if errors.Is(err, source.ErrNotApplied) {
-		err = fmt.Errorf("%w: %w", targets.ErrNotApplied, err)
-	}
-	return reply, err
+	w.url = "http://" + w.at.Addr().String()
+	return nil
 }
 
 // do serves a request without HTTP in between.

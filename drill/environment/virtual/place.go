@@ -47,7 +47,7 @@ func build(ctx context.Context, sc scenarios.Scenario, opt environment.Options) 
 		patience = impatient
 	}
 	var err error
-	w.service, err = service.New(service.Config{Spec: sc.Target, Policy: opt.Policy, Seed: opt.Seed, Tenants: sc.Tenants(), Inside: &service.Inside{
+	w.service, err = service.New(service.Config{Spec: sc.Target, Policy: opt.Policy, Seed: opt.Seed, Tenants: sc.Tenants(), InProcess: &service.InProcess{
 		Store: func(edge string) store.Store {
 			_, name, _ := strings.Cut(edge, " -> redis@")
 			return w.stores[name].Client(w.wire(edge), patience)

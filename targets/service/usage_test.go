@@ -15,9 +15,9 @@ import (
 	"github.com/cachedrill/cachedrill/internal/cost"
 )
 
-// books is an account of what a test says.
+// books is an usageMeter of what a test says.
 type books struct {
-	*account
+	*usageMeter
 	usage   cost.Usage
 	crossed int64
 	memory  int64
@@ -28,16 +28,16 @@ type books struct {
 
 func newBooks(budgets ...cost.Budget) *books {
 	b := &books{memory: 1e6, now: time.Unix(1000, 0)}
-	b.account = newAccount("eu", Spending{
+	b.usageMeter = newUsageMeter("eu", Metering{
 		Prices:  &cost.Prices{Currency: "EUR", PerMillionRequests: 1, PerMillionSourceLoads: 10, PerGBHourRedisMemory: 3600, PerGBCrossRegion: 100},
-		Budgets: budgets, Crossed: func() int64 { return b.crossed }, Alarm: func(s string) { b.alarms = append(b.alarms, s) },
+		Budgets: budgets, CrossRegionBytes: func() int64 { return b.crossed }, Alarm: func(s string) { b.alarms = append(b.alarms, s) },
 	}, func() cost.Usage { return b.usage }, func(context.Context) (int64, int64, error) { return b.memory, 0, b.away })
 	return b
 }
 
 func (b *books) after(t *testing.T, d time.Duration) {
 	b.now = b.now.Add(d)
-	b.look(t.Context(), b.now)
+	b.sample(t.Context(), b.now)
 }
 
 // tells requires that these are all the samples of a metric.
@@ -90,7 +90,7 @@ func TestMemoryCostsWhatItUsesForAsLongAsItDoes(t *testing.T) {
 	b.away = errors.New("away")
 	b.after(t, 5*time.Second)
 	require.Zero(t, testutil.CollectAndCount(b.ledger, "cachedrill_redis_memory_bytes"))
-	b.after(t, time.Hour) // nobody knows what it used
+	b.after(t, time.Hour) // what it used is unknown
 	b.tells(t, "cachedrill_redis_cost_total", `cachedrill_redis_cost_total{currency="EUR",region="eu"} 0.025`)
 	b.away = nil
 	b.after(t, time.Hour)
