@@ -120,13 +120,13 @@ func (a Attack) Run(ctx context.Context) (Sent, error) {
 
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	books := newLedger(a.MaxWorkers, a.JudgeFrom)
+	log := newSendLog(a.MaxWorkers, a.JudgeFrom)
 	plan := a.plan()
-	hits := &transport{Attack: a, plan: plan, ctx: inner, cancel: cancel, books: books}
+	hits := &transport{Attack: a, plan: plan, ctx: inner, cancel: cancel, log: log}
 	if a.Gate {
 		hits.gate = newGate()
 	}
-	pace := &pacer{Attack: a, plan: plan, ctx: inner, books: books, grain: grain}
+	pace := &pacer{Attack: a, plan: plan, ctx: inner, log: log, grain: grain}
 
 	workers := uint64(vegeta.DefaultWorkers)
 	options := []func(*vegeta.Attacker){
@@ -149,11 +149,11 @@ func (a Attack) Run(ctx context.Context) (Sent, error) {
 	var broken *PanicError
 	switch {
 	case errors.As(context.Cause(inner), &broken):
-		return books.sum(a.Schedule, ended, true), fmt.Errorf("running the attack: %w", broken)
+		return log.sum(a.Schedule, ended, true), fmt.Errorf("running the attack: %w", broken)
 	case ctx.Err() != nil:
-		return books.sum(a.Schedule, ended, true), ctx.Err()
+		return log.sum(a.Schedule, ended, true), ctx.Err()
 	}
-	return books.sum(a.Schedule, ended, false), nil
+	return log.sum(a.Schedule, ended, false), nil
 }
 
 // hit is vegeta's target for every hit: what is asked for is made in the transport.

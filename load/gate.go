@@ -55,13 +55,13 @@ type gate struct {
 
 // lane is what the gate knows of a key.
 type lane struct {
-	flying []flight
-	doubt  []string // tokens of unknown writes that no read has shown
-	lost   bool     // an unknown delete
+	pending []pendingChange
+	doubt   []string // tokens of unknown writes that no read has shown
+	lost    bool     // an unknown delete
 }
 
-// flight is a change that has been sent and has not returned.
-type flight struct {
+// pendingChange is a change that has been sent and has not returned.
+type pendingChange struct {
 	seq   uint64
 	burst uint64 // as [plan.operation] names it
 	token string // empty: a delete
@@ -86,7 +86,7 @@ func (g *gate) enter(r *targets.Request, burst uint64) reason {
 	if why := l.bars(burst); why != goes {
 		return why
 	}
-	l.flying = append(l.flying, flight{seq: r.Seq, burst: burst, token: r.Token})
+	l.pending = append(l.pending, pendingChange{seq: r.Seq, burst: burst, token: r.Token})
 	return goes
 }
 
@@ -94,7 +94,7 @@ func (l *lane) bars(burst uint64) reason {
 	if l.lost || len(l.doubt) > 0 {
 		return frozen
 	}
-	for _, f := range l.flying {
+	for _, f := range l.pending {
 		if burst == 0 || f.burst != burst {
 			return busy
 		}
@@ -119,18 +119,18 @@ func (g *gate) leave(op *targets.Operation) {
 	case op.Outcome == targets.OK && op.Reply.Token != "":
 		l.show(op.Reply.Token)
 	}
-	if len(l.flying) == 0 && len(l.doubt) == 0 && !l.lost {
+	if len(l.pending) == 0 && len(l.doubt) == 0 && !l.lost {
 		delete(g.lanes, op.Key)
 	}
 }
 
 // land ends a change.
 func (l *lane) land(op *targets.Operation) {
-	for i, f := range l.flying {
+	for i, f := range l.pending {
 		if f.seq != op.Seq {
 			continue
 		}
-		l.flying = append(l.flying[:i], l.flying[i+1:]...)
+		l.pending = append(l.pending[:i], l.pending[i+1:]...)
 		switch {
 		case op.Outcome != targets.Unknown:
 		case op.Kind == targets.Delete:
@@ -150,9 +150,9 @@ func (l *lane) show(token string) {
 			return
 		}
 	}
-	for i := range l.flying {
-		if l.flying[i].token == token {
-			l.flying[i].seen = true
+	for i := range l.pending {
+		if l.pending[i].token == token {
+			l.pending[i].seen = true
 		}
 	}
 }

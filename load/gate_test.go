@@ -280,13 +280,13 @@ func TestWithheldIsNotLate(t *testing.T) {
 
 // A worker whose operation was withheld is free again: handing over to it is no wait for the target.
 func TestWithheldFreesItsWorker(t *testing.T) {
-	books := newLedger(1, 0)
-	books.offer(0, 0)
-	books.withhold(busy)
-	books.offer(1, 0)
-	require.False(t, books.waits.open)
-	books.offer(2, 0)
-	require.True(t, books.waits.open)
+	log := newSendLog(1, 0)
+	log.offer(0, 0)
+	log.withhold(busy)
+	log.offer(1, 0)
+	require.False(t, log.waits.open)
+	log.offer(2, 0)
+	require.True(t, log.waits.open)
 }
 
 // On a real clock, for the race detector.

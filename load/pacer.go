@@ -17,7 +17,7 @@ type pacer struct {
 	Attack
 	plan
 	ctx   context.Context
-	books *ledger
+	log   *sendLog
 	grain time.Duration // how late an operation may be sent to go with the next one; 0: not at all
 }
 
@@ -32,13 +32,13 @@ const slice = 20 * time.Millisecond
 // Pace returns when hit n is due. (What vegeta takes for elapsed counts from its own start, not ours.)
 func (p *pacer) Pace(_ time.Duration, n uint64) (wait time.Duration, stop bool) {
 	now := time.Since(p.Start)
-	p.books.handedOver(now)
+	p.log.handedOver(now)
 	if n >= p.Schedule.Count() {
 		return 0, true
 	}
 	due := p.due(n)
 	if now < due {
-		p.books.onTime(n)
+		p.log.onTime(n)
 		// The worker that took the last hit is next in line on our processor, which the sleep is going
 		// to hold on to until the runtime notices: without this, at 5,000/s, one hit in a hundred was
 		// 2 ms late instead of 0.2 ms.
@@ -57,7 +57,7 @@ func (p *pacer) Pace(_ time.Duration, n uint64) (wait time.Duration, stop bool) 
 	if p.ctx.Err() != nil {
 		return 0, true
 	}
-	p.books.offer(n, now)
+	p.log.offer(n, now)
 	return 0, false
 }
 

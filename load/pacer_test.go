@@ -23,7 +23,7 @@ func TestHitsShareWakeUps(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, err := NewSchedule([]Step{{Rate: c.rate}}, total)
 			require.NoError(t, err)
-			p := &pacer{Attack: Attack{Schedule: s, Start: time.Now().Add(lead)}, plan: plan{schedule: s}, ctx: t.Context(), books: newLedger(0, 0), grain: c.grain}
+			p := &pacer{Attack: Attack{Schedule: s, Start: time.Now().Add(lead)}, plan: plan{schedule: s}, ctx: t.Context(), log: newSendLog(0, 0), grain: c.grain}
 			sleeps := 0
 			p.Sleep = func(d time.Duration) {
 				sleeps++

@@ -35,7 +35,7 @@ type transport struct {
 	gate   *gate // nil: everything goes
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	books  *ledger
+	log    *sendLog
 }
 
 // done answers every hit. It is shared: neither vegeta nor http.Client writes to a response that has
@@ -63,25 +63,25 @@ func (t *transport) operate(seq uint64) {
 	}()
 	op, burst, hush := t.plan.operation(seq)
 	if hush {
-		t.books.withhold(quiet)
+		t.log.withhold(quiet)
 		return
 	}
 	if why := t.gate.enter(&op.Request, burst); why != goes {
-		t.books.withhold(why)
+		t.log.withhold(why)
 		return
 	}
 	hash := hashRequest(&op.Request)
 	who = "sink"
 
 	op.Sent = time.Since(t.Start)
-	t.books.begin(hash, seq, op.Due, op.Sent)
+	t.log.begin(hash, seq, op.Due, op.Sent)
 	t.Sink.Begin(op)
 
 	asked := time.Since(t.Start)
-	t.books.asked(asked)
+	t.log.asked(asked)
 	op.Reply, op.Err = t.ask(op.Request)
 	op.Returned = time.Since(t.Start)
-	t.books.answered(op.Returned)
+	t.log.answered(op.Returned)
 
 	op.Outcome = outcome(op.Kind, op.Err)
 	t.Sink.End(op)

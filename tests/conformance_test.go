@@ -40,7 +40,7 @@ func TestConformance(t *testing.T) {
 	suite, err := scenarios.Parse("zoo.yaml", zoo.Suite)
 	require.NoError(t, err)
 	c := &conformance{suite: suite, seen: map[string]*sightings{}}
-	for _, a := range zoo.Animals() {
+	for _, a := range zoo.Specimens() {
 		c.seen[a.Name] = &sightings{}
 	}
 	inBubble := func(sc scenarios.Scenario, opt drill.Options) (res drill.Result, err error) {
@@ -64,7 +64,7 @@ func TestConformance(t *testing.T) {
 	}
 	t.Log(page)
 	escaped := 0
-	for _, a := range zoo.Animals() {
+	for _, a := range zoo.Specimens() {
 		s := c.seen[a.Name]
 		if a.Correct() {
 			require.Empty(t, s.accusations, a.Name)
@@ -113,7 +113,7 @@ func (c *conformance) show(t *testing.T, lanes, n, correct int, of func(*sightin
 	g, ctx := errgroup.WithContext(t.Context())
 	g.SetLimit(lanes)
 	only := os.Getenv("CACHEDRILL_ANIMALS") // names with commas between; all when it is empty
-	for _, a := range zoo.Animals() {
+	for _, a := range zoo.Specimens() {
 		if only != "" && !slices.Contains(strings.Split(only, ","), a.Name) {
 			continue
 		}
@@ -139,7 +139,7 @@ type sitting struct {
 }
 
 // plan shows a broken cache to its own drill n times, and a correct one to all drills in turn.
-func (c *conformance) plan(a zoo.Animal, n, correct int) (out []sitting) {
+func (c *conformance) plan(a zoo.Specimen, n, correct int) (out []sitting) {
 	names := c.suite.Names()
 	switch {
 	case !a.Correct():
@@ -154,7 +154,7 @@ func (c *conformance) plan(a zoo.Animal, n, correct int) (out []sitting) {
 	return out
 }
 
-func (c *conformance) one(ctx context.Context, a zoo.Animal, name string, seed uint64, of func(*sightings) *tally, run func(scenarios.Scenario, drill.Options) (drill.Result, error)) error {
+func (c *conformance) one(ctx context.Context, a zoo.Specimen, name string, seed uint64, of func(*sightings) *tally, run func(scenarios.Scenario, drill.Options) (drill.Result, error)) error {
 	sc, err := c.suite.Scenario(name)
 	if err != nil {
 		return err
@@ -201,7 +201,7 @@ func (c *conformance) page(seeds, runs int) string {
 		"real Redis behind network proxies, correct ones %d times, at the drills in turn. `cachedrill run -f targets/zoo/zoo.yaml DRILL --policy NAME`\n"+
 		"repeats any of them.\n\n## Broken caches\n\nEach must be caught by its own drill and its own objective, with evidence.\n\n"+
 		"| cache | what is wrong | drill | objective | virtual | real | first evidence |\n| --- | --- | --- | --- | --- | --- | --- |\n", seeds, runs, correctRuns(runs))
-	for _, a := range zoo.Animals() {
+	for _, a := range zoo.Specimens() {
 		if s := c.seen[a.Name]; !a.Correct() {
 			fmt.Fprintf(&b, "| `%s` | %s | %s | `%s` | %d of %d | %d of %d | %s |\n", a.Name, a.What, a.Drill, a.Objective,
 				s.virtual.caught, s.virtual.shown, s.real.caught, s.real.shown, strings.ReplaceAll(s.evidence, "|", "/"))
@@ -209,7 +209,7 @@ func (c *conformance) page(seeds, runs int) string {
 	}
 	b.WriteString("\n## Correct caches, however odd\n\nNone may be accused of anything. Of those marked *costly*, objectives about cost and time are left out: they ask the\n" +
 		"source too often, or take longer, and are right.\n\n| cache | what is odd | virtual | real | accused of |\n| --- | --- | --- | --- | --- |\n")
-	for _, a := range zoo.Animals() {
+	for _, a := range zoo.Specimens() {
 		s := c.seen[a.Name]
 		if !a.Correct() {
 			continue
@@ -241,7 +241,7 @@ func drills(n tally) string {
 func TestZooSuiteHasEveryAnimal(t *testing.T) {
 	suite, err := scenarios.Parse("zoo.yaml", zoo.Suite)
 	require.NoError(t, err)
-	for _, a := range zoo.Animals() {
+	for _, a := range zoo.Specimens() {
 		require.Contains(t, suite.Policies, a.Name)
 		if !a.Correct() {
 			require.True(t, slices.Contains(suite.Names(), a.Drill), "%s: no drill %q", a.Name, a.Drill)

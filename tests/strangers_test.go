@@ -43,9 +43,9 @@ func TestStrangers(t *testing.T) {
 	if os.Getenv("CACHEDRILL_SOAK") != "" {
 		runs, broken = 20, strangers
 	}
-	animals := map[string]zoo.Animal{}
-	for _, a := range zoo.Animals() {
-		animals[a.Name] = a
+	specimens := map[string]zoo.Specimen{}
+	for _, a := range zoo.Specimens() {
+		specimens[a.Name] = a
 	}
 	var mu sync.Mutex
 	caught := map[string]string{}
@@ -54,7 +54,7 @@ func TestStrangers(t *testing.T) {
 	names := suite.Names()
 	for i := range runs {
 		g.Go(func() error {
-			a := animals[[]string{"recommended", "slow-acks"}[i%2]]
+			a := specimens[[]string{"recommended", "slow-acks"}[i%2]]
 			s, err := drillStranger(ctx, suite, a, names[i%len(names)], uint64(i)+1)
 			if err != nil {
 				return err
@@ -70,7 +70,7 @@ func TestStrangers(t *testing.T) {
 	for _, name := range broken {
 		g.Go(func() error {
 			for seed := uint64(1); seed <= 3; seed++ {
-				s, err := drillStranger(ctx, suite, animals[name], animals[name].Drill, seed)
+				s, err := drillStranger(ctx, suite, specimens[name], specimens[name].Drill, seed)
 				if err != nil {
 					return err
 				}
@@ -93,7 +93,7 @@ func TestStrangers(t *testing.T) {
 	require.GreaterOrEqual(t, len(caught)*10, len(broken)*8, "caught: %v", caught)
 }
 
-func drillStranger(ctx context.Context, suite scenarios.Suite, a zoo.Animal, name string, seed uint64) (report.Scenario, error) {
+func drillStranger(ctx context.Context, suite scenarios.Suite, a zoo.Specimen, name string, seed uint64) (report.Scenario, error) {
 	sc, err := suite.Scenario(name)
 	if err != nil {
 		return report.Scenario{}, err

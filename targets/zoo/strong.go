@@ -34,7 +34,7 @@ func (c *textbook) strong(ctx context.Context, k string, n key.Name) (reference.
 		f = &flight{done: make(chan struct{})}
 		fs.now = f
 		c.running.Go(func() { c.fly(k, n, fs) })
-	case c.quirks.earlyJoin:
+	case c.bugs.earlyJoin:
 		f = fs.now
 	case fs.next == nil:
 		f = &flight{done: make(chan struct{})}
@@ -51,7 +51,7 @@ func (c *textbook) strong(ctx context.Context, k string, n key.Name) (reference.
 	}
 }
 
-// fly reads until nobody waits for a read any more.
+// fly reads until no reader waits any more.
 func (c *textbook) fly(k string, n key.Name, fs *flights) {
 	for {
 		f := fs.now // set before, and changed below only

@@ -16,11 +16,11 @@ import (
 )
 
 // textbook is a cache as teams write it themselves: a map in memory, entries in Redis behind a lock while
-// they load, a message on a channel after a write. Without quirks it is a correct one, and part of the other
-// zoo; each broken animal is this one with a single mistake.
+// they load, a message on a channel after a write. Without bugs it is a correct one, and part of the other
+// zoo; each broken specimen is this one with a single mistake.
 type textbook struct {
 	cfg      reference.Config
-	quirks   quirks
+	bugs     bugs
 	families map[string]reference.Family
 	clock    clock
 
@@ -36,7 +36,7 @@ type textbook struct {
 
 // Times of the textbook cache.
 const (
-	patience  = 1500 * time.Millisecond // of a reader for a load, whoever does it
+	patience  = 1500 * time.Millisecond // of a reader for a load, its own or another's
 	lockTTL   = 2 * time.Second         // longer than a load may take
 	shortLock = 30 * time.Millisecond   // shorter than many do
 	lockPoll  = 5 * time.Millisecond
@@ -46,17 +46,17 @@ const (
 	manyTTLs  = 10 // by how much a TTL is too long that relies on messages
 )
 
-func newTextbook(ctx context.Context, cfg reference.Config, q quirks) (*textbook, error) {
-	c := &textbook{cfg: cfg, quirks: q, families: map[string]reference.Family{}, memory: map[string]entry{}, flights: map[string]*flights{}}
+func newTextbook(ctx context.Context, cfg reference.Config, q bugs) (*textbook, error) {
+	c := &textbook{cfg: cfg, bugs: q, families: map[string]reference.Family{}, memory: map[string]entry{}, flights: map[string]*flights{}}
 	for _, f := range cfg.Families {
 		c.families[f.Schema.Family] = f
 	}
 	asked := time.Now()
-	said, err := cfg.Source.Clock(ctx)
+	read, err := cfg.Source.Clock(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("asking the source for its clock: %w", err)
 	}
-	c.clock = clock{said, asked}
+	c.clock = clock{read, asked}
 	c.life, c.end = context.WithCancel(context.Background())
 	if !q.deaf {
 		sub, err := cfg.Shared.Subscribe(ctx, channel)
@@ -74,11 +74,11 @@ func newTextbook(ctx context.Context, cfg reference.Config, q quirks) (*textbook
 
 // clock is an upper bound on the source's clock; see package reference.
 type clock struct {
-	said  int64
+	read  int64 // the source's clock
 	asked time.Time
 }
 
-func (c clock) at(t time.Time) int64 { return c.said + int64(t.Sub(c.asked)) }
+func (c clock) at(t time.Time) int64 { return c.read + int64(t.Sub(c.asked)) }
 
 func (c *textbook) now() int64 { return c.clock.at(time.Now()) }
 
@@ -110,7 +110,7 @@ func (c *textbook) resolve(n key.Name) (reference.Family, string, error) {
 	if !ok {
 		return f, "", fmt.Errorf("%w %q", reference.ErrFamily, n.Family)
 	}
-	if c.quirks.tenantBlind && n.Tenant != "" {
+	if c.bugs.tenantBlind && n.Tenant != "" {
 		n.Tenant = "any"
 	}
 	k, err := f.Schema.Build(n)
@@ -119,7 +119,7 @@ func (c *textbook) resolve(n key.Name) (reference.Family, string, error) {
 
 // ttl is how long copies of a family live.
 func (c *textbook) ttl(f reference.Family) time.Duration {
-	if c.quirks.longTTL {
+	if c.bugs.longTTL {
 		return manyTTLs * f.Contract.TTL
 	}
 	return f.Contract.TTL
@@ -127,11 +127,11 @@ func (c *textbook) ttl(f reference.Family) time.Duration {
 
 // usable says whether a reader that began at source time began may have the copy.
 func (c *textbook) usable(f reference.Family, e entry, began int64) bool {
-	return c.quirks.noClamp || began-e.t0 < int64(f.Contract.Within)
+	return c.bugs.noClamp || began-e.t0 < int64(f.Contract.Within)
 }
 
 // missed says whether a copy that is there is taken for none.
-func (c *textbook) missed(e entry) bool { return c.quirks.falsy && !e.absent && emptyText(e.value) }
+func (c *textbook) missed(e entry) bool { return c.bugs.falsy && !e.absent && emptyText(e.value) }
 
 // Get implements [service.Cache].
 func (c *textbook) Get(ctx context.Context, n key.Name) (reference.Answer, error) {
@@ -169,7 +169,7 @@ func (c *textbook) Get(ctx context.Context, n key.Name) (reference.Answer, error
 
 // stored reads the entry in Redis. The quirk that never voids a negative entry keeps those apart.
 func (c *textbook) stored(ctx context.Context, k string) (entry, bool, error) {
-	if c.quirks.negativeForever {
+	if c.bugs.negativeForever {
 		raw, ok, err := c.cfg.Shared.Get(ctx, "none:"+k)
 		if err != nil || ok {
 			return entry{absent: true, t0: c.now()}, ok && len(raw) > 0, err
@@ -186,7 +186,7 @@ func (c *textbook) stored(ctx context.Context, k string) (entry, bool, error) {
 // fill loads under the key's lock. done is false when somebody else has it.
 func (c *textbook) fill(ctx context.Context, k string, n key.Name, f reference.Family) (a reference.Answer, done bool, err error) {
 	lock, mine, life := "lock:"+k, rand.Text(), lockTTL
-	if c.quirks.lockThief {
+	if c.bugs.lockThief {
 		life = shortLock
 	}
 	got, err := c.cfg.Shared.Add(ctx, lock, []byte(mine), life)
@@ -203,7 +203,7 @@ func (c *textbook) fill(ctx context.Context, k string, n key.Name, f reference.F
 		return a, true, err
 	}
 	e := entryOf(r)
-	if c.quirks.lateVersion {
+	if c.bugs.lateVersion {
 		if again, err := c.cfg.Source.Load(ctx, n, source.Caller{Region: c.cfg.Region, Audit: true}); err == nil {
 			e.version = again.Version
 		}
@@ -216,7 +216,7 @@ func (c *textbook) fill(ctx context.Context, k string, n key.Name, f reference.F
 func (c *textbook) unlock(lock, mine string) {
 	ctx, cancel := context.WithTimeout(c.life, besides)
 	defer cancel()
-	if c.quirks.lockThief {
+	if c.bugs.lockThief {
 		_ = c.cfg.Shared.Delete(ctx, lock)
 		return
 	}
@@ -226,17 +226,17 @@ func (c *textbook) unlock(lock, mine string) {
 // keep stores what was loaded, unless something newer is there.
 func (c *textbook) keep(ctx context.Context, k string, f reference.Family, e entry) {
 	ttl := c.ttl(f)
-	if !c.quirks.noClamp {
+	if !c.bugs.noClamp {
 		ttl -= time.Duration(c.now() - e.t0)
 	}
 	if ttl < time.Millisecond {
 		return
 	}
 	switch {
-	case c.quirks.negativeForever && e.absent:
+	case c.bugs.negativeForever && e.absent:
 		_ = c.cfg.Shared.Set(ctx, "none:"+k, []byte("1"), time.Hour)
 		return
-	case c.quirks.slowFill:
+	case c.bugs.slowFill:
 		_ = c.cfg.Shared.Set(ctx, k, []byte(e.encode()), ttl)
 	default:
 		_, _ = c.cfg.Shared.Run(ctx, newerScript, []string{k}, e.encode(), fmt.Sprint(ttl.Milliseconds()))
@@ -273,12 +273,12 @@ func (c *textbook) remembered(k string) (entry, bool) {
 // remember keeps a copy in memory, unless something newer is there.
 func (c *textbook) remember(k string, f reference.Family, e entry) {
 	e.dropAt = e.t0 + int64(c.ttl(f))
-	if c.quirks.noClamp {
+	if c.bugs.noClamp {
 		e.dropAt = c.now() + int64(c.ttl(f)) // as if it were new
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if old, ok := c.memory[k]; ok && !e.replaces(old) && !c.quirks.slowFill {
+	if old, ok := c.memory[k]; ok && !e.replaces(old) && !c.bugs.slowFill {
 		return
 	}
 	c.memory[k] = e
@@ -288,7 +288,7 @@ func (c *textbook) remember(k string, f reference.Family, e entry) {
 func (c *textbook) forget(k string, version uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.quirks.slowFill || c.quirks.deleteFirst {
+	if c.bugs.slowFill || c.bugs.deleteFirst {
 		delete(c.memory, k)
 	} else if floor := (entry{version: version, floor: true}); floor.replaces(c.memory[k]) {
 		c.memory[k] = floor

@@ -16,7 +16,7 @@ import (
 
 // Put implements [service.Cache].
 func (c *textbook) Put(ctx context.Context, n key.Name, value []byte, token string) (source.Record, error) {
-	if c.quirks.writeBehind && c.enqueue(ctx, pending{n, value, token}) {
+	if c.bugs.writeBehind && c.enqueue(ctx, pending{n, value, token}) {
 		return source.Record{}, nil
 	}
 	return c.change(ctx, n, func() (source.Record, error) {
@@ -39,8 +39,8 @@ func (c *textbook) change(ctx context.Context, n key.Name, commit func() (source
 	}
 	own, cancel := context.WithTimeout(c.life, besides)
 	defer cancel()
-	into := invalidator{families: c.families, shared: c.cfg.Shared, quirks: c.quirks}
-	if c.quirks.deleteFirst {
+	into := invalidator{families: c.families, shared: c.cfg.Shared, bugs: c.bugs}
+	if c.bugs.deleteFirst {
 		c.forget(k, 0)
 		_ = into.tell(own, k, f, 0)
 		return commit()
@@ -59,11 +59,11 @@ type invalidator struct {
 	region   string
 	families map[string]reference.Family
 	shared   store.Store
-	quirks   quirks
+	bugs     bugs
 }
 
-func newInvalidator(region string, families []reference.Family, shared store.Store, q quirks) invalidator {
-	v := invalidator{region: region, families: map[string]reference.Family{}, shared: shared, quirks: q}
+func newInvalidator(region string, families []reference.Family, shared store.Store, q bugs) invalidator {
+	v := invalidator{region: region, families: map[string]reference.Family{}, shared: shared, bugs: q}
 	for _, f := range families {
 		v.families[f.Schema.Family] = f
 	}
@@ -72,13 +72,13 @@ func newInvalidator(region string, families []reference.Family, shared store.Sto
 
 // Apply implements [service.Invalidator].
 func (v invalidator) Apply(ctx context.Context, e invalidation.Event) error {
-	c := textbook{quirks: v.quirks, families: v.families}
+	c := textbook{bugs: v.bugs, families: v.families}
 	f, k, err := c.resolve(e.Name)
 	if err != nil || f.Contract.Class == policy.Strong {
 		return err
 	}
-	if v.quirks.unheard && e.Origin == v.region {
-		return nil // whoever wrote told its own region, or meant to
+	if v.bugs.unheard && e.Origin == v.region {
+		return nil // the writer published to its own region, or meant to
 	}
 	ctx, cancel := context.WithTimeout(ctx, besides)
 	defer cancel()
@@ -89,7 +89,7 @@ func (v invalidator) Apply(ctx context.Context, e invalidation.Event) error {
 // they would be filled again from Redis.
 func (v invalidator) tell(ctx context.Context, k string, f reference.Family, version uint64) error {
 	var err error
-	if v.quirks.slowFill || v.quirks.deleteFirst {
+	if v.bugs.slowFill || v.bugs.deleteFirst {
 		err = v.shared.Delete(ctx, k)
 	} else {
 		floor := entry{version: version, floor: true}.encode()

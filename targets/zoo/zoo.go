@@ -1,8 +1,8 @@
 // Package zoo keeps caches to test drills with. The broken ones are what real teams wrote, each with one
 // mistake, and the reference cache without one of its controls: each names the drill and the objective that
-// must catch it. The odd ones are correct, whatever they look like, and must never be accused.
+// must catch it. The benign ones are unusual but correct, and must never be accused.
 //
-// zoo.yaml is the suite of drills; every animal is a policy of it.
+// zoo.yaml is the suite of drills; every specimen is a policy of it.
 package zoo
 
 import (
@@ -17,15 +17,15 @@ import (
 	"github.com/cachedrill/cachedrill/targets/service"
 )
 
-// Suite is the YAML of the drills that the animals are shown to.
+// Suite is the YAML of the drills that the specimens are shown to.
 //
 //go:embed zoo.yaml
 var Suite []byte
 
-// Animal is one cache.
-type Animal struct {
+// Specimen is one cache.
+type Specimen struct {
 	Name  string
-	What  string // what is wrong with it, or odd, in a few words
+	What  string // what is wrong with it, or unusual, in a few words
 	Drill string // of a broken one: the drill that must catch it
 	// Objective that must catch a broken one, as it begins; "" of a correct one.
 	Objective string
@@ -36,8 +36,8 @@ type Animal struct {
 	Policy service.Policy
 }
 
-// Correct says whether the animal must not be accused of anything.
-func (a Animal) Correct() bool { return a.Objective == "" }
+// Correct reports whether the specimen must not be accused of anything.
+func (a Specimen) Correct() bool { return a.Objective == "" }
 
 // AboutCost says whether an objective is about how often the source is asked, or how long something takes: a cache
 // that misses it may still be right.
@@ -47,21 +47,21 @@ func AboutCost(expr string) bool {
 	})
 }
 
-// Animals lists every one.
-func Animals() []Animal { return slices.Concat(mutants(), broken(), odd()) }
+// Specimens lists every one.
+func Specimens() []Specimen { return slices.Concat(mutants(), broken(), benign()) }
 
-// Presets are the animals, as policies that a suite can name.
+// Presets are the specimens, as policies that a suite can name.
 func Presets() map[string]service.Policy {
 	all := map[string]service.Policy{}
-	for _, a := range Animals() {
+	for _, a := range Specimens() {
 		all[a.Name] = a.Policy
 	}
 	return all
 }
 
 // mutants are the reference cache without a control, and without what would hide that.
-func mutants() []Animal {
-	var out []Animal
+func mutants() []Specimen {
+	var out []Specimen
 	for _, m := range []struct {
 		control          string
 		backups          []string
@@ -83,47 +83,47 @@ func mutants() []Animal {
 		p := policy.Recommended()
 		what := "the reference cache without " + m.control
 		for _, name := range append([]string{m.control}, m.backups...) {
-			p, _ = p.Without(name) // a name that is wrong here changes nothing, and the animal isn't caught
+			p, _ = p.Without(name) // a name that is wrong here changes nothing, and the specimen isn't caught
 		}
 		for _, b := range m.backups {
 			what += " and " + b
 		}
 		p.Name = "without-" + m.control
-		out = append(out, Animal{Name: p.Name, What: what, Drill: m.drill, Objective: m.objective, Cost: m.cost, Policy: service.Policy{Policy: p}})
+		out = append(out, Specimen{Name: p.Name, What: what, Drill: m.drill, Objective: m.objective, Cost: m.cost, Policy: service.Policy{Policy: p}})
 	}
 	return out
 }
 
 // broken are textbook caches with a mistake.
-func broken() []Animal {
-	return []Animal{
-		book("lock-thief", "the lock expires under a load and is deleted by who does not own it", "herd", "stampede.max{family=slow}", true,
-			quirks{lockThief: true}),
-		book("late-version", "the version is asked for after the value was read", "calm", "corruptions", false, quirks{lateVersion: true}),
-		book("early-join", "a strong read joins a load that began before the write it must see", "joins", "violations", false, quirks{earlyJoin: true}),
-		book("no-clamp", "the TTL begins anew in every tier, and no copy's age is looked at", "split", "violations", false, quirks{noClamp: true}),
-		book("negative-forever", "'not found' is cached and a create does not void it", "calm", "violations", false, quirks{negativeForever: true}),
-		book("tenant-blind", "the tenant is left out of the key", "calm", "leaks", false, quirks{tenantBlind: true}),
-		book("dual-write", "source, then Redis, without an outbox: who misses the one message never hears of it", "restart", "violations", false,
-			quirks{unheard: true, noClamp: true, longTTL: true}),
-		book("delete-first", "the copy is deleted before the write: a reader in between brings it back", "calm", "violations", false,
-			quirks{deleteFirst: true, unheard: true, noClamp: true, longTTL: true}),
-		book("slow-fill", "a fill that was overtaken by a write is stored all the same", "calm", "violations", false,
-			quirks{slowFill: true, noClamp: true, longTTL: true}),
-		book("deaf-memory", "memory does not hear of writes", "calm", "violations", false, quirks{deaf: true, noClamp: true, longTTL: true}),
-		book("write-behind", "writes are acknowledged once they are in Redis, without a journal", "restart", "lost_writes", false, quirks{writeBehind: true}),
-		book("falsy", "an empty value is taken for a miss", "warm", "hit_ratio{tier=l1, family=page}", true, quirks{falsy: true}),
+func broken() []Specimen {
+	return []Specimen{
+		textbookWith("lock-thief", "the lock expires under a load and is deleted by a worker that does not own it", "herd", "stampede.max{family=slow}", true,
+			bugs{lockThief: true}),
+		textbookWith("late-version", "the version is asked for after the value was read", "calm", "corruptions", false, bugs{lateVersion: true}),
+		textbookWith("early-join", "a strong read joins a load that began before the write it must see", "joins", "violations", false, bugs{earlyJoin: true}),
+		textbookWith("no-clamp", "the TTL begins anew in every tier, and no copy's age is looked at", "split", "violations", false, bugs{noClamp: true}),
+		textbookWith("negative-forever", "'not found' is cached and a create does not void it", "calm", "violations", false, bugs{negativeForever: true}),
+		textbookWith("tenant-blind", "the tenant is left out of the key", "calm", "leaks", false, bugs{tenantBlind: true}),
+		textbookWith("dual-write", "source, then Redis, without an outbox: a worker that misses the one message stays stale", "restart", "violations", false,
+			bugs{unheard: true, noClamp: true, longTTL: true}),
+		textbookWith("delete-first", "the copy is deleted before the write: a reader in between brings it back", "calm", "violations", false,
+			bugs{deleteFirst: true, unheard: true, noClamp: true, longTTL: true}),
+		textbookWith("slow-fill", "a fill that was overtaken by a write is stored all the same", "calm", "violations", false,
+			bugs{slowFill: true, noClamp: true, longTTL: true}),
+		textbookWith("deaf-memory", "memory does not get the invalidations", "calm", "violations", false, bugs{deaf: true, noClamp: true, longTTL: true}),
+		textbookWith("write-behind", "writes are acknowledged once they are in Redis, without a journal", "restart", "lost_writes", false, bugs{writeBehind: true}),
+		textbookWith("falsy", "an empty value is taken for a miss", "warm", "hit_ratio{tier=l1, family=page}", true, bugs{falsy: true}),
 	}
 }
 
-func book(name, what, drill, objective string, cost bool, q quirks) Animal {
-	a := Animal{Name: name, What: what, Drill: drill, Objective: objective, Cost: cost}
+func textbookWith(name, what, drill, objective string, cost bool, q bugs) Specimen {
+	a := Specimen{Name: name, What: what, Drill: drill, Objective: objective, Cost: cost}
 	a.Policy = service.Policy{Policy: policy.Recommended(), Design: textbookDesign(q)}
 	a.Policy.Name = name
 	return a
 }
 
-func textbookDesign(q quirks) service.Design {
+func textbookDesign(q bugs) service.Design {
 	return service.Design{
 		Cache: func(ctx context.Context, cfg reference.Config) (service.Cache, error) {
 			return newTextbook(ctx, cfg, q)
@@ -134,16 +134,16 @@ func textbookDesign(q quirks) service.Design {
 	}
 }
 
-// odd are correct.
-func odd() []Animal {
-	like := func(name, what string, d service.Design) Animal {
+// benign are unusual caches that are correct.
+func benign() []Specimen {
+	like := func(name, what string, d service.Design) Specimen {
 		p := policy.Recommended()
 		p.Name = name
-		return Animal{Name: name, What: what, Policy: service.Policy{Policy: p, Design: d}}
+		return Specimen{Name: name, What: what, Policy: service.Policy{Policy: p, Design: d}}
 	}
-	return []Animal{
+	return []Specimen{
 		like("recommended", "the reference cache", service.Design{}),
-		costly(like("textbook", "the textbook cache without a mistake", textbookDesign(quirks{}))),
+		costly(like("textbook", "the textbook cache without a mistake", textbookDesign(bugs{}))),
 		like("slow-acks", "acknowledgements come 300 ms after the commit", around(slowAcks)),
 		like("lost-acks", "one acknowledgement in ten never comes", around(lostAcks)),
 		like("twice", "one write in five is stored twice, as networks do", around(twice)),
@@ -153,7 +153,7 @@ func odd() []Animal {
 	}
 }
 
-func costly(a Animal) Animal {
+func costly(a Specimen) Specimen {
 	a.Costly = true
 	return a
 }

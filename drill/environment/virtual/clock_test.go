@@ -52,9 +52,9 @@ func stepped(t *testing.T, sc scenarios.Scenario, p service.Policy, seed uint64)
 func TestSteppedClocks(t *testing.T) {
 	suite, err := scenarios.Parse("zoo.yaml", zoo.Suite)
 	require.NoError(t, err)
-	animals := map[string]zoo.Animal{}
-	for _, a := range zoo.Animals() {
-		animals[a.Name] = a
+	specimens := map[string]zoo.Specimen{}
+	for _, a := range zoo.Specimens() {
+		specimens[a.Name] = a
 	}
 	correct := []string{"recommended", "textbook", "shuffled", "lost-acks"}
 	broken := []string{"without-class-routing", "early-join", "tenant-blind", "late-version", "delete-first"}
@@ -64,12 +64,12 @@ func TestSteppedClocks(t *testing.T) {
 	for seed := range max(1, seeds(t)/3) {
 		for _, sc := range suite.Scenarios {
 			for _, name := range correct {
-				s := stepped(t, sc, animals[name].Policy, seed)
+				s := stepped(t, sc, specimens[name].Policy, seed)
 				require.Empty(t, missed(s, true), "%s at %s, seed %d", name, sc.Name, seed)
 			}
 		}
 		for _, name := range broken {
-			a := animals[name]
+			a := specimens[name]
 			sc, err := suite.Scenario(a.Drill)
 			require.NoError(t, err)
 			s := stepped(t, sc, a.Policy, seed)

@@ -52,7 +52,7 @@ func caught(s report.Scenario, objective string) bool {
 func TestZoo(t *testing.T) {
 	suite, err := scenarios.Parse("zoo.yaml", zoo.Suite)
 	require.NoError(t, err)
-	for _, a := range zoo.Animals() {
+	for _, a := range zoo.Specimens() {
 		t.Run(a.Name, func(t *testing.T) {
 			if raced && a.Cost {
 				t.Skip("under the race detector a sample is enough; the same runs without it")
@@ -78,7 +78,7 @@ func TestZoo(t *testing.T) {
 }
 
 // notAccused drills a correct animal: every drill once at least, with the seeds in turn.
-func notAccused(t *testing.T, suite scenarios.Suite, a zoo.Animal, blackBox bool) {
+func notAccused(t *testing.T, suite scenarios.Suite, a zoo.Specimen, blackBox bool) {
 	t.Helper()
 	drills := max(seeds(t), uint64(len(suite.Scenarios)))
 	if raced {

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// ledger is what an attack's pacer and workers write into: what was sent, and how late the generator
-// itself was. Times are offsets from the attack's start. Safe for concurrent use.
-type ledger struct {
+// sendLog records what an attack sent, and how late the generator itself was. The attack's pacer and
+// workers write into it. Times are offsets from the attack's start. Safe for concurrent use.
+type sendLog struct {
 	mu       sync.Mutex
 	digest   digest
 	sent     uint64
@@ -18,12 +18,12 @@ type ledger struct {
 	own      lateness
 }
 
-func newLedger(maxWorkers uint64, judgeFrom time.Duration) *ledger {
-	return &ledger{waits: waits{workers: maxWorkers}, own: newLateness(judgeFrom)}
+func newSendLog(maxWorkers uint64, judgeFrom time.Duration) *sendLog {
+	return &sendLog{waits: waits{workers: maxWorkers}, own: newLateness(judgeFrom)}
 }
 
-// begin books operation n, hashed, when it is sent.
-func (l *ledger) begin(hash, n uint64, due, sent time.Duration) {
+// begin records operation n, hashed, when it is sent.
+func (l *sendLog) begin(hash, n uint64, due, sent time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.digest.add(hash)
@@ -32,8 +32,8 @@ func (l *ledger) begin(hash, n uint64, due, sent time.Duration) {
 	l.own.record(due, sent-due-l.waits.excuse(n, sent))
 }
 
-// withhold books an operation that is not sent. The worker that took it up is free again.
-func (l *ledger) withhold(why reason) {
+// withhold counts an operation that is not sent. The worker that took it up is free again.
+func (l *sendLog) withhold(why reason) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.withheld.count(why)
@@ -43,7 +43,7 @@ func (l *ledger) withhold(why reason) {
 }
 
 // asked and answered enclose the target's part of an operation.
-func (l *ledger) asked(now time.Duration) {
+func (l *sendLog) asked(now time.Duration) {
 	if l.waits.workers == 0 {
 		return
 	}
@@ -52,7 +52,7 @@ func (l *ledger) asked(now time.Duration) {
 	l.mu.Unlock()
 }
 
-func (l *ledger) answered(now time.Duration) {
+func (l *sendLog) answered(now time.Duration) {
 	if l.waits.workers == 0 {
 		return
 	}
@@ -63,7 +63,7 @@ func (l *ledger) answered(now time.Duration) {
 
 // onTime, offer and handedOver are the pacer's: it caught up with the schedule before hit n; it gives
 // hit n to whichever worker is free; some worker took it.
-func (l *ledger) onTime(n uint64) {
+func (l *sendLog) onTime(n uint64) {
 	if l.waits.workers == 0 {
 		return
 	}
@@ -72,7 +72,7 @@ func (l *ledger) onTime(n uint64) {
 	l.mu.Unlock()
 }
 
-func (l *ledger) offer(n uint64, now time.Duration) {
+func (l *sendLog) offer(n uint64, now time.Duration) {
 	if l.waits.workers == 0 {
 		return
 	}
@@ -81,7 +81,7 @@ func (l *ledger) offer(n uint64, now time.Duration) {
 	l.mu.Unlock()
 }
 
-func (l *ledger) handedOver(now time.Duration) {
+func (l *sendLog) handedOver(now time.Duration) {
 	if l.waits.workers == 0 {
 		return
 	}
@@ -90,8 +90,8 @@ func (l *ledger) handedOver(now time.Duration) {
 	l.mu.Unlock()
 }
 
-// sum closes the books of an attack that ended at an offset, after its schedule or cut short.
-func (l *ledger) sum(s Schedule, ended time.Duration, cut bool) Sent {
+// sum is the result of an attack that ended at an offset, after its schedule or cut short.
+func (l *sendLog) sum(s Schedule, ended time.Duration, cut bool) Sent {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	sent := Sent{Planned: s.Count(), Sent: l.sent, Withheld: l.withheld, Digest: l.digest.String(), Late: l.own.late}

@@ -17,7 +17,7 @@ import (
 	"github.com/cachedrill/cachedrill/targets/service"
 )
 
-// wrapped is a correct cache behind odd manners.
+// wrapped is a correct cache with an unusual get or put around it.
 type wrapped struct {
 	service.Cache
 	put func(ctx context.Context, c service.Cache, n key.Name, value []byte, token string) (source.Record, error)
