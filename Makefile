@@ -8,18 +8,37 @@ DOCS ?= 1
 FUZZTIME ?= 60s
 SCHEDULES ?= 10000
 
-# The packages whose tests drill in real time.
-REALTIME = ./cmd/cachedrill ./tests ./tests/reality ./drill ./drill/environment ./drilltest ./faults ./load ./targets/redis ./targets/service
+# Tests leave go vet to make lint.
+GOTEST = $(GO) test -vet=off -timeout 20m
 
-.PHONY: test lint soak conformance schedules fuzz build bench bench-cache bench-peers setup
+# Packages whose tests wait for real time and real servers: they have the machine's attention. The first need no race
+# detector: the command that they test is built without it, or nothing in them is concurrent.
+REAL_PLAIN = ./cmd/... ./tests
+REAL_RACE = ./drill ./drill/preflight ./drill/environment ./drill/environment/sourceload ./drilltest ./faults/... ./load/... \
+	./targets/redis ./targets/service ./targets/origin ./targets/http ./tests/reality ./reference/source/postgres \
+	./internal/reexec ./internal/supervise ./internal/pgtest ./internal/querycount ./internal/redismonitor
 
-# Everything: sets up what the tests need, then runs them all.
+# Packages whose tests compute; the first have no goroutines of their own, or more histories and seeds than the race
+# detector has time for.
+COMPUTE_PLAIN = . ./oracle/... ./report/... ./scenarios/... ./drill/environment/virtual ./targets ./targets/zoo \
+	./reference/key ./reference/policy ./internal/cost ./internal/strictyaml
+COMPUTE_RACE = $(shell $(GO) list ./... | grep -vxFf <($(GO) list $(REAL_PLAIN) $(REAL_RACE) $(COMPUTE_PLAIN)))
+SHELL = /bin/bash
+
+.PHONY: test quick real compute lint soak conformance schedules fuzz build bench bench-cache bench-peers setup
+
+# Everything: sets up what the tests need, then runs them all. What computes, compilers too, runs beside what waits, with
+# the lowest priority: real-time drills have the processors whenever they need them.
 test: setup
-	$(GO) test -race -run '^$$' ./... >/dev/null # builds everything, in parallel
-	$(GO) test -race -p 1 -timeout 20m $(REALTIME) # one package at a time: drills want the machine for themselves
-	$(GO) test -race -p 2 -timeout 20m $$($(GO) list ./... | grep -vxF -e github.com/cachedrill/cachedrill/drill/environment/virtual $(addprefix -e github.com/cachedrill/cachedrill/,$(REALTIME:./%=%)))
-	$(GO) test -p 1 -timeout 20m ./oracle ./drill/environment/virtual # more histories and seeds than the race detector has time for
-	$(GO) test -run 'TestChaos' ./reference                   # likewise
+	@$(MAKE) --no-print-directory -j 2 real compute
+
+real:
+	$(GOTEST) -toolexec 'nice -n 19' -p 2 -parallel 4 $(REAL_PLAIN)
+	$(GOTEST) -toolexec 'nice -n 19' -p 2 -race $(REAL_RACE)
+
+compute:
+	nice -n 19 $(GOTEST) $(COMPUTE_PLAIN)
+	nice -n 19 $(GOTEST) -race $(COMPUTE_RACE)
 
 # A real Redis and a real PostgreSQL for the tests that want them. Without them they say what they skip (with CI=true they fail).
 setup:
@@ -50,7 +69,7 @@ conformance: setup
 
 # The reference cache under random faults in virtual time: every promise, over many schedules.
 schedules:
-	GOGC=400 CACHEDRILL_SCHEDULES=$(SCHEDULES) $(GO) test -count=1 -v -run 'TestChaos$$' -timeout 6h ./reference
+	GOGC=400 CACHEDRILL_SCHEDULES=$(SCHEDULES) $(GO) test -count=1 -v -run TestChaos -timeout 6h ./reference
 
 # Random input for the parsers and for the judge, for a while each.
 fuzz:
