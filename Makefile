@@ -37,7 +37,7 @@ real:
 	$(GOTEST) -toolexec 'nice -n 19' -p 2 -race $(REAL_RACE)
 
 compute:
-	nice -n 19 $(GOTEST) $(COMPUTE_PLAIN)
+	CACHEDRILL_VIRTUAL_SEEDS=2 nice -n 19 $(GOTEST) $(COMPUTE_PLAIN) # make soak and make conformance have more
 	nice -n 19 $(GOTEST) -race $(COMPUTE_RACE)
 
 # A real Redis and a real PostgreSQL for the tests that want them. Without them they say what they skip (with CI=true they fail).

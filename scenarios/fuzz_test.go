@@ -8,7 +8,7 @@ import (
 
 // Whatever stands in a file: it is a suite, or every problem has a place; never a panic.
 func FuzzParse(f *testing.F) {
-	for _, file := range []string{"../scenarios.yaml", "../cmd/cachedrill/testdata/bad.yaml"} {
+	for _, file := range []string{"../scenarios.yaml", "testdata/bad.yaml"} {
 		src, err := os.ReadFile(file)
 		if err != nil {
 			f.Fatal(err)
