@@ -1,154 +1,26 @@
 package http
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	nethttp "net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-
-	"github.com/theory/jsonpath"
 
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// place is where in an answer something stands: exactly one of a header, a JSON path, or the first group of a regular
-// expression over the body. The zero place is nowhere.
-type place struct {
-	header string
-	path   *jsonpath.Path
-	text   string // the path as it was written
-	expr   *regexp.Regexp
-	body   bool // all of it
-}
-
-func (p place) somewhere() bool { return p.header != "" || p.path != nil || p.expr != nil || p.body }
-
-// String gives the place as messages name it.
-func (p place) String() string {
-	switch {
-	case p.header != "":
-		return "header " + p.header
-	case p.path != nil:
-		return p.text
-	case p.expr != nil:
-		return "/" + p.expr.String() + "/"
-	case p.body:
-		return "the body"
-	}
-	return "nowhere"
-}
-
-// received is an answer on its way to being understood.
-type received struct {
-	status int
-	header nethttp.Header
-	body   []byte
-
-	parsed bool
-	doc    any
-	err    error // of parsing the body as JSON
-}
-
-func (a *received) json() (any, error) {
-	if !a.parsed {
-		a.parsed = true
-		a.doc, a.err = parseJSON(a.body)
-	}
-	return a.doc, a.err
-}
-
-// parser is a decoder that is used again, with its buffer, for one body after the other.
-type parser struct {
-	from bytes.Reader
-	*json.Decoder
-}
-
-var parsers = sync.Pool{New: func() any {
-	p := &parser{}
-	p.Decoder = json.NewDecoder(&p.from)
-	p.UseNumber()
-	return p
-}}
-
-// mostKept is the longest body whose buffer is kept.
-const mostKept = 64 << 10
-
-// parseJSON reads a body that is one document.
-func parseJSON(body []byte) (doc any, err error) {
-	body = bytes.TrimRight(body, " \t\r\n")
-	p := parsers.Get().(*parser)
-	p.from.Reset(body)
-	begin := p.InputOffset()
-	if err := p.Decode(&doc); err != nil {
-		return nil, err // and the decoder, which is in the middle of something, is not used again
-	}
-	if p.InputOffset()-begin != int64(len(body)) {
-		return nil, errors.New("something follows the document") // likewise
-	}
-	p.from.Reset(nil)
-	if len(body) <= mostKept {
-		parsers.Put(p)
-	}
-	return doc, nil
-}
-
-// find gives what stands at the place. ok is false where nothing does; err says that the answer can't be read there.
-func (a *received) find(p place) (s string, ok bool, err error) {
-	switch {
-	case p.header != "":
-		v := a.header.Values(p.header)
-		if len(v) == 0 {
-			return "", false, nil
-		}
-		return v[0], true, nil
-	case p.path != nil:
-		doc, err := a.json()
-		if err != nil {
-			return "", false, fmt.Errorf("its body is no JSON: %w", err)
-		}
-		found := p.path.Select(doc)
-		if len(found) == 0 || found[0] == nil {
-			return "", false, nil
-		}
-		switch v := found[0].(type) {
-		case string:
-			return v, true, nil
-		case json.Number:
-			return v.String(), true, nil
-		case bool:
-			return strconv.FormatBool(v), true, nil
-		}
-		return "", false, fmt.Errorf("%s is not a single value", p)
-	case p.expr != nil:
-		m := p.expr.FindSubmatch(a.body)
-		if m == nil {
-			return "", false, nil
-		}
-		return string(m[1]), true, nil
-	case p.body:
-		return string(a.body), true, nil
-	}
-	return "", false, nil
-}
-
-// Answer says where in an answer things stand. A place that the service does not have is left out, and what depends on it
-// is unknown then.
+// Answer has the extractors of a family's answers. What the service does not answer has no extractor,
+// and what depends on it is unknown then.
 type Answer struct {
-	token   place
-	version place
-	owner   map[string]place // by dimension: whose value it is
-	tier    place
+	token   extractor
+	version extractor
+	owner   map[string]extractor // by dimension: the key that the value belongs to
+	tier    extractor
 	tiers   map[string]string // the service's own words for its tiers, in lower case
-	worker  place
+	worker  extractor
 }
 
-// tierWords are what services commonly say of where an answer came from, in lower case.
+// tierWords are common words of services for the tier of an answer, in lower case.
 var tierWords = map[string]string{
 	"l1": targets.TierL1, "memory": targets.TierL1, "local": targets.TierL1,
 	"l2": targets.TierL2, "redis": targets.TierL2, "hit": targets.TierL2, "cache": targets.TierL2, "stale": targets.TierL2, "updating": targets.TierL2,
@@ -157,7 +29,7 @@ var tierWords = map[string]string{
 	"bypass": targets.TierBypass,
 }
 
-// tierOf translates the service's word. A word that means nothing to us gives no tier.
+// tierOf translates the service's word. An unknown word gives no tier.
 func (a *Answer) tierOf(word string) string {
 	word = strings.ToLower(strings.TrimSpace(word))
 	if t, ok := a.tiers[word]; ok {
@@ -166,21 +38,10 @@ func (a *Answer) tierOf(word string) string {
 	return tierWords[word]
 }
 
-// GarbledError is an answer that says ok, and does not hold what it should.
+// GarbledError is an answer with a good status that does not hold what it should.
 type GarbledError struct{ Why string }
 
 func (e *GarbledError) Error() string { return "the answer can't be understood: " + e.Why }
-
-// mostShown is how much of an answer messages quote.
-const mostShown = 80
-
-func (a *received) shown() string {
-	b := a.body
-	if len(b) > mostShown {
-		return strconv.Quote(string(b[:mostShown])) + "..."
-	}
-	return strconv.Quote(string(b))
-}
 
 // foreignValue stands for a value that no write of a drill stored, where the value itself has no text.
 const foreignValue = "(empty)"
@@ -188,29 +49,29 @@ const foreignValue = "(empty)"
 // read takes the reply out of a good answer to a read.
 func (a *Answer) read(from *received, k targets.Key, run string) (targets.Reply, error) {
 	var r targets.Reply
-	garbled := func(at place, what string, err error) error {
+	garbled := func(at extractor, what string, err error) error {
 		why := "nothing at " + at.String()
 		if err != nil {
 			why = err.Error()
 		}
 		return &GarbledError{fmt.Sprintf("%s: %s; it begins with %s", what, why, from.shown())}
 	}
-	if a.token.somewhere() {
+	if a.token.set() {
 		text, ok, err := from.find(a.token)
 		if err != nil || !ok {
 			return r, garbled(a.token, "token", err)
 		}
 		r.Token = tokenIn(text, run)
 	}
-	if a.version.somewhere() {
+	if a.version.set() {
 		v, _, err := a.versionIn(from)
 		if err != nil {
 			return r, garbled(a.version, "version", err)
 		}
-		r.Version = v // 0: this answer tells none
+		r.Version = v // 0: this answer has none
 	}
 	r.Tier, r.Worker = a.origin(from)
-	// Only of values that this run wrote is it known whose they are: what others store is theirs to describe.
+	// The owner is known only of values that this run wrote; others may describe theirs as they like.
 	if len(a.owner) > 0 && ours(r.Token, run) {
 		r.Owner = k
 		for dimension, at := range a.owner {
@@ -263,8 +124,8 @@ func field(k *targets.Key, dimension string) *string {
 
 var dimensions = []string{"tenant", "locale", "currency", "variant", "key"}
 
-// tokenIn finds the token that a run's write stored in a text that may hold more, such as a title around it. A text without
-// one is somebody else's value.
+// tokenIn finds the token that a run's write stored, in a text that may hold more, such as a title
+// around it. A text without a token is a foreign value, and is given as it is.
 func tokenIn(text, run string) string {
 	if run != "" {
 		if at := strings.Index(text, run+"."); at >= 0 {

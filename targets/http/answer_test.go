@@ -71,7 +71,7 @@ answer: `+c.answer+"\n")
 			got, err := s.Common.readFrom(&targets.Request{Key: product}, asked(t), &received{status: c.status, header: c.header, body: []byte(c.body)}, thisRun)
 			if c.fails != "" {
 				require.ErrorContains(t, err, c.fails)
-				require.NotContains(t, err.Error(), "secret", "queries may hold what nobody should read")
+				require.NotContains(t, err.Error(), "secret", "queries may hold secrets")
 				return
 			}
 			require.NoError(t, err)
@@ -158,25 +158,25 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(200, "", []byte(nil), uint8(3), "", "")
 	f.Add(503, "", []byte(`(a)?`), uint8(1), "(x)?y|", "")
 	f.Fuzz(func(t *testing.T, status int, header string, body []byte, kind uint8, at, owner string) {
-		spot := func(kind uint8, text string) place {
+		spot := func(kind uint8, text string) extractor {
 			switch kind % 4 {
 			case 0:
 				if p, err := jsonpath.Parse(text); err == nil {
-					return place{path: p}
+					return extractor{path: p}
 				}
 			case 1:
 				if len(text) < 64 {
 					if e, err := regexp.Compile(text); err == nil && e.NumSubexp() > 0 {
-						return place{expr: e}
+						return extractor{expr: e}
 					}
 				}
 			case 2:
-				return place{header: "X-Value"}
+				return extractor{header: "X-Value"}
 			}
-			return place{body: true}
+			return extractor{body: true}
 		}
 		fam := Family{
-			Answer: Answer{token: spot(kind, at), owner: map[string]place{"tenant": spot(kind>>2, owner)}, tier: spot(kind>>4, at), worker: spot(kind>>6, owner)},
+			Answer: Answer{token: spot(kind, at), owner: map[string]extractor{"tenant": spot(kind>>2, owner)}, tier: spot(kind>>4, at), worker: spot(kind>>6, owner)},
 			Absent: codes{404}, Shed: codes{503},
 		}
 		if kind >= 128 {
@@ -195,11 +195,11 @@ func FuzzAnswer(f *testing.F) {
 		}
 		require.True(t, status >= 200 && status < 300, "an answer with status %d", status)
 		require.NotEmpty(t, got.Token, "an answer has a value")
-		if fam.Answer.version.somewhere() {
+		if fam.Answer.version.set() {
 			require.Positive(t, got.Version)
 		}
 		if !ours(got.Token, thisRun) {
-			require.Zero(t, got.Owner, "whose a stranger's value is, nobody knows")
+			require.Zero(t, got.Owner, "the owner of a foreign value is unknown")
 			return
 		}
 		require.True(t, holds(header, body, got.Token), "%q is in neither %q nor %q", got.Token, header, body)

@@ -185,7 +185,7 @@ func decodeFamily(name string, at strictyaml.Node, f map[string]strictyaml.Node,
 			f["write"].Fail("", "a write must store its token, by which a read is judged: {token} is missing", `write: {PUT: "/products/{key}", json: {title: "{token}"}}`)
 		}
 	}
-	if fam.Write != nil && !fam.Answer.token.somewhere() && (f["write"].Present() || f["answer"].Present()) {
+	if fam.Write != nil && !fam.Answer.token.set() && (f["write"].Present() || f["answer"].Present()) {
 		f["answer"].Fail("", "where in an answer is what was written?", "answer: {token: {json: $.title}}")
 	}
 	for _, d := range dimensions[:4] {
@@ -278,22 +278,22 @@ func note(n strictyaml.Node, bad *templateError, offset int) {
 func decodeAnswer(n strictyaml.Node) Answer {
 	f := n.Fields("the answer", "token", "version", "owner", "tier", "worker")
 	a := Answer{
-		token:   decodePlace(f["token"], "token"),
-		version: decodePlace(f["version"], "version"),
-		worker:  decodePlace(f["worker"], "worker"),
+		token:   decodeExtractor(f["token"], "token"),
+		version: decodeExtractor(f["version"], "version"),
+		worker:  decodeExtractor(f["worker"], "worker"),
 	}
 	if o := f["owner"]; o.Present() {
-		a.owner = map[string]place{}
+		a.owner = map[string]extractor{}
 		named := false
 		for _, e := range o.Entries("the owner") {
 			named = named || slices.Contains(dimensions, e.Name)
 		}
-		if !named { // one place alone is the tenant's
-			a.owner["tenant"] = decodePlace(o, "owner")
+		if !named { // one extractor alone is the tenant's
+			a.owner["tenant"] = decodeExtractor(o, "owner")
 		} else {
 			for name, at := range o.Fields("the owner", dimensions...) {
 				if at.Present() {
-					a.owner[name] = decodePlace(at, "owner's "+name)
+					a.owner[name] = decodeExtractor(at, "owner's "+name)
 				}
 			}
 		}
@@ -305,7 +305,7 @@ func decodeAnswer(n strictyaml.Node) Answer {
 }
 
 // decodeTier reads {header: X-Cache, l2: [HIT], source: [MISS]}.
-func decodeTier(n strictyaml.Node) (place, map[string]string) {
+func decodeTier(n strictyaml.Node) (extractor, map[string]string) {
 	known := []string{targets.TierL1, targets.TierL2, targets.TierSource, targets.TierBypass}
 	f := n.Fields("the tier", append([]string{"header", "json", "regexp"}, known...)...)
 	words := map[string]string{}
@@ -314,20 +314,20 @@ func decodeTier(n strictyaml.Node) (place, map[string]string) {
 			words[strings.ToLower(w.String("a word"))] = tier
 		}
 	}
-	return placeOf(n, f, "tier"), words
+	return extractorOf(n, f, "tier"), words
 }
 
-func decodePlace(n strictyaml.Node, what string) place {
+func decodeExtractor(n strictyaml.Node, what string) extractor {
 	if !n.Present() {
-		return place{}
+		return extractor{}
 	}
 	if !n.IsMap() && n.String(what) == "body" {
-		return place{body: true}
+		return extractor{body: true}
 	}
-	return placeOf(n, n.Fields("the "+what, "header", "json", "regexp"), what)
+	return extractorOf(n, n.Fields("the "+what, "header", "json", "regexp"), what)
 }
 
-func placeOf(n strictyaml.Node, f map[string]strictyaml.Node, what string) (p place) {
+func extractorOf(n strictyaml.Node, f map[string]strictyaml.Node, what string) (x extractor) {
 	given := 0
 	for _, name := range []string{"header", "json", "regexp"} {
 		if f[name].Present() {
@@ -336,11 +336,11 @@ func placeOf(n strictyaml.Node, f map[string]strictyaml.Node, what string) (p pl
 	}
 	if given != 1 {
 		n.Fail("", "where is the "+what+"?", "one of {header: X-Name}, {json: $.path}, {regexp: 'title=(.*)'}, or body for all of it")
-		return p
+		return x
 	}
 	switch {
 	case f["header"].Present():
-		if p.header = f["header"].String("a header"); !headerName.MatchString(p.header) {
+		if x.header = f["header"].String("a header"); !headerName.MatchString(x.header) {
 			f["header"].Fail("", "bad name of a header", "")
 		}
 	case f["json"].Present():
@@ -348,9 +348,9 @@ func placeOf(n strictyaml.Node, f map[string]strictyaml.Node, what string) (p pl
 		path, err := jsonpath.Parse(text)
 		if err != nil {
 			f["json"].Fail(text, "bad JSON path: "+err.Error(), "$.title, $.items[0].name (RFC 9535)")
-			return p
+			return x
 		}
-		p.path, p.text = path, text
+		x.path, x.text = path, text
 	default:
 		text := f["regexp"].String("a regular expression")
 		expr, err := regexp.Compile(text)
@@ -360,10 +360,10 @@ func placeOf(n strictyaml.Node, f map[string]strictyaml.Node, what string) (p pl
 		case expr.NumSubexp() < 1:
 			f["regexp"].Fail(text, "the expression needs a group around what is wanted", "title=(.*)")
 		default:
-			p.expr = expr
+			x.expr = expr
 		}
 	}
-	return p
+	return x
 }
 
 func decodeCodes(n strictyaml.Node) codes {

@@ -13,11 +13,11 @@ import (
 func decode(text string) (*Spec, string) {
 	n, problems := strictyaml.Parse([]byte(text))
 	s := Decode(n)
-	var said []string
+	var found []string
 	for _, p := range problems.Sorted() {
-		said = append(said, p.String())
+		found = append(found, p.String())
 	}
-	return s, strings.Join(said, "\n")
+	return s, strings.Join(found, "\n")
 }
 
 const good1 = `
@@ -31,8 +31,8 @@ families:
 `
 
 func TestDecode(t *testing.T) {
-	s, said := decode(good1)
-	require.Empty(t, said)
+	s, problems := decode(good1)
+	require.Empty(t, problems)
 	require.Equal(t, []string{"eu", "us"}, s.RegionNames())
 	require.Equal(t, []string{"product", "price"}, s.FamilyNames())
 	product, ok := s.Family("product")
@@ -70,9 +70,9 @@ func TestDecodeTellsWhatIsWrong(t *testing.T) {
 		{`{POST: "/prices", body`, `{body`}:                                                  `the write needs a method and a path`,
 	} {
 		require.Contains(t, good1, change[0])
-		_, said := decode(strings.Replace(good1, change[0], change[1], 1))
-		require.Contains(t, said, says, "%q for %q", change[1], change[0])
+		_, problems := decode(strings.Replace(good1, change[0], change[1], 1))
+		require.Contains(t, problems, says, "%q for %q", change[1], change[0])
 	}
-	_, said := decode("read: {GET: /x}")
-	require.Contains(t, said, "where is the service?")
+	_, problems := decode("read: {GET: /x}")
+	require.Contains(t, problems, "where is the service?")
 }

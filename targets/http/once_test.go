@@ -78,7 +78,7 @@ func (w *wire) seen() []string {
 }
 
 // A transport sends a GET again, by itself, when a connection that it has used before is closed on it. A drill must not: the second one
-// would be an operation that nobody counted, and its latency that of two.
+// would be an operation that is not counted, and its latency that of two.
 func TestNoRequestIsSentTwice(t *testing.T) {
 	closing := func(net.Conn, *nethttp.Request) {}
 	reset := func(c net.Conn, _ *nethttp.Request) { _ = c.(*net.TCPConn).SetLinger(0) }
@@ -105,7 +105,7 @@ answer: {token: {json: $.title}}
 				require.NoError(t, err)
 				r := targets.Request{Kind: kind, Key: targets.Key{Family: "product", ID: "1"}, Token: "v"}
 				_, err = s.Do(context.WithoutCancel(t.Context()), r)
-				require.Error(t, err, "nobody answered it")
+				require.Error(t, err, "it was not answered")
 				require.NotErrorIs(t, err, targets.ErrNotApplied)
 				require.Equal(t, []string{`GET /products/0 length 0 encoding [] body ""`, want}, w.seen())
 			})

@@ -13,7 +13,7 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Bounds of what is done before a drill, when nobody waits for an answer but us.
+// Bounds of the preparation before a drill.
 const (
 	preparers = 32
 	patience  = 5 * time.Second // at least, of one request
@@ -23,9 +23,9 @@ const (
 
 func (s *Service) patience() time.Duration { return max(patience, s.spec.Timeout) }
 
-// Seed writes a first value to every key whose family can be written, so that everything that is read later is known. Whatever was
-// there is overwritten. It fails when the service refuses; a write that ends unknown may still land during the drill, so its
-// key can't be judged.
+// Seed writes a first value to every key whose family can be written, so that everything that is read
+// later is known. It overwrites what was there. It fails when the service refuses; a write that ends
+// unknown may still land during the drill, so its key can't be judged.
 func (s *Service) Seed(ctx context.Context, keys []targets.Key) error {
 	return s.each(ctx, keys, func(ctx context.Context, k targets.Key) error {
 		f, ok := s.spec.Family(k.Family)
@@ -67,15 +67,16 @@ func (s *Service) each(ctx context.Context, keys []targets.Key, do func(context.
 	return errors.Join(g.Wait(), ctx.Err())
 }
 
-// glance is a key as one instance has it.
+// glance is one key at one instance.
 type glance struct {
 	key      targets.Key
 	instance string
 }
 
-// Prewarm reads every key at every instance until it shows its first value, for as long as the service may need to settle;
-// purging comes first where that is offered. It fills the caches, and it sees that nothing of earlier drills is left in them.
-// unsettled says in words which keys did not show what was written; it is an error when no read succeeds at all.
+// Prewarm reads every key at every instance until it shows its first value, for at most [Spec.Settle];
+// it purges first where that is offered. It fills the caches, and makes sure that nothing of earlier
+// drills is left in them. unsettled describes the keys that did not show what was written; it is an
+// error when no read succeeds at all.
 func (s *Service) Prewarm(ctx context.Context, keys []targets.Key) (unsettled string, err error) {
 	if err := s.Purge(ctx, keys); err != nil {
 		return "", err
@@ -114,7 +115,7 @@ func (s *Service) Prewarm(ctx context.Context, keys []targets.Key) (unsettled st
 	}
 }
 
-// look reads once, and gives what did not show its first value.
+// look reads once, and gives the keys that did not show their first value.
 func (s *Service) look(ctx context.Context, at []glance, answered *atomic.Int64) (left []glance, why string, failed error) {
 	var mu sync.Mutex
 	g, gctx := errgroup.WithContext(ctx)
@@ -131,7 +132,7 @@ func (s *Service) look(ctx context.Context, at []glance, answered *atomic.Int64)
 			switch {
 			case err == nil && (f.Write == nil || s.doubted.has(at.key) || reply.Token == targets.NewToken(s.run, targets.SeedSeq, at.key)):
 				return gctx.Err()
-			case f.Write == nil: // what is not there, or does not answer, is no less so the next time
+			case f.Write == nil: // absent or failing now, it is the same the next time
 				mu.Lock()
 				failed = err
 				mu.Unlock()
@@ -153,11 +154,11 @@ func (s *Service) look(ctx context.Context, at []glance, answered *atomic.Int64)
 			return gctx.Err()
 		})
 	}
-	_ = g.Wait() // ctx's, which the caller looks at
+	_ = g.Wait() // the error is ctx's, which the caller checks
 	return left, why, failed
 }
 
-// Purge has every instance drop what it has cached of the keys, where that is offered.
+// Purge makes every instance drop its copies of the keys, where that is offered.
 func (s *Service) Purge(ctx context.Context, keys []targets.Key) error {
 	return s.each(ctx, keys, func(ctx context.Context, k targets.Key) error {
 		f, _ := s.spec.Family(k.Family)

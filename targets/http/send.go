@@ -23,7 +23,7 @@ import (
 
 var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 
-// expand puts variables of the environment into a text.
+// expand replaces ${NAME} in a text by variables of the environment.
 func expand(text string) (string, error) {
 	var missing error
 	out := variable.ReplaceAllStringFunc(text, func(m string) string {
@@ -40,7 +40,7 @@ func expand(text string) (string, error) {
 func newTransport(spec *Spec) (*nethttp.Transport, error) {
 	t := &nethttp.Transport{
 		MaxIdleConns: 0, MaxIdleConnsPerHost: idleConns, IdleConnTimeout: idleFor,
-		DisableCompression: true, // what it costs the service should be what its users cost it
+		DisableCompression: true, // the service should do the work that its users cause
 		DialContext:        (&net.Dialer{Timeout: spec.Timeout, KeepAlive: 15 * time.Second}).DialContext,
 		Protocols:          new(nethttp.Protocols),
 	}
@@ -64,7 +64,7 @@ func newTransport(spec *Spec) (*nethttp.Transport, error) {
 	return t, nil
 }
 
-// talk sends one request, and has the answer understood.
+// talk sends one request, and gives the answer to understand.
 func (s *Service) talk(ctx context.Context, call *Call, r *targets.Request, understand func(*nethttp.Request, *received) error) error {
 	base, err := s.base(r)
 	if err != nil {
@@ -86,18 +86,7 @@ func (s *Service) talk(ctx context.Context, call *Call, r *targets.Request, unde
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// once is a body that the transport can't send again. A request without a body is one that Go's transport repeats by itself,
-// on a new connection, when the old one was closed before an answer: that would be two operations. A body of unknown length would
-// be chunked, and the transport would start a goroutine and a timer to find out whether it is empty; asIs says that it goes out as
-// it is, which is nothing.
-type once struct{ io.Reader }
-
-func (once) Close() error { return nil }
-
-type nobody struct{}
-
-func (nobody) Read([]byte) (int, error) { return 0, io.EOF }
-
+// request builds the request of a call.
 func (s *Service) request(ctx context.Context, c *Call, base *url.URL, r *targets.Request) (*nethttp.Request, error) {
 	if c.Base != "" {
 		own, err := url.Parse(c.Base)
@@ -113,7 +102,7 @@ func (s *Service) request(ctx context.Context, c *Call, base *url.URL, r *target
 	}
 	req := (&nethttp.Request{
 		Method: c.Method, URL: u, Host: base.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: s.headers,
-		Body: once{nobody{}}, TransferEncoding: asIs,
+		Body: once{noBody{}}, TransferEncoding: asIs,
 	}).WithContext(ctx)
 	if len(c.Headers) > 0 || c.Type != "" {
 		req.Header = s.headers.Clone()
@@ -135,7 +124,7 @@ func (s *Service) request(ctx context.Context, c *Call, base *url.URL, r *target
 	return req, nil
 }
 
-// send makes one exchange. The answer's body lies in b.
+// send makes one exchange. b holds the answer's body.
 func (s *Service) send(req *nethttp.Request, b *bytes.Buffer) (*received, error) {
 	res, err := s.client.RoundTrip(req)
 	if err != nil {
@@ -158,7 +147,7 @@ func (s *Service) send(req *nethttp.Request, b *bytes.Buffer) (*received, error)
 
 var errNoAnswer = errors.New("no answer in time")
 
-// plainly says in plain words that time ran out.
+// plainly replaces a deadline's error by a plainer one.
 func plainly(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, targets.ErrNotApplied) {
 		return errNoAnswer
@@ -166,7 +155,7 @@ func plainly(err error) error {
 	return err
 }
 
-// named is a request as errors show it: without headers and query, which may hold secrets.
+// named gives a request as errors show it: without headers and query, which may hold secrets.
 func named(req *nethttp.Request) string {
 	path, _, _ := strings.Cut(req.URL.Opaque, "?")
 	return req.Method + " " + cmp.Or(path, req.URL.Path)
@@ -174,7 +163,7 @@ func named(req *nethttp.Request) string {
 
 func good(status int) bool { return status >= 200 && status < 300 }
 
-// changed says what an answer to a write or delete means; nil: it was done.
+// changed decodes the answer to a write or delete; nil: the change was made.
 func (f *Family) changed(r *targets.Request, req *nethttp.Request, a *received) error {
 	switch {
 	case f.Shed.has(a.status):
@@ -187,7 +176,7 @@ func (f *Family) changed(r *targets.Request, req *nethttp.Request, a *received) 
 	return unexpected(req, a)
 }
 
-// readFrom says what an answer to a read means.
+// readFrom decodes the answer to a read.
 func (f *Family) readFrom(r *targets.Request, req *nethttp.Request, a *received, run string) (targets.Reply, error) {
 	switch {
 	case f.Absent.has(a.status):
@@ -211,4 +200,34 @@ func unexpected(req *nethttp.Request, a *received) error {
 		return fmt.Errorf("%s: %d: a redirect, which drills don't follow", named(req), a.status)
 	}
 	return fmt.Errorf("%s: %d: %s", named(req), a.status, a.shown())
+}
+
+// locate is the URL of a path and query at an instance. A target that needs no escape goes out as it is:
+// scanning it costs less than parsing it and putting it together again.
+func locate(base *url.URL, target string) (*url.URL, error) {
+	if asIsTarget(target) {
+		return &url.URL{Scheme: base.Scheme, Host: base.Host, Opaque: target}, nil
+	}
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		return nil, err
+	}
+	u.Scheme, u.Host = base.Scheme, base.Host
+	return u, nil
+}
+
+// asIsTarget reports whether a path and query has only characters that never need an escape.
+func asIsTarget(target string) bool {
+	if len(target) == 0 || target[0] != '/' || len(target) > 1 && target[1] == '/' {
+		return false
+	}
+	for i := range len(target) {
+		switch c := target[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case c == '/', c == '-', c == '_', c == '.', c == '~', c == '?', c == '=', c == '&':
+		default:
+			return false
+		}
+	}
+	return true
 }

@@ -4,18 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	nethttp "net/http"
 	"net/url"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Service is a running service under drill. It is a [targets.Target] and [targets.Instanced]: its instances are its instances.
-// It never retries, follows no redirect, and asks for no compression.
+// Service is a client of a running service under drill: a [targets.Target] and [targets.Instanced]. It
+// never retries, follows no redirect, and asks for no compression.
 type Service struct {
 	spec      *Spec
 	run       string
@@ -24,7 +21,7 @@ type Service struct {
 	regions   map[string][]*url.URL
 	instances map[string]*url.URL
 	names     []string // of the instances
-	past      bool     // every family that is written can be read past the caches
+	bypass    bool     // every family that is written can be read past the caches
 
 	families map[string]*Family // those that the suite names, by name
 	common   *Family            // nil when it names any
@@ -33,45 +30,7 @@ type Service struct {
 	garbled garbled
 }
 
-// doubts are keys of which nobody knows what they held when the drill began.
-type doubts struct {
-	mu   sync.RWMutex
-	keys map[targets.Key]bool
-}
-
-func (d *doubts) add(k targets.Key) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.keys == nil {
-		d.keys = map[targets.Key]bool{}
-	}
-	d.keys[k] = true
-}
-
-func (d *doubts) has(k targets.Key) bool {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return d.keys[k]
-}
-
-func (d *doubts) len() int {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return len(d.keys)
-}
-
-// garbled counts answers that could not be understood.
-type garbled struct {
-	n     atomic.Int64
-	first atomic.Pointer[string]
-}
-
-func (g *garbled) add(what string) {
-	g.n.Add(1)
-	g.first.CompareAndSwap(nil, &what)
-}
-
-// doubtfulValue stands for the value of a key that nobody can judge.
+// doubtfulValue stands for the value of a key that can't be judged.
 const doubtfulValue = "(doubtful)"
 
 const (
@@ -79,8 +38,8 @@ const (
 	idleFor   = 90 * time.Second
 )
 
-// New makes a client of the service. run is what the tokens of this drill begin with. Headers take variables from the
-// environment; one that is not set is an error.
+// New makes a client of the service. run is what the tokens of this drill begin with. Headers take
+// variables from the environment; one that is not set is an error.
 func New(spec *Spec, run string) (*Service, error) {
 	s := &Service{spec: spec, run: run, headers: nethttp.Header{"User-Agent": {"cachedrill"}},
 		regions: map[string][]*url.URL{}, instances: map[string]*url.URL{}}
@@ -118,11 +77,11 @@ func New(spec *Spec, run string) (*Service, error) {
 	if len(spec.Families) == 0 {
 		s.common = &spec.Common
 	}
-	s.past = true
+	s.bypass = true
 	for _, f := range families {
-		s.past = s.past && (f.Write == nil && f.Delete == nil || f.Bypass != nil)
+		s.bypass = s.bypass && (f.Write == nil && f.Delete == nil || f.Bypass != nil)
 	}
-	if s.past {
+	if s.bypass {
 		s.names = append(s.names, targets.SourceInstance)
 	}
 	return s, nil
@@ -137,7 +96,7 @@ func (s *Service) Close() error {
 // Instances implements [targets.Instanced].
 func (s *Service) Instances() []string { return s.names }
 
-// Garbled says how many answers said ok and could not be understood, and what the first one was.
+// Garbled counts answers with a good status that could not be decoded, and gives the first error.
 func (s *Service) Garbled() (n int64, first string) {
 	if f := s.garbled.first.Load(); f != nil {
 		first = *f
@@ -145,7 +104,7 @@ func (s *Service) Garbled() (n int64, first string) {
 	return s.garbled.n.Load(), first
 }
 
-// Doubted is how many keys can't be judged, because the writing of their first value ended unknown.
+// Doubted counts the keys that can't be judged, because the write of their first value ended unknown.
 func (s *Service) Doubted() int { return s.doubted.len() }
 
 // Do implements [targets.Target].
@@ -164,7 +123,7 @@ func (s *Service) Do(ctx context.Context, r targets.Request) (targets.Reply, err
 		call = f.Bypass
 	}
 	if call == nil {
-		return targets.Reply{}, fmt.Errorf("%w: the suite does not say how to %s %s", targets.ErrNotApplied, r.Kind, r.Key.Family)
+		return targets.Reply{}, fmt.Errorf("%w: the suite has no request to %s %s", targets.ErrNotApplied, r.Kind, r.Key.Family)
 	}
 	if r.Kind.Changes() {
 		v, err := s.exchange(ctx, call, f, &r)
@@ -184,21 +143,22 @@ func (s *Service) Do(ctx context.Context, r targets.Request) (targets.Reply, err
 	return reply, err
 }
 
-// exchange makes a change, and gives the version that it made, where the answer tells it; nil: it was done.
+// exchange makes a change, and gives the version that it made, 0 when the answer has none. Without an
+// error the change was made.
 func (s *Service) exchange(ctx context.Context, call *Call, f *Family, r *targets.Request) (version uint64, err error) {
 	err = s.talk(ctx, call, r, func(req *nethttp.Request, a *received) error {
 		if err := f.changed(r, req, a); err != nil {
 			return err
 		}
-		if f.Answer.version.somewhere() {
-			version, _, _ = f.Answer.versionIn(a) // it may tell none
+		if f.Answer.version.set() {
+			version, _, _ = f.Answer.versionIn(a) // 0 when it has none
 		}
 		return nil
 	})
 	return version, err
 }
 
-// family finds how to talk about a family; nil: the service has none of that name.
+// family finds the requests of a family; nil: the service has none of that name.
 func (s *Service) family(name string) *Family {
 	if f, ok := s.families[name]; ok {
 		return f
@@ -214,8 +174,8 @@ func (s *Service) read(ctx context.Context, call *Call, f *Family, r *targets.Re
 	return reply, err
 }
 
-// base picks the instance that a request goes to. Those of a region take turns, in an order that depends on the operation's
-// number alone.
+// base picks the instance that a request goes to. The instances of a region take turns, in an order
+// that depends on the operation's number alone.
 func (s *Service) base(r *targets.Request) (*url.URL, error) {
 	if r.Instance != "" && r.Instance != targets.SourceInstance {
 		u, ok := s.instances[r.Instance]
@@ -237,53 +197,4 @@ func spread(n uint64) uint64 {
 	n = (n ^ n>>30) * 0xbf58476d1ce4e5b9
 	n = (n ^ n>>27) * 0x94d049bb133111eb
 	return n ^ n>>31
-}
-
-// WriteTo spares the transport the looking for the best way to copy.
-func (o once) WriteTo(w io.Writer) (int64, error) {
-	if t, ok := o.Reader.(io.WriterTo); ok {
-		return t.WriteTo(w)
-	}
-	return 0, nil // [nobody]
-}
-
-var asIs = []string{"identity"}
-
-// repeatable says whether the transport would send the request again, had it no body.
-func repeatable(r *nethttp.Request) bool {
-	switch r.Method {
-	case nethttp.MethodGet, nethttp.MethodHead, nethttp.MethodOptions, nethttp.MethodTrace:
-		return true
-	}
-	return len(r.Header["Idempotency-Key"]) > 0 || len(r.Header["X-Idempotency-Key"]) > 0
-}
-
-// locate is the URL of a path and query at an instance. What needs no change to stand in a request goes there as it is: to take it
-// apart and put it together again costs more than to look at it.
-func locate(base *url.URL, target string) (*url.URL, error) {
-	if asIsTarget(target) {
-		return &url.URL{Scheme: base.Scheme, Host: base.Host, Opaque: target}, nil
-	}
-	u, err := url.ParseRequestURI(target)
-	if err != nil {
-		return nil, err
-	}
-	u.Scheme, u.Host = base.Scheme, base.Host
-	return u, nil
-}
-
-// asIsTarget says whether a path and query holds nothing but characters that never need an escape.
-func asIsTarget(target string) bool {
-	if len(target) == 0 || target[0] != '/' || len(target) > 1 && target[1] == '/' {
-		return false
-	}
-	for i := range len(target) {
-		switch c := target[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-		case c == '/', c == '-', c == '_', c == '.', c == '~', c == '?', c == '=', c == '&':
-		default:
-			return false
-		}
-	}
-	return true
 }

@@ -1,8 +1,9 @@
-// Package http drills any service that speaks HTTP, in whatever language: a suite says in YAML how to read and write,
-// and where in an answer the value stands.
+// Package http drills any service that speaks HTTP, in any language: a suite describes in YAML how to
+// read and write, and where in an answer the value is.
 //
-// What is known of such a service is what its answers show. Every write stores a unique token that certifies itself, and
-// every read must answer one; that is enough to prove staleness, lost writes and mix-ups, without a look inside.
+// Such a service is known by its answers alone. Every write stores a unique token that certifies
+// itself, and every read must answer one; that is enough to prove staleness, lost writes and mix-ups
+// without a look inside.
 package http
 
 import (
@@ -17,12 +18,12 @@ type Spec struct {
 	Regions  []Region
 	Headers  []Header
 	Timeout  time.Duration // a client's patience
-	Settle   time.Duration // for how long, at most, the service may need to show what was written before the drill
+	Settle   time.Duration // the most time that the service may need to show what was written before the drill
 	HTTP2    bool          // HTTP/2 from the first byte, also without TLS
 	CA       string        // file of the authorities that may have signed the service's certificates; "": those of the system
-	MostBody int64         // bytes of an answer that are read; a longer one can't be understood
+	MostBody int64         // bytes of an answer that are read; a longer one is garbled
 
-	// Families are named by the suite. A family that is not here is talked to in the common way; so are all, when there are none.
+	// Families are those that the suite names. Common describes every family when it names none.
 	Families []Family
 	Common   Family
 }
@@ -56,7 +57,7 @@ type Family struct {
 // Call is a request, with placeholders.
 type Call struct {
 	Method  string
-	Base    string   // scheme and host, where they are not an instance's: what is past the caches may listen elsewhere
+	Base    string   // scheme and host, when they are not an instance's: the way past the caches may listen elsewhere
 	Target  template // path and query
 	Body    template // nil: none
 	Type    string   // of the body
@@ -69,7 +70,7 @@ type filled struct {
 	value template
 }
 
-// uses says whether the call has a place for the named value.
+// uses reports whether the call has a placeholder of that name.
 func (c *Call) uses(name string) bool {
 	return c != nil && (c.Target.uses(name) || c.Body.uses(name) ||
 		slices.ContainsFunc(c.Headers, func(h filled) bool { return h.value.uses(name) }))
@@ -108,7 +109,7 @@ func (s *Spec) Family(name string) (Family, bool) {
 	return f, true
 }
 
-// Same says whether two families would be the same things: their reads ask for the same, whatever the key.
+// Same reports whether two families are the same things: their reads are the same request for every key.
 func (s *Spec) Same(a, b string) bool {
 	fa, oka := s.Family(a)
 	fb, okb := s.Family(b)

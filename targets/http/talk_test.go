@@ -19,7 +19,7 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// echo remembers the last request, and answers what it is told to.
+// echo remembers the last request, and answers as its fields say.
 type echo struct {
 	*httptest.Server
 	proto, auth, path, body string
@@ -48,7 +48,7 @@ func plainHTTP(s *httptest.Server) { s.Start() }
 
 func talkTo(t *testing.T, url, more string) *Service {
 	t.Helper()
-	spec, said := decode(fmt.Sprintf(`
+	spec, problems := decode(fmt.Sprintf(`
 instances: [%q]
 read: {GET: "/{family}/{key}"}
 write: {PUT: "/{family}/{key}", json: {title: "{token}"}}
@@ -57,7 +57,7 @@ answer: {token: {json: $.title}, tier: {header: X-Cache, source: [FETCHED]}, own
 rejected: [409]
 shed: [503]
 %s`, url, more))
-	require.Empty(t, said)
+	require.Empty(t, problems)
 	s, err := New(spec, "run")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
@@ -80,7 +80,7 @@ func TestWhatAnswersMean(t *testing.T) {
 
 	r, err = read(200, `{"title": "somebody's chair", "tenant": "t9"}`, map[string]string{"ETag": `"1"`, "X-Cache": "HIT"})
 	require.NoError(t, err)
-	require.Equal(t, targets.Reply{Version: 1, Token: "somebody's chair", Tier: targets.TierL2}, r, "whose a stranger's value is nobody knows")
+	require.Equal(t, targets.Reply{Version: 1, Token: "somebody's chair", Tier: targets.TierL2}, r, "the owner of a foreign value is unknown")
 
 	r, err = read(404, "gone", map[string]string{"X-Cache": "MISS"})
 	require.NoError(t, err)
@@ -135,8 +135,8 @@ func TestSecretsComeFromTheEnvironment(t *testing.T) {
 	_, err := s.Do(t.Context(), targets.Request{Key: chair})
 	require.Equal(t, "Bearer s3cret", e.auth)
 	require.NotContains(t, err.Error(), "s3cret")
-	spec, said := decode(`{instances: ["http://127.0.0.1:1"], read: {GET: "/{key}"}, headers: {A: "${NOT_SET_ANYWHERE}"}}`)
-	require.Empty(t, said)
+	spec, problems := decode(`{instances: ["http://127.0.0.1:1"], read: {GET: "/{key}"}, headers: {A: "${NOT_SET_ANYWHERE}"}}`)
+	require.Empty(t, problems)
 	_, err = New(spec, "run")
 	require.ErrorContains(t, err, "header A: the environment has no variable NOT_SET_ANYWHERE")
 }
@@ -187,9 +187,9 @@ func TestDoubtfulFirstValues(t *testing.T) {
 	s := talkTo(t, srv.URL, "settle: 1s")
 	require.NoError(t, s.Seed(t.Context(), []targets.Key{chair}))
 	require.Equal(t, 1, s.Doubted())
-	said, err := s.Prewarm(t.Context(), []targets.Key{chair})
+	problems, err := s.Prewarm(t.Context(), []targets.Key{chair})
 	require.NoError(t, err)
-	require.Empty(t, said)
+	require.Empty(t, problems)
 	r, err := s.Do(t.Context(), targets.Request{Key: chair})
 	require.NoError(t, err)
 	require.Equal(t, doubtfulValue, r.Token)
@@ -200,9 +200,9 @@ func TestFirstValuesThatNeverShow(t *testing.T) {
 	e.answer, e.header = `{"title": "an old one", "tenant": "t1"}`, map[string]string{"ETag": "1"}
 	s := talkTo(t, e.URL, "settle: 250ms")
 	require.NoError(t, s.Seed(t.Context(), []targets.Key{chair}))
-	said, err := s.Prewarm(t.Context(), []targets.Key{chair})
+	problems, err := s.Prewarm(t.Context(), []targets.Key{chair})
 	require.NoError(t, err)
-	require.Contains(t, said, `1 of 1 first values were not seen within 250ms of being written (product:17 (tenant t1) at local/1: "an old one")`)
+	require.Contains(t, problems, `1 of 1 first values were not seen within 250ms of being written (product:17 (tenant t1) at local/1: "an old one")`)
 	e.status = 500
 	_, err = s.Prewarm(t.Context(), []targets.Key{chair})
 	require.ErrorContains(t, err, "no first value could be read within 250ms")
@@ -215,8 +215,8 @@ func TestFirstValuesThatNeverShow(t *testing.T) {
 func TestWritesTellVersionsOrDoNot(t *testing.T) {
 	e := newEcho(t, plainHTTP)
 	s := talkTo(t, e.URL, "")
-	for told, want := range map[string]uint64{`"7"`: 7, "abc": 0, "": 0} {
-		e.header = map[string]string{"ETag": told}
+	for tag, want := range map[string]uint64{`"7"`: 7, "abc": 0, "": 0} {
+		e.header = map[string]string{"ETag": tag}
 		r, err := s.Do(t.Context(), targets.Request{Kind: targets.Write, Key: chair, Token: "x"})
 		require.NoError(t, err)
 		require.Equal(t, want, r.Version)

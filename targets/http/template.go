@@ -10,7 +10,7 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// escape says how a value is written where it stands.
+// escape is how a value is escaped in a template.
 type escape uint8
 
 const (
@@ -23,7 +23,7 @@ const (
 // placeholders are the names that templates may use, in the order in which messages list them.
 var placeholders = []string{"key", "family", "tenant", "locale", "currency", "variant", "token", "session", "seq", "run"}
 
-// template is text with places for what a request asks for.
+// template is text with placeholders for the parts of a request.
 type template []piece
 
 // piece is text, or else the name of a placeholder and how its value is written.
@@ -33,14 +33,14 @@ type piece struct {
 	as   escape
 }
 
-// templateError is what is wrong with a template, and where, in bytes from its start.
+// templateError is a mistake in a template, at a byte offset.
 type templateError struct {
 	at              int
 	text, msg, hint string
 }
 
-// parseTemplate reads text with {placeholders}. how gives the escape at a byte offset. {{ and }} stand for braces; with
-// lenient, braces that hold no known name are text, as JSON has them.
+// parseTemplate reads text with {placeholders}. how gives the escape at a byte offset. {{ and }} stand
+// for braces; with lenient, braces that hold no known name are text, as JSON has them.
 func parseTemplate(text string, lenient bool, how func(at int) escape) (template, *templateError) {
 	var t template
 	var lit strings.Builder
@@ -119,7 +119,7 @@ func jsonTemplate(v any) (template, error) {
 	return t, nil
 }
 
-// uses says whether the template has a place for the named value.
+// uses reports whether the template has a placeholder of that name.
 func (t template) uses(name string) bool {
 	for _, p := range t {
 		if p.name == name {
