@@ -71,12 +71,13 @@ func TestSteppedWallClockChangesNoVerdict(t *testing.T) {
 		for try := 1; try <= 5; try++ { // a machine that others use can make a drill unknown
 			step(0)
 			var steps atomic.Int64
-			progress := func(p Progress) {
-				if p.Phase == report.Fault {
+			progress := func(e Event) {
+				w, is := e.(Window)
+				if is && w.Phase == report.Fault {
 					step([]int64{3600, -3600}[min(steps.Add(1)-1, 1)])
 				}
 			}
-			res, err := Run(t.Context(), sc, Options{Options: environment.Options{Policy: service.Presets()[name], Backend: redis.Process, Seed: 11}, Progress: progress})
+			res, err := Run(t.Context(), sc, Options{Options: environment.Options{Policy: service.Presets()[name], Backend: redis.Process, Seed: 11}, Events: watched(t, progress)})
 			require.NoError(t, err)
 			require.Positive(t, steps.Load(), "the clock was never stepped")
 			if s = res.Scenario; s.Outcome != report.Unknown {

@@ -42,7 +42,7 @@ func (d *drill) conclude(sent load.Sent, unread string, end time.Duration) Resul
 		LoadsUnlabelled:        unkeyed != nil,
 		WidthsTold:             widths != nil && widths.Widths(),
 		Traces:                 d.traces(),
-		Interrupted:            d.halted(),
+		Interrupted:            d.halt.halted(),
 		Unreadable:             d.unreadable(sent),
 		Notes:                  d.notes,
 		Prices:                 d.sc.Prices,
@@ -50,7 +50,20 @@ func (d *drill) conclude(sent load.Sent, unread string, end time.Duration) Resul
 		Ended:                  d.account.ended,
 		CrossRegionUnavailable: d.account.untold(),
 	})
+	s.Timeline = d.points.finish()
+	d.publishVerdict(s, end)
 	return Result{Scenario: s, Intervals: d.recorder.Intervals(d.sc.Name, d.started)}
+}
+
+// publishVerdict publishes the accusations that only the end shows, and the verdict.
+func (d *drill) publishVerdict(s report.Scenario, end time.Duration) {
+	for _, a := range s.Accusations {
+		if a.Kind != "stale" && !d.sampler.accused[a.Text] { // a stale read that its class allows accuses nothing
+			at := time.Duration(a.AtS * float64(time.Second))
+			d.opt.Events.publish(Accused{At: at, Kind: a.Kind, Text: a.Text})
+		}
+	}
+	d.opt.Events.publish(Ended{At: end, Outcome: s.Outcome, Why: s.Why})
 }
 
 func (d *drill) broken() string {

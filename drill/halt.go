@@ -7,51 +7,49 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"github.com/cachedrill/cachedrill/scenarios"
-	"github.com/cachedrill/cachedrill/targets"
 )
 
-// haltWindow is for how long figures are gathered before they are held against the limits; a condition must hold in every window
-// of the time that it gives.
-const haltWindow = 500 * time.Millisecond
-
-// halter ends a drill that goes further than its owner lets it. It heeds no warmup: a service in trouble is in trouble.
-type halter struct {
+// haltRules end a drill that goes further than its owner lets it. A condition must hold in every
+// window of the time that it gives. The warmup counts: a service in trouble is in trouble.
+type haltRules struct {
 	conditions []scenarios.Halt
-	since      []time.Duration // how long each has held
-
-	mu            sync.Mutex
-	hist          *hdrhistogram.Histogram
-	ended, failed int
-
-	why  atomic.Pointer[string]
-	done sync.WaitGroup
+	held       []time.Duration // for how long each has held
+	stream     *Stream
+	why        atomic.Pointer[string]
+	done       sync.WaitGroup
 }
 
-// start watches until ctx ends, and calls stop when a condition has held for its time.
-func (h *halter) start(ctx context.Context, sc scenarios.Scenario, epoch time.Time, stop func()) {
-	if sc.Outside == nil || len(sc.Outside.Safety.Halt) == 0 {
+func newHaltRules(sc scenarios.Scenario, stream *Stream) *haltRules {
+	h := &haltRules{stream: stream}
+	if sc.Outside != nil {
+		h.conditions = sc.Outside.Safety.Halt
+	}
+	h.held = make([]time.Duration, len(h.conditions))
+	return h
+}
+
+// start watches the stream's windows until ctx ends, and calls stop when a condition has held for its
+// time.
+func (h *haltRules) start(ctx context.Context, stop func()) {
+	if len(h.conditions) == 0 {
 		return
 	}
-	h.conditions = sc.Outside.Safety.Halt
-	h.since = make([]time.Duration, len(h.conditions))
-	h.mu.Lock()
-	h.hist = hdrhistogram.New(1, int64(2*time.Minute/time.Microsecond), 2)
-	h.mu.Unlock()
+	events := h.stream.Subscribe()
 	h.done.Go(func() {
-		tick := time.NewTicker(haltWindow)
-		defer tick.Stop()
 		for {
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
+			e, ok := events.Next(ctx)
+			if !ok {
 				return
 			}
-			if why := h.check(); why != "" {
-				why = fmt.Sprintf("halted at %.1fs: %s", time.Since(epoch).Seconds(), why)
+			w, is := e.(Window)
+			if !is {
+				continue
+			}
+			if met := h.check(w); met != "" {
+				why := fmt.Sprintf("halted at %.1fs: %s", w.At.Seconds(), met)
 				h.why.Store(&why)
+				h.stream.publish(Halted{At: w.At, Why: met})
 				stop()
 				return
 			}
@@ -59,51 +57,34 @@ func (h *halter) start(ctx context.Context, sc scenarios.Scenario, epoch time.Ti
 	})
 }
 
-func (h *halter) wait() { h.done.Wait() }
+func (h *haltRules) wait() { h.done.Wait() }
 
-func (h *halter) observe(op *targets.Operation) {
-	if h.conditions == nil {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.ended++
-	if op.Outcome != targets.OK {
-		h.failed++
-	}
-	_ = h.hist.RecordValue(min(op.Latency().Microseconds(), int64(2*time.Minute/time.Microsecond))) // in range by min
-}
-
-// check holds a window's figures against the conditions, and says which one is met. A window in which nothing ended holds whatever
-// held before it: a service that hangs gives no figures.
-func (h *halter) check() string {
-	h.mu.Lock()
-	ended, errors, p99 := h.ended, ratio(h.failed, h.ended), float64(h.hist.ValueAtPercentile(99))/1e6
-	h.ended, h.failed = 0, 0
-	h.hist.Reset()
-	h.mu.Unlock()
+// check holds a window's figures against the conditions, and gives the one that has held for its time.
+// In a window in which no operation ended, what held before goes on: a service that hangs gives no
+// figures.
+func (h *haltRules) check(w Window) string {
 	for i, c := range h.conditions {
-		v := errors
+		v := w.Total.Errors
 		if c.P99 {
-			v = p99
+			v = w.Total.P99.Seconds()
 		}
 		switch {
-		case ended == 0 && h.since[i] == 0:
-		case ended > 0 && v <= c.Limit:
-			h.since[i] = 0
+		case w.Total.Rate == 0 && h.held[i] == 0:
+		case w.Total.Rate > 0 && v <= c.Limit:
+			h.held[i] = 0
 		default:
-			h.since[i] += haltWindow
+			h.held[i] += w.Length
 		}
-		if h.since[i] >= c.For {
+		if h.held[i] > 0 && h.held[i]+windowLength/2 >= c.For { // windows are as long as the ticker makes them
 			return c.Text
 		}
 	}
 	return ""
 }
 
-// halted says why the drill was ended before its time; "" when it was not.
-func (d *drill) halted() string {
-	if why := d.halt.why.Load(); why != nil {
+// halted is why the drill was ended before its time; "" when it was not.
+func (h *haltRules) halted() string {
+	if why := h.why.Load(); why != nil {
 		return *why
 	}
 	return ""

@@ -24,8 +24,8 @@ import (
 type Options struct {
 	environment.Options // of the environment that is made when Place is nil; its seed is the operations' too
 
-	Sham     bool           // put the sham of every fault in its place
-	Progress func(Progress) // told about twice a second; may be nil
+	Sham   bool    // put the sham of every fault in its place
+	Events *Stream // gets what happens in the drill, and is closed at its end; may be nil
 
 	// BlackBox judges the target by its answers alone, as a stranger's service: changes of one key are then sent
 	// one at a time, for nothing else tells their order.
@@ -54,6 +54,10 @@ func Run(ctx context.Context, sc scenarios.Scenario, opt Options) (res Result, e
 			opt.Place = environment.HTTP
 		}
 	}
+	if opt.Events == nil {
+		opt.Events = NewStream()
+	}
+	defer opt.Events.Close()
 	if opt.Run == "" {
 		opt.Run = fmt.Sprintf("%08x", rand.Uint32())
 	}
@@ -86,14 +90,15 @@ type drill struct {
 	schedule  load.Schedule
 	judge     *oracle.Judge
 	recorder  *report.Recorder
-	live      *live
+	sampler   *sampler
+	points    *timelineRecorder // what the report shows of the course of the drill
 	account   *accountant
 	written   writtenKeys
 	epoch     time.Time
 	started   time.Time // wall clock of the epoch
 	sealed    atomic.Int64
 	planned   uint64
-	halt      halter
+	halt      *haltRules
 	runs      []report.FaultRun // what became of each fault, once the load has ended
 }
 
@@ -136,14 +141,15 @@ func prepare(ctx context.Context, sc scenarios.Scenario, opt Options, env *envir
 		siblings[m.Family] = m.Keys > 1 && max(len(m.Tenants), len(m.Locales), len(m.Currencies)) > 1
 	}
 	d.recorder = report.NewRecorder(report.RecorderConfig{Objectives: sc.Objectives, Classes: classes})
-	d.live = newLive(sc.Name, sc.Phases, opt.Progress)
+	d.sampler = newSampler(sc.Phases, opt.Events)
+	d.halt = newHaltRules(sc, opt.Events)
 	d.judge = oracle.New(oracle.Config{
 		Run: run, Families: families, Historian: d.history != nil,
 		ForeignWriters: sc.Outside != nil || opt.BlackBox || sc.Given != nil && sc.Given.ForeignWriters, Shared: sc.Outside != nil && sc.Outside.Safety.Shared,
 		Siblings: func(k targets.Key) bool { return siblings[k.Family] },
 		Judged: func(j oracle.Judgement) {
 			d.recorder.Judged(j)
-			d.live.judge(j)
+			d.sampler.judge(j)
 		},
 	})
 	return d, nil
@@ -176,8 +182,7 @@ func (d *drill) Begin(op targets.Operation) {
 func (d *drill) End(op targets.Operation) {
 	d.judge.End(op)
 	d.recorder.Observe(op)
-	d.live.observe(op)
-	d.halt.observe(&op)
+	d.sampler.observe(&op)
 }
 
 // lead is the time between the end of the preparations and the first operation.
@@ -191,7 +196,7 @@ func (d *drill) run(ctx context.Context) (Result, error) {
 		t.OnLoad(func(l targets.Load) {
 			d.recorder.Load(l)
 			if !l.Audit {
-				d.live.load(l)
+				d.sampler.load(l)
 			}
 		})
 	}
@@ -200,8 +205,8 @@ func (d *drill) run(ctx context.Context) (Result, error) {
 		t.OnInvalidated(d.recorder.Invalidated)
 	}
 
-	done := make(chan struct{})
-	var watchers, follower, accounting sync.WaitGroup
+	wctx, endWindows := context.WithCancel(context.WithoutCancel(ctx))
+	var windows, follower, accounting sync.WaitGroup
 	d.account = newAccountant(d)
 	actx, endAccount := context.WithCancel(ctx)
 	accounting.Go(func() { d.account.run(actx) })
@@ -209,23 +214,25 @@ func (d *drill) run(ctx context.Context) (Result, error) {
 	if d.history != nil {
 		follower.Go(func() { d.follow(hctx) })
 	}
-	if d.opt.Progress != nil {
-		watchers.Go(func() { d.live.run(d.epoch, done) })
-	}
+	d.points = recordTimeline(d.opt.Events)
+	windows.Go(func() { d.sampler.run(wctx, d.epoch) })
 	defer func() {
-		close(done)
+		endWindows()
 		endHistory()
 		endAccount()
 		follower.Wait()
 		accounting.Wait()
-		watchers.Wait()
+		windows.Wait()
+		d.points.finish()
 	}()
 
 	sent, err := d.drive(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	if d.halted() != "" {
+	if d.halt.halted() != "" {
+		endWindows()
+		windows.Wait()
 		return d.conclude(sent, "the drill was halted", time.Since(d.epoch)), nil
 	}
 	// The load ended as planned, however long its last operations took; the recorder keeps each
@@ -240,15 +247,17 @@ func (d *drill) run(ctx context.Context) (Result, error) {
 	}
 	endHistory()
 	endAccount()
+	endWindows()
 	follower.Wait() // the judge is finished after every other call has returned
 	accounting.Wait()
+	windows.Wait()
 	return d.conclude(sent, unread, time.Since(d.epoch)), nil
 }
 
 // drive sends the load and runs the faults beside it, until both have ended.
 func (d *drill) drive(ctx context.Context) (load.Sent, error) {
 	attackCtx, stopAttack := context.WithCancel(ctx)
-	d.halt.start(attackCtx, d.sc, d.epoch, stopAttack)
+	d.halt.start(attackCtx, stopAttack)
 	defer func() {
 		stopAttack() // which ends who might halt
 		d.halt.wait()
@@ -256,7 +265,7 @@ func (d *drill) drive(ctx context.Context) (load.Sent, error) {
 	d.env.Site.Journal, d.env.Site.Audit = d.opt.Journal, d.opt.Audit
 	d.env.Site.Now = func() time.Duration { return time.Since(d.epoch) }
 	line := &timeline{phases: d.sc.Phases, faults: d.faults(), site: d.env.Site, epoch: d.epoch,
-		mark: d.mark, note: d.live.note, truth: d.judge}
+		mark: d.mark, publish: d.opt.Events.publish, truth: d.judge}
 	var unhealed error
 	var faulting sync.WaitGroup
 	faulting.Go(func() { d.runs, unhealed = line.run(attackCtx) })
@@ -269,7 +278,7 @@ func (d *drill) drive(ctx context.Context) (load.Sent, error) {
 		stopAttack()
 	}
 	faulting.Wait()
-	if d.halted() != "" && ctx.Err() == nil {
+	if d.halt.halted() != "" && ctx.Err() == nil {
 		err = nil
 	}
 	if err != nil || unhealed != nil {
@@ -293,7 +302,7 @@ func (d *drill) faults() []faults.Planned {
 
 func (d *drill) mark(p report.Phase, at time.Duration) {
 	d.recorder.Mark(p, at)
-	d.live.mark(p, at)
+	d.sampler.begin(p, at)
 	d.account.mark(p)
 }
 

@@ -18,13 +18,13 @@ const healGrace = 30 * time.Second
 
 // timeline takes a drill through its phases on the harness's clock, and its faults through theirs.
 type timeline struct {
-	phases scenarios.Phases
-	faults []faults.Planned
-	site   faults.Site
-	epoch  time.Time
-	mark   func(report.Phase, time.Duration)
-	note   func(string)  // what a person watching should read
-	truth  faultObserver // told when the world is not healthy; may be nil
+	phases  scenarios.Phases
+	faults  []faults.Planned
+	site    faults.Site
+	epoch   time.Time
+	mark    func(report.Phase, time.Duration)
+	publish func(Event)
+	truth   faultObserver // told when the world is not healthy; may be nil
 }
 
 // faultObserver learns when faults begin and end, as [oracle.Judge] does: see [oracle.Judge.FaultBegan].
@@ -89,12 +89,13 @@ func (t *timeline) one(ctx context.Context, p faults.Planned, begin time.Duratio
 	injected, err := p.Fault.Inject(ctx, t.site)
 	if err != nil {
 		run.Problem = "not injected: " + strings.TrimPrefix(err.Error(), run.Name+": ")
-		t.note(run.Name + ": " + run.Problem)
+		t.publish(FaultFailed{At: t.now(), Fault: run.Name, Problem: run.Problem})
 		return run, nil
 	}
 	run.Injected = min(t.now(), injected.Began.Sub(t.epoch))
+	t.publish(FaultInjected{At: run.Injected, Fault: run.Name})
 	if injected.Evidence != "" {
-		t.note(run.Name + ": " + injected.Evidence)
+		t.publish(FaultProven{At: t.now(), Fault: run.Name, Evidence: injected.Evidence})
 	}
 	healed := false
 	heal := func() {
@@ -108,15 +109,14 @@ func (t *timeline) one(ctx context.Context, p faults.Planned, begin time.Duratio
 		if err != nil {
 			run.Problem = "not healed: " + strings.TrimPrefix(err.Error(), run.Name+": ")
 			unhealed = fmt.Errorf("%s could not be healed: %w", run.Name, err)
-			t.note(run.Name + ": " + run.Problem)
+			t.publish(FaultFailed{At: t.now(), Fault: run.Name, Problem: run.Problem})
 			return
 		}
 		run.Healed, run.Evidence = t.now(), evidence
-		said := "healed"
+		t.publish(FaultHealed{At: run.Healed, Fault: run.Name})
 		if evidence != injected.Evidence && evidence != "" {
-			said += "; " + evidence
+			t.publish(FaultProven{At: run.Healed, Fault: run.Name, Evidence: evidence})
 		}
-		t.note(run.Name + ": " + said)
 	}
 	defer heal()
 	watch := run.Injected + p.Observe

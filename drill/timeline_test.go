@@ -63,7 +63,7 @@ func TestTimeline(t *testing.T) {
 				var injected, healed []time.Duration
 				c.fault.start, c.fault.injected, c.fault.healed = start, &injected, &healed
 				marks := map[report.Phase]time.Duration{}
-				line := &timeline{phases: phases, epoch: start, note: func(string) {},
+				line := &timeline{phases: phases, epoch: start, publish: func(Event) {},
 					faults: []faults.Planned{{Fault: c.fault, At: c.at, Observe: c.observe}},
 					mark:   func(p report.Phase, at time.Duration) { marks[p] = at }}
 				ctx, cancel := context.WithCancel(t.Context())

@@ -110,12 +110,12 @@ func run(t *testing.T, sc scenarios.Scenario, policyName string) report.Scenario
 	}
 }
 
-func runWith(t *testing.T, sc scenarios.Scenario, policyName string, progress func(Progress)) report.Scenario {
+func runWith(t *testing.T, sc scenarios.Scenario, policyName string, watch func(Event)) report.Scenario {
 	t.Helper()
 	suite := scenarios.Suite{Policies: service.Presets()}
 	p, err := suite.Policy(policyName)
 	require.NoError(t, err)
-	res, err := Run(t.Context(), sc, Options{Options: environment.Options{Policy: p, Backend: redis.Embedded, Seed: 11}, Progress: progress})
+	res, err := Run(t.Context(), sc, Options{Options: environment.Options{Policy: p, Backend: redis.Embedded, Seed: 11}, Events: watched(t, watch)})
 	require.NoError(t, err)
 	return res.Scenario
 }
@@ -167,8 +167,8 @@ func TestStarvedGenerator(t *testing.T) {
 		var hogs sync.WaitGroup
 		defer hogs.Wait()
 		defer close(stop)
-		return runWith(t, sc, policy, func(p Progress) {
-			if p.Phase < report.Steady {
+		return runWith(t, sc, policy, func(e Event) {
+			if p, is := e.(PhaseBegan); !is || p.Phase < report.Steady {
 				return
 			}
 			once.Do(func() { // not before: the target must come up
@@ -186,6 +186,27 @@ func TestStarvedGenerator(t *testing.T) {
 	bad := starved("naive")
 	require.Equal(t, report.Fail, bad.Outcome, "%s", bad.Why)
 	require.Contains(t, bad.Why, "violations == 0")
+}
+
+// watched is a stream whose events go to watch, which may be nil, until the stream ends.
+func watched(t *testing.T, watch func(Event)) *Stream {
+	s := NewStream()
+	if watch == nil {
+		return s
+	}
+	var done sync.WaitGroup
+	events := s.Subscribe()
+	done.Go(func() {
+		for {
+			e, ok := events.Next(context.Background())
+			if !ok {
+				return
+			}
+			watch(e)
+		}
+	})
+	t.Cleanup(done.Wait)
+	return s
 }
 
 // burn keeps a processor busy until stop is closed.

@@ -55,6 +55,8 @@ type Scenario struct {
 	ConsistentWithin []ConsistentWithin `json:"consistent_within,omitempty"`
 	// Accusations are the earliest of each kind and the stalest read, with their evidence; the oracle's numbers count all.
 	Accusations []Accusation `json:"accusations"`
+	// Timeline is the course of the drill, window by window.
+	Timeline []TimelinePoint `json:"timeline,omitempty"`
 	// Notes are what a reader should know of how the drill went.
 	Notes     []string        `json:"notes,omitempty"`
 	Generator GeneratorResult `json:"generator"`

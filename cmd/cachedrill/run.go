@@ -3,8 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -55,13 +57,13 @@ repeats the run.`,
 	fileFlag(c, &f.file)
 	c.Flags().StringVar(&f.policy, "policy", "recommended", "how the cache behaves: a policy of the suite")
 	c.Flags().StringVar(&f.redis, "redis", "auto", "where Redis comes from: embedded, process (redis-server on PATH), or auto")
-	c.Flags().StringVar(&f.out, "out", "", "write report.json, junit.xml, summary.md and latency.hlog into this directory")
+	c.Flags().StringVar(&f.out, "out", "", "write report.json, junit.xml, summary.md, latency.hlog and events.jsonl into this directory")
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "of the operations (default random)")
 	c.Flags().IntVar(&f.retry, "retry-unknown", 0, "repeat a drill that ended unknown up to this often; the report says how often it was tried")
 	c.Flags().BoolVar(&f.sham, "sham", false, "replace each fault by its sham, which breaks nothing: what still fails isn't the fault's doing")
 	c.Flags().BoolVar(&f.dry, "dry-run", false, "print what would be done, and do nothing")
 	c.Flags().BoolVar(&f.quiet, "quiet", false, "no progress, only the verdict")
-	c.Flags().BoolVar(&f.json, "json", false, "print report.json instead of the summary")
+	c.Flags().BoolVar(&f.json, "json", false, "print events as they happen, a JSON document a line, and the report as the last one, instead of the summary")
 	return c
 }
 
@@ -189,6 +191,14 @@ func runDrills(c *cobra.Command, f runFlags, names []string) error {
 		return exit{exitUsage, err}
 	}
 	defer closing()
+	events, err := openEvents(f.out)
+	if err != nil {
+		return exit{exitUsage, err}
+	}
+	if events != nil {
+		defer events.Close()
+	}
+	outlets := eventOutlets(c, f, events)
 	asker := &statistics{}
 	defer asker.close(context.WithoutCancel(c.Context()))
 	p.options.Statistics = asker.ask
@@ -199,7 +209,7 @@ func runDrills(c *cobra.Command, f runFlags, names []string) error {
 	var latency []report.Intervals
 	for i, sc := range p.scenarios {
 		title := fmt.Sprintf("[%d/%d] %s", i+1, len(p.scenarios), sc.Name)
-		res, err := p.drill(c.Context(), sc, func() *screen { return newScreen(stderr, f.quiet, title) })
+		res, err := p.drill(c.Context(), sc, outlets, func() *screen { return newScreen(stderr, f.quiet, title) })
 		if c.Context().Err() != nil {
 			return interrupted(err)
 		}
@@ -240,14 +250,33 @@ func (p *plan) keepRecords() (closing func(), err error) {
 	return func() { _ = errors.Join(p.options.Journal.Close(), p.options.Audit.Close()) }, nil // every line was synced
 }
 
+// eventOutlets are the writers that get every event as a line of JSON.
+func eventOutlets(c *cobra.Command, f runFlags, file *os.File) (all []io.Writer) {
+	if file != nil {
+		all = append(all, file)
+	}
+	if f.json {
+		all = append(all, c.OutOrStdout())
+	}
+	return all
+}
+
 // drill runs one scenario, again while it ends unknown and may be repeated.
-func (p plan) drill(ctx context.Context, sc scenarios.Scenario, screen func() *screen) (drill.Result, error) {
+func (p plan) drill(ctx context.Context, sc scenarios.Scenario, outlets []io.Writer, screen func() *screen) (drill.Result, error) {
 	for try := 1; ; try++ {
-		s := screen()
+		s, subs := screen(), newSubscribers()
+		subs.add(s.show)
+		for _, w := range outlets {
+			subs.write(w, sc.Name)
+		}
 		opt := p.options
-		opt.Progress = s.show
+		opt.Events = subs.stream
 		res, err := drill.Run(ctx, sc, opt)
+		lost := subs.end()
 		s.clear()
+		if lost != nil {
+			s.say(lost.Error())
+		}
 		if err != nil || res.Scenario.Outcome != report.Unknown || try > p.flags.retry {
 			if try > 1 {
 				res.Scenario.Attempts = try
@@ -281,7 +310,7 @@ func couldNotRun(sc scenarios.Scenario, policy string, err error) report.Scenari
 func write(c *cobra.Command, f runFlags, rep report.Report, latency []report.Intervals, repeat string) error {
 	var shown error
 	if f.json {
-		shown = report.JSON(c.OutOrStdout(), rep)
+		shown = writeReportLine(c.OutOrStdout(), rep)
 	} else {
 		shown = report.Text(c.OutOrStdout(), rep, report.TextOptions{Color: colours(c.OutOrStdout()), Repeat: repeat, Dir: f.out})
 	}
@@ -292,9 +321,22 @@ func write(c *cobra.Command, f runFlags, rep report.Report, latency []report.Int
 		return errors.Join(shown, err)
 	}
 	if !f.quiet {
-		fmt.Fprintf(c.ErrOrStderr(), "wrote %s: report.json, junit.xml, summary.md, latency.hlog\n", f.out)
+		fmt.Fprintf(c.ErrOrStderr(), "wrote %s: report.json, junit.xml, summary.md, latency.hlog, events.jsonl\n", f.out)
 	}
 	return shown
+}
+
+// writeReportLine writes the report as the last line of a stream of events.
+func writeReportLine(w io.Writer, rep report.Report) error {
+	line, err := json.Marshal(struct {
+		Event  string        `json:"event"`
+		Report report.Report `json:"report"`
+	}{"report", rep})
+	if err != nil {
+		return fmt.Errorf("writing the report as JSON: %w", err)
+	}
+	_, err = w.Write(append(line, '\n'))
+	return err
 }
 
 // checkOut finds out before the drills, and not after, that reports can't be written.

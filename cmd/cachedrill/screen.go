@@ -10,11 +10,10 @@ import (
 	"golang.org/x/term"
 
 	"github.com/cachedrill/cachedrill/drill"
-	"github.com/cachedrill/cachedrill/report"
 )
 
 // screen shows a drill's progress: three lines that are redrawn on a terminal; elsewhere a line at
-// each change of phase and every few seconds.
+// each change of phase and every few seconds. It is a subscriber of the drill's events.
 type screen struct {
 	w        io.Writer
 	quiet    bool
@@ -23,48 +22,94 @@ type screen struct {
 	lines    int // drawn now
 	note     string
 
-	phase report.Phase
-	said  time.Time
+	phase  drill.PhaseBegan
+	window drill.Window
+	logged bool      // a line about the phase was written
+	wrote  time.Time // when the last line was
 }
 
 // Between two lines of progress in a log.
 const logEvery = 5 * time.Second
 
 func newScreen(w io.Writer, quiet bool, title string) *screen {
-	return &screen{w: w, quiet: quiet, terminal: isTerminal(w), title: title, phase: report.Audit}
+	return &screen{w: w, quiet: quiet, terminal: isTerminal(w), title: title}
 }
 
-// show is called with each [drill.Progress], one at a time.
-func (s *screen) show(p drill.Progress) {
+// show takes in one event.
+func (s *screen) show(e drill.Event) {
 	if s.quiet {
 		return
 	}
-	if n := len(p.Notes); n > 0 {
-		s.note = p.Notes[n-1]
+	switch e := e.(type) {
+	case drill.PhaseBegan:
+		s.phase, s.logged = e, false
+	case drill.Window:
+		s.window = e
+		s.draw()
+	default:
+		s.announce(e)
 	}
+}
+
+// announce shows what happened to a fault, and a halt.
+func (s *screen) announce(e drill.Event) {
+	text, stays := describe(e)
+	if text == "" {
+		return
+	}
+	s.note = text
+	switch {
+	case !s.terminal:
+		s.say(text)
+	case stays: // must not be lost with the next redraw
+		s.clear()
+		s.say(text)
+	}
+}
+
+// describe puts an event into one line; stays says that it is about something that went wrong.
+func describe(e drill.Event) (text string, stays bool) {
+	switch e := e.(type) {
+	case drill.FaultInjected:
+		return e.Fault + ": injected", false
+	case drill.FaultProven:
+		return e.Fault + ": " + e.Evidence, false
+	case drill.FaultHealed:
+		return e.Fault + ": healed", false
+	case drill.FaultFailed:
+		return e.Fault + ": " + e.Problem, true
+	case drill.Halted:
+		return "halted: " + e.Why, true
+	}
+	return "", false
+}
+
+// draw shows the last window: on a terminal always, in a log at the beginning of a phase and now and
+// then.
+func (s *screen) draw() {
+	line := fmt.Sprintf("%s   %s   %s", s.title, s.progress(), rate(s.window.Total.Rate))
 	if s.terminal {
 		s.clear()
-		for _, n := range p.Notes {
-			if strings.Contains(n, "not healed") || strings.Contains(n, "not injected") {
-				s.say(n) // must not be lost with the next redraw
-			}
-		}
 		width := s.width()
-		for _, line := range []string{
-			fmt.Sprintf("%s   %s   %s", s.title, phaseOf(p), rate(p.Rate)), "  " + figures(p), "  " + s.note,
-		} {
-			fmt.Fprintln(s.w, cut(line, width))
+		for _, l := range []string{line, "  " + figures(s.window), "  " + s.note} {
+			fmt.Fprintln(s.w, cut(l, width))
 		}
 		s.lines = 3
 		return
 	}
-	for _, n := range p.Notes {
-		fmt.Fprintf(s.w, "%s   %s\n", s.title, n)
+	if !s.logged || time.Since(s.wrote) >= logEvery {
+		fmt.Fprintf(s.w, "%s   %s\n", line, figures(s.window))
+		s.logged, s.wrote = true, time.Now()
 	}
-	if p.Phase != s.phase || time.Since(s.said) >= logEvery {
-		fmt.Fprintf(s.w, "%s   %s   %s   %s\n", s.title, phaseOf(p), rate(p.Rate), figures(p))
-		s.phase, s.said = p.Phase, time.Now()
+}
+
+// progress is how far the phase has come.
+func (s *screen) progress() string {
+	name, at := strings.ToUpper(s.phase.Phase.String()), max(0, s.window.At-s.phase.At)
+	if s.phase.Length == 0 {
+		return fmt.Sprintf("%s %.1fs", name, at.Seconds())
 	}
+	return fmt.Sprintf("%s %.1f/%.1fs", name, min(at, s.phase.Length).Seconds(), s.phase.Length.Seconds())
 }
 
 // width is that of the terminal: a line that wraps would not be cleared.
@@ -100,17 +145,9 @@ func (s *screen) clear() {
 	}
 }
 
-func phaseOf(p drill.Progress) string {
-	name := strings.ToUpper(p.Phase.String())
-	if p.Length == 0 {
-		return fmt.Sprintf("%s %.1fs", name, p.At.Seconds())
-	}
-	return fmt.Sprintf("%s %.1f/%.1fs", name, min(p.At, p.Length).Seconds(), p.Length.Seconds())
-}
-
 func rate(perSecond float64) string { return fmt.Sprintf("%.0f/s", perSecond) }
 
-func figures(p drill.Progress) string {
+func figures(w drill.Window) string {
 	return fmt.Sprintf("p99 %s   errors %.1f%%   source %.0f/s   violations %d",
-		p.P99.Round(100*time.Microsecond), p.Errors*100, p.Source, p.Broken)
+		w.Total.P99.Round(100*time.Microsecond), w.Total.Errors*100, w.Total.SourceQPS, w.Violations)
 }
