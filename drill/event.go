@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -198,11 +199,13 @@ func MarshalEvent(scenario string, e Event) ([]byte, error) {
 	case Ended:
 		line.Outcome, line.Why = e.Outcome.String(), e.Why
 	}
-	text, err := json.Marshal(line)
-	if err != nil {
+	var text bytes.Buffer
+	out := json.NewEncoder(&text)
+	out.SetEscapeHTML(false) // objectives hold < and >, and people read the lines
+	if err := out.Encode(line); err != nil {
 		return nil, fmt.Errorf("writing an event as JSON: %w", err)
 	}
-	return text, nil
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), nil
 }
 
 func (f Figures) line() figuresLine {

@@ -328,15 +328,16 @@ func write(c *cobra.Command, f runFlags, rep report.Report, latency []report.Int
 
 // writeReportLine writes the report as the last line of a stream of events.
 func writeReportLine(w io.Writer, rep report.Report) error {
-	line, err := json.Marshal(struct {
+	out := json.NewEncoder(w)
+	out.SetEscapeHTML(false)
+	err := out.Encode(struct {
 		Event  string        `json:"event"`
 		Report report.Report `json:"report"`
 	}{"report", rep})
 	if err != nil {
 		return fmt.Errorf("writing the report as JSON: %w", err)
 	}
-	_, err = w.Write(append(line, '\n'))
-	return err
+	return nil
 }
 
 // checkOut finds out before the drills, and not after, that reports can't be written.
