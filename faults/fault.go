@@ -2,26 +2,22 @@
 //
 // A [Fault] is injected into a [Site], which holds the handles that faults need and nothing else. Every
 // fault is proven through another channel than its own word (a refused dial, another run_id, a probe
-// that gets no answer): without such evidence nobody knows what a drill has shown. Every heal is verified
-// by a probe. What can't be undone is declared in the [Catalogue].
+// that gets no answer): without such evidence a drill shows nothing. Every heal is verified by a probe.
+// Each fault has one [Definition], beside its code, which declares its parameters, what proves, heals and
+// can't undo it, and what it needs; [All] is the catalogue of them.
 //
-// Every Inject and every Heal ends within a deadline of its own, whatever its context says; an Inject
+// Every Inject and every Heal ends within a deadline of its own, whatever its context allows; an Inject
 // that fails half-way has undone what it did.
 package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"maps"
-	"regexp"
-	"slices"
-	"strconv"
-	"strings"
+	"sync"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
-
-	"github.com/cachedrill/cachedrill/targets"
+	"github.com/cachedrill/cachedrill/faults/undo"
 )
 
 // Fault is one perturbation. Faults are values: one may be injected any number of times, one after the
@@ -29,11 +25,16 @@ import (
 type Fault interface {
 	// String gives the fault as YAML shows it: redis.restart{region: eu, down: 500ms}.
 	String() string
-	// Inject starts the fault. With an error nothing is left injected.
+	// Lasts is how long the fault phase must go on after the fault was asked for, by the fault's own
+	// parameters. Of a fault that stays injected that is what [Injected.Hold] will be. The effect of an
+	// instantaneous one must be seen for at least a second, after the time that preparing it takes.
+	Lasts() time.Duration
+	// Inject starts the fault. With an error nothing is left injected. It perturbs through the handles of
+	// the site, and what it perturbs otherwise not when [Site.Inert].
 	Inject(ctx context.Context, site Site) (Injected, error)
 }
 
-// Injected is a fault that has been started. Whoever holds it must call Heal, on every way out.
+// Injected is a fault that has been started. Its holder must call Heal, on every way out.
 type Injected struct {
 	// Evidence is what proves that the fault bit, as far as known at injection; "" = no proof yet.
 	Evidence string
@@ -54,102 +55,59 @@ type Injected struct {
 	Heal func(ctx context.Context) (string, error)
 }
 
-// Site is where faults happen. Elements that no fault of a drill names may be missing.
-type Site struct {
-	Nodes   map[string]Node            // the Redises, by [targets.RedisName]
-	Relays  map[string]Relay           // an invalidation relay per region
-	Edges   map[string]Edge            // by name, e.g. "relay@eu -> relay@us"
-	Pattern func(family string) string // the Redis glob that matches the family's entries
-	Now     func() time.Duration       // the offset on the harness's clock, for evidence; may be nil
-
-	SourceEdges []string // the names of the edges that lead to the source
-	KeyPrefix   string   // when set, faults touch no key that does not begin with it
-	Journal     *Journal // what to undo if this process ends before it has healed; may be nil
-	Audit       *Audit   // who did what; may be nil
-}
-
-// Node is one Redis. What it can't do returns an error that wraps [errors.ErrUnsupported]. One that can do
-// some things and not others is [Limited].
-type Node interface {
-	// Start brings a stopped Redis up, empty, on the address it had before.
-	Start(ctx context.Context) error
-	// Stop ends it in order: its address refuses connections afterwards, and its data is lost.
-	Stop(ctx context.Context) error
-	// Kill ends it as a crash does (SIGKILL), with what Stop says.
-	Kill(ctx context.Context) error
-	// Addr is where it listens, host:port, also while it is stopped.
-	Addr() string
-	// Client is connected directly, through no proxy, and is owned by the node.
-	Client() *goredis.Client
-	// Identity asks the server itself.
-	Identity(ctx context.Context) (targets.RedisIdentity, error)
-}
-
-// Limited is a [Node] that says beforehand what it can't do, so that nothing is begun that it could not end.
-// One that is neither Limited nor [Commanded] is taken to be a child of this process, and to end with it.
-type Limited interface {
-	// Can gives an error that wraps [errors.ErrUnsupported] when an action ("start", "stop" or "kill") can't
-	// be done.
-	Can(action string) error
-}
-
-// Commanded is a [Node] that a command starts, also when this process is gone.
-type Commanded interface {
-	// StartCommand gives a program and its arguments, which must return once the Redis is starting; none when
-	// there is no such command.
-	StartCommand() []string
-}
-
-// Relay carries invalidation events from the source to the caches of one region.
-type Relay interface {
-	// Delay holds each event for by, from now on; 0 = deliver at once, also what is held.
-	Delay(by time.Duration)
-	Delivered() Delivery
-}
-
-// Delivery counts what a [Relay] did since its start.
-type Delivery struct {
-	Events  int64         // delivered
-	Held    int64         // waiting now
-	Delayed int64         // delivered or waiting, and held by a Delay
-	MaxLag  time.Duration // the largest from commit to delivery since the last call of Delay; what that call let go counts
-}
-
-// Edge is one directed network link, through its proxy.
-type Edge struct {
-	Name     string
-	Proxy    *Proxy
-	Upstream string // where the proxy leads: host:port
-	// Probe makes one request over a new connection to addr that the far end must answer. It must
-	// return when ctx ends.
-	Probe func(ctx context.Context, addr string) error
-}
-
-// stamp is the time now on the harness's clock as evidence shows it: " at 19.40s"; "" without a clock.
-func (s Site) stamp() string {
-	if s.Now == nil {
-		return ""
+// Record injects a fault with its entries in the journal and the audit log. where names what is touched,
+// step is what undoes it, should this process end before the heal; inject gets the journal's entry, which
+// may be nil, to note more. An error of inject means that nothing is left injected, unless it is a stuck
+// one.
+func (s Site) Record(f Fault, where []string, step undo.Step, inject func(*undo.Entry) (Injected, error)) (Injected, error) {
+	name := f.String()
+	if s.sham != nil {
+		name = s.sham.String()
 	}
-	return fmt.Sprintf(" at %.2fs", s.Now().Seconds())
-}
-
-// pick gives the named elements of a site, or all of them when no name is given, in order of name.
-func pick[T any](all map[string]T, what string, names []string) ([]string, error) {
-	if len(names) == 0 {
-		names = sortedKeys(all)
+	entry, err := s.Journal.Begin(name, step)
+	if err != nil {
+		return Injected{}, fmt.Errorf("%s: %w", name, err)
 	}
-	if len(names) == 0 {
-		return nil, fmt.Errorf("this target offers no %s", what)
+	if err := s.Audit.Log(undo.AuditInject, name, where, "", nil); err != nil {
+		return Injected{}, errors.Join(fmt.Errorf("%s: %w", name, err), entry.Healed())
 	}
-	for _, n := range names {
-		if _, ok := all[n]; !ok {
-			return nil, fmt.Errorf("this target offers no %s in region %q", what, n)
+	in, err := inject(entry)
+	if err != nil {
+		var left *stuck
+		if !errors.As(err, &left) {
+			err = errors.Join(err, entry.Healed())
 		}
+		_ = s.Audit.Log(undo.AuditFail, name, where, "not injected", err)
+		return Injected{}, err
 	}
-	return names, nil
+	heal, once := in.Heal, &sync.Once{}
+	in.Heal = func(ctx context.Context) (string, error) {
+		evidence, err := heal(ctx)
+		if err != nil {
+			_ = s.Audit.Log(undo.AuditFail, name, where, "not healed", err)
+			return evidence, err
+		}
+		once.Do(func() {
+			_ = entry.Healed() // else it is undone once more, which changes nothing
+			_ = s.Audit.Log(undo.AuditHeal, name, where, evidence, nil)
+		})
+		return evidence, nil
+	}
+	return in, nil
 }
 
-func sortedKeys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
+// stuck is an injection that failed and could not be undone.
+type stuck struct{ error }
+
+func (s *stuck) Unwrap() error { return s.error }
+
+// halfDone is the error of an injection that failed, and of undoing it.
+func halfDone(inject, undo error) error {
+	if undo == nil {
+		return inject
+	}
+	return &stuck{errors.Join(inject, undo)}
+}
 
 // healOnce makes an undo that may be called again, also concurrently: calls take turns, and after the
 // first success they only repeat its evidence. Each attempt ends after limit.
@@ -175,65 +133,4 @@ func healOnce(limit time.Duration, undo func(ctx context.Context) (string, error
 		healed, evidence = true, e
 		return e, nil
 	}
-}
-
-// wait returns at the moment, or with the context's error when that ends first.
-func wait(ctx context.Context, until time.Time) error {
-	t := time.NewTimer(time.Until(until))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// render writes a fault as YAML shows it: name{key: value, ...}; parameters without a value are left out.
-func render(sham bool, name string, params ...[2]string) string {
-	var b strings.Builder
-	b.WriteString(name + "{")
-	sep := ""
-	for _, p := range params {
-		if p[1] != "" {
-			b.WriteString(sep + p[0] + ": " + p[1])
-			sep = ", "
-		}
-	}
-	b.WriteByte('}')
-	if sham {
-		return "sham{of: " + b.String() + "}"
-	}
-	return b.String()
-}
-
-// oneOrList writes names as YAML shows them: eu, or [eu, us]; "" for none.
-func oneOrList(names []string) string {
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
-	return "[" + strings.Join(names, ", ") + "]"
-}
-
-// quotedList writes names as YAML shows them, quoted where they need it.
-func quotedList(names []string) string {
-	out := make([]string, len(names))
-	for i, n := range names {
-		if out[i] = n; !plain.MatchString(n) {
-			out[i] = strconv.Quote(n)
-		}
-	}
-	return oneOrList(out)
-}
-
-// plain is what YAML reads as the text that it is, wherever it stands.
-var plain = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9@_./>* -]*[A-Za-z0-9@_./>*-]$`)
-
-// grouped writes 1962 as "1,962".
-func grouped(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }

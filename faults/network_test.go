@@ -169,23 +169,6 @@ func TestLatencyWithoutEvidence(t *testing.T) {
 	require.Empty(t, evidence, "it ended before its heal")
 }
 
-// A bandwidth is nothing that a suite can ask for, and is there for programs.
-func TestBandwidth(t *testing.T) {
-	p := startProxies(t, EdgeSpec{Name: "e", Upstream: echo(t)}).Proxy("e")
-	c := dial(t, p.Listen())
-	require.NoError(t, p.Ask(within(t), me, Mode{Kind: Bandwidth, Direction: Up, Rate: 50}))
-	require.NoError(t, p.Ask(within(t), "another", Mode{Kind: Bandwidth, Rate: 1000})) // the lower one holds
-	began := time.Now()
-	_, err := c.Write(make([]byte, 15))
-	require.NoError(t, err)
-	_, err = io.ReadFull(c, make([]byte, 15))
-	require.NoError(t, err)
-	require.GreaterOrEqual(t, time.Since(began), 290*time.Millisecond)
-	require.NoError(t, p.Release(within(t), me))
-	_, err = on(Bandwidth, "e").Inject(within(t), Site{})
-	require.ErrorContains(t, err, "there is no such fault")
-}
-
 // Faults on one edge add up, and none takes away what is another's.
 func TestNetworkFaultsOnOneEdge(t *testing.T) {
 	s, ps := twoEdges(t)
@@ -328,22 +311,6 @@ func TestNetworkRefusesWhatItCantDo(t *testing.T) {
 	_, err = on(Refuse, "source", "worker@eu -> redis@eu").Inject(within(t), s)
 	require.ErrorContains(t, err, "before the fault: source does not answer")
 	require.NoError(t, ask(within(t), ps.Proxy("worker@eu -> redis@eu").Listen()))
-}
-
-func TestProxiesListenWhereTheyAreTold(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	at := l.Addr().String()
-	_, err = StartProxies(within(t), "test", []EdgeSpec{{Name: "e", Upstream: "127.0.0.1:1", Listen: at}})
-	require.ErrorContains(t, err, "making the proxy of e: "+at+" is taken: something else listens there; end that, or have the edge listen elsewhere")
-	require.NoError(t, l.Close())
-	ps := startProxies(t, EdgeSpec{Name: "e", Upstream: echo(t), Listen: at})
-	require.Equal(t, at, ps.Proxy("e").Listen())
-	require.NoError(t, ask(within(t), at))
-	for _, bad := range []string{"6379", "127.0.0.1:0", "127.0.0.1:"} {
-		_, err = StartProxies(within(t), "test", []EdgeSpec{{Name: "e", Upstream: "127.0.0.1:1", Listen: bad}})
-		require.ErrorContains(t, err, "write host:port, or leave it out for a free port")
-	}
 }
 
 // A client that speaks HTTP, over one connection that it keeps.

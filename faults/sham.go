@@ -5,83 +5,117 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Sham gives a fault that does everything that f does (the same machinery, connections, probes and
-// durations) except the perturbation itself. A drill with it shows what the drilling alone does to the
-// target. Its evidence says what it checked; its heal fails when something did change. A fault of another
-// package has no sham: injecting that is an error.
+var shamDefinition = Definition{
+	Name:    "sham",
+	Summary: "everything that a fault does except the fault: shows what the drilling alone does",
+	Params: []Param{
+		{Name: "for", Type: "duration", Doc: "perturb nothing for this long; either this or of"},
+		{Name: "of", Type: "fault", Doc: "the fault not to inject, with its parameters; either this or for"},
+	},
+	Evidence: "what it checked, before and after: every Redis is the one it was, every link answers, nothing was held",
+	Heals:    "there is nothing to undo; its heal fails when something did change",
+	Example:  "- sham: {of: {redis.restart: {region: eu, down: 500ms}}}",
+	Decode:   decodeSham,
+}
+
+func decodeSham(p *Params) Fault {
+	length, of := p.Node("for"), p.Node("of")
+	if length.Present() == of.Present() {
+		p.FailHere("needs either for or of", "write sham: {for: 3s} or sham: {of: {redis.restart: {region: eu}}}")
+		return nil
+	}
+	if length.Present() {
+		return Nothing{For: p.Positive("for", time.Second)}
+	}
+	inner, ok := p.catalogue.decode(of, p.scope, "sham")
+	if !ok {
+		p.ok = false
+		return nil
+	}
+	return Sham(inner.Fault)
+}
+
+// Sham gives a fault that runs all of f's machinery (the same connections, probes and durations) on handles
+// that note what they are asked to do and perturb nothing; see [Site.Inert]. A drill with it shows what the
+// drilling alone does to the target. Its evidence is what it checked; its heal fails when something did
+// change. The sham of a sham is that sham.
 func Sham(f Fault) Fault {
-	switch f := f.(type) {
-	case Restart:
-		f.sham = true
-		return f
-	case Expire:
-		f.sham = true
-		return f
-	case Delay:
-		f.sham = true
-		return f
-	case Split:
-		f.sham = true
-		return f
-	case Kill:
-		f.sham = true
-		return f
-	case Flush:
-		f.sham = true
-		return f
-	case Network:
-		f.sham = true
-		return f
-	case SlowSource:
-		f.sham = true
-		return f
-	case Quiet:
+	if !Perturbs(f) {
 		return f
 	}
-	return noSham{f}
+	return sham{f}
 }
 
-// shamOf says which fault a sham stands for: "sham of redis.restart{...}".
-func shamOf(f fmt.Stringer) string { return "sham of " + unsham(f) }
-
-// unsham is the text of a fault, or of what a sham stands for.
-func unsham(f fmt.Stringer) string {
-	of, is := strings.CutPrefix(f.String(), "sham{of: ")
-	if is {
-		of = strings.TrimSuffix(of, "}")
+// Perturbs reports whether a fault does anything: a sham does not.
+func Perturbs(f Fault) bool {
+	switch f.(type) {
+	case sham, Nothing:
+		return false
 	}
-	return of
+	return true
 }
 
-type noSham struct{ of Fault }
+type sham struct{ of Fault }
 
-func (f noSham) String() string { return render(true, f.of.String()) }
+// String gives the fault as YAML shows it.
+func (f sham) String() string { return "sham{of: " + f.of.String() + "}" }
 
-func (f noSham) Inject(context.Context, Site) (Injected, error) {
-	return Injected{}, fmt.Errorf("%s has no sham", f.of)
+// Lasts implements [Fault].
+func (f sham) Lasts() time.Duration { return f.of.Lasts() }
+
+// Inject implements [Fault].
+func (f sham) Inject(ctx context.Context, site Site) (Injected, error) {
+	w := &watched{}
+	inert := w.wrap(site)
+	inert.sham, inert.Journal = f, nil
+	in, err := f.of.Inject(ctx, inert)
+	if err != nil {
+		return Injected{}, fmt.Errorf("%s: %w", f, err)
+	}
+	in.Evidence = ""
+	heal := in.Heal
+	in.Heal = func(ctx context.Context) (string, error) {
+		own, err := heal(ctx)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", f, err)
+		}
+		evidence, err := own, error(nil)
+		if len(w.names) > 0 {
+			evidence, err = w.check(ctx)
+		}
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", f, err)
+		}
+		if evidence == "" {
+			return "", nil
+		}
+		return "sham of " + f.of.String() + ": " + evidence, nil
+	}
+	return in, nil
 }
 
-// Quiet perturbs nothing for a while: a sham of no fault in particular. It checks that no Redis of the
+// Nothing perturbs nothing for a while: a sham of no fault in particular. It checks that no Redis of the
 // site became another one and that every edge that has a probe answers, before and after.
-type Quiet struct {
+type Nothing struct {
 	For time.Duration // above 0
 }
 
-const quietLimit = 10 * time.Second // of all checks before, and of all checks after
+const nothingLimit = 10 * time.Second // of all checks before, and of all checks after
 
 // String gives the fault as YAML shows it.
-func (f Quiet) String() string { return render(false, "sham", [2]string{"for", f.For.String()}) }
+func (f Nothing) String() string { return render("sham", [2]string{"for", f.For.String()}) }
+
+// Lasts implements [Fault].
+func (f Nothing) Lasts() time.Duration { return f.For }
 
 // Inject looks at the site, within 10 s.
-func (f Quiet) Inject(ctx context.Context, site Site) (Injected, error) {
+func (f Nothing) Inject(ctx context.Context, site Site) (Injected, error) {
 	if f.For <= 0 {
 		return Injected{}, fmt.Errorf("%s: for must be above 0", f)
 	}
-	ctx, cancel := context.WithTimeout(ctx, quietLimit)
+	ctx, cancel := context.WithTimeout(ctx, nothingLimit)
 	defer cancel()
 	before, err := look(ctx, site)
 	if err != nil {
@@ -93,9 +127,9 @@ func (f Quiet) Inject(ctx context.Context, site Site) (Injected, error) {
 			return "", fmt.Errorf("%s: %w", f, err)
 		}
 		var checked []string
-		for _, name := range sortedKeys(site.Nodes) {
-			if !after[name].Same(before[name]) {
-				return "", fmt.Errorf("%s: redis@%s was %s and is %s, though nobody restarted it", f, name, before[name].Incarnation(), after[name].Incarnation())
+		for _, name := range sortedKeys(site.Servers) {
+			if !after[name].same(before[name]) {
+				return "", fmt.Errorf("%s: %w", f, becameAnother(name, before[name], after[name]))
 			}
 			checked = append(checked, "redis@"+name)
 		}
@@ -109,33 +143,36 @@ func (f Quiet) Inject(ctx context.Context, site Site) (Injected, error) {
 		}
 		return fmt.Sprintf("%s: %s; %s", f, same, edges), nil
 	}
-	return Injected{Began: time.Now(), Hold: f.For, Heal: healOnce(quietLimit, heal)}, nil
+	return Injected{Began: time.Now(), Hold: f.For, Heal: healOnce(nothingLimit, heal)}, nil
 }
 
-// look asks every Redis who it is and every edge for an answer.
-func look(ctx context.Context, site Site) (map[string]targets.RedisIdentity, error) {
-	ids := make(map[string]targets.RedisIdentity, len(site.Nodes))
-	for _, name := range sortedKeys(site.Nodes) {
-		id, err := site.Nodes[name].Identity(ctx)
+func becameAnother(name string, before, after Identity) error {
+	return fmt.Errorf("redis@%s was %s and is %s, though this drill did not restart it", name, before, after)
+}
+
+// look identifies every Redis and probes every edge.
+func look(ctx context.Context, site Site) (map[string]Identity, error) {
+	ids := make(map[string]Identity, len(site.Servers))
+	for _, name := range sortedKeys(site.Servers) {
+		id, err := site.Servers[name].Identity(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("asking redis@%s who it is: %w", name, err)
+			return nil, fmt.Errorf("identifying redis@%s: %w", name, err)
 		}
 		ids[name] = id
 	}
 	for _, name := range probed(site) {
-		e := site.Edges[name]
-		if err := probe(ctx, e, e.Proxy.Listen()); err != nil {
+		if err := limited(ctx, site.Edges[name].Prober.Through); err != nil {
 			return nil, fmt.Errorf("%s does not answer: %w", name, err)
 		}
 	}
 	return ids, nil
 }
 
-// probed names the edges that can be asked.
+// probed names the edges that can be probed.
 func probed(site Site) []string {
 	var out []string
 	for _, name := range sortedKeys(site.Edges) {
-		if e := site.Edges[name]; e.Proxy != nil && e.Probe != nil {
+		if e := site.Edges[name]; e.Link != nil && e.Prober != nil {
 			out = append(out, name)
 		}
 	}

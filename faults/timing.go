@@ -7,93 +7,106 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-)
 
-// timing is how long probes of one edge took, through its proxy and past it.
-type timing struct {
-	probes        int
-	through, past time.Duration // the fastest
-}
+	"github.com/cachedrill/cachedrill/faults/link"
+	"github.com/cachedrill/cachedrill/internal/pause"
+)
 
 const (
 	timingPause = 100 * time.Millisecond
 	pastProbes  = 3 // the fastest of them counts: on a busy machine one may take long
 )
 
-// need is by how much longer an answer must take through the proxy.
-func (b *bending) need() time.Duration { return b.mode.least() }
-
-// least and most are how much later an answer comes that passes each direction once.
-func (m Mode) least() time.Duration {
-	return time.Duration(m.ways()) * (m.By - min(m.Jitter, m.By))
+// timing probes edges by and by, through and past them, until it is ended. A nil timing was not begun.
+type timing struct {
+	edges []namedEdge
+	mode  link.Mode
+	stop  context.CancelFunc
+	ended chan map[string]probeTimes
+	times map[string]probeTimes // by edge, once it has ended
 }
 
-func (m Mode) most() time.Duration { return time.Duration(m.ways()) * (m.By + min(m.Jitter, m.By)) }
-
-// ways is how many directions are meant.
-func (m Mode) ways() (n int) {
-	for _, stream := range streams {
-		if m.Direction.has(stream) {
-			n++
-		}
-	}
-	return n
+// probeTimes is how long probes of one edge took, through it and past it.
+type probeTimes struct {
+	probes        int
+	through, past time.Duration // the fastest
 }
 
-// most is the longest that a probe of so many trips may take.
-func (b *bending) most() time.Duration { return probeLimit + 8*(b.mode.By+b.mode.Jitter) }
-
-// startTiming probes the edges by and by, until the heal; it ends by itself too. An answer takes as long as
-// the fault says, and Inject must not wait for it.
-func (b *bending) startTiming(ctx context.Context, hold time.Duration) {
-	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), hold+edgesHealLimit)
-	b.stopped, b.timed = cancel, make(chan map[string]timing, 1)
+// startTiming probes edges until the heal; it ends by itself after limit. An answer takes as long as the
+// fault makes it, and Inject must not wait for it.
+func startTiming(ctx context.Context, edges []namedEdge, mode link.Mode, limit time.Duration) *timing {
+	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	t := &timing{edges: edges, mode: mode, stop: cancel, ended: make(chan map[string]probeTimes, 1)}
 	go func() {
 		defer cancel()
-		var mu sync.Mutex
-		all := map[string]timing{}
-		for own.Err() == nil {
-			var g errgroup.Group
-			for _, e := range b.edges {
-				g.Go(func() error {
-					past, through, ok := b.time(own, e)
-					mu.Lock()
-					defer mu.Unlock()
-					if ok {
-						all[e.Name] = all[e.Name].and(past, through)
-					}
-					return nil
-				})
-			}
-			_ = g.Wait()
-			_ = wait(own, time.Now().Add(timingPause))
-		}
-		b.timed <- all
+		t.ended <- t.run(own)
 	}()
+	return t
 }
 
-func (t timing) and(past, through time.Duration) timing {
-	if t.probes == 0 {
-		return timing{1, through, past}
+func (t *timing) run(ctx context.Context) map[string]probeTimes {
+	var mu sync.Mutex
+	all := map[string]probeTimes{}
+	for ctx.Err() == nil {
+		var g errgroup.Group
+		for _, e := range t.edges {
+			g.Go(func() error {
+				past, through, ok := timeProbes(ctx, e, t.mode)
+				mu.Lock()
+				defer mu.Unlock()
+				if ok {
+					all[e.name] = all[e.name].and(past, through)
+				}
+				return nil
+			})
+		}
+		_ = g.Wait()
+		_ = pause.For(ctx, timingPause)
 	}
-	return timing{t.probes + 1, min(t.through, through), min(t.past, past)}
+	return all
 }
 
-// endTiming ends the probes that are under way.
-func (b *bending) endTiming() {
-	if b.stopped == nil {
+func (t probeTimes) and(past, through time.Duration) probeTimes {
+	if t.probes == 0 {
+		return probeTimes{1, through, past}
+	}
+	return probeTimes{t.probes + 1, min(t.through, through), min(t.past, past)}
+}
+
+// end ends the probes that are under way. It may be called again.
+func (t *timing) end() {
+	if t == nil || t.times != nil {
 		return
 	}
-	b.stopped()
-	b.timings = <-b.timed
-	b.stopped = nil
+	t.stop()
+	t.times = <-t.ended
 }
 
-// time probes an edge past its proxy and through it. Not ok: nothing was shown, because the far end did not
+// late is by how much probes were late on every edge; "" when some edge did not show it.
+func (t *timing) late() string {
+	if t == nil {
+		return ""
+	}
+	need := t.mode.Least()
+	var worst probeTimes // of the edge that shows least
+	for _, e := range t.edges {
+		at, ok := t.times[e.name]
+		if !ok || at.through-at.past < need {
+			return ""
+		}
+		if worst.probes == 0 || at.through-at.past < worst.through-worst.past {
+			worst = at
+		}
+	}
+	return fmt.Sprintf("probes took at least %s longer through the proxies (%s) than past them (%s)",
+		need, worst.through.Round(time.Millisecond/10), worst.past.Round(time.Millisecond/10))
+}
+
+// timeProbes probes an edge past it and through it. Not ok: nothing was shown, because the far end did not
 // answer, or another fault was there first.
-func (b *bending) time(ctx context.Context, e Edge) (past, through time.Duration, ok bool) {
+func timeProbes(ctx context.Context, e namedEdge, mode link.Mode) (past, through time.Duration, ok bool) {
 	for i := range pastProbes {
-		took, err := probeTakes(ctx, e, e.Upstream, probeLimit)
+		took, err := probeTakes(ctx, e.Prober.Past, probeLimit)
 		if err != nil {
 			return 0, 0, false
 		}
@@ -101,53 +114,18 @@ func (b *bending) time(ctx context.Context, e Edge) (past, through time.Duration
 			past = took
 		}
 	}
-	limited, cancel := context.WithTimeout(ctx, b.most())
+	longest := probeLimit + 8*(mode.By+mode.Jitter) // that a probe of some trips may take
+	bounded, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
-	through, err := probeTakes(limited, e, e.Proxy.Listen(), b.most())
+	through, err := probeTakes(bounded, e.Prober.Through, longest)
 	// One that has waited long enough without an answer has shown as much as one with.
-	return past, through, err == nil || limited.Err() != nil && through-past >= b.need()
+	return past, through, err == nil || bounded.Err() != nil && through-past >= mode.Least()
 }
 
-func probeTakes(ctx context.Context, e Edge, addr string, limit time.Duration) (time.Duration, error) {
+func probeTakes(ctx context.Context, probe func(context.Context) error, limit time.Duration) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	sent := time.Now()
-	err := e.Probe(ctx, addr)
+	err := probe(ctx)
 	return time.Since(sent), err
-}
-
-// late says by how much probes were late on every edge; "" when some edge did not show it.
-func (b *bending) late() string {
-	var worst timing // of the edge that shows least
-	for _, e := range b.edges {
-		t, ok := b.timings[e.Name]
-		if !ok || t.through-t.past < b.need() {
-			return ""
-		}
-		if worst.probes == 0 || t.through-t.past < worst.through-worst.past {
-			worst = t
-		}
-	}
-	return fmt.Sprintf("probes took at least %s longer through the proxies (%s) than past them (%s)",
-		b.need(), worst.through.Round(time.Millisecond/10), worst.past.Round(time.Millisecond/10))
-}
-
-// prompt sees that probes through the proxies, except some, are no longer late.
-func (b *bending) prompt(ctx context.Context, except map[string]bool) error {
-	if b.mode.Kind != Latency || b.sham || b.need() < time.Millisecond {
-		return nil
-	}
-	for _, e := range b.edges {
-		if except[e.Name] {
-			continue
-		}
-		past, through, ok := b.time(ctx, e)
-		if !ok {
-			return fmt.Errorf("%s does not answer, or not directly", e.Name)
-		}
-		if through-past >= b.need() {
-			return fmt.Errorf("%s still takes %s", e.Name, through)
-		}
-	}
-	return nil
 }

@@ -1,4 +1,4 @@
-package faults
+package proxy
 
 import (
 	"encoding/json"
@@ -8,29 +8,31 @@ import (
 	"github.com/Shopify/toxiproxy/v2/stream"
 	"github.com/Shopify/toxiproxy/v2/toxics"
 	"github.com/stretchr/testify/require"
+
+	"github.com/cachedrill/cachedrill/faults/link"
 )
 
-// A toxic that can't be interrupted while nobody takes its bytes hangs its proxy for ever.
-func TestWeatherCanBeInterruptedWhateverItDoes(t *testing.T) {
-	for name, f := range map[string]flow{
-		"nobody takes the bytes": {},
-		"they are late":          {Delay: time.Hour},
-		"they wait":              {Stall: true},
-		"they are few":           {Rate: 1},
-		"they disappear":         {Drop: true},
+// A toxic that can't be interrupted while its bytes find no taker hangs its proxy for ever.
+func TestShaperCanBeInterruptedWhateverItDoes(t *testing.T) {
+	for name, f := range map[string]link.Shape{
+		"the bytes find no taker": {},
+		"they are late":           {Delay: time.Hour},
+		"they wait":               {Stall: true},
+		"they are few":            {Rate: 1},
+		"they disappear":          {Drop: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := &weather{}
-			tell := func(f flow) {
-				text, err := json.Marshal(f)
+			s := &shaper{}
+			change := func(f link.Shape) {
+				text, err := json.Marshal(flow{Shape: f})
 				require.NoError(t, err)
-				require.NoError(t, json.Unmarshal(text, w))
+				require.NoError(t, json.Unmarshal(text, s))
 			}
 			in, out := make(chan *stream.StreamChunk), make(chan *stream.StreamChunk)
 			stub := toxics.NewToxicStub(in, out)
-			stub.State = w.NewState()
-			toxic := &toxics.ToxicWrapper{Toxic: w, Toxicity: 1}
-			tell(f)
+			stub.State = s.NewState()
+			toxic := &toxics.ToxicWrapper{Toxic: s, Toxicity: 1}
+			change(f)
 			go stub.Run(toxic)
 			in <- &stream.StreamChunk{Data: []byte("some bytes"), Timestamp: time.Now()}
 			interrupted := make(chan bool, 1)
@@ -41,7 +43,7 @@ func TestWeatherCanBeInterruptedWhateverItDoes(t *testing.T) {
 			case <-time.After(10 * time.Second):
 				t.Fatal("it can't be interrupted")
 			}
-			tell(flow{})
+			change(link.Shape{})
 			go stub.Run(toxic)
 			if f.Drop {
 				require.Nil(t, next(t, out), "what comes after a gap is not handed on: the connection ends")
@@ -67,28 +69,28 @@ func next(t *testing.T, out <-chan *stream.StreamChunk) *stream.StreamChunk {
 }
 
 // Bytes that wait are bytes that move when a reset comes.
-func TestWeatherResetsWhatWaits(t *testing.T) {
-	w := &weather{}
-	w.now.Store(&flow{Stall: true})
+func TestShaperResetsWhatWaits(t *testing.T) {
+	s := &shaper{}
+	s.now.Store(&flow{Shape: link.Shape{Stall: true}})
 	in, out := make(chan *stream.StreamChunk), make(chan *stream.StreamChunk)
 	stub := toxics.NewToxicStub(in, out)
-	stub.State = w.NewState()
-	toxic := &toxics.ToxicWrapper{Toxic: w, Toxicity: 1}
+	stub.State = s.NewState()
+	toxic := &toxics.ToxicWrapper{Toxic: s, Toxicity: 1}
 	go stub.Run(toxic)
 	in <- &stream.StreamChunk{Data: []byte("some bytes"), Timestamp: time.Now()}
 	require.True(t, stub.InterruptToxic())
-	w.now.Store(&flow{Stall: true, Reset: true})
+	s.now.Store(&flow{Shape: link.Shape{Stall: true, Reset: true}})
 	go stub.Run(toxic)
 	require.Nil(t, next(t, out))
 }
 
-func TestWeatherKeepsTheOrder(t *testing.T) {
-	w := &weather{}
-	w.now.Store(&flow{Delay: 5 * time.Millisecond, Jitter: 5 * time.Millisecond, Rate: 10_000})
+func TestShaperKeepsTheOrder(t *testing.T) {
+	s := &shaper{}
+	s.now.Store(&flow{Shape: link.Shape{Delay: 5 * time.Millisecond, Jitter: 5 * time.Millisecond, Rate: 10_000}})
 	in, out := make(chan *stream.StreamChunk, 100), make(chan *stream.StreamChunk)
 	stub := toxics.NewToxicStub(in, out)
-	stub.State = w.NewState()
-	go stub.Run(&toxics.ToxicWrapper{Toxic: w, Toxicity: 1})
+	stub.State = s.NewState()
+	go stub.Run(&toxics.ToxicWrapper{Toxic: s, Toxicity: 1})
 	began := time.Now()
 	var sent, got []byte
 	for i := range 50 {

@@ -1,4 +1,4 @@
-package faults
+package undo
 
 import (
 	"errors"
@@ -69,11 +69,13 @@ func (a *Audit) Close() error {
 	return errors.Join(a.failed, a.file.Close())
 }
 
-func (a *Audit) log(action string, f fmt.Stringer, where []string, evidence string, cause error) error {
+// Log adds a record of now. where names what is touched. It returns an error when the record could not be
+// written, as [Audit.Close] does once more.
+func (a *Audit) Log(action, fault string, where []string, evidence string, cause error) error {
 	if a == nil {
 		return nil
 	}
-	r := AuditRecord{When: time.Now().UTC(), Fault: f.String(), Action: action, Where: where, Evidence: evidence}
+	r := AuditRecord{When: time.Now().UTC(), Fault: fault, Action: action, Where: where, Evidence: evidence}
 	if cause != nil {
 		r.Error = strings.TrimPrefix(cause.Error(), r.Fault+": ")
 	}

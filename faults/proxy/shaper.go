@@ -1,4 +1,4 @@
-package faults
+package proxy
 
 import (
 	"encoding/json"
@@ -13,61 +13,57 @@ import (
 
 	"github.com/Shopify/toxiproxy/v2/stream"
 	"github.com/Shopify/toxiproxy/v2/toxics"
+
+	"github.com/cachedrill/cachedrill/faults/link"
 )
 
-// weather is the toxic that every direction of every proxy has, from the first connection to the last. The
+// shaper is the toxic that every direction of every proxy has, from the first connection to the last. The
 // toxics that come with toxiproxy must be added and removed, and that can hang for ever: one that is about
 // to hand on bytes for a connection whose client has gone can't be interrupted, and is waited for under the
-// lock that letting go of the connection needs. This one is never removed, only told of another [flow],
+// lock that letting go of the connection needs. This one is never removed, only given another [flow],
 // and can be interrupted whatever it is doing: it keeps what it has not handed on.
-type weather struct{ now atomic.Pointer[flow] }
+type shaper struct{ now atomic.Pointer[flow] }
 
-// weatherToxic is the weather's name in toxiproxy.
-const weatherToxic = "weather"
+// shaperToxic is the shaper's name in toxiproxy.
+const shaperToxic = "shaper"
 
-// flow is what a proxy does with the bytes of one direction; the zero flow lets them pass. It is what
-// toxiproxy calls the attributes of a toxic.
+// flow is the shape of one direction, as toxiproxy takes it for the attributes of a toxic.
 type flow struct {
-	Drop   bool          `json:"drop"`   // bytes disappear
-	Stall  bool          `json:"stall"`  // bytes wait
-	Reset  bool          `json:"reset"`  // connections end with a reset as soon as bytes move, new ones at once
-	Delay  time.Duration `json:"delay"`  // how long bytes are held
-	Jitter time.Duration `json:"jitter"` // by how much the delay varies, both ways; at most Delay
-	Rate   int64         `json:"rate"`   // bytes a second; 0 = no limit
-	Listen string        `json:"listen"` // of the proxy
+	link.Shape
+	Listen string `json:"listen"` // of the proxy
 }
 
-// passage is what the weather knows of one direction of one connection.
-type passage struct {
+// connStream is what the shaper keeps of one direction of one connection.
+type connStream struct {
 	begun bool
 	held  *stream.StreamChunk // read and not yet handed on
 	last  time.Time           // when the one before was handed on, at the earliest: bytes don't overtake each other
 	lossy bool                // something is missing: what comes afterwards must not be handed on
 }
 
-// GetBufferSize is how many chunks wait for the weather: as many as for toxiproxy's own latency, or the
+// GetBufferSize is how many chunks wait for the shaper: as many as for toxiproxy's own latency, or the
 // first that is held would hold up the sender.
-func (*weather) GetBufferSize() int { return 1024 }
+func (*shaper) GetBufferSize() int { return 1024 }
 
 // NewState is called for each connection.
-func (*weather) NewState() any { return &passage{} }
+func (*shaper) NewState() any { return &connStream{} }
 
-func (w *weather) UnmarshalJSON(text []byte) error {
+func (s *shaper) UnmarshalJSON(text []byte) error {
 	var f flow
 	if err := json.Unmarshal(text, &f); err != nil {
 		return err
 	}
-	had := w.now.Swap(&f)
+	had := s.now.Swap(&f)
 	if was := had != nil && had.Reset; was != f.Reset {
 		endWithReset(f.Listen, f.Reset)
 	}
 	return nil
 }
 
-func (w *weather) MarshalJSON() ([]byte, error) { return json.Marshal(w.flow()) }
+func (s *shaper) MarshalJSON() ([]byte, error) { return json.Marshal(s.flow()) }
 
-func (w *weather) flow() flow {
-	if f := w.now.Load(); f != nil {
+func (s *shaper) flow() flow {
+	if f := s.now.Load(); f != nil {
 		return *f
 	}
 	return flow{}
@@ -75,8 +71,8 @@ func (w *weather) flow() flow {
 
 // Pipe hands bytes on until it is interrupted, which happens at every change of the flow, or the
 // connection ends.
-func (w *weather) Pipe(stub *toxics.ToxicStub) {
-	p, f := stub.State.(*passage), w.flow()
+func (s *shaper) Pipe(stub *toxics.ToxicStub) {
+	p, f := stub.State.(*connStream), s.flow()
 	switch {
 	case f.Reset && !p.begun:
 		endWithReset(f.Listen, true)
@@ -111,14 +107,14 @@ func (w *weather) Pipe(stub *toxics.ToxicStub) {
 			<-stub.Interrupt
 			return
 		}
-		if !w.handOn(stub, p, f) {
+		if !s.handOn(stub, p, f) {
 			return
 		}
 	}
 }
 
 // handOn hands on what is held, when it is due; false when it was interrupted.
-func (w *weather) handOn(stub *toxics.ToxicStub, p *passage, f flow) bool {
+func (s *shaper) handOn(stub *toxics.ToxicStub, p *connStream, f flow) bool {
 	chunk, rest := p.held, (*stream.StreamChunk)(nil)
 	due := chunk.Timestamp
 	if f.Delay > 0 {
@@ -160,8 +156,8 @@ func (w *weather) handOn(stub *toxics.ToxicStub, p *passage, f flow) bool {
 }
 
 // endWithReset decides how the connections of a proxy's clients will end when they are closed: with a reset
-// (RST) or, as usual, in order. toxiproxy sets this at a connection's beginning only and shows its
-// connections to nobody; but they are this process's own open files.
+// (RST) or, as usual, in order. toxiproxy sets this at a connection's beginning only and shows no
+// connections; but they are this process's own open files.
 func endWithReset(listen string, reset bool) {
 	at, err := netip.ParseAddrPort(listen)
 	if err != nil {

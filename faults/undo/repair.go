@@ -1,4 +1,4 @@
-package faults
+package undo
 
 import (
 	"bufio"
@@ -21,14 +21,18 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/cachedrill/cachedrill/faults/rediskeys"
+	"github.com/cachedrill/cachedrill/internal/pause"
+	"github.com/cachedrill/cachedrill/internal/thousands"
 )
 
-// Repaired is what became of one injection that nobody had healed.
-type Repaired struct {
+// HealResult is what became of one injection that had not been healed.
+type HealResult struct {
 	Fault    string
 	Injected time.Time
 	Outcome  Outcome
-	Says     string // what was done, or why nothing was
+	Detail   string // what was done, or why nothing was
 }
 
 // Outcome says how far an injection could be undone.
@@ -36,14 +40,18 @@ type Outcome string
 
 // What can become of an injection.
 const (
-	Undone     Outcome = "undone"          // it was undone now, and that was verified
-	Already    Outcome = "nothing to undo" // it had ended already
-	Impossible Outcome = "can't be undone" // what was lost stays lost
-	Failed     Outcome = "not undone"      // try again
+	Undone        Outcome = "undone"          // it was undone now, and that was verified
+	NothingToUndo Outcome = "nothing to undo" // it had ended already
+	Impossible    Outcome = "can't be undone" // what was lost stays lost
+	Failed        Outcome = "not undone"      // try again
 )
 
 // ErrJournalInUse means that a process that may have faults injected is still there.
 var ErrJournalInUse = errors.New("a process that injects faults has this journal open: end it, and it heals by itself")
+
+// TTLSlack is how exactly a TTL shows a moment: a Redis may age TTLs in steps, and on a busy machine
+// those come late.
+const TTLSlack = 250 * time.Millisecond
 
 const (
 	repairCallLimit  = 10 * time.Second // of one exchange with a Redis
@@ -54,7 +62,7 @@ const (
 // what need not be tried again. password is for the Redis servers that want one: the journal holds none.
 // What it did goes to the audit log too, which may be nil. No journal is an empty one. An error means that the
 // journal could not be read or written; what could not be undone is in the outcomes.
-func Repair(ctx context.Context, path, password string, audit *Audit) ([]Repaired, error) {
+func Repair(ctx context.Context, path, password string, audit *Audit) ([]HealResult, error) {
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -73,15 +81,15 @@ func Repair(ctx context.Context, path, password string, audit *Audit) ([]Repaire
 	if err != nil {
 		return nil, err
 	}
-	var out []Repaired
+	var out []HealResult
 	for _, inj := range slices.Backward(open) {
 		r := inj.repair(ctx, password)
 		out = append(out, r)
 		action, cause := AuditHeal, error(nil)
 		if r.Outcome == Failed {
-			action, cause = AuditFail, errors.New(r.Says)
+			action, cause = AuditFail, errors.New(r.Detail)
 		}
-		_ = audit.log(action, text(r.Fault), inj.where(), string(r.Outcome)+": "+r.Says, cause)
+		_ = audit.Log(action, r.Fault, inj.where(), string(r.Outcome)+": "+r.Detail, cause)
 		if r.Outcome == Failed {
 			continue
 		}
@@ -92,18 +100,14 @@ func Repair(ctx context.Context, path, password string, audit *Audit) ([]Repaire
 	return out, nil
 }
 
-type text string
-
-func (t text) String() string { return string(t) }
-
 // injection is the lines of a journal about one injection.
 type injection struct {
 	id, fault string
 	at        time.Time
-	undo      []undo
+	undo      []Step
 }
 
-// unhealed reads the injections that nobody healed, in the order of their beginning.
+// unhealed reads the injections that have not been healed, in the order of their beginning.
 func unhealed(path string) ([]*injection, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -153,19 +157,19 @@ func (inj *injection) where() (out []string) {
 	return out
 }
 
-func (inj *injection) repair(ctx context.Context, password string) Repaired {
-	out := Repaired{Fault: inj.fault, Injected: inj.at}
-	keys := map[redisAt]*disarmed{}
+func (inj *injection) repair(ctx context.Context, password string) HealResult {
+	out := HealResult{Fault: inj.fault, Injected: inj.at}
+	keys := map[Server]*disarmed{}
 	for _, u := range slices.Backward(inj.undo) { // a key that was armed twice gets back what it had before the first time last
 		var err error
 		switch u.Kind {
-		case undoNothing:
-			out.Outcome, out.Says = Already, u.Why
-		case undoLost:
-			out.Outcome, out.Says = Impossible, u.Why
-		case undoStart:
-			out.Outcome, out.Says, err = startAgain(ctx, u, password)
-		case undoArmed:
+		case kindNothing:
+			out.Outcome, out.Detail = NothingToUndo, u.Why
+		case kindLost:
+			out.Outcome, out.Detail = Impossible, u.Why
+		case kindStart:
+			out.Outcome, out.Detail, err = startAgain(ctx, u, password)
+		case kindArmed:
 			if u.Redis == nil {
 				continue // that it began
 			}
@@ -177,12 +181,12 @@ func (inj *injection) repair(ctx context.Context, password string) Repaired {
 			err = fmt.Errorf("another version of this program wrote how to undo it: %q", u.Kind)
 		}
 		if err != nil {
-			out.Outcome, out.Says = Failed, err.Error()
+			out.Outcome, out.Detail = Failed, err.Error()
 			return out
 		}
 	}
 	if out.Outcome == "" {
-		out.Outcome, out.Says = summary(keys)
+		out.Outcome, out.Detail = summary(keys)
 	}
 	return out
 }
@@ -193,9 +197,9 @@ type disarmed struct {
 	ended             bool  // the Redis ended with the process that armed the keys
 }
 
-func (d *disarmed) undo(ctx context.Context, u undo, password string) error {
+func (d *disarmed) undo(ctx context.Context, u Step, password string) error {
 	if len(u.Keys) != len(u.Own) {
-		return errors.New("the journal tells another number of keys than of expiries")
+		return errors.New("the journal holds another number of keys than of expiries")
 	}
 	c := u.Redis.dial(password)
 	defer func() { _ = c.Close() }()
@@ -205,7 +209,8 @@ func (d *disarmed) undo(ctx context.Context, u undo, password string) error {
 	for i, k := range u.Keys {
 		names[i] = string(k)
 	}
-	back, err := disarm(ctx, c, u.Armed, names, u.Own)
+	here := rediskeys.Of(c)
+	back, err := here.RestoreExpiry(ctx, u.Armed, TTLSlack, names, u.Own)
 	if errors.Is(err, syscall.ECONNREFUSED) && u.Redis.Own {
 		d.ended = true
 		return nil
@@ -213,62 +218,44 @@ func (d *disarmed) undo(ctx context.Context, u undo, password string) error {
 	if err != nil {
 		return fmt.Errorf("giving the keys at %s their own expiry back: %w", u.Redis, err)
 	}
-	// Whether that is so is asked without the script.
-	now := make([]*goredis.DurationCmd, len(names))
-	if _, err := c.Pipelined(ctx, func(p goredis.Pipeliner) error {
-		for i, k := range names {
-			now[i] = p.PExpireTime(ctx, k)
-		}
-		return nil
-	}); err != nil {
+	gone, still, err := here.StillSet(ctx, u.Armed, TTLSlack, names, u.Own)
+	if err != nil {
 		return fmt.Errorf("looking at the keys at %s: %w", u.Redis, err)
 	}
-	var gone, still int64
-	for i := range names {
-		near := func(at int64) bool {
-			return at > 0 && time.Duration(max(at-u.Armed, u.Armed-at))*time.Millisecond <= ttlSlack
-		}
-		switch at := now[i].Val(); {
-		case at == -2:
-			gone++
-		case at > 0 && near(at.Milliseconds()) && !near(u.Own[i]):
-			still++
-		}
-	}
 	if still > 0 {
-		return fmt.Errorf("%s keys at %s still have the expiry that they were given", grouped(still), u.Redis)
+		return fmt.Errorf("%s keys at %s still have the expiry that they were given", thousands.Group(still), u.Redis)
 	}
 	d.back, d.gone, d.other = d.back+back, d.gone+gone, d.other+int64(len(names))-back-gone
 	return nil
 }
 
-func summary(keys map[redisAt]*disarmed) (Outcome, string) {
+func summary(keys map[Server]*disarmed) (Outcome, string) {
 	var all disarmed
-	var says []string
-	for _, at := range slices.SortedFunc(maps.Keys(keys), func(a, b redisAt) int { return strings.Compare(a.String(), b.String()) }) {
+	var lines []string
+	for _, at := range slices.SortedFunc(maps.Keys(keys), func(a, b Server) int { return strings.Compare(a.String(), b.String()) }) {
 		d := keys[at]
 		if d.ended {
-			says = append(says, at.String()+" was the process's own Redis, and ended with it")
+			lines = append(lines, at.String()+" was the process's own Redis, and ended with it")
 			continue
 		}
-		says = append(says, fmt.Sprintf("at %s %s keys have their own expiry back, %s are gone, %s had been written or healed meanwhile",
-			at, grouped(d.back), grouped(max(d.gone, 0)), grouped(max(d.other, 0))))
+		lines = append(lines, fmt.Sprintf("at %s %s keys have their own expiry back, %s are gone, %s had been written or healed meanwhile",
+			at, thousands.Group(d.back), thousands.Group(max(d.gone, 0)), thousands.Group(max(d.other, 0))))
 		all.back, all.gone = all.back+d.back, all.gone+d.gone
 	}
-	text := strings.Join(says, "; ")
+	text := strings.Join(lines, "; ")
 	switch {
 	case len(keys) == 0:
-		return Already, "no key had been touched yet"
+		return NothingToUndo, "no key had been touched yet"
 	case all.back > 0:
 		return Undone, text
 	case all.gone > 0:
 		return Impossible, text + ": keys that have expired can't be brought back"
 	}
-	return Already, text
+	return NothingToUndo, text
 }
 
 // startAgain runs the command that starts a Redis, unless it answers, and waits for it.
-func startAgain(ctx context.Context, u undo, password string) (Outcome, string, error) {
+func startAgain(ctx context.Context, u Step, password string) (Outcome, string, error) {
 	if u.Redis == nil {
 		return "", "", errors.New("the journal does not say which Redis")
 	}
@@ -277,23 +264,23 @@ func startAgain(ctx context.Context, u undo, password string) (Outcome, string, 
 	ctx, cancel := context.WithTimeout(ctx, repairStartLimit)
 	defer cancel()
 	if answers(ctx, c) == nil {
-		return Already, fmt.Sprintf("the Redis at %s answers", u.Redis), nil
+		return NothingToUndo, fmt.Sprintf("the Redis at %s answers", u.Redis), nil
 	}
 	if len(u.Command) == 0 {
-		return "", "", fmt.Errorf("the Redis at %s does not answer, and nothing tells how to start it: start it, and try again", u.Redis)
+		return "", "", fmt.Errorf("the Redis at %s does not answer, and it is not known how to start it: start it, and try again", u.Redis)
 	}
 	cmd := exec.CommandContext(ctx, u.Command[0], u.Command[1:]...)
 	cmd.WaitDelay = time.Second // for what it leaves behind with our pipes
-	said, err := cmd.CombinedOutput()
+	output, err := cmd.CombinedOutput()
 	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-		return "", "", fmt.Errorf("starting the Redis at %s with %q: %w: %s", u.Redis, u.Command, err, bytes.TrimSpace(said))
+		return "", "", fmt.Errorf("starting the Redis at %s with %q: %w: %s", u.Redis, u.Command, err, bytes.TrimSpace(output))
 	}
 	for {
 		err := answers(ctx, c)
 		if err == nil {
 			return Undone, fmt.Sprintf("the Redis at %s was started with %q and answers; what it held is lost", u.Redis, u.Command), nil
 		}
-		if wait(ctx, time.Now().Add(50*time.Millisecond)) != nil {
+		if pause.For(ctx, 50*time.Millisecond) != nil {
 			return "", "", fmt.Errorf("the Redis at %s was started with %q and does not answer: %w", u.Redis, u.Command, err)
 		}
 	}
@@ -305,7 +292,7 @@ func answers(ctx context.Context, c *goredis.Client) error {
 	return c.Ping(ctx).Err()
 }
 
-func (r redisAt) dial(password string) *goredis.Client {
+func (r Server) dial(password string) *goredis.Client {
 	o := &goredis.Options{
 		Addr: r.Addr, DB: r.DB, Username: r.User, Password: password,
 		Protocol: 2, DisableIdentity: true, MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},

@@ -1,4 +1,4 @@
-package faults
+package proxy
 
 import (
 	"context"
@@ -12,35 +12,36 @@ import (
 	toxiproxy "github.com/Shopify/toxiproxy/v2/client"
 
 	"github.com/cachedrill/cachedrill/internal/reexec"
+	"github.com/cachedrill/cachedrill/internal/pause"
 )
 
-// EdgeSpec asks for a proxy.
-type EdgeSpec struct {
-	Name     string // of its own
+// Spec asks for a proxy.
+type Spec struct {
+	Name     string // of the edge; each its own
 	Upstream string // the host:port that it leads to
 	Listen   string // the host:port where it listens, for a service that is pointed at it; "" = a free port of 127.0.0.1
 }
 
-// Proxies are the network proxies of one fault domain, in one child process. When that hangs or dies, it
+// Fleet is the network proxies of one fault domain, in one child process. When that hangs or dies, it
 // is killed and started anew with the same addresses, doing what is asked of it, which cuts all
 // connections through it: see Restarts.
-type Proxies struct {
+type Fleet struct {
 	domain  string
 	edges   []*Proxy
 	closing chan struct{}
 	watched chan struct{} // closed when watch has ended
 
-	turn chan struct{} // held by whoever talks to the child; guards what follows, and the modes of the edges
+	turn chan struct{} // held while talking to the child; guards what follows, and the requests of the edges
 	proc *reexec.Process
 	api  *toxiproxy.Client
 
 	mu       sync.Mutex
-	revivals []Revival
+	revivals []Restart
 	closed   bool
 }
 
-// Revival is one time that proxies were started anew.
-type Revival struct {
+// Restart is one time that proxies were started anew.
+type Restart struct {
 	At  time.Time // when they listened again
 	Why string
 }
@@ -58,17 +59,18 @@ var (
 	errClosed = errors.New("the proxies are closed")
 )
 
-// StartProxies starts a child with one proxy per edge. domain names the proxies in errors. An address that
-// an edge asks for and somebody else has is an error that says so. ctx bounds the start only; the caller must call Close.
-func StartProxies(ctx context.Context, domain string, edges []EdgeSpec) (*Proxies, error) {
-	ps := &Proxies{
+// Start starts a child with one proxy per edge. domain names the proxies in errors. An address that an
+// edge asks for and another program has is an error that names it. ctx bounds the start only; the caller
+// must call Close.
+func Start(ctx context.Context, domain string, edges []Spec) (*Fleet, error) {
+	fl := &Fleet{
 		domain:  domain,
 		closing: make(chan struct{}),
 		watched: make(chan struct{}),
 		turn:    make(chan struct{}, 1),
 	}
 	for i, e := range edges {
-		if e.Name == "" || e.Upstream == "" || ps.Proxy(e.Name) != nil {
+		if e.Name == "" || e.Upstream == "" || fl.Proxy(e.Name) != nil {
 			return nil, fmt.Errorf("proxies %s: edge %q needs an upstream and a name of its own", domain, e.Name)
 		}
 		listen := "127.0.0.1:0"
@@ -79,20 +81,20 @@ func StartProxies(ctx context.Context, domain string, edges []EdgeSpec) (*Proxie
 			listen = e.Listen
 		}
 		// Edge names hold characters that toxiproxy's URLs don't take.
-		ps.edges = append(ps.edges, &Proxy{
-			owner: ps, name: e.Name, id: fmt.Sprintf("edge%d", i), upstream: e.Upstream, listen: listen,
+		fl.edges = append(fl.edges, &Proxy{
+			fleet: fl, name: e.Name, id: fmt.Sprintf("edge%d", i), upstream: e.Upstream, listen: listen,
 		})
 	}
-	if err := ps.launch(ctx); err != nil {
+	if err := fl.launch(ctx); err != nil {
 		return nil, fmt.Errorf("proxies %s: %w", domain, err)
 	}
-	go ps.watch()
-	return ps, nil
+	go fl.watch()
+	return fl, nil
 }
 
 // Proxy gives the proxy of an edge; nil when there is none of that name.
-func (ps *Proxies) Proxy(name string) *Proxy {
-	for _, e := range ps.edges {
+func (fl *Fleet) Proxy(name string) *Proxy {
+	for _, e := range fl.edges {
 		if e.name == name {
 			return e
 		}
@@ -100,39 +102,39 @@ func (ps *Proxies) Proxy(name string) *Proxy {
 	return nil
 }
 
-// Restarts tells when and why the proxies had to be started anew. Each one cut all connections through
+// Restarts lists when and why the proxies had to be started anew. Each one cut all connections through
 // them, which is no doing of the target's.
-func (ps *Proxies) Restarts() []Revival {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	return append([]Revival(nil), ps.revivals...)
+func (fl *Fleet) Restarts() []Restart {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	return append([]Restart(nil), fl.revivals...)
 }
 
 // Close ends the child and waits for it. It may be called again.
-func (ps *Proxies) Close() {
-	ps.mu.Lock()
-	if !ps.closed {
-		ps.closed = true
-		close(ps.closing)
+func (fl *Fleet) Close() {
+	fl.mu.Lock()
+	if !fl.closed {
+		fl.closed = true
+		close(fl.closing)
 	}
-	ps.mu.Unlock()
-	<-ps.watched
-	ps.turn <- struct{}{}
-	defer func() { <-ps.turn }()
-	ps.proc.Stop(childGrace)
+	fl.mu.Unlock()
+	<-fl.watched
+	fl.turn <- struct{}{}
+	defer func() { <-fl.turn }()
+	fl.proc.Stop(childGrace)
 }
 
-func (ps *Proxies) take(ctx context.Context) error {
+func (fl *Fleet) take(ctx context.Context) error {
 	select {
-	case ps.turn <- struct{}{}:
+	case fl.turn <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-ps.closing:
+	case <-fl.closing:
 		return errClosed
 	}
 	select {
-	case <-ps.closing: // both were ready
-		<-ps.turn
+	case <-fl.closing: // both were ready
+		<-fl.turn
 		return errClosed
 	default:
 		return nil
@@ -140,11 +142,11 @@ func (ps *Proxies) take(ctx context.Context) error {
 }
 
 // launch starts a child and gives it all proxies in the mode that each is meant to be in. It needs the
-// turn, or that nobody knows ps yet.
-func (ps *Proxies) launch(ctx context.Context) error {
+// turn, or that fl is not shared yet.
+func (fl *Fleet) launch(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, childLimit)
 	defer cancel()
-	proc, err := reexec.Start(roleProxies, ps.domain)
+	proc, err := reexec.Start(roleProxies, fl.domain)
 	if err != nil {
 		return err
 	}
@@ -153,9 +155,9 @@ func (ps *Proxies) launch(ctx context.Context) error {
 		proc.Kill()
 		return fmt.Errorf("waiting for the child to listen: %w", err)
 	}
-	ps.proc, ps.api = proc, toxiproxy.NewClient(addr)
-	for _, e := range ps.edges {
-		if err := ps.create(ctx, e); err != nil {
+	fl.proc, fl.api = proc, toxiproxy.NewClient(addr)
+	for _, e := range fl.edges {
+		if err := fl.create(ctx, e); err != nil {
 			proc.Kill()
 			return fmt.Errorf("making the proxy of %s: %w", e.name, err)
 		}
@@ -164,20 +166,20 @@ func (ps *Proxies) launch(ctx context.Context) error {
 }
 
 // create makes a proxy that does what is asked of it when it begins to listen.
-func (ps *Proxies) create(ctx context.Context, e *Proxy) error {
-	made := ps.api.NewProxy()
+func (fl *Fleet) create(ctx context.Context, e *Proxy) error {
+	made := fl.api.NewProxy()
 	made.Name, made.Listen, made.Upstream = e.id, e.listen, e.upstream
 	want := e.state()
-	if err := ps.call(func() error {
+	if err := fl.call(func() error {
 		if err := made.Save(); err != nil {
 			return err
 		}
-		return addWeather(made, want)
+		return addShapers(made, want)
 	}); err != nil {
 		return err
 	}
 	for end := time.Now().Add(rebindLimit); !want.refused; {
-		err := ps.call(made.Enable)
+		err := fl.call(made.Enable)
 		if err == nil {
 			break
 		}
@@ -185,14 +187,14 @@ func (ps *Proxies) create(ctx context.Context, e *Proxy) error {
 		switch {
 		case inUse && e.remote == nil:
 			return fmt.Errorf("%s is taken: something else listens there; end that, or have the edge listen elsewhere", e.listen)
-		case !inUse, time.Now().After(end), wait(ctx, time.Now().Add(20*time.Millisecond)) != nil:
+		case !inUse, time.Now().After(end), pause.For(ctx, 20*time.Millisecond) != nil:
 			return err
 		}
 	}
 	if e.remote == nil { // once: Listen reads it without the turn
 		e.listen = made.Listen
 		want = e.state()
-		if err := ps.call(func() error { return change(ps.api, made, state{}, want) }); err != nil {
+		if err := fl.call(func() error { return change(fl.api, made, state{}, want) }); err != nil {
 			return err
 		}
 	}
@@ -202,7 +204,7 @@ func (ps *Proxies) create(ctx context.Context, e *Proxy) error {
 
 // call makes an exchange with the child's API, which has no deadline of its own that would be short
 // enough. A child that misses ours is killed, which also ends the exchange. It needs the turn.
-func (ps *Proxies) call(exchange func() error) error {
+func (fl *Fleet) call(exchange func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- exchange() }()
 	t := time.NewTimer(callLimit)
@@ -211,7 +213,7 @@ func (ps *Proxies) call(exchange func() error) error {
 	case err := <-done:
 		return err
 	case <-t.C:
-		ps.proc.Kill()
+		fl.proc.Kill()
 		<-done
 		return errHung
 	}
@@ -219,44 +221,44 @@ func (ps *Proxies) call(exchange func() error) error {
 
 // revive replaces the child. It needs the turn. ctx does not cut it short: half of the edges would be
 // left without a proxy.
-func (ps *Proxies) revive(ctx context.Context, why string) error {
-	ps.proc.Kill()
-	if err := ps.launch(context.WithoutCancel(ctx)); err != nil {
-		return fmt.Errorf("starting the proxies %s anew because of: %s: %w", ps.domain, why, err)
+func (fl *Fleet) revive(ctx context.Context, why string) error {
+	fl.proc.Kill()
+	if err := fl.launch(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("starting the proxies %s anew because of: %s: %w", fl.domain, why, err)
 	}
-	ps.mu.Lock()
-	ps.revivals = append(ps.revivals, Revival{At: time.Now(), Why: why})
-	ps.mu.Unlock()
+	fl.mu.Lock()
+	fl.revivals = append(fl.revivals, Restart{At: time.Now(), Why: why})
+	fl.mu.Unlock()
 	return nil
 }
 
-// watch revives a child that died unasked: a drill must not accuse its target of our broken proxies.
-func (ps *Proxies) watch() {
-	defer close(ps.watched)
+// watch revives a child that died by itself: a drill must not accuse its target of our broken proxies.
+func (fl *Fleet) watch() {
+	defer close(fl.watched)
 	for {
-		if ps.take(context.Background()) != nil {
+		if fl.take(context.Background()) != nil {
 			return
 		}
-		proc := ps.proc
-		<-ps.turn
+		proc := fl.proc
+		<-fl.turn
 		select {
 		case <-proc.Done():
-		case <-ps.closing:
+		case <-fl.closing:
 			return
 		}
-		if ps.take(context.Background()) != nil {
+		if fl.take(context.Background()) != nil {
 			return
 		}
 		var err error
-		if ps.proc == proc { // else whoever killed it has replaced it
-			err = ps.revive(context.Background(), "their process ended by itself")
+		if fl.proc == proc { // else it was killed to be replaced, and has been
+			err = fl.revive(context.Background(), "their process ended by itself")
 		}
-		<-ps.turn
+		<-fl.turn
 		if err != nil {
 			t := time.NewTimer(revivalPause)
 			select {
 			case <-t.C:
-			case <-ps.closing:
+			case <-fl.closing:
 			}
 			t.Stop()
 		}

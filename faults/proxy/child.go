@@ -1,4 +1,4 @@
-package faults
+package proxy
 
 import (
 	"context"
@@ -20,7 +20,7 @@ import (
 // roleProxies is the child that runs the network proxies of one fault domain.
 const roleProxies = "cachedrill-proxies"
 
-// Roles are the child processes that faults start; main and TestMain hand them to [reexec.Main].
+// Roles are the child processes that fleets start; main and TestMain hand them to [reexec.Main].
 var Roles = map[string]reexec.Role{roleProxies: runProxies}
 
 // runProxies runs a toxiproxy server without proxies and reports, as its only line, where its HTTP API
@@ -28,7 +28,7 @@ var Roles = map[string]reexec.Role{roleProxies: runProxies}
 // that does not answer holds up the end of its proxy), and then only killing helps.
 func runProxies(ctx context.Context, _ []string, stdout io.Writer) error {
 	zerolog.SetGlobalLevel(zerolog.Disabled)
-	toxics.Register(weatherToxic, new(weather))
+	toxics.Register(shaperToxic, new(shaper))
 	// A nil metrics container would crash the server when a connection ends.
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
 	api, err := net.Listen("tcp", "127.0.0.1:0")
