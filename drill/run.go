@@ -13,6 +13,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/faults/undo"
 	"github.com/cachedrill/cachedrill/load"
 	"github.com/cachedrill/cachedrill/oracle"
 	"github.com/cachedrill/cachedrill/report"
@@ -31,8 +32,8 @@ type Options struct {
 	// one at a time, for nothing else tells their order.
 	BlackBox bool
 
-	Journal *faults.Journal // of what to undo, should this process end before it has healed; may be nil
-	Audit   *faults.Audit   // of what was done; may be nil
+	Journal *undo.Journal // of what to undo, should this process end before it has healed; may be nil
+	Audit   *undo.Audit   // of what was done; may be nil
 
 	// Place makes the place of the drill; nil is a Redis per region, network proxies, and HTTP.
 	Place func(context.Context, scenarios.Scenario, environment.Options) (*environment.Place, error)
@@ -292,9 +293,6 @@ func (d *drill) faults() []faults.Planned {
 	for i := range out {
 		if d.opt.Sham {
 			out[i].Fault = faults.Sham(out[i].Fault)
-		}
-		if d.env.Adapt != nil {
-			out[i].Fault = d.env.Adapt(out[i].Fault)
 		}
 	}
 	return out

@@ -78,7 +78,7 @@ func (t *timeline) one(ctx context.Context, p faults.Planned, begin time.Duratio
 		run.Problem = "not injected: the drill was stopped"
 		return run, nil
 	}
-	if t.truth != nil && !strings.HasPrefix(run.Name, "sham") {
+	if t.truth != nil && faults.Perturbs(p.Fault) {
 		t.truth.FaultBegan(t.now())
 		defer func() {
 			if unhealed == nil {

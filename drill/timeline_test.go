@@ -24,6 +24,8 @@ type scripted struct {
 
 func (f scripted) String() string { return "scripted" }
 
+func (f scripted) Lasts() time.Duration { return f.hold }
+
 func (f scripted) Inject(context.Context, faults.Site) (faults.Injected, error) {
 	if f.injectErr != nil {
 		return faults.Injected{}, f.injectErr

@@ -15,7 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/cachedrill/cachedrill/drill/environment"
-	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/faults/proxy"
 	"github.com/cachedrill/cachedrill/internal/reexec"
 	"github.com/cachedrill/cachedrill/internal/supervise"
 	"github.com/cachedrill/cachedrill/report"
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	goredis.SetLogger(silent{})
 	roles := map[string]reexec.Role{}
 	maps.Copy(roles, redis.Roles)
-	maps.Copy(roles, faults.Roles)
+	maps.Copy(roles, proxy.Roles)
 	maps.Copy(roles, supervise.Roles)
 	reexec.Main(roles)
 	if addr := os.Getenv("SHOP_LISTEN"); addr != "" {

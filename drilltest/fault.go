@@ -52,11 +52,15 @@ type programmed struct{ of *Fault }
 // String implements [faults.Fault].
 func (p programmed) String() string { return p.of.Name }
 
-// Lasts implements [faults.Lasting].
+// Lasts implements [faults.Fault].
 func (p programmed) Lasts() time.Duration { return p.of.For }
 
 // Inject implements [faults.Fault].
-func (p programmed) Inject(ctx context.Context, _ faults.Site) (faults.Injected, error) {
+func (p programmed) Inject(ctx context.Context, site faults.Site) (faults.Injected, error) {
+	if site.Inert() {
+		heal := func(context.Context) (string, error) { return "not injected", nil }
+		return faults.Injected{Began: time.Now(), Hold: p.of.For, Heal: heal}, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, injectLimit)
 	defer cancel()
 	began := time.Now()

@@ -188,7 +188,7 @@ func (s *Scenario) parse(title string) (scenarios.Scenario, error) {
 		planned = append(planned, f.planned())
 	}
 	if len(s.Faults) == 0 && s.YAML == "" {
-		planned = append(planned, faults.Planned{Fault: faults.Quiet{For: s.quiet()}})
+		planned = append(planned, faults.Planned{Fault: faults.Nothing{For: s.quiet()}})
 	}
 	if err := errors.Join(errs...); err != nil {
 		return scenarios.Scenario{}, err

@@ -106,10 +106,11 @@ func (c Catalogue) read(k Definition, e strictyaml.Entry, s Scope, inside string
 			}
 			continue
 		}
-		hint := strictyaml.Suggest(f.Name, known)
 		if i := slices.IndexFunc(k.Params, func(d Param) bool { return d.Was != "" && d.Was == f.Name }); i >= 0 {
-			hint = "it is called " + k.Params[i].Name
+			p.Fail(f.Key, f.Name, f.Name+" is now "+k.Params[i].Name, "rename the parameter")
+			continue
 		}
+		hint := strictyaml.Suggest(f.Name, known)
 		if inside != "" && slices.ContainsFunc(Timing(), func(d Param) bool { return d.Name == f.Name }) {
 			hint = "move it out, to the parameters of " + inside
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/cachedrill/cachedrill/faults/link"
 	"github.com/cachedrill/cachedrill/internal/strictyaml"
 )
 
@@ -24,7 +25,7 @@ func decode(t require.TestingT, doc string, s Scope) (out []Planned, problems []
 	list := root.Fields("the document", "faults")["faults"].List("faults")
 	failed := false
 	for _, n := range list {
-		p, ok := Decode(n, s)
+		p, ok := All().Decode(n, s)
 		if ok {
 			out = append(out, p)
 		}
@@ -67,27 +68,27 @@ func TestDecode(t *testing.T) {
 			Planned{Fault: Delay{By: 2 * sec, For: 3 * sec, Regions: []string{"us", "eu"}}}, "invalidation.delay{by: 2s, for: 3s, region: [us, eu]}"},
 		"split": {"region.split: {between: [eu, us], for: 3s}",
 			Planned{Fault: Split{Between: [2]string{"eu", "us"}, For: 3 * sec}}, "region.split{between: [eu, us], for: 3s}"},
-		"quiet": {"sham: {for: 3s, at: 1s}", Planned{Fault: Quiet{For: 3 * sec}, At: sec}, "sham{for: 3s}"},
+		"quiet": {"sham: {for: 3s, at: 1s}", Planned{Fault: Nothing{For: 3 * sec}, At: sec}, "sham{for: 3s}"},
 		"kill":  {"redis.kill: {region: eu, down: 1s}", Planned{Fault: Kill{Region: "eu", Down: sec}}, "redis.kill{region: eu, down: 1s}"},
 		"flush": {"keys.flush: {region: us}", Planned{Fault: Flush{Region: "us"}}, "keys.flush{region: us}"},
 		"black-hole": {"network.blackhole: {edge: worker@eu -> redis@eu, direction: down, for: 1s}",
-			Planned{Fault: Network{Mode: Mode{Kind: Blackhole, Direction: Down}, Edges: []string{"worker@eu -> redis@eu"}, For: sec}},
+			Planned{Fault: Network{Mode: link.Mode{Kind: link.Blackhole, Direction: link.Down}, Edges: []string{"worker@eu -> redis@eu"}, For: sec}},
 			"network.blackhole{edge: worker@eu -> redis@eu, direction: down, for: 1s}"},
 		"refuse": {"network.refuse: {edge: worker@eu -> *, for: 1s}",
-			Planned{Fault: Network{Mode: Mode{Kind: Refuse}, Edges: []string{"worker@eu -> *"}, For: sec}},
+			Planned{Fault: Network{Mode: link.Mode{Kind: link.Refuse}, Edges: []string{"worker@eu -> *"}, For: sec}},
 			"network.refuse{edge: worker@eu -> *, for: 1s}"},
 		"reset": {`network.reset: {edge: [source, "*redis*"], for: 1s}`,
-			Planned{Fault: Network{Mode: Mode{Kind: Reset, Direction: Both}, Edges: []string{"source", "*redis*"}, For: sec}},
+			Planned{Fault: Network{Mode: link.Mode{Kind: link.Reset, Direction: link.Both}, Edges: []string{"source", "*redis*"}, For: sec}},
 			`network.reset{edge: [source, "*redis*"], direction: both, for: 1s}`},
 		"latency": {"network.latency: {edge: source, by: 100ms, jitter: 20ms, for: 1s}",
-			Planned{Fault: Network{Mode: Mode{Kind: Latency, Direction: Both, By: sec / 10, Jitter: sec / 50}, Edges: []string{"source"}, For: sec}},
+			Planned{Fault: Network{Mode: link.Mode{Kind: link.Latency, Direction: link.Both, By: sec / 10, Jitter: sec / 50}, Edges: []string{"source"}, For: sec}},
 			"network.latency{edge: source, direction: both, by: 100ms, jitter: 20ms, for: 1s}"},
 		"slow source": {"source.slow: {by: 100ms, for: 1s}", Planned{Fault: SlowSource{By: sec / 10, For: sec}}, "source.slow{by: 100ms, for: 1s}"},
 		"sham of a network fault": {"sham: {of: {network.stall: {edge: source, direction: up, for: 1s}}}",
-			Planned{Fault: Network{Mode: Mode{Kind: Stall, Direction: Up}, Edges: []string{"source"}, For: sec, sham: true}},
+			Planned{Fault: Sham(Network{Mode: link.Mode{Kind: link.Stall, Direction: link.Up}, Edges: []string{"source"}, For: sec})},
 			"sham{of: network.stall{edge: source, direction: up, for: 1s}}"},
 		"sham": {"sham: {of: {redis.restart: {region: eu}}, observe: 1s}",
-			Planned{Fault: Restart{Region: "eu", Down: DefaultDown, sham: true}, Observe: sec}, "sham{of: redis.restart{region: eu, down: 500ms}}"},
+			Planned{Fault: Sham(Restart{Region: "eu", Down: DefaultDown}), Observe: sec}, "sham{of: redis.restart{region: eu, down: 500ms}}"},
 	}
 	for name, c := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -173,7 +174,7 @@ func TestDecodeWhereNothingIsKnown(t *testing.T) {
 func TestDecodeWhatATargetDoesNotAllow(t *testing.T) {
 	s := Scope{
 		Regions: []string{"here"}, Families: []string{"product"}, Edges: []string{"redis"}, KeyPrefix: "drill[1]:",
-		Refused: map[string]string{"redis.restart": "this Redis is managed by somebody else; use network.refuse"},
+		Lacks: map[Capability]string{CanStop: "this Redis is managed by its owner; use network.refuse"},
 	}
 	got, problems := decode(t, `faults:
   - redis.restart: {down: 1s}
@@ -187,8 +188,8 @@ func TestDecodeWhatATargetDoesNotAllow(t *testing.T) {
   - source.slow: {by: 1s, for: 2s}
 `, s)
 	require.Equal(t, []string{
-		`2:5: "redis.restart": this Redis is managed by somebody else; use network.refuse`,
-		`3:17: "redis.restart": this Redis is managed by somebody else; use network.refuse`,
+		`2:5: "redis.restart": this Redis is managed by its owner; use network.refuse`,
+		`3:17: "redis.restart": this Redis is managed by its owner; use network.refuse`,
 		`7:28: "*": must begin with this target's key prefix "drill[1]:"; write pattern: 'drill\[1\]:*'`,
 		`8:28: "drill[1]:*": must begin with this target's key prefix "drill[1]:"; write pattern: 'drill\[1\]:*'`,
 		`10:5: "source.slow": this target has no edge to its source; its edges: redis`,
@@ -210,9 +211,9 @@ func TestDecodeFindsAllProblems(t *testing.T) {
 
 func TestCatalogue(t *testing.T) {
 	var names []string
-	for _, e := range Catalogue() {
+	for _, e := range All() {
 		names = append(names, e.Name)
-		for what, text := range map[string]string{"summary": e.Summary, "evidence": e.Evidence, "undo": e.Undo, "family": e.Family} {
+		for what, text := range map[string]string{"summary": e.Summary, "evidence": e.Evidence, "heal": e.Heals, "family": e.Family()} {
 			require.NotEmpty(t, text, "%s of %s", what, e.Name)
 		}
 		for _, p := range e.Params {
@@ -223,16 +224,16 @@ func TestCatalogue(t *testing.T) {
 		require.Empty(t, problems, "the example of %s", e.Name)
 		require.True(t, strings.HasPrefix(got[0].Fault.String(), e.Name+"{"), got[0].Fault)
 	}
-	require.ElementsMatch(t, names, Names())
+	require.ElementsMatch(t, names, All().Names())
 	require.Equal(t, []string{
 		"invalidation.delay", "keys.expire", "keys.flush", "network.blackhole", "network.latency", "network.refuse", "network.reset",
 		"network.stall", "redis.kill", "redis.restart", "region.split", "sham", "source.slow",
-	}, Names())
+	}, All().Names())
 }
 
 // Every default that the catalogue tells is what leaving the parameter out means.
 func TestCatalogueDefaults(t *testing.T) {
-	for _, e := range Catalogue() {
+	for _, e := range All() {
 		required := map[string]string{
 			"redis.restart": "region: eu", "keys.expire": "family: product", "invalidation.delay": "by: 1s, for: 1s",
 			"region.split": "between: [eu, us], for: 1s", "sham": "for: 1s",
@@ -264,21 +265,21 @@ func TestStringIsYAML(t *testing.T) {
 			Expire{Family: "product", Share: float64(rapid.IntRange(1, 100).Draw(t, "share")) / 100, Regions: names.Draw(t, "in")},
 			Delay{By: d("by"), For: d("for"), Regions: names.Draw(t, "regions")},
 			Split{Between: [2]string{"us", "eu"}, For: d("for")},
-			Quiet{For: d("for")},
+			Nothing{For: d("for")},
 			Kill{Region: "us", Down: d("down")},
 			Flush{Region: "us"},
 			SlowSource{By: time.Hour, Jitter: d("jitter") / 2, For: 2*time.Hour + d("for")},
 		}
-		for k := Blackhole; k <= Latency; k++ {
+		for k := link.Blackhole; k <= link.Latency; k++ {
 			n := Network{
-				Mode:  Mode{Kind: k},
+				Mode:  link.Mode{Kind: k},
 				Edges: rapid.SampledFrom([][]string{{"source"}, {"worker@eu -> *"}, {"*", "relay@eu -> relay@us"}}).Draw(t, "edges"),
 				For:   d("for"),
 			}
-			if k != Refuse {
-				n.Mode.Direction = rapid.SampledFrom([]Direction{Both, Up, Down}).Draw(t, "direction")
+			if k != link.Refuse {
+				n.Mode.Direction = rapid.SampledFrom([]link.Direction{link.Both, link.Up, link.Down}).Draw(t, "direction")
 			}
-			if k == Latency {
+			if k == link.Latency {
 				n.Mode.By, n.Mode.Jitter, n.For = time.Hour, d("jitter")/2, 4*time.Hour+d("for")
 			}
 			all = append(all, n)
@@ -300,7 +301,7 @@ func TestStringIsYAML(t *testing.T) {
 // FuzzDecode: whatever is written, Decode neither panics nor lets a fault through that can't be injected
 // for its own fields' sake.
 func FuzzDecode(f *testing.F) {
-	for _, e := range Catalogue() {
+	for _, e := range All() {
 		f.Add("faults:\n  " + e.Example + "\n")
 	}
 	f.Add("faults: [{sham: {of: {sham: ~}}}, ~, {region.split: {between: [[eu], {us: us}]}}]")

@@ -10,6 +10,7 @@ import (
 	"github.com/cachedrill/cachedrill/faults/undo"
 	"github.com/cachedrill/cachedrill/internal/pause"
 	"github.com/cachedrill/cachedrill/internal/thousands"
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 const (
@@ -29,12 +30,12 @@ type downtime struct {
 	name   string
 
 	began   time.Time
-	before  Identity
+	before  targets.RedisIdentity
 	stopped bool   // it may have been ended, so that Start may be needed
 	first   string // what proved, at injection, that it is down
 	last    string // what proved it just before the start
 	up      bool
-	after   *Identity // nil: not asked yet
+	after   *targets.RedisIdentity // nil: not asked yet
 }
 
 func (d *downtime) inject(ctx context.Context, redis string, down time.Duration) (Injected, error) {
@@ -146,5 +147,5 @@ func (d *downtime) evidence() string {
 		return ""
 	}
 	return fmt.Sprintf("%s and until its start; then another incarnation answered: %s before, %s after, %s keys (%s before)",
-		d.first, d.before, d.after, thousands.Group(d.after.Keys), thousands.Group(d.before.Keys))
+		d.first, d.before.Incarnation(), d.after.Incarnation(), thousands.Group(d.after.Keys), thousands.Group(d.before.Keys))
 }

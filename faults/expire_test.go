@@ -11,10 +11,12 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/cachedrill/cachedrill/faults/rediskeys"
 )
 
 func TestExpire(t *testing.T) {
-	onEachRedis(t, func(t *testing.T, start func(*testing.T) Node) {
+	onEachRedis(t, func(t *testing.T, start func(*testing.T) redisNode) {
 		ctx, n := within(t), start(t)
 		fill(t, n.Client(), "tenant:a:product:", 1500, time.Minute)
 		fill(t, n.Client(), "tenant:b:product:", 500, 0)
@@ -38,7 +40,7 @@ func TestExpire(t *testing.T) {
 	})
 }
 
-// onEachPipeline is a hook that is told the commands of each pipeline, and may answer in Redis's place.
+// onEachPipeline is a hook that gets the commands of each pipeline, and may answer in Redis's place.
 type onEachPipeline func(cmds []goredis.Cmder, send func() error) error
 
 func (h onEachPipeline) DialHook(next goredis.DialHook) goredis.DialHook          { return next }
@@ -90,7 +92,7 @@ func TestExpireWithoutEvidence(t *testing.T) {
 }
 
 func TestExpireTellsRewrittenKeys(t *testing.T) {
-	onEachRedis(t, func(t *testing.T, start func(*testing.T) Node) {
+	onEachRedis(t, func(t *testing.T, start func(*testing.T) redisNode) {
 		ctx, n := within(t), start(t)
 		fill(t, n.Client(), "product:", 100, 30*time.Second)
 		writer := adminClient(t, n.Client().Options().Addr)
@@ -120,7 +122,7 @@ func TestExpireTellsRewrittenKeys(t *testing.T) {
 }
 
 func TestExpireNeverLengthensALife(t *testing.T) {
-	onEachRedis(t, func(t *testing.T, start func(*testing.T) Node) {
+	onEachRedis(t, func(t *testing.T, start func(*testing.T) redisNode) {
 		ctx, n := within(t), start(t)
 		fill(t, n.Client(), "product:", 20, time.Minute)
 		// Between looking at the TTLs and arming, a key gets an end before the moment.
@@ -150,7 +152,7 @@ func TestExpireNeverLengthensALife(t *testing.T) {
 }
 
 func TestExpireInterruptedGivesKeysTheirExpiryBack(t *testing.T) {
-	onEachRedis(t, func(t *testing.T, start func(*testing.T) Node) {
+	onEachRedis(t, func(t *testing.T, start func(*testing.T) redisNode) {
 		n := start(t)
 		fill(t, n.Client(), "product:", 600, time.Minute)
 		fill(t, n.Client(), "product:lasting:", 10, 0)
@@ -219,7 +221,7 @@ func TestExpireShareGrowsByKeys(t *testing.T) {
 
 // Keys that are near their end expire with the others, and prove nothing.
 func TestExpireTakesKeysNearTheirEndAlong(t *testing.T) {
-	onEachRedis(t, func(t *testing.T, start func(*testing.T) Node) {
+	onEachRedis(t, func(t *testing.T, start func(*testing.T) redisNode) {
 		ctx, n := within(t), start(t)
 		fill(t, n.Client(), "product:", 50, time.Minute)
 		fill(t, n.Client(), "product:ending:", 20, 2*expireLead)
@@ -245,7 +247,8 @@ func TestExpireTakesKeysNearTheirEndAlong(t *testing.T) {
 func TestExpireInSomeRegions(t *testing.T) {
 	eu, us, asia := newMini(t), newMini(t), newMini(t)
 	s := site(eu)
-	s.Nodes["us"], s.Nodes["asia"] = us, asia
+	add(s, "us", us)
+	add(s, "asia", asia)
 	for _, n := range []*mini{eu, us, asia} {
 		fill(t, n.client, "product:", 10, time.Minute)
 	}
@@ -300,7 +303,7 @@ func TestExpireMustBiteInEveryRegion(t *testing.T) {
 			t.Parallel()
 			eu, us := newMini(t), newMini(t)
 			s := site(eu)
-			s.Nodes["us"] = us
+			add(s, "us", us)
 			fill(t, eu.client, "product:", c.eu, time.Minute)
 			fill(t, us.client, "product:", c.us, c.usTTL)
 			fill(t, us.client, "price:", 3, 0)
@@ -326,21 +329,18 @@ func TestExpireMustBiteInEveryRegion(t *testing.T) {
 func TestExpireCountsKeysThatItHadNoTimeFor(t *testing.T) {
 	n := newMini(t)
 	fill(t, n.client, "product:", 10, time.Minute)
-	a := &arming{
-		rdb: n.client, glob: "product:*", picks: func(string) bool { return true },
-		own: map[string]time.Time{}, armed: map[string]bool{}, ending: map[string]bool{}, late: map[string]bool{},
-	}
+	a := newExpiryBatch("eu", rediskeys.Of(n.client), "product:*", func(string) bool { return true })
 	require.NoError(t, a.scan(within(t)))
 	require.NoError(t, a.arm(within(t), time.Now()))
 	require.Equal(t, 10, a.live())
 	require.Empty(t, a.armed)
 	require.NoError(t, a.arm(within(t), time.Now().Add(10*time.Second)), "another pass reaches them")
-	require.Len(t, a.own, 10)
+	require.Len(t, a.keyEnds, 10)
 	require.Equal(t, 10, a.live(), "each is counted once")
 }
 
 func TestExpireShamTouchesNothing(t *testing.T) {
-	onEachRedis(t, func(t *testing.T, start func(*testing.T) Node) {
+	onEachRedis(t, func(t *testing.T, start func(*testing.T) redisNode) {
 		n := start(t)
 		fill(t, n.Client(), "product:", 100, time.Minute)
 		n.Client().AddHook(onEachPipeline(func(cmds []goredis.Cmder, send func() error) error {
@@ -353,7 +353,7 @@ func TestExpireShamTouchesNothing(t *testing.T) {
 		require.NoError(t, err)
 		evidence, err := in.Heal(within(t))
 		require.NoError(t, err)
-		require.Regexp(t, `^sham of keys.expire\{family: product, share: 100%\}: 100 product keys found in eu and not touched; 100 of them still there at`, evidence)
+		require.Regexp(t, `^sham of keys.expire\{family: product, share: 100%\}: 100 keys found in redis@eu and not touched, 100 of them still there$`, evidence)
 		require.Equal(t, 100, count(t, n.Client(), "*"))
 	})
 }
@@ -387,8 +387,8 @@ func TestExpireRefusesWhatItCantDo(t *testing.T) {
 	}
 }
 
-func TestExpirePicksPlaces(t *testing.T) {
-	nodes := map[string]Node{"eu": nil, "eu/critical": nil, "us": nil, "us/critical": nil, "mars": nil}
+func TestExpirePicksPools(t *testing.T) {
+	nodes := map[string]Server{"eu": nil, "eu/critical": nil, "us": nil, "us/critical": nil, "mars": nil}
 	for _, c := range []struct {
 		fault Expire
 		want  []string
@@ -398,12 +398,12 @@ func TestExpirePicksPlaces(t *testing.T) {
 		{Expire{Pool: "critical"}, []string{"eu/critical", "us/critical"}},
 		{Expire{Pool: "critical", Regions: []string{"us"}}, []string{"us/critical"}},
 	} {
-		got, err := c.fault.Redises(nodes)
+		got, err := c.fault.redises(nodes)
 		require.NoError(t, err)
 		require.Equal(t, c.want, got, c.fault.String())
 	}
 	for _, f := range []Expire{{Pool: "nowhere"}, {Pool: "critical", Regions: []string{"us", "mars"}}, {Regions: []string{"venus"}}} {
-		_, err := f.Redises(nodes)
+		_, err := f.redises(nodes)
 		require.ErrorContains(t, err, "offers no Redis", f.String())
 	}
 }
@@ -411,7 +411,7 @@ func TestExpirePicksPlaces(t *testing.T) {
 // A pool's Redis is restarted, and the region's own is the one that it was.
 func TestRestartOfAPool(t *testing.T) {
 	own, pool := newMini(t), newMini(t)
-	site := Site{Nodes: map[string]Node{"eu": own, "eu/critical": pool}}
+	site := Site{Servers: map[string]Server{"eu": own, "eu/critical": pool}}
 	injected, err := Restart{Region: "eu", Pool: "critical", Down: time.Millisecond}.Inject(within(t), site)
 	require.NoError(t, err)
 	require.Contains(t, injected.Evidence, "redis@eu/critical refused connections")
@@ -419,4 +419,9 @@ func TestRestartOfAPool(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, own.incarnation)
 	require.Equal(t, 2, pool.incarnation)
+}
+
+// add adds a Redis to a site.
+func add(s Site, name string, n redisNode) {
+	s.Servers[name], s.Keys[name] = n, rediskeys.Of(n.Client())
 }

@@ -62,7 +62,7 @@ type Injected struct {
 func (s Site) Record(f Fault, where []string, step undo.Step, inject func(*undo.Entry) (Injected, error)) (Injected, error) {
 	name := f.String()
 	if s.sham != nil {
-		name = s.sham.String()
+		name = s.sham.fault.String()
 	}
 	entry, err := s.Journal.Begin(name, step)
 	if err != nil {
@@ -79,6 +79,9 @@ func (s Site) Record(f Fault, where []string, step undo.Step, inject func(*undo.
 		}
 		_ = s.Audit.Log(undo.AuditFail, name, where, "not injected", err)
 		return Injected{}, err
+	}
+	if s.sham != nil {
+		in.Heal, s.sham.recorded = s.sham.conclude(in.Heal), true
 	}
 	heal, once := in.Heal, &sync.Once{}
 	in.Heal = func(ctx context.Context) (string, error) {

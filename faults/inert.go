@@ -3,6 +3,7 @@ package faults
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,7 +36,7 @@ func (w *watched) once(name string, check func(context.Context) (string, error))
 // check gives all evidence, each kind once; "" when some handle has none, or none was asked for anything.
 func (w *watched) check(ctx context.Context) (string, error) {
 	w.mu.Lock()
-	names := w.names
+	names := slices.Sorted(slices.Values(w.names))
 	w.mu.Unlock()
 	var found []string
 	for _, name := range names {
@@ -96,13 +97,13 @@ func (s inertServer) watch(ctx context.Context) error {
 		if err != nil {
 			return "", fmt.Errorf("identifying redis@%s: %w", s.name, err)
 		}
-		if !after.same(before) {
+		if !after.Same(before) {
 			return "", becameAnother(s.name, before, after)
 		}
 		if err := s.Ping(ctx); err != nil {
 			return "", fmt.Errorf("pinging redis@%s: %w", s.name, err)
 		}
-		return fmt.Sprintf("same run_id before and after (%s), ping answered", after), nil
+		return fmt.Sprintf("same run_id before and after (%s), ping answered", after.Incarnation()), nil
 	})
 	return nil
 }

@@ -16,6 +16,10 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/cachedrill/cachedrill/faults/link"
+	"github.com/cachedrill/cachedrill/faults/rediskeys"
+	"github.com/cachedrill/cachedrill/faults/undo"
+
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -23,19 +27,19 @@ import (
 func noted(t *testing.T, s Site) (Site, string) {
 	dir := t.TempDir()
 	var err error
-	s.Journal, err = OpenJournal(filepath.Join(dir, JournalFile))
+	s.Journal, err = undo.OpenJournal(filepath.Join(dir, undo.JournalFile))
 	require.NoError(t, err)
-	s.Audit, err = OpenAudit(filepath.Join(dir, AuditFile))
+	s.Audit, err = undo.OpenAudit(filepath.Join(dir, undo.AuditFile))
 	require.NoError(t, err)
 	t.Cleanup(func() { _, _ = s.Journal.Close(), s.Audit.Close() })
 	return s, dir
 }
 
 // repair is what heals when the process that injected is gone.
-func repair(t *testing.T, s Site, dir string) []Repaired {
+func repair(t *testing.T, s Site, dir string) []undo.HealResult {
 	t.Helper()
 	require.NoError(t, s.Journal.Close())
-	out, err := Repair(within(t), filepath.Join(dir, JournalFile), "", s.Audit)
+	out, err := undo.Repair(within(t), filepath.Join(dir, undo.JournalFile), "", s.Audit)
 	require.NoError(t, err)
 	for i := range out {
 		require.WithinDuration(t, time.Now(), out[i].Injected, time.Minute)
@@ -44,12 +48,12 @@ func repair(t *testing.T, s Site, dir string) []Repaired {
 	return out
 }
 
-func audited(t *testing.T, dir string) (out []AuditRecord) {
+func audited(t *testing.T, dir string) (out []undo.AuditRecord) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(dir, AuditFile))
+	text, err := os.ReadFile(filepath.Join(dir, undo.AuditFile))
 	require.NoError(t, err)
 	for l := range bytes.Lines(text) {
-		var r AuditRecord
+		var r undo.AuditRecord
 		require.NoError(t, json.Unmarshal(l, &r))
 		require.WithinDuration(t, time.Now(), r.When, time.Minute)
 		require.Regexp(t, `.+@.+ pid \d+$`, r.Who)
@@ -76,20 +80,20 @@ func TestJournalOfWhatWasHealed(t *testing.T) {
 		_, err = in.Heal(within(t))
 		require.NoError(t, err)
 		log := audited(t, dir)
-		require.Equal(t, []AuditRecord{
-			{Fault: f.String(), Action: AuditInject, Where: []string{addr}},
-			{Fault: f.String(), Action: AuditHeal, Where: []string{addr}, Evidence: evidence},
+		require.Equal(t, []undo.AuditRecord{
+			{Fault: f.String(), Action: undo.AuditInject, Where: []string{addr}},
+			{Fault: f.String(), Action: undo.AuditHeal, Where: []string{addr}, Evidence: evidence},
 		}, log[len(log)-2:])
 	}
-	_, err := Kill{Region: "eu", Down: 1}.Inject(within(t), Site{Nodes: map[string]Node{"eu": &unruly{mini: n, identity: func(context.Context) (targets.RedisIdentity, error) {
+	_, err := Kill{Region: "eu", Down: 1}.Inject(within(t), Site{Servers: map[string]Server{"eu": &unruly{mini: n, identity: func(context.Context) (targets.RedisIdentity, error) {
 		return targets.RedisIdentity{}, errors.New("broken")
 	}}}, Journal: s.Journal, Audit: s.Audit})
 	require.ErrorContains(t, err, "broken")
 	log := audited(t, dir)
-	require.Equal(t, "asking redis@eu who it is: broken", log[len(log)-1].Error)
-	require.Equal(t, AuditFail, log[len(log)-1].Action)
+	require.Equal(t, "identifying redis@eu: broken", log[len(log)-1].Error)
+	require.Equal(t, undo.AuditFail, log[len(log)-1].Action)
 	require.Empty(t, repair(t, s, dir), "all of it was healed")
-	info, err := os.Stat(filepath.Join(dir, JournalFile))
+	info, err := os.Stat(filepath.Join(dir, undo.JournalFile))
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 }
@@ -101,38 +105,38 @@ func TestRepairTellsWhatEndedAndWhatIsLost(t *testing.T) {
 	edges, _ := twoEdges(t)
 	s.Edges = edges.Edges
 	fill(t, n.client, "product:", 10, 0)
-	for _, f := range []Fault{Flush{Region: "eu"}, on(Refuse, "source"), Restart{Region: "eu", Down: 1}} {
+	for _, f := range []Fault{Flush{Region: "eu"}, on(link.Refuse, "source"), Restart{Region: "eu", Down: 1}} {
 		in, err := f.Inject(within(t), s)
 		require.NoError(t, err)
 		defer func() { _, _ = in.Heal(context.Background()) }()
 	}
-	require.Equal(t, []Repaired{
-		{Fault: "redis.restart{region: eu, down: 1ns}", Outcome: Already, Says: "its Redis was the process's own, and ended with it"},
-		{Fault: "network.refuse{edge: source, for: 1s}", Outcome: Already, Says: "the network proxies ended with the process that had injected it"},
-		{Fault: "keys.flush{region: eu}", Outcome: Impossible, Says: "keys that were deleted can't be brought back"},
+	require.Equal(t, []undo.HealResult{
+		{Fault: "redis.restart{region: eu, down: 1ns}", Outcome: undo.NothingToUndo, Detail: "its Redis was the process's own, and ended with it"},
+		{Fault: "network.refuse{edge: source, for: 1s}", Outcome: undo.NothingToUndo, Detail: "the network proxies ended with the process that had injected it"},
+		{Fault: "keys.flush{region: eu}", Outcome: undo.Impossible, Detail: "keys that were deleted can't be brought back"},
 	}, repair(t, s, dir))
 	log := audited(t, dir)
-	require.Equal(t, AuditRecord{
-		Fault: "keys.flush{region: eu}", Action: AuditHeal, Where: []string{n.Addr() + " db 0"},
+	require.Equal(t, undo.AuditRecord{
+		Fault: "keys.flush{region: eu}", Action: undo.AuditHeal, Where: []string{n.Addr() + " db 0"},
 		Evidence: "can't be undone: keys that were deleted can't be brought back",
 	}, log[len(log)-1])
 	require.Empty(t, repair(t, Site{Audit: s.Audit}, dir), "it is told once")
 }
 
 // armedByJournal arms keys as keys.expire does, and leaves them to the journal.
-func armedByJournal(t *testing.T, n Node, s Site) *arming {
-	e, err := s.Journal.begin(Expire{Family: "product"}, undo{Kind: undoArmed})
+func armedByJournal(t *testing.T, n redisNode, s Site) *expiryBatch {
+	e, err := s.Journal.Begin(Expire{Family: "product"}.String(), undo.ArmedNone())
 	require.NoError(t, err)
-	a := &arming{
-		region: "eu", rdb: n.Client(), at: whereIs(n), glob: "*product:*", picks: func(string) bool { return true }, entry: e,
-		own: map[string]time.Time{}, armed: map[string]bool{}, ending: map[string]bool{}, late: map[string]bool{},
-	}
+	a := newExpiryBatch("eu", rediskeys.Of(n.Client()), "*product:*", func(string) bool { return true })
+	a.entry = e
+	a.at, err = locate(n, "eu")
+	require.NoError(t, err)
 	require.NoError(t, a.readClock(within(t)))
 	return a
 }
 
 func TestRepairGivesKeysTheirExpiryBack(t *testing.T) {
-	onEachRedis(t, func(t *testing.T, start func(*testing.T) Node) {
+	onEachRedis(t, func(t *testing.T, start func(*testing.T) redisNode) {
 		n := start(t)
 		c := n.Client()
 		s, dir := noted(t, site(n))
@@ -153,8 +157,8 @@ func TestRepairGivesKeysTheirExpiryBack(t *testing.T) {
 
 		got := repair(t, s, dir)
 		require.Len(t, got, 1)
-		require.Equal(t, Undone, got[0].Outcome)
-		require.Contains(t, got[0].Says, " db 0 1,299 keys have their own expiry back")
+		require.Equal(t, undo.Undone, got[0].Outcome)
+		require.Contains(t, got[0].Detail, " db 0 1,299 keys have their own expiry back")
 		for key, want := range map[string]time.Duration{
 			"product:hours:0": 3 * time.Hour, "product:hours:599": 3 * time.Hour, "product:never:0": -1, "product:never:699": -1,
 			odd: 2 * time.Hour, "product:hours:1": 5 * time.Hour, "product:hours:2": 6 * time.Hour, "product:hours:3": -2,
@@ -171,89 +175,81 @@ func TestRepairGivesKeysTheirExpiryBack(t *testing.T) {
 
 func TestRepairOfKeysThatAreGone(t *testing.T) {
 	n := newMini(t)
-	s, dir := noted(t, site(foreignRedis{Node: n}))
+	s, dir := noted(t, site(ownedRedis{redisNode: n}))
 	fill(t, n.client, "product:", 10, time.Hour)
-	a := armedByJournal(t, foreignRedis{Node: n}, s)
+	a := armedByJournal(t, ownedRedis{redisNode: n}, s)
 	require.NoError(t, a.scan(within(t)))
 	require.NoError(t, a.arm(within(t), time.Now().Add(time.Minute)))
 	require.NoError(t, n.Stop(within(t)))
 	got := repair(t, s, dir)
-	require.Equal(t, Failed, got[0].Outcome, "somebody else's Redis may come back")
-	require.Contains(t, got[0].Says, "connection refused")
+	require.Equal(t, undo.Failed, got[0].Outcome, "somebody else's Redis may come back")
+	require.Contains(t, got[0].Detail, "connection refused")
 	require.NoError(t, n.Start(within(t))) // empty
 	got = repair(t, Site{}, dir)
-	require.Equal(t, Impossible, got[0].Outcome)
-	require.Contains(t, got[0].Says, "10 are gone, 0 had been written or healed meanwhile: keys that have expired can't be brought back")
+	require.Equal(t, undo.Impossible, got[0].Outcome)
+	require.Contains(t, got[0].Detail, "10 are gone, 0 had been written or healed meanwhile: keys that have expired can't be brought back")
 	require.Empty(t, repair(t, Site{}, dir))
 }
 
 func TestRepairOfARedisThatItsOwnerMustStart(t *testing.T) {
 	n := newMini(t)
-	s, dir := noted(t, site(foreignRedis{Node: n}))
+	s, dir := noted(t, site(ownedRedis{redisNode: n}))
 	_, err := Kill{Region: "eu", Down: time.Hour}.Inject(within(t), s)
 	require.NoError(t, err)
 	got := repair(t, s, dir)
-	require.Equal(t, []Repaired{{Fault: "redis.kill{region: eu, down: 1h0m0s}", Outcome: Failed,
-		Says: "the Redis at " + n.Addr() + " db 0 does not answer, and nothing tells how to start it: start it, and try again"}}, got)
+	require.Equal(t, []undo.HealResult{{Fault: "redis.kill{region: eu, down: 1h0m0s}", Outcome: undo.Failed,
+		Detail: "the Redis at " + n.Addr() + " db 0 does not answer, and it is not known how to start it: start it, and try again"}}, got)
 	require.NoError(t, n.Start(within(t)))
 	got = repair(t, Site{}, dir)
-	require.Equal(t, Already, got[0].Outcome)
+	require.Equal(t, undo.NothingToUndo, got[0].Outcome)
 }
-
-// startable is a Redis that a command starts.
-type startable struct {
-	Node
-	command []string
-}
-
-func (n startable) StartCommand() []string { return n.command }
 
 func TestRepairStartsARedisAgain(t *testing.T) {
 	s0 := onProcess(t)
 	// The command returns, and what it started stays: as daemons do.
 	command := []string{s0.path, "--port", s0.port, "--bind", "127.0.0.1", "--save", "", "--daemonize", "yes", "--dir", s0.dir}
-	n := startable{s0, command}
+	n := ownedRedis{redisNode: s0, start: command}
 	s, dir := noted(t, site(n))
 	in, err := Kill{Region: "eu", Down: time.Hour}.Inject(within(t), s)
 	require.NoError(t, err)
 	require.NotEmpty(t, in.Evidence)
 
 	broken := s
-	broken.Journal, err = OpenJournal(filepath.Join(dir, "broken.jsonl"))
+	broken.Journal, err = undo.OpenJournal(filepath.Join(dir, "broken.jsonl"))
 	require.NoError(t, err)
-	_, err = broken.Journal.begin(Kill{}, undo{Kind: undoStart, Redis: whereIs(n), Command: []string{s0.path, "--nonsense"}})
+	_, err = broken.Journal.Begin(Kill{}.String(), undo.StartAgain(&undo.Server{Addr: n.Addr()}, []string{s0.path, "--nonsense"}))
 	require.NoError(t, err)
 	require.NoError(t, broken.Journal.Close())
-	got, err := Repair(within(t), filepath.Join(dir, "broken.jsonl"), "", nil)
+	got, err := undo.Repair(within(t), filepath.Join(dir, "broken.jsonl"), "", nil)
 	require.NoError(t, err)
-	require.Equal(t, Failed, got[0].Outcome)
-	require.Contains(t, got[0].Says, "exit status 1")
+	require.Equal(t, undo.Failed, got[0].Outcome)
+	require.Contains(t, got[0].Detail, "exit status 1")
 
 	got = repair(t, s, dir)
 	t.Cleanup(func() { _ = s0.client.ShutdownNoSave(context.Background()).Err() })
-	require.Equal(t, Undone, got[0].Outcome, got[0].Says)
-	require.Contains(t, got[0].Says, "and answers; what it held is lost")
-	require.NoError(t, ping(within(t), n))
-	got, err = Repair(within(t), filepath.Join(dir, "broken.jsonl"), "", nil)
+	require.Equal(t, undo.Undone, got[0].Outcome, got[0].Detail)
+	require.Contains(t, got[0].Detail, "and answers; what it held is lost")
+	require.NoError(t, n.Ping(within(t)))
+	got, err = undo.Repair(within(t), filepath.Join(dir, "broken.jsonl"), "", nil)
 	require.NoError(t, err)
-	require.Equal(t, Already, got[0].Outcome)
+	require.Equal(t, undo.NothingToUndo, got[0].Outcome)
 }
 
 func TestRepairLeavesTheLivingAlone(t *testing.T) {
 	s, dir := noted(t, Site{})
-	path := filepath.Join(dir, JournalFile)
-	_, err := s.Journal.begin(Flush{}, undo{Kind: undoLost})
+	path := filepath.Join(dir, undo.JournalFile)
+	_, err := s.Journal.Begin(Flush{}.String(), undo.Lost(nil, ""))
 	require.NoError(t, err)
-	_, err = Repair(within(t), path, "", nil)
-	require.ErrorIs(t, err, ErrJournalInUse)
-	other, err := OpenJournal(path)
+	_, err = undo.Repair(within(t), path, "", nil)
+	require.ErrorIs(t, err, undo.ErrJournalInUse)
+	other, err := undo.OpenJournal(path)
 	require.NoError(t, err, "two drills may share one")
-	_, err = other.begin(Flush{Region: "us"}, undo{Kind: undoLost})
+	_, err = other.Begin(Flush{Region: "us"}.String(), undo.Lost(nil, ""))
 	require.NoError(t, err)
 	require.NoError(t, other.Close())
 	require.Len(t, repair(t, s, dir), 2)
 
-	got, err := Repair(within(t), filepath.Join(dir, "none"), "", nil)
+	got, err := undo.Repair(within(t), filepath.Join(dir, "none"), "", nil)
 	require.NoError(t, err)
 	require.Empty(t, got)
 	require.NoFileExists(t, filepath.Join(dir, "none"))
@@ -261,8 +257,8 @@ func TestRepairLeavesTheLivingAlone(t *testing.T) {
 
 func TestJournalThatWasCutOff(t *testing.T) {
 	s, dir := noted(t, Site{})
-	path := filepath.Join(dir, JournalFile)
-	_, err := s.Journal.begin(Flush{}, undo{Kind: undoLost})
+	path := filepath.Join(dir, undo.JournalFile)
+	_, err := s.Journal.Begin(Flush{}.String(), undo.Lost(nil, ""))
 	require.NoError(t, err)
 	require.NoError(t, s.Journal.Close())
 	add := func(text string) {
@@ -273,13 +269,13 @@ func TestJournalThatWasCutOff(t *testing.T) {
 		require.NoError(t, f.Close())
 	}
 	add(`{"id":"half`) // never was on disk as a whole, so that nothing was injected
-	s.Journal, err = OpenJournal(path)
+	s.Journal, err = undo.OpenJournal(path)
 	require.NoError(t, err)
-	_, err = s.Journal.begin(Flush{Region: "us"}, undo{Kind: undoLost})
+	_, err = s.Journal.Begin(Flush{Region: "us"}.String(), undo.Lost(nil, ""))
 	require.NoError(t, err)
 	require.Len(t, repair(t, s, dir), 2)
 	add("nonsense\n")
-	_, err = Repair(within(t), path, "", nil)
+	_, err = undo.Repair(within(t), path, "", nil)
 	require.ErrorContains(t, err, path+":5: this is no line of an undo journal")
 }
 
@@ -294,7 +290,7 @@ func TestNothingIsInjectedWithoutItsJournal(t *testing.T) {
 		s, _ := noted(t, site(n))
 		s.Edges = edges.Edges
 		close(s)
-		for _, f := range []Fault{Flush{Region: "eu"}, Restart{Region: "eu", Down: 1}, Expire{Family: "product"}, on(Refuse, "source")} {
+		for _, f := range []Fault{Flush{Region: "eu"}, Restart{Region: "eu", Down: 1}, Expire{Family: "product"}, on(link.Refuse, "source")} {
 			_, err := f.Inject(within(t), s)
 			require.ErrorContains(t, err, f.String()+": writing the ")
 			require.ErrorContains(t, err, what)
@@ -316,7 +312,7 @@ func TestExpireNotesKeysBeforeItTouchesThem(t *testing.T) {
 	batches := 0
 	n.client.AddHook(onEachPipeline(func(cmds []goredis.Cmder, send func() error) error {
 		if arms(cmds) {
-			text, err := os.ReadFile(filepath.Join(dir, JournalFile))
+			text, err := os.ReadFile(filepath.Join(dir, undo.JournalFile))
 			mu.Lock()
 			defer mu.Unlock()
 			batches++

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/cachedrill/cachedrill/faults/link"
 )
 
 func TestLasts(t *testing.T) {
@@ -18,16 +20,16 @@ func TestLasts(t *testing.T) {
 		{Split{Between: [2]string{"eu", "us"}, For: 5 * time.Second}, 5 * time.Second},
 		{Kill{Region: "eu", Down: 2 * time.Second}, 2 * time.Second},
 		{Flush{Region: "eu"}, time.Second},
-		{Network{Mode: Mode{Kind: Refuse}, Edges: []string{"e"}, For: 7 * time.Second}, 7 * time.Second},
+		{Network{Mode: link.Mode{Kind: link.Refuse}, Edges: []string{"e"}, For: 7 * time.Second}, 7 * time.Second},
 		{SlowSource{By: time.Second, For: 8 * time.Second}, 8 * time.Second},
-		{Quiet{For: 6 * time.Second}, 6 * time.Second},
+		{Nothing{For: 6 * time.Second}, 6 * time.Second},
 	} {
-		require.Equal(t, c.want, Lasts(c.fault), c.fault.String())
-		require.Equal(t, c.want, Lasts(Sham(c.fault)), "a sham takes as long: %s", c.fault)
+		require.Equal(t, c.want, c.fault.Lasts(), c.fault.String())
+		require.Equal(t, c.want, Sham(c.fault).Lasts(), "a sham takes as long: %s", c.fault)
 	}
 }
 
-// Expire can't be done before the time that it is said to take to prepare.
+// Expire can't be done before the time that its Lasts allows for preparing it.
 func TestExpireTakesTheLeadThatLastsAllowsFor(t *testing.T) {
 	n := newMini(t)
 	fill(t, n.client, "product:", 1, 0)

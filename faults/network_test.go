@@ -15,22 +15,26 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/cachedrill/cachedrill/faults/link"
+	"github.com/cachedrill/cachedrill/faults/proxy"
+	"github.com/cachedrill/cachedrill/internal/pause"
 )
 
 // twoEdges is a site with an edge to the source and one to a Redis.
-func twoEdges(t *testing.T) (Site, *Proxies) {
+func twoEdges(t *testing.T) (Site, *proxy.Fleet) {
 	upstream := echo(t)
-	ps := startProxies(t, EdgeSpec{Name: "worker@eu -> redis@eu", Upstream: upstream}, EdgeSpec{Name: "source", Upstream: upstream})
+	ps := startProxies(t, proxy.Spec{Name: "worker@eu -> redis@eu", Upstream: upstream}, proxy.Spec{Name: "source", Upstream: upstream})
 	s := Site{Edges: map[string]Edge{}, SourceEdges: []string{"source"}}
 	for _, name := range []string{"worker@eu -> redis@eu", "source"} {
-		s.Edges[name] = Edge{Name: name, Proxy: ps.Proxy(name), Upstream: upstream, Probe: ask}
+		s.Edges[name] = edgeOf(ps.Proxy(name), ask)
 	}
 	return s, ps
 }
 
-func on(k ModeKind, edges ...string) Network {
-	f := Network{Mode: Mode{Kind: k}, Edges: edges, For: time.Second}
-	if k == Latency {
+func on(k link.Kind, edges ...string) Network {
+	f := Network{Mode: link.Mode{Kind: k}, Edges: edges, For: time.Second}
+	if k == link.Latency {
 		f.Mode.By = 60 * time.Millisecond
 	}
 	return f
@@ -53,19 +57,19 @@ func TestNetwork(t *testing.T) {
 		require.True(t, err != nil && (isReset(err)), "%v", err)
 	}
 	for _, c := range []struct {
-		kind       ModeKind
-		dirs       []Direction
+		kind       link.Kind
+		dirs       []link.Direction
 		fresh, old func(t *testing.T, err error)
 		evidence   string
 	}{
-		{Blackhole, []Direction{Both, Up, Down}, timeout, timeout,
+		{link.Blackhole, []link.Direction{link.Both, link.Up, link.Down}, timeout, timeout,
 			"source: no answer through the proxies within 300ms, while the far end answers directly, and so until the heal; it answers through the proxies again"},
-		{Stall, []Direction{Down}, timeout, timeout,
+		{link.Stall, []link.Direction{link.Down}, timeout, timeout,
 			"source: no answer through the proxies within 300ms, while the far end answers directly, and so until the heal; it answers through the proxies again"},
-		{Refuse, []Direction{""}, func(t *testing.T, err error) { require.ErrorIs(t, err, syscall.ECONNREFUSED) },
+		{link.Refuse, []link.Direction{""}, func(t *testing.T, err error) { require.ErrorIs(t, err, syscall.ECONNREFUSED) },
 			func(t *testing.T, err error) { require.True(t, err == io.EOF || isReset(err), "%v", err) },
 			"source: connections through the proxies are refused, while the far end answers directly, and connections that were open before are cut, and so until the heal; it answers through the proxies again"},
-		{Reset, []Direction{Both, Up}, reset, reset,
+		{link.Reset, []link.Direction{link.Both, link.Up}, reset, reset,
 			"source: connections through the proxies are reset, while the far end answers directly, and connections that were open before are cut, and so until the heal; it answers through the proxies again"},
 	} {
 		for _, d := range c.dirs {
@@ -91,12 +95,12 @@ func TestNetwork(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, c.evidence, evidence)
 				require.NoError(t, ask(within(t), ps.Proxy("source").Listen()))
-				if c.kind == Blackhole {
+				if c.kind == link.Blackhole {
 					require.NoError(t, old.SetDeadline(time.Now().Add(20*time.Second)))
 					_, err := old.Read(make([]byte, 1))
 					require.ErrorIs(t, err, io.EOF, "a connection that lost bytes does not go on")
 				}
-				if c.kind != Refuse {
+				if c.kind != link.Refuse {
 					require.NoError(t, askOn(idle), "what moved nothing noticed nothing")
 					require.NoError(t, idle.(*net.TCPConn).CloseWrite())
 					_, err := idle.Read(make([]byte, 1))
@@ -116,7 +120,7 @@ func isReset(err error) bool {
 func TestStallDeliversAtTheHeal(t *testing.T) {
 	s, ps := twoEdges(t)
 	c := dial(t, ps.Proxy("source").Listen())
-	in, err := on(Stall, "source").Inject(within(t), s)
+	in, err := on(link.Stall, "source").Inject(within(t), s)
 	require.NoError(t, err)
 	_, err = c.Write([]byte("given up on"))
 	require.NoError(t, err)
@@ -134,8 +138,8 @@ func TestLatency(t *testing.T) {
 		least    time.Duration
 		evidence string
 	}{
-		{on(Latency, "*"), 120 * time.Millisecond, `^source, worker@eu -> redis@eu: probes took at least 120ms longer through the proxies \(1[0-9.]+ms\) than past them \([0-9.]+.?s\); by the heal no longer$`},
-		{Network{Mode: Mode{Kind: Latency, Direction: Up, By: 80 * time.Millisecond, Jitter: 20 * time.Millisecond}, Edges: []string{"source"}, For: time.Second},
+		{on(link.Latency, "*"), 120 * time.Millisecond, `^source, worker@eu -> redis@eu: probes took at least 120ms longer through the proxies \(1[0-9.]+ms\) than past them \([0-9.]+.?s\); by the heal no longer$`},
+		{Network{Mode: link.Mode{Kind: link.Latency, Direction: link.Up, By: 80 * time.Millisecond, Jitter: 20 * time.Millisecond}, Edges: []string{"source"}, For: time.Second},
 			60 * time.Millisecond, `^source: probes took at least 60ms longer`},
 		{SlowSource{By: 70 * time.Millisecond, For: time.Second}, 70 * time.Millisecond, `^source: probes took at least 70ms longer`},
 	} {
@@ -148,7 +152,7 @@ func TestLatency(t *testing.T) {
 			began := time.Now()
 			require.NoError(t, askOn(open))
 			require.GreaterOrEqual(t, time.Since(began), c.least)
-			require.NoError(t, wait(within(t), began.Add(400*time.Millisecond)))
+			require.NoError(t, pause.Until(within(t), began.Add(400*time.Millisecond)))
 			evidence, err := in.Heal(within(t))
 			require.NoError(t, err)
 			require.Regexp(t, c.evidence, evidence)
@@ -159,11 +163,11 @@ func TestLatency(t *testing.T) {
 }
 
 func TestLatencyWithoutEvidence(t *testing.T) {
-	s, ps := twoEdges(t)
-	in, err := on(Latency, "source").Inject(within(t), s)
+	s, _ := twoEdges(t)
+	in, err := on(link.Latency, "source").Inject(within(t), s)
 	require.NoError(t, err)
-	healedEarly(t, ps.Proxy("source"))
-	require.NoError(t, wait(within(t), time.Now().Add(400*time.Millisecond)))
+	healedEarly(t, s.Edges["source"])
+	require.NoError(t, pause.For(within(t), 400*time.Millisecond))
 	evidence, err := in.Heal(within(t))
 	require.NoError(t, err)
 	require.Empty(t, evidence, "it ended before its heal")
@@ -173,13 +177,13 @@ func TestLatencyWithoutEvidence(t *testing.T) {
 func TestNetworkFaultsOnOneEdge(t *testing.T) {
 	s, ps := twoEdges(t)
 	addr := ps.Proxy("source").Listen()
-	hole, err := on(Blackhole, "source").Inject(within(t), s)
+	hole, err := on(link.Blackhole, "source").Inject(within(t), s)
 	require.NoError(t, err)
-	refusal, err := on(Refuse, "source").Inject(within(t), s)
+	refusal, err := on(link.Refuse, "source").Inject(within(t), s)
 	require.NoError(t, err)
-	late, err := on(Latency, "source").Inject(within(t), s)
+	late, err := on(link.Latency, "source").Inject(within(t), s)
 	require.NoError(t, err)
-	again, err := on(Latency, "source").Inject(within(t), s)
+	again, err := on(link.Latency, "source").Inject(within(t), s)
 	require.NoError(t, err)
 
 	require.ErrorIs(t, ask(within(t), addr), syscall.ECONNREFUSED)
@@ -227,19 +231,19 @@ func TestLatencyUnderPipeliningClients(t *testing.T) {
 				}
 				n, _ := c.Read(make([]byte, 512)) // and goes away with the rest on its way
 				answers.Add(int64(n))
-				_ = wait(ctx, time.Now().Add(50*time.Millisecond)) // or nobody else gets to be accepted
+				_ = pause.For(ctx, 50*time.Millisecond) // or nobody else gets to be accepted
 				_ = c.Close()
 			}
 		})
 	}
 	for range 3 {
-		in, err := on(Latency, "source").Inject(within(t), s)
+		in, err := on(link.Latency, "source").Inject(within(t), s)
 		require.NoError(t, err)
-		require.NoError(t, wait(ctx, time.Now().Add(100*time.Millisecond)))
+		require.NoError(t, pause.For(ctx, 100*time.Millisecond))
 		healing := time.Now()
-		require.NoError(t, ps.Proxy("source").Ask(ctx, me, Mode{Kind: Latency, By: time.Millisecond}))
-		require.NoError(t, ps.Proxy("source").Release(ctx, me))
-		require.Less(t, time.Since(healing), callLimit)
+		require.NoError(t, ps.Proxy("source").Apply(ctx, me, link.Mode{Kind: link.Latency, By: time.Millisecond}))
+		require.NoError(t, ps.Proxy("source").Clear(ctx, me))
+		require.Less(t, time.Since(healing), 2*time.Second)
 		_, err = in.Heal(within(t))
 		require.NoError(t, err)
 	}
@@ -250,14 +254,14 @@ func TestLatencyUnderPipeliningClients(t *testing.T) {
 }
 
 func TestNetworkWithoutEvidence(t *testing.T) {
-	for _, k := range []ModeKind{Blackhole, Refuse, Reset} {
+	for _, k := range []link.Kind{link.Blackhole, link.Refuse, link.Reset} {
 		t.Run(k.String(), func(t *testing.T) {
 			t.Parallel()
-			s, ps := twoEdges(t)
+			s, _ := twoEdges(t)
 			in, err := on(k, "source").Inject(within(t), s)
 			require.NoError(t, err)
 			require.NotEmpty(t, in.Evidence)
-			healedEarly(t, ps.Proxy("source"))
+			healedEarly(t, s.Edges["source"])
 			evidence, err := in.Heal(within(t))
 			require.NoError(t, err)
 			require.Empty(t, evidence, "it ended before its heal")
@@ -265,25 +269,34 @@ func TestNetworkWithoutEvidence(t *testing.T) {
 	}
 }
 
-// What a witness says of a connection that nobody cut.
+// dialer is a prober that only dials.
+type dialer string
+
+func (d dialer) Through(ctx context.Context) error { return ask(ctx, string(d)) }
+func (d dialer) Past(ctx context.Context) error    { return ask(ctx, string(d)) }
+func (d dialer) Dial(ctx context.Context) (net.Conn, error) {
+	return (&net.Dialer{}).DialContext(ctx, "tcp", string(d))
+}
+
+// What a witness gives for a connection that was not cut.
 func TestWitness(t *testing.T) {
 	addr := echo(t)
-	for kind, says := range map[ModeKind]string{Refuse: "it is still open", Reset: "it was not reset"} {
-		w, err := newWitness(within(t), addr)
+	for kind, says := range map[link.Kind]string{link.Refuse: "it is still open", link.Reset: "it was not reset"} {
+		w, err := newWitness(within(t), dialer(addr))
 		require.NoError(t, err)
 		defer w.close()
 		short, cancel := context.WithTimeout(within(t), 100*time.Millisecond)
 		defer cancel()
-		require.ErrorContains(t, w.cut(short, Mode{Kind: kind}), says)
+		require.ErrorContains(t, w.cut(short, link.Mode{Kind: kind}), says)
 	}
-	p := startProxies(t, EdgeSpec{Name: "e", Upstream: "127.0.0.1:1"}).Proxy("e")
-	_, err := newWitness(within(t), p.Listen())
+	p := startProxies(t, proxy.Spec{Name: "e", Upstream: "127.0.0.1:1"}).Proxy("e")
+	_, err := newWitness(within(t), dialer(p.Listen()))
 	require.ErrorContains(t, err, "it does not keep connections open", "its upstream is down")
 }
 
 func TestNetworkShamChangesNothing(t *testing.T) {
 	s, ps := twoEdges(t)
-	for _, f := range []Fault{on(Refuse, "*"), SlowSource{By: time.Second, For: time.Second}} {
+	for _, f := range []Fault{on(link.Refuse, "*"), SlowSource{By: time.Second, For: time.Second}} {
 		open := dial(t, ps.Proxy("source").Listen())
 		in, err := Sham(f).Inject(within(t), s)
 		require.NoError(t, err)
@@ -291,24 +304,22 @@ func TestNetworkShamChangesNothing(t *testing.T) {
 		evidence, err := in.Heal(within(t))
 		require.NoError(t, err)
 		require.Contains(t, evidence, "sham of "+f.String()+": ")
-		require.Contains(t, evidence, "answered through the proxies before and after")
+		require.Contains(t, evidence, "answered through the proxy before and after")
 	}
 }
 
 func TestNetworkRefusesWhatItCantDo(t *testing.T) {
 	s, ps := twoEdges(t)
-	_, err := on(Refuse, "worker@us -> *").Inject(within(t), s)
+	_, err := on(link.Refuse, "worker@us -> *").Inject(within(t), s)
 	require.ErrorContains(t, err, `no edge "worker@us -> *"`)
 	_, err = SlowSource{By: 1, For: 1}.Inject(within(t), Site{Edges: s.Edges})
 	require.ErrorContains(t, err, "this target has no edge to its source")
-	_, err = Network{Mode: Mode{Kind: Stall, Direction: "sideways"}, Edges: []string{"source"}, For: 1}.Inject(within(t), s)
+	_, err = Network{Mode: link.Mode{Kind: link.Stall, Direction: "sideways"}, Edges: []string{"source"}, For: 1}.Inject(within(t), s)
 	require.ErrorContains(t, err, `no direction "sideways"`)
 	_, err = SlowSource{By: 10, Jitter: 6, For: 1}.Inject(within(t), s)
 	require.ErrorContains(t, err, "source.slow{by: 10ns, jitter: 6ns, for: 1ns}: by must be above 0, and jitter no more than half of it")
-	e := s.Edges["source"]
-	e.Probe = func(context.Context, string) error { return syscall.EHOSTDOWN }
-	s.Edges["source"] = e
-	_, err = on(Refuse, "source", "worker@eu -> redis@eu").Inject(within(t), s)
+	s.Edges["source"] = probing(s.Edges["source"], func(context.Context, string) error { return syscall.EHOSTDOWN })
+	_, err = on(link.Refuse, "source", "worker@eu -> redis@eu").Inject(within(t), s)
 	require.ErrorContains(t, err, "before the fault: source does not answer")
 	require.NoError(t, ask(within(t), ps.Proxy("worker@eu -> redis@eu").Listen()))
 }
@@ -318,7 +329,7 @@ func TestSlowSourceOverHTTP(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
 	defer server.Close()
 	upstream := server.Listener.Addr().String()
-	p := startProxies(t, EdgeSpec{Name: "worker -> shop", Upstream: upstream}).Proxy("worker -> shop")
+	p := startProxies(t, proxy.Spec{Name: "worker -> shop", Upstream: upstream}).Proxy("worker -> shop")
 	get := func(ctx context.Context, c *http.Client, addr string) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr, nil)
 		if err != nil {
@@ -333,10 +344,9 @@ func TestSlowSourceOverHTTP(t *testing.T) {
 	client := func(keep bool) *http.Client {
 		return &http.Client{Transport: &http.Transport{DisableKeepAlives: !keep}}
 	}
-	s := Site{SourceEdges: []string{"worker -> shop"}, Edges: map[string]Edge{"worker -> shop": {
-		Proxy: p, Upstream: upstream,
-		Probe: func(ctx context.Context, addr string) error { return get(ctx, client(false), addr) },
-	}}}
+	s := Site{SourceEdges: []string{"worker -> shop"}, Edges: map[string]Edge{"worker -> shop": edgeOf(p, func(ctx context.Context, addr string) error {
+		return get(ctx, client(false), addr)
+	})}}
 	user := client(true)
 	defer user.CloseIdleConnections()
 	require.NoError(t, get(within(t), user, p.Listen()))
@@ -351,8 +361,8 @@ func TestSlowSourceOverHTTP(t *testing.T) {
 	evidence, err := in.Heal(within(t))
 	require.NoError(t, err)
 	require.Contains(t, evidence, "worker -> shop: probes took at least 60ms longer through the proxies")
-	for k, met := range map[ModeKind]func(error) bool{
-		Refuse: func(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }, Reset: isReset,
+	for k, met := range map[link.Kind]func(error) bool{
+		link.Refuse: func(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }, link.Reset: isReset,
 	} {
 		in, err := on(k, "worker -> *").Inject(within(t), s)
 		require.NoError(t, err)

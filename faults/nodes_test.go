@@ -17,12 +17,16 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/cachedrill/cachedrill/faults/proxy"
+	"github.com/cachedrill/cachedrill/faults/rediskeys"
+	"github.com/cachedrill/cachedrill/faults/undo"
+	"github.com/cachedrill/cachedrill/internal/pause"
 	"github.com/cachedrill/cachedrill/internal/reexec"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
 func TestMain(m *testing.M) {
-	reexec.Main(Roles)
+	reexec.Main(proxy.Roles)
 	_ = os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")) // or every proxy built with -race takes a second to end
 	goleak.VerifyTestMain(m)
 }
@@ -35,12 +39,12 @@ func within(t *testing.T) context.Context {
 }
 
 // onEachRedis runs a test on miniredis and on a real server, where there is one.
-func onEachRedis(t *testing.T, test func(t *testing.T, start func(t *testing.T) Node)) {
+func onEachRedis(t *testing.T, test func(t *testing.T, start func(t *testing.T) redisNode)) {
 	t.Run("embedded", func(t *testing.T) {
-		test(t, func(t *testing.T) Node { return newMini(t) })
+		test(t, func(t *testing.T) redisNode { return newMini(t) })
 	})
 	t.Run("process", func(t *testing.T) {
-		test(t, func(t *testing.T) Node { return onProcess(t) })
+		test(t, func(t *testing.T) redisNode { return onProcess(t) })
 	})
 }
 
@@ -64,6 +68,15 @@ func adminClient(t *testing.T, addr string) *goredis.Client {
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
+
+// redisNode is a Redis of a test.
+type redisNode interface {
+	Server
+	Client() *goredis.Client
+	Addr() string
+}
+
+var everything = Capabilities{CanStop: Yes(), CanKill: Yes(), CanTouch: Yes()}
 
 // mini is a miniredis whose TTLs age in real time.
 type mini struct {
@@ -105,10 +118,14 @@ func (n *mini) Start(context.Context) error {
 	n.incarnation++
 	return n.m.Restart()
 }
-func (n *mini) Stop(context.Context) error { n.m.Close(); return nil }
-func (n *mini) Kill(context.Context) error { n.m.Close(); return nil }
-func (n *mini) Client() *goredis.Client    { return n.client }
-func (n *mini) Addr() string               { return n.client.Options().Addr }
+func (n *mini) Stop(context.Context) error     { n.m.Close(); return nil }
+func (n *mini) Kill(context.Context) error     { n.m.Close(); return nil }
+func (n *mini) Ping(ctx context.Context) error { return rediskeys.Ping(ctx, n.client, n.Addr()) }
+func (n *mini) Location() undo.Server          { return undo.Server{Addr: n.Addr()} }
+func (n *mini) Lifetime() Lifetime             { return EndsWithProcess() }
+func (n *mini) Capabilities() Capabilities     { return everything }
+func (n *mini) Client() *goredis.Client        { return n.client }
+func (n *mini) Addr() string                   { return n.client.Options().Addr }
 func (n *mini) Identity(ctx context.Context) (targets.RedisIdentity, error) {
 	keys, err := n.client.DBSize(ctx).Result()
 	return targets.RedisIdentity{Backend: "embedded", RunID: fmt.Sprintf("embedded-%d", n.incarnation), Keys: keys}, err
@@ -140,8 +157,8 @@ func (n *server) Start(ctx context.Context) error {
 	if err := n.cmd.Start(); err != nil {
 		return err
 	}
-	for ping(ctx, n) != nil {
-		if err := wait(ctx, time.Now().Add(10*time.Millisecond)); err != nil {
+	for n.Ping(ctx) != nil {
+		if err := pause.For(ctx, 10*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -156,10 +173,14 @@ func (n *server) kill() {
 	}
 }
 
-func (n *server) Stop(context.Context) error { n.kill(); return nil }
-func (n *server) Kill(context.Context) error { n.kill(); return nil }
-func (n *server) Client() *goredis.Client    { return n.client }
-func (n *server) Addr() string               { return n.client.Options().Addr }
+func (n *server) Stop(context.Context) error     { n.kill(); return nil }
+func (n *server) Kill(context.Context) error     { n.kill(); return nil }
+func (n *server) Ping(ctx context.Context) error { return rediskeys.Ping(ctx, n.client, n.Addr()) }
+func (n *server) Location() undo.Server          { return undo.Server{Addr: n.Addr()} }
+func (n *server) Lifetime() Lifetime             { return EndsWithProcess() }
+func (n *server) Capabilities() Capabilities     { return everything }
+func (n *server) Client() *goredis.Client        { return n.client }
+func (n *server) Addr() string                   { return n.client.Options().Addr }
 func (n *server) Identity(ctx context.Context) (targets.RedisIdentity, error) {
 	id := targets.RedisIdentity{Backend: "process"}
 	for try := 0; ; try++ { // the first connection of the pool may be a dead one
@@ -186,10 +207,11 @@ func (n *server) Identity(ctx context.Context) (targets.RedisIdentity, error) {
 }
 
 // site is one region, with a clock.
-func site(n Node) Site {
+func site(n redisNode) Site {
 	start := time.Now()
 	return Site{
-		Nodes:   map[string]Node{"eu": n},
+		Servers: map[string]Server{"eu": n},
+		Keys:    map[string]Keys{"eu": rediskeys.Of(n.Client())},
 		Pattern: func(family string) string { return "*" + family + ":*" },
 		Now:     func() time.Duration { return time.Since(start) },
 	}

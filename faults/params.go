@@ -12,7 +12,7 @@ import (
 // Params are the parameters of one fault, as a [Definition] decodes them. A problem is noted on the node
 // that it concerns, and no fault is made then.
 type Params struct {
-	name, example string      // of the fault
+	name, example string          // of the fault
 	key           strictyaml.Node // of its name
 	at            map[string]strictyaml.Node
 	catalogue     Catalogue // that is being decoded with

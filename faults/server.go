@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/cachedrill/cachedrill/faults/undo"
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 // Server is one Redis server.
@@ -34,7 +33,7 @@ type ServerProbe interface {
 	// Ping asks over a new connection. The error of one that is down wraps [syscall.ECONNREFUSED].
 	Ping(ctx context.Context) error
 	// Identity asks the server itself which incarnation it is.
-	Identity(ctx context.Context) (Identity, error)
+	Identity(ctx context.Context) (targets.RedisIdentity, error)
 }
 
 // ServerFacts are what a server declares of itself. None has a default: a kind of server that leaves one
@@ -143,28 +142,3 @@ func (c Capabilities) Check(needed Capability) error {
 	}
 	return nil
 }
-
-// Identity is which incarnation of a server answers.
-type Identity struct {
-	Backend string // "process", "embedded", ...
-	Version string // product and version, e.g. "redis 7.0.15"
-	RunID   string // differs between incarnations
-	PID     int    // 0: no process of its own
-	Keys    int64  // in the database that is drilled
-}
-
-// String gives the identity as evidence shows it, with the run_id cut short.
-func (id Identity) String() string {
-	var parts []string
-	if id.PID != 0 {
-		parts = append(parts, "pid "+strconv.Itoa(id.PID))
-	}
-	run := id.RunID
-	if len(run) > 12 {
-		run = run[:12]
-	}
-	return strings.Join(append(parts, "run_id "+run), " ")
-}
-
-// same reports whether both are one incarnation.
-func (id Identity) same(o Identity) bool { return id.RunID == o.RunID && id.PID == o.PID }

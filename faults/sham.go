@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 var shamDefinition = Definition{
@@ -67,33 +69,45 @@ func (f sham) Lasts() time.Duration { return f.of.Lasts() }
 
 // Inject implements [Fault].
 func (f sham) Inject(ctx context.Context, site Site) (Injected, error) {
-	w := &watched{}
-	inert := w.wrap(site)
-	inert.sham, inert.Journal = f, nil
+	run := &shamRun{fault: f, watched: &watched{}}
+	inert := run.watched.wrap(site)
+	inert.sham, inert.Journal = run, nil
 	in, err := f.of.Inject(ctx, inert)
 	if err != nil {
 		return Injected{}, fmt.Errorf("%s: %w", f, err)
 	}
 	in.Evidence = ""
-	heal := in.Heal
-	in.Heal = func(ctx context.Context) (string, error) {
-		own, err := heal(ctx)
-		if err != nil {
-			return "", fmt.Errorf("%s: %w", f, err)
-		}
-		evidence, err := own, error(nil)
-		if len(w.names) > 0 {
-			evidence, err = w.check(ctx)
-		}
-		if err != nil {
-			return "", fmt.Errorf("%s: %w", f, err)
-		}
-		if evidence == "" {
-			return "", nil
-		}
-		return "sham of " + f.of.String() + ": " + evidence, nil
+	if !run.recorded {
+		in.Heal = run.conclude(in.Heal)
 	}
 	return in, nil
+}
+
+// shamRun is a sham that is injected.
+type shamRun struct {
+	fault    sham
+	watched  *watched
+	recorded bool // its fault came through [Site.Record]
+}
+
+const shamHealLimit = 30 * time.Second
+
+// conclude makes the heal of the fault that was not injected that of its sham: its evidence is that what
+// was watched is unchanged.
+func (r *shamRun) conclude(heal func(context.Context) (string, error)) func(context.Context) (string, error) {
+	return healOnce(shamHealLimit, func(ctx context.Context) (string, error) {
+		evidence, err := heal(ctx)
+		if err == nil && len(r.watched.names) > 0 {
+			evidence, err = r.watched.check(ctx)
+		}
+		switch {
+		case err != nil:
+			return "", fmt.Errorf("%s: %w", r.fault, err)
+		case evidence == "":
+			return "", nil
+		}
+		return "sham of " + r.fault.of.String() + ": " + evidence, nil
+	})
 }
 
 // Nothing perturbs nothing for a while: a sham of no fault in particular. It checks that no Redis of the
@@ -128,7 +142,7 @@ func (f Nothing) Inject(ctx context.Context, site Site) (Injected, error) {
 		}
 		var checked []string
 		for _, name := range sortedKeys(site.Servers) {
-			if !after[name].same(before[name]) {
+			if !after[name].Same(before[name]) {
 				return "", fmt.Errorf("%s: %w", f, becameAnother(name, before[name], after[name]))
 			}
 			checked = append(checked, "redis@"+name)
@@ -146,13 +160,13 @@ func (f Nothing) Inject(ctx context.Context, site Site) (Injected, error) {
 	return Injected{Began: time.Now(), Hold: f.For, Heal: healOnce(nothingLimit, heal)}, nil
 }
 
-func becameAnother(name string, before, after Identity) error {
-	return fmt.Errorf("redis@%s was %s and is %s, though this drill did not restart it", name, before, after)
+func becameAnother(name string, before, after targets.RedisIdentity) error {
+	return fmt.Errorf("redis@%s was %s and is %s, though this drill did not restart it", name, before.Incarnation(), after.Incarnation())
 }
 
 // look identifies every Redis and probes every edge.
-func look(ctx context.Context, site Site) (map[string]Identity, error) {
-	ids := make(map[string]Identity, len(site.Servers))
+func look(ctx context.Context, site Site) (map[string]targets.RedisIdentity, error) {
+	ids := make(map[string]targets.RedisIdentity, len(site.Servers))
 	for _, name := range sortedKeys(site.Servers) {
 		id, err := site.Servers[name].Identity(ctx)
 		if err != nil {

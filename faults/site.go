@@ -30,7 +30,7 @@ type Site struct {
 	Journal     *undo.Journal // what to undo if this process ends before it has healed; may be nil
 	Audit       *undo.Audit   // who did what; may be nil
 
-	sham fmt.Stringer // the sham that is injected; nil: a fault is
+	sham *shamRun // the sham that is injected; nil: a fault is
 }
 
 // Inert reports that the handles perturb nothing, because a sham is injected: evidence can't come, and
@@ -87,6 +87,8 @@ type KeyWriter interface {
 type Edge struct {
 	Link   Link   // nil: nothing can be done to it
 	Prober Prober // nil: it can't be probed
+
+	Listen, Upstream string // host:port of its proxy, and of what that leads to; "" without a network
 }
 
 // Link changes what passes a network link. Several owners, any comparable values, may want something of it

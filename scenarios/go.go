@@ -77,8 +77,8 @@ func ParseGiven(g *Given, file string, base, own []byte, planned []faults.Planne
 func (g *Given) scope() faults.Scope {
 	s := (&Outside{Environment: Environment{Redis: g.Redis}}).Scope()
 	if g.Redis == nil {
-		for _, f := range []string{"redis.restart", "redis.kill", "keys.expire", "keys.flush"} {
-			s.Refused[f] = "the scenario does not say which Redis the target uses"
+		for _, c := range faults.ServerCapabilities {
+			s.Lacks[c] = "the scenario does not say which Redis the target uses"
 		}
 	}
 	return s

@@ -1,7 +1,6 @@
 package scenarios
 
 import (
-	"fmt"
 	"maps"
 	"net"
 	"net/url"
@@ -133,9 +132,9 @@ const MainRedis = "main"
 // Scope is what faults can be told to touch, and which are refused here.
 func (o *Outside) Scope() faults.Scope {
 	e := &o.Environment
-	s := faults.Scope{Refused: map[string]string{
-		"invalidation.delay": "nobody can hold back the invalidations of a service that is not ours",
-		"region.split":       "nobody knows the regions' links; use network.blackhole on the edges between them",
+	s := faults.Scope{Lacks: map[faults.Capability]string{
+		faults.HasRelays:      "only the reference service's invalidations can be held back",
+		faults.HasRegionLinks: "the links between regions are known of the reference service only; use network.blackhole on the edges between them",
 	}}
 	for _, edge := range e.Edges {
 		s.Edges = append(s.Edges, edge.Name)
@@ -143,31 +142,36 @@ func (o *Outside) Scope() faults.Scope {
 			s.SourceEdges = append(s.SourceEdges, edge.Name)
 		}
 	}
+	if len(s.Edges) == 0 {
+		s.Lacks[faults.HasEdges] = "no proxy stands in front of anything: environment: {edges: {redis: {listen: ..., upstream: ...}}}"
+	}
+	if len(s.SourceEdges) == 0 {
+		s.Lacks[faults.HasSourceEdges] = "no edge leads to the source: environment: {edges: {source: {listen: ..., upstream: ...}}}"
+	}
 	if e.Redis == nil {
-		for _, f := range []string{"redis.restart", "redis.kill", "keys.expire", "keys.flush"} {
-			s.Refused[f] = "the suite does not say which Redis the service uses: environment: {redis: {url: ...}}"
+		for _, c := range faults.ServerCapabilities {
+			s.Lacks[c] = "the suite does not say which Redis the service uses: environment: {redis: {url: ...}}"
 		}
 		return s
 	}
 	s.Regions = []string{MainRedis}
 	s.KeyPrefix = e.Redis.KeyPrefix
 	s.Families = slices.Sorted(maps.Keys(e.Redis.Keys))
-	if e.Redis.Backend != "" {
-		return s
-	}
-	const managed = "this Redis is somebody else's, and the suite does not say how to %s it (environment: {redis: {%s}}); use network.refuse"
-	if len(e.Redis.Stop) == 0 || len(e.Redis.Start) == 0 {
-		s.Refused["redis.restart"] = fmt.Sprintf(managed, "restart", "stop: [...], start: [...]")
-	}
-	if len(e.Redis.Kill) == 0 || len(e.Redis.Start) == 0 {
-		s.Refused["redis.kill"] = fmt.Sprintf(managed, "kill", "kill: [...], start: [...]")
-	}
-	if e.Redis.KeyPrefix == "" {
-		for _, f := range []string{"keys.expire", "keys.flush"} {
-			s.Refused[f] = "this Redis is somebody else's, and keys are touched there only below a prefix: environment: {redis: {key_prefix: \"shop:drill:\"}}"
-		}
-	}
+	maps.Copy(s.Lacks, redis.All().Lacks(e.Redis.backend(), e.Redis.Config("")))
 	return s
+}
+
+// Config gives what the suite gives about the Redis; dir is where its owner's commands run.
+func (r *RedisPlan) Config(dir string) redis.Config {
+	return redis.Config{URL: r.URL, Start: r.Start, Stop: r.Stop, Kill: r.Kill, Dir: dir, KeyPrefix: r.KeyPrefix}
+}
+
+// backend is where the Redis comes from.
+func (r *RedisPlan) backend() redis.Backend {
+	if r.Backend == "" {
+		return redis.URL
+	}
+	return r.Backend
 }
 
 // asIs is the policy of a service that is started with nothing changed.

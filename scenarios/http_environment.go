@@ -114,7 +114,7 @@ func decodeRedis(n strictyaml.Node) *RedisPlan {
 	p := &RedisPlan{URL: f["url"].String("url"), KeyPrefix: f["key_prefix"].String("key_prefix"), Keys: map[string]string{},
 		Stop: argv(f["stop"]), Start: argv(f["start"]), Kill: argv(f["kill"])}
 	if f["backend"].Present() {
-		p.Backend = redis.Backend(f["backend"].OneOf("backend", string(redis.Auto), string(redis.Process), string(redis.Embedded)))
+		p.Backend = redis.Backend(f["backend"].OneOf("backend", redis.All().Startable()...))
 	}
 	switch {
 	case f["url"].Present() == f["backend"].Present():

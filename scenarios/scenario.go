@@ -62,7 +62,7 @@ func (c common) scenario(e strictyaml.Entry) Scenario {
 	}
 	written := append(c.faults.List("faults"), f["faults"].List("faults")...)
 	for _, n := range written {
-		if p, ok := faults.Decode(n, scope); ok {
+		if p, ok := faults.All().Decode(n, scope); ok {
 			checkTimeline(n, p, sc.Phases)
 			sc.Faults = append(sc.Faults, p)
 		}
@@ -144,7 +144,7 @@ func checkTimeline(n strictyaml.Node, p faults.Planned, ph Phases) {
 }
 
 // faultEnd is when a fault is over at the earliest, from the start of the fault phase.
-func faultEnd(p faults.Planned) time.Duration { return p.At + max(faults.Lasts(p.Fault), p.Observe) }
+func faultEnd(p faults.Planned) time.Duration { return p.At + max(p.Fault.Lasts(), p.Observe) }
 
 func groupNames() []string {
 	var names []string

@@ -10,7 +10,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/faults/proxy"
 	"github.com/cachedrill/cachedrill/internal/pgtest"
 	"github.com/cachedrill/cachedrill/internal/reexec"
 	"github.com/cachedrill/cachedrill/targets/redis"
@@ -21,7 +21,7 @@ import (
 func TestMain(m *testing.M) {
 	roles := map[string]reexec.Role{}
 	maps.Copy(roles, redis.Roles)
-	maps.Copy(roles, faults.Roles)
+	maps.Copy(roles, proxy.Roles)
 	maps.Copy(roles, pgtest.Roles)
 	reexec.Main(roles)
 	goredis.SetLogger(silent{})

@@ -81,18 +81,7 @@ func faultsPage() string {
 		"undoes what it left, and says what had ended by itself and what can't be undone. The audit log tells who did what, when and where.\n\n" +
 		"An edge is a network link, by name (`worker@eu -> redis@eu`) or as a glob with `*` (`worker@eu -> *`); a list means all of them. Faults\n" +
 		"that have the same edge at the same time add up, and the heal of one leaves what is another's.\n")
-	for _, e := range faults.Catalogue() {
-		fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n```yaml\n%s\n```\n\n", e.Name, upper(e.Summary), e.Example)
-		b.WriteString("| parameter | type | default | |\n| --- | --- | --- | --- |\n")
-		for _, p := range append(e.Params, faults.Timing()...) {
-			def := p.Default
-			if p.Required {
-				def = "required"
-			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", p.Name, p.Type, def, p.Doc)
-		}
-		fmt.Fprintf(&b, "\n*Evidence:* %s.\n\n*Heal:* %s.\n", e.Evidence, e.Undo)
-	}
+	b.WriteString(faults.All().Markdown())
 	return b.String()
 }
 

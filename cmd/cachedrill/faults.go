@@ -21,27 +21,25 @@ func faultsCommand() *cobra.Command {
 				listFaults(c.OutOrStdout())
 				return nil
 			}
-			for _, e := range faults.Catalogue() {
-				if e.Name == args[0] {
-					explainFault(c.OutOrStdout(), e)
-					return nil
-				}
+			if d, ok := faults.All().Find(args[0]); ok {
+				explainFault(c.OutOrStdout(), d)
+				return nil
 			}
-			return exit{exitUsage, fmt.Errorf("no fault is named %q; %s", args[0], strictyaml.Suggest(args[0], faults.Names()))}
+			return exit{exitUsage, fmt.Errorf("no fault is named %q; %s", args[0], strictyaml.Suggest(args[0], faults.All().Names()))}
 		},
 	}
 }
 
 func listFaults(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, e := range faults.Catalogue() {
+	for _, e := range faults.All() {
 		fmt.Fprintf(t, "%s\t%s\n", e.Name, e.Summary)
 	}
 	t.Flush()
 	fmt.Fprintln(w, "\ncachedrill faults NAME explains one.")
 }
 
-func explainFault(w io.Writer, e faults.Entry) {
+func explainFault(w io.Writer, e faults.Definition) {
 	fmt.Fprintf(w, "%s: %s\n\n  %s\n\n", e.Name, e.Summary, e.Example)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, p := range append(e.Params, faults.Timing()...) {
@@ -55,5 +53,8 @@ func explainFault(w io.Writer, e faults.Entry) {
 		fmt.Fprintf(t, "  %s\t%s\t%s\n", p.Name, p.Type, about)
 	}
 	t.Flush()
-	fmt.Fprintf(w, "\n  evidence: %s\n  heal:     %s\n", e.Evidence, e.Undo)
+	fmt.Fprintln(w)
+	for _, about := range e.Explain() {
+		fmt.Fprintf(w, "  %s: %s\n", about[0], about[1])
+	}
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/faults/undo"
 )
 
 // stateDir is where drills keep their undo journal and audit log unless told otherwise.
@@ -21,7 +21,7 @@ func healCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "heal",
 		Short: "Undo what a drill that was killed left injected",
-		Long: `heal reads the undo journal of drills (` + faults.JournalFile + `), undoes what was injected and never healed, the
+		Long: `heal reads the undo journal of drills (` + undo.JournalFile + `), undoes what was injected and never healed, the
 latest first, verifies it, and says what it did, what had ended already, and what can't be undone. It
 may be run again at any time: what is healed is not touched.
 
@@ -36,20 +36,20 @@ Exit codes: 0 nothing is left to undo, 1 something could not be undone, 2 the jo
 }
 
 func heal(ctx context.Context, dir string, out io.Writer) (err error) {
-	path := filepath.Join(dir, faults.JournalFile)
+	path := filepath.Join(dir, undo.JournalFile)
 	if _, err := os.Stat(path); os.IsNotExist(err) {
 		fmt.Fprintf(out, "nothing to heal: there is no undo journal at %s\n", path)
 		return nil
 	}
-	audit, err := faults.OpenAudit(filepath.Join(dir, faults.AuditFile))
+	audit, err := undo.OpenAudit(filepath.Join(dir, undo.AuditFile))
 	if err != nil {
 		return exit{exitUsage, err}
 	}
-	all, err := faults.Repair(ctx, path, os.Getenv("REDISCLI_AUTH"), audit)
+	all, err := undo.Repair(ctx, path, os.Getenv("REDISCLI_AUTH"), audit)
 	failed := 0
 	for _, r := range all {
-		fmt.Fprintf(out, "%s: %s of %s\n  %s\n", r.Outcome, r.Fault, r.Injected.Local().Format(time.DateTime), r.Says)
-		if r.Outcome == faults.Failed {
+		fmt.Fprintf(out, "%s: %s of %s\n  %s\n", r.Outcome, r.Fault, r.Injected.Local().Format(time.DateTime), r.Detail)
+		if r.Outcome == undo.Failed {
 			failed++
 		}
 	}

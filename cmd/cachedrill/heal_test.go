@@ -17,6 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/faults/rediskeys"
+	"github.com/cachedrill/cachedrill/faults/undo"
 	"github.com/cachedrill/cachedrill/internal/redistest"
 	"github.com/cachedrill/cachedrill/internal/reexec"
 	"github.com/cachedrill/cachedrill/targets"
@@ -28,14 +30,20 @@ const roleArmer = "test-armer"
 // elsewhere is a Redis that belongs to nobody here.
 type elsewhere struct{ client *goredis.Client }
 
-func (n elsewhere) Start(context.Context) error { return fmt.Errorf("starting: %w", n.Can("start")) }
-func (n elsewhere) Stop(context.Context) error  { return fmt.Errorf("stopping: %w", n.Can("stop")) }
-func (n elsewhere) Kill(context.Context) error  { return fmt.Errorf("killing: %w", n.Can("kill")) }
-func (n elsewhere) Can(string) error            { return fmt.Errorf("it is not ours: %w", errors.ErrUnsupported) }
-func (n elsewhere) Addr() string                { return n.client.Options().Addr }
-func (n elsewhere) Client() *goredis.Client     { return n.client }
+func (n elsewhere) Start(context.Context) error    { return errors.ErrUnsupported }
+func (n elsewhere) Stop(context.Context) error     { return errors.ErrUnsupported }
+func (n elsewhere) Kill(context.Context) error     { return errors.ErrUnsupported }
+func (n elsewhere) Ping(ctx context.Context) error { return n.client.Ping(ctx).Err() }
 func (n elsewhere) Identity(ctx context.Context) (targets.RedisIdentity, error) {
-	return targets.RedisIdentity{RunID: "elsewhere"}, n.client.Ping(ctx).Err()
+	return targets.RedisIdentity{RunID: "elsewhere"}, n.Ping(ctx)
+}
+
+func (n elsewhere) Location() undo.Server {
+	return undo.Server{Addr: n.client.Options().Addr, DB: n.client.Options().DB}
+}
+func (n elsewhere) Lifetime() faults.Lifetime { return faults.OutlivesProcess() }
+func (n elsewhere) Capabilities() faults.Capabilities {
+	return faults.Capabilities{faults.CanTouch: faults.Yes()}
 }
 
 // slowScan makes scanning take long, so that the moment at which the keys expire is far away.
@@ -56,13 +64,13 @@ func (slowScan) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.Pr
 
 // arm tells when Redis has been asked for the expiry of all keys, and waits for its end.
 func arm(ctx context.Context, args []string, stdout io.Writer) error {
-	journal, err := faults.OpenJournal(filepath.Join(args[1], faults.JournalFile))
+	journal, err := undo.OpenJournal(filepath.Join(args[1], undo.JournalFile))
 	if err != nil {
 		return err
 	}
 	c := goredis.NewClient(&goredis.Options{Addr: args[0], DB: 3, Password: "secret"})
 	c.AddHook(slowScan{})
-	site := faults.Site{Nodes: map[string]faults.Node{"eu": elsewhere{c}}, KeyPrefix: "drill:", Journal: journal}
+	site := faults.Site{Servers: map[string]faults.Server{"eu": elsewhere{c}}, Keys: map[string]faults.Keys{"eu": rediskeys.Of(c)}, KeyPrefix: "drill:", Journal: journal}
 	_, err = faults.Expire{}.Inject(ctx, site)
 	fmt.Fprintln(stdout, "not killed in time:", err)
 	return err
@@ -127,21 +135,21 @@ func TestHealAfterAKillInTheMiddleOfAMassExpiry(t *testing.T) {
 	require.Equal(t, exitPass, code)
 	require.Equal(t, "nothing to heal: everything that was injected has been healed\n", out)
 
-	for _, file := range []string{faults.JournalFile, faults.AuditFile} {
+	for _, file := range []string{undo.JournalFile, undo.AuditFile} {
 		text, err := os.ReadFile(filepath.Join(dir, file))
 		require.NoError(t, err)
 		require.NotContains(t, string(text), "secret")
 	}
-	f, err := os.Open(filepath.Join(dir, faults.AuditFile))
+	f, err := os.Open(filepath.Join(dir, undo.AuditFile))
 	require.NoError(t, err)
 	defer func() { _ = f.Close() }()
 	var actions []string
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		for _, a := range []string{faults.AuditFail, faults.AuditHeal} {
+		for _, a := range []string{undo.AuditFail, undo.AuditHeal} {
 			if strings.Contains(lines.Text(), `"action":"`+a+`"`) {
 				actions = append(actions, a)
 			}
 		}
 	}
-	require.Equal(t, []string{faults.AuditFail, faults.AuditHeal}, actions)
+	require.Equal(t, []string{undo.AuditFail, undo.AuditHeal}, actions)
 }

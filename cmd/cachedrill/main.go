@@ -17,7 +17,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
-	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/faults/proxy"
 	"github.com/cachedrill/cachedrill/internal/reexec"
 	"github.com/cachedrill/cachedrill/internal/supervise"
 	"github.com/cachedrill/cachedrill/targets/redis"
@@ -53,7 +53,7 @@ func (silent) Printf(context.Context, string, ...any) {}
 func roles() map[string]reexec.Role {
 	all := map[string]reexec.Role{}
 	maps.Copy(all, redis.Roles)
-	maps.Copy(all, faults.Roles)
+	maps.Copy(all, proxy.Roles)
 	maps.Copy(all, supervise.Roles)
 	return all
 }

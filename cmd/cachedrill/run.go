@@ -19,7 +19,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/drill"
 	"github.com/cachedrill/cachedrill/drill/environment"
-	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/faults/undo"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets/redis"
@@ -241,10 +241,10 @@ func (p *plan) keepRecords() (closing func(), err error) {
 	if err := os.MkdirAll(stateDir, 0o755); err != nil {
 		return nil, fmt.Errorf("making the folder of the undo journal: %w", err)
 	}
-	if p.options.Journal, err = faults.OpenJournal(filepath.Join(stateDir, faults.JournalFile)); err != nil {
+	if p.options.Journal, err = undo.OpenJournal(filepath.Join(stateDir, undo.JournalFile)); err != nil {
 		return nil, err
 	}
-	if p.options.Audit, err = faults.OpenAudit(filepath.Join(cmp.Or(p.flags.out, stateDir), faults.AuditFile)); err != nil {
+	if p.options.Audit, err = undo.OpenAudit(filepath.Join(cmp.Or(p.flags.out, stateDir), undo.AuditFile)); err != nil {
 		return nil, errors.Join(err, p.options.Journal.Close())
 	}
 	return func() { _ = errors.Join(p.options.Journal.Close(), p.options.Audit.Close()) }, nil // every line was synced

@@ -36,8 +36,6 @@ type Place struct {
 	// Target is who is asked, and whose optional interfaces count; nil: Service.
 	Target targets.Target
 	Site   faults.Site
-	// Adapt gives the place's own form of a fault; nil: faults are injected as they are.
-	Adapt func(faults.Fault) faults.Fault
 	// Sleep is how the generator waits for the next operation; nil is precise, and not for virtual time.
 	Sleep func(time.Duration)
 	// Broken says which of the harness's own parts broke by themselves, "" when none did; may be nil.

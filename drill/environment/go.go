@@ -10,12 +10,14 @@ func GoSite(g *scenarios.Given) (site faults.Site, closes func() error, err erro
 	if g.Redis == nil {
 		return faults.Site{}, func() error { return nil }, nil
 	}
-	theirs, err := newForeignRedis(g.Redis, "")
+	server, err := openRedis(g.Redis, "")
 	if err != nil {
 		return faults.Site{}, nil, err
 	}
 	return faults.Site{
-		Nodes: map[string]faults.Node{scenarios.MainRedis: theirs}, KeyPrefix: g.Redis.KeyPrefix,
-		Pattern: func(family string) string { return g.Redis.Keys[family] },
-	}, theirs.Close, nil
+		Servers:   map[string]faults.Server{scenarios.MainRedis: server},
+		Keys:      map[string]faults.Keys{scenarios.MainRedis: server.Keys()},
+		KeyPrefix: g.Redis.KeyPrefix,
+		Pattern:   func(family string) string { return g.Redis.Keys[family] },
+	}, server.Close, nil
 }

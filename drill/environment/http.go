@@ -9,6 +9,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/drill/environment/sourceload"
 	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/faults/proxy"
 	"github.com/cachedrill/cachedrill/internal/querycount"
 	"github.com/cachedrill/cachedrill/internal/redismonitor"
 	"github.com/cachedrill/cachedrill/internal/supervise"
@@ -31,9 +32,8 @@ type surroundings struct {
 	server  *supervise.Process // nil: it ran already, or went into the background
 	log     string
 	tempLog bool
-	redis   redis.Node // nil: not ours
-	theirs  *foreignRedis
-	proxies *faults.Proxies
+	redis   redis.Node // nil: the suite names none
+	proxies *proxy.Fleet
 	env     map[string]string // what the placeholders stand for
 	loads   *sourceload.Poll
 	tally   *querycount.Counter    // nil: nothing is counted on its way to the source
@@ -122,35 +122,44 @@ func (c counted) MeansOnly() bool { return c.loads.MeansOnly() }
 // Widths says whether it is told how many loads of their key were under way.
 func (c counted) Widths() bool { return c.loads.Widths() }
 
-func (s *surroundings) startRedis(ctx context.Context) error {
+func (s *surroundings) startRedis(ctx context.Context) (err error) {
 	plan := s.plan.Environment.Redis
-	switch {
-	case plan == nil:
+	if plan == nil {
 		return nil
-	case plan.Backend == "":
-		var err error
-		s.theirs, err = newForeignRedis(plan, s.plan.Dir)
+	}
+	if s.redis, err = openRedis(plan, s.plan.Dir); err != nil {
 		return err
 	}
-	node, err := redis.New(plan.Backend, "the Redis")
-	if err != nil {
-		return fmt.Errorf("making the Redis: %w", err)
+	if plan.Backend == "" {
+		return nil
 	}
-	s.redis = node
-	if err := node.Start(ctx); err != nil {
+	if err := s.redis.Start(ctx); err != nil {
 		return fmt.Errorf("starting the Redis: %w", err)
 	}
 	return nil
 }
 
-func (s *surroundings) redisAddr() string {
-	switch {
-	case s.redis != nil:
-		return s.redis.Addr()
-	case s.theirs != nil:
-		return s.theirs.Addr()
+// openRedis makes the Redis that a suite names; dir is where its owner's commands run.
+func openRedis(plan *scenarios.RedisPlan, dir string) (redis.Node, error) {
+	if plan.Backend != "" {
+		node, err := redis.New(plan.Backend, "the Redis")
+		if err != nil {
+			return nil, fmt.Errorf("making the Redis: %w", err)
+		}
+		return node, nil
 	}
-	return ""
+	spec, err := redis.All().Find(redis.URL)
+	if err != nil {
+		return nil, err
+	}
+	return spec.Open("the Redis", plan.Config(dir))
+}
+
+func (s *surroundings) redisAddr() string {
+	if s.redis == nil {
+		return ""
+	}
+	return s.redis.Addr()
 }
 
 // upstream is where an edge leads.
@@ -172,7 +181,7 @@ func (s *surroundings) farEnd(e scenarios.EdgePlan) string {
 // interpose puts a proxy on every edge.
 func (s *surroundings) interpose(ctx context.Context) error {
 	e := &s.plan.Environment
-	var specs []faults.EdgeSpec
+	var specs []proxy.Spec
 	for _, edge := range e.Edges {
 		if e.Loads != nil && e.Loads.Edge == edge.Name {
 			var err error
@@ -180,10 +189,10 @@ func (s *surroundings) interpose(ctx context.Context) error {
 				return err
 			}
 		}
-		specs = append(specs, faults.EdgeSpec{Name: edge.Name, Upstream: s.upstream(edge), Listen: edge.Listen})
+		specs = append(specs, proxy.Spec{Name: edge.Name, Upstream: s.upstream(edge), Listen: edge.Listen})
 	}
 	if len(specs) > 0 {
-		p, err := faults.StartProxies(ctx, "the service", specs)
+		p, err := proxy.Start(ctx, "the service", specs)
 		if err != nil {
 			return fmt.Errorf("starting the proxies of the edges: %w", err)
 		}
@@ -194,19 +203,17 @@ func (s *surroundings) interpose(ctx context.Context) error {
 }
 
 func (s *surroundings) site() faults.Site {
-	site := faults.Site{Nodes: map[string]faults.Node{}, Edges: map[string]faults.Edge{}}
-	switch {
-	case s.redis != nil:
-		site.Nodes[scenarios.MainRedis] = s.redis
-	case s.theirs != nil:
-		site.Nodes[scenarios.MainRedis] = s.theirs
+	site := faults.Site{Servers: map[string]faults.Server{}, Keys: map[string]faults.Keys{}, Edges: map[string]faults.Edge{}}
+	if s.redis != nil {
+		site.Servers[scenarios.MainRedis], site.Keys[scenarios.MainRedis] = s.redis, s.redis.Keys()
 	}
 	if r := s.plan.Environment.Redis; r != nil {
 		site.KeyPrefix = r.KeyPrefix
 		site.Pattern = func(family string) string { return r.Keys[family] }
 	}
 	for _, e := range s.plan.Environment.Edges {
-		site.Edges[e.Name] = faults.Edge{Name: e.Name, Proxy: s.proxies.Proxy(e.Name), Upstream: s.upstream(e), Probe: probes[e.Protocol]}
+		p := s.proxies.Proxy(e.Name)
+		site.Edges[e.Name] = faults.Edge{Link: p, Prober: p.Prober(probes[e.Protocol]), Listen: p.Listen(), Upstream: s.upstream(e)}
 		if e.Source {
 			site.SourceEdges = append(site.SourceEdges, e.Name)
 		}
@@ -270,9 +277,6 @@ func (s *surroundings) close() error {
 	}
 	if s.tally != nil {
 		errs = append(errs, s.tally.Close())
-	}
-	if s.theirs != nil {
-		errs = append(errs, s.theirs.Close())
 	}
 	if s.redis != nil {
 		if err := s.redis.Close(); err != nil {

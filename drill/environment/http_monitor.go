@@ -16,10 +16,9 @@ func (s *surroundings) listen(ctx context.Context) (err error) {
 	if r == nil || !r.Monitor {
 		return nil
 	}
-	client := s.theirs
 	o := redismonitor.Options{Addr: s.redisAddr()}
-	if client != nil {
-		c := client.client.Options()
+	if r.Backend == "" {
+		c := s.redis.Client().Options()
 		o = redismonitor.Options{Addr: c.Addr, Username: c.Username, Password: c.Password, TLS: c.TLSConfig}
 	}
 	s.monitor, err = redismonitor.Listen(ctx, o, r.KeyPrefix)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/faults/proxy"
 	"github.com/cachedrill/cachedrill/reference/invalidation"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets/redis"
@@ -22,14 +23,14 @@ import (
 // environment is the Redises of every region and proxies on every link.
 type environment struct {
 	nodes   map[string]redis.Node
-	proxies map[string]*faults.Proxies // by fault domain: one child process per region
+	proxies map[string]*proxy.Fleet // by fault domain: one child process per region
 	service *service.Service
 }
 
 // Reference makes the place of a drill of the reference service over a real network: a Redis per region, proxies on every link, and
 // HTTP. On an error nothing is left running.
 func Reference(ctx context.Context, sc scenarios.Scenario, opt Options) (place *Place, err error) {
-	env := &environment{nodes: map[string]redis.Node{}, proxies: map[string]*faults.Proxies{}}
+	env := &environment{nodes: map[string]redis.Node{}, proxies: map[string]*proxy.Fleet{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, Cleanup(env.close()))
@@ -83,14 +84,14 @@ func (e *environment) gauges() map[string]Gauge {
 
 // interpose puts a proxy on every link and gives the address of each.
 func (e *environment) interpose(ctx context.Context) (listen map[string]string, err error) {
-	byDomain := map[string][]faults.EdgeSpec{}
+	byDomain := map[string][]proxy.Spec{}
 	for _, edge := range e.service.Edges() {
 		d := domain(edge.Name)
-		byDomain[d] = append(byDomain[d], faults.EdgeSpec{Name: edge.Name, Upstream: edge.Upstream})
+		byDomain[d] = append(byDomain[d], proxy.Spec{Name: edge.Name, Upstream: edge.Upstream})
 	}
 	listen = map[string]string{}
 	for d, specs := range byDomain {
-		p, err := faults.StartProxies(ctx, d, specs)
+		p, err := proxy.Start(ctx, d, specs)
 		if err != nil {
 			return nil, fmt.Errorf("starting the proxies of %s: %w", d, err)
 		}
@@ -111,13 +112,14 @@ func domain(edge string) string {
 
 func (e *environment) makeSite() faults.Site {
 	s := faults.Site{
-		Nodes:   map[string]faults.Node{},
+		Servers: map[string]faults.Server{},
+		Keys:    map[string]faults.Keys{},
 		Relays:  map[string]faults.Relay{},
 		Edges:   map[string]faults.Edge{},
 		Pattern: e.service.Pattern,
 	}
 	for name, n := range e.nodes {
-		s.Nodes[name] = n
+		s.Servers[name], s.Keys[name] = n, n.Keys()
 	}
 	for _, name := range e.service.Regions() {
 		s.Relays[name] = relay{e.service.Relay(name)}
@@ -127,9 +129,8 @@ func (e *environment) makeSite() faults.Site {
 		if strings.Contains(edge.Name, "-> relay@") {
 			probe = probeHTTP
 		}
-		s.Edges[edge.Name] = faults.Edge{
-			Name: edge.Name, Proxy: e.proxies[domain(edge.Name)].Proxy(edge.Name), Upstream: edge.Upstream, Probe: probe,
-		}
+		p := e.proxies[domain(edge.Name)].Proxy(edge.Name)
+		s.Edges[edge.Name] = faults.Edge{Link: p, Prober: p.Prober(probe), Listen: p.Listen(), Upstream: edge.Upstream}
 	}
 	return s
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/faults/rediskeys"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets"
 )
@@ -84,7 +85,7 @@ func (c *conversation) look() {
 		c.wired = map[string]int{}
 	}
 	for _, e := range c.sc.Outside.Environment.Edges {
-		if n, ok := environment.ConnectionsTo(c.env.Site.Edges[e.Name].Proxy.Listen()); ok {
+		if n, ok := environment.ConnectionsTo(c.env.Site.Edges[e.Name].Listen); ok {
 			c.wired[e.Name] = max(c.wired[e.Name], n)
 		}
 	}
@@ -240,7 +241,7 @@ func (c *conversation) redis() {
 	if plan == nil {
 		return
 	}
-	node := c.env.Site.Nodes[scenarios.MainRedis]
+	node := c.env.Site.Servers[scenarios.MainRedis]
 	id, err := node.Identity(c.ctx)
 	if err != nil {
 		c.add(false, "redis", "%v", err).Fatal = true
@@ -250,33 +251,38 @@ func (c *conversation) redis() {
 	if plan.KeyPrefix == "" && len(plan.Keys) == 0 {
 		return
 	}
-	keys, _, err := node.Client().Scan(c.ctx, 0, plan.KeyPrefix+"*", 10_000).Result()
+	var found string
+	err = c.env.Site.Keys[scenarios.MainRedis].Scan(c.ctx, rediskeys.Escape(plan.KeyPrefix)+"*", func(keys []string) error {
+		if found == "" && len(keys) > 0 {
+			found = keys[0]
+		}
+		return nil
+	})
 	switch {
 	case err != nil:
 		c.add(false, "redis", "looking for keys below %q: %v", plan.KeyPrefix, err)
-	case len(keys) == 0:
+	case found == "":
 		c.add(false, "redis", "no key begins with %q after a read: keys.* would find nothing", plan.KeyPrefix).Fix = "key_prefix: how the service's keys begin"
 	default:
-		c.add(true, "redis", "keys begin with %q, such as %s", plan.KeyPrefix, keys[0])
+		c.add(true, "redis", "keys begin with %q, such as %s", plan.KeyPrefix, found)
 	}
 }
 
 func (c *conversation) edges() {
 	for _, e := range c.sc.Outside.Environment.Edges {
 		edge := c.env.Site.Edges[e.Name]
-		p := edge.Proxy
 		ctx, cancel := context.WithTimeout(c.ctx, probeLimit)
-		err := edge.Probe(ctx, p.Listen())
+		err := edge.Prober.Through(ctx)
 		cancel()
-		_, known := environment.ConnectionsTo(p.Listen())
+		_, known := environment.ConnectionsTo(edge.Listen)
 		switch {
 		case err != nil:
-			c.add(false, "edge", "%s: %s does not answer through %s: %v", e.Name, edge.Upstream, p.Listen(), err).Fatal = true
+			c.add(false, "edge", "%s: %s does not answer through %s: %v", e.Name, edge.Upstream, edge.Listen, err).Fatal = true
 		case known && c.wired[e.Name] == 0:
-			c.add(false, "edge", "%s: nothing was connected to %s while the service was asked: is it pointed there?", e.Name, p.Listen()).Fix =
-				"point the service at " + p.Listen() + ", else faults of this edge break nothing"
+			c.add(false, "edge", "%s: nothing was connected to %s while the service was asked: is it pointed there?", e.Name, edge.Listen).Fix =
+				"point the service at " + edge.Listen + ", else faults of this edge break nothing"
 		default:
-			c.add(true, "edge", "%s: %s leads to %s, and the service is connected", e.Name, p.Listen(), edge.Upstream)
+			c.add(true, "edge", "%s: %s leads to %s, and the service is connected", e.Name, edge.Listen, edge.Upstream)
 		}
 	}
 }
@@ -317,24 +323,19 @@ func (c *conversation) faults() {
 	scope := c.sc.Outside.Scope()
 	var can, reasons []string
 	cannot := map[string][]string{}
-	for _, e := range faults.Catalogue() {
-		why := scope.Refused[e.Name]
-		switch {
-		case why != "":
-		case e.Family == "network" && len(scope.Edges) == 0:
-			why = "no proxy stands in front of anything: environment: {edges: {redis: {listen: ..., upstream: ...}}}"
-		case e.Family == "source" && len(scope.SourceEdges) == 0:
-			why = "no edge leads to the source: environment: {edges: {source: {listen: ..., upstream: ...}}}"
-		case e.Name == "sham":
+	for _, d := range faults.All() {
+		why := d.Refused(scope)
+		if d.Name == "sham" {
 			continue
-		default:
-			can = append(can, e.Name)
+		}
+		if why == "" {
+			can = append(can, d.Name)
 			continue
 		}
 		if cannot[why] == nil {
 			reasons = append(reasons, why)
 		}
-		cannot[why] = append(cannot[why], e.Name)
+		cannot[why] = append(cannot[why], d.Name)
 	}
 	for _, why := range reasons {
 		c.add(false, "fault", "%s: %s", strings.Join(cannot[why], ", "), why)

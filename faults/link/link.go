@@ -112,14 +112,6 @@ func (r Requests) Others(owner any) bool {
 	return slices.ContainsFunc(r, func(r request) bool { return r.owner != owner })
 }
 
-// Owners lists who wants something.
-func (r Requests) Owners() (all []any) {
-	for _, one := range r {
-		all = append(all, one.owner)
-	}
-	return all
-}
-
 // Sum adds up what is wanted.
 func (r Requests) Sum() State {
 	var s State

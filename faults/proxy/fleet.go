@@ -11,8 +11,8 @@ import (
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2/client"
 
-	"github.com/cachedrill/cachedrill/internal/reexec"
 	"github.com/cachedrill/cachedrill/internal/pause"
+	"github.com/cachedrill/cachedrill/internal/reexec"
 )
 
 // Spec asks for a proxy.
@@ -263,4 +263,13 @@ func (fl *Fleet) watch() {
 			t.Stop()
 		}
 	}
+}
+
+// PID is the process id of the child that lives now.
+func (fl *Fleet) PID(ctx context.Context) (int, error) {
+	if err := fl.take(ctx); err != nil {
+		return 0, err
+	}
+	defer func() { <-fl.turn }()
+	return fl.proc.PID(), nil
 }

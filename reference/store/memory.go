@@ -71,6 +71,24 @@ func (t *Tx) Publish(channel, message string) {
 	}
 }
 
+// Until gives when a key expires, on the store's clock; ok is false when there is none.
+func (t *Tx) Until(key string) (at time.Time, ok bool) {
+	if _, ok := t.Get(key); !ok {
+		return time.Time{}, false
+	}
+	return t.m.items[key].until, true
+}
+
+// ExpireAt lets a key that is there expire at a moment of the store's clock.
+func (t *Tx) ExpireAt(key string, at time.Time) {
+	if h, ok := t.m.items[key]; ok {
+		t.m.items[key] = held{h.value, at}
+	}
+}
+
+// Now is the store's clock.
+func (t *Tx) Now() time.Time { return t.now }
+
 func (m *Memory) tx() *Tx { return &Tx{m, time.Now().Add(m.shift)} }
 
 // Stop makes it refuse every command. What it held is gone, and so are its listeners' connections.
@@ -120,7 +138,7 @@ func (m *Memory) Keys() []string {
 	return keys
 }
 
-// Expire lets the given keys expire now and says how many there were.
+// Expire lets the given keys expire now and counts those that were there.
 func (m *Memory) Expire(keys ...string) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -133,6 +151,10 @@ func (m *Memory) Expire(keys ...string) int {
 	m.expired += int64(n)
 	return n
 }
+
+// Do runs one step past all wires: nothing comes between its calls. It returns [ErrRefused] when the store
+// is down.
+func (m *Memory) Do(step func(*Tx)) error { return m.do(step) }
 
 // do runs one step, unless the store is down.
 func (m *Memory) do(step func(*Tx)) error {

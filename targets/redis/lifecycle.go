@@ -12,6 +12,9 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/faults/rediskeys"
+	"github.com/cachedrill/cachedrill/faults/undo"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -286,6 +289,21 @@ func (n *node) Addr() string {
 
 // Client is [Node.Client].
 func (n *node) Client() *goredis.Client { return n.client }
+
+// Keys is [Node.Keys].
+func (n *node) Keys() faults.Keys { return rediskeys.Of(n.client) }
+
+// Ping implements [faults.ServerProbe].
+func (n *node) Ping(ctx context.Context) error { return rediskeys.Ping(ctx, n.client, n.Addr()) }
+
+// Location implements [faults.ServerFacts].
+func (n *node) Location() undo.Server { return undo.Server{Addr: n.Addr()} }
+
+// Lifetime implements [faults.ServerFacts], from the table.
+func (n *node) Lifetime() faults.Lifetime { return lifetimeOf(n.backend, Config{}) }
+
+// Capabilities implements [faults.ServerFacts], from the table.
+func (n *node) Capabilities() faults.Capabilities { return capabilitiesOf(n.backend, Config{}) }
 
 // Identity is [Node.Identity].
 func (n *node) Identity(ctx context.Context) (targets.RedisIdentity, error) {

@@ -1,15 +1,15 @@
-// Package redis is where a Redis comes from: a server process of this machine, or one embedded in ours.
-// Both stand behind one [Node], keep one address over restarts, come up empty every time, and leave
-// nothing behind: no process, no port, no file, however we ended.
+// Package redis is where a Redis comes from: a server process of this machine, one embedded in ours, or one
+// that its owner runs. All stand behind one [Node]; [All] is the table of what each can do. Those that we
+// start keep one address over restarts, come up empty every time, and leave nothing behind: no process, no
+// port, no file, however we ended.
 package redis
 
 import (
 	"context"
-	"fmt"
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/cachedrill/cachedrill/internal/reexec"
+	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -19,6 +19,9 @@ import (
 // A server that ended by itself is no stopped server: Identity and Start say so and why, until Stop or
 // Kill, which return that too, have acknowledged it.
 type Node interface {
+	// Server is how faults handle it: what ends it and what it can do are declared by its backend.
+	faults.Server
+
 	// Start brings a stopped server up, empty, and returns once it answers. The first Start picks a
 	// free port of the loopback interface; every later one uses the same again. It is an error when the
 	// server is running already.
@@ -39,41 +42,11 @@ type Node interface {
 	// Client is connected directly, past every proxy, without retries, and honours the deadlines of
 	// contexts. It is the same over all restarts, is usable from New on, and belongs to the node.
 	Client() *goredis.Client
+	// Keys are the keys of its database, reached past every proxy.
+	Keys() faults.Keys
 	// Identity asks the server itself which one it is, and fails when another one answers.
 	Identity(ctx context.Context) (targets.RedisIdentity, error)
 	// Close ends the server in whatever state it is, removes its files and closes the client. It may be
 	// called more than once; nothing can be started afterwards.
 	Close() error
-}
-
-// Backend is a kind of place a Redis comes from.
-type Backend string
-
-// The backends.
-const (
-	Auto     Backend = "auto"     // process when a server is on PATH, else embedded
-	Embedded Backend = "embedded" // miniredis within this process, in real time
-	Process  Backend = "process"  // redis-server or valkey-server, a process under a guard
-)
-
-// Roles are the children that nodes start; main and every TestMain hand them to [reexec.Main].
-var Roles = map[string]reexec.Role{guardRole: guard}
-
-// New makes a node that is not started yet. name stands for it in errors, e.g. "redis@eu". It fails for
-// backends that this machine or this build does not have.
-func New(b Backend, name string) (Node, error) {
-	b, _, err := Resolve(string(b))
-	if err != nil {
-		return nil, err
-	}
-	switch b {
-	case Process:
-		found, err := findServer()
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		return newNode(name, b, found.launch), nil
-	default:
-		return newNode(name, b, launchEmbedded), nil
-	}
 }

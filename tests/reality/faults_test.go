@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/faults/link"
 )
 
 // realFault is one thing that goes wrong, and for how long.
@@ -133,12 +133,12 @@ func (w *reality) fault(rng *rand.Rand, kind string) *realFault {
 	case kind == "answers cut off": // PostgreSQL commits, and nobody hears of it
 		f.hits = func(n int) bool { return n == c.number }
 		f.lasts = time.Duration(20+rng.IntN(130)) * time.Millisecond
-		c.toPG.badly(f, faults.Mode{Kind: faults.Blackhole, Direction: faults.Down})
+		c.toPG.badly(f, link.Mode{Kind: link.Blackhole, Direction: link.Down})
 	case kind == "answers late": // what PostgreSQL said was true when it said it
 		f.hits = func(n int) bool { return n == c.number }
 		f.lasts = time.Duration(500+rng.IntN(1500)) * time.Millisecond
 		by := time.Duration(110+rng.IntN(70)) * time.Millisecond
-		c.toPG.badly(f, faults.Mode{Kind: faults.Latency, Direction: faults.Down, By: by, Jitter: 10 * time.Millisecond})
+		c.toPG.badly(f, link.Mode{Kind: link.Latency, Direction: link.Down, By: by, Jitter: 10 * time.Millisecond})
 	case kind == "redis killed":
 		f.subject = "redis of " + r.name
 		f.inject, f.heal = do(r.node.Kill), do(func(ctx context.Context) error {

@@ -15,7 +15,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
-	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/faults/proxy"
 	"github.com/cachedrill/cachedrill/internal/pgtest"
 	"github.com/cachedrill/cachedrill/reference"
 	"github.com/cachedrill/cachedrill/reference/invalidation"
@@ -58,7 +58,7 @@ type reality struct {
 	direct  string // URL of the database, past all proxies
 	regions []*realRegion
 	workers []*realWorker
-	proxies []*faults.Proxies
+	proxies []*proxy.Fleet
 	audit   *pgx.ConnConfig
 
 	mu       sync.Mutex

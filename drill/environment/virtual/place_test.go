@@ -68,7 +68,7 @@ func TestPlacesFailEachByItself(t *testing.T) {
 		expire, err := suite.Scenario("prices-expire")
 		require.NoError(t, err)
 		s = drilled(t, expire, suite.Policies["no-memory"], seed, false)
-		require.Contains(t, s.Faults[0].Evidence, "10 keys expired", "those of the place, and no page")
+		require.Contains(t, s.Faults[0].Evidence, "10 of 10 keys", "those of the pool, and no page")
 
 		// With both families in one place, the same fault takes both.
 		together, err := scenarios.Parse("together", []byte(strings.NewReplacer(", pool: critical", "", "    pools: [critical]\n", "").Replace(placed[:strings.Index(placed, "  price-redis-away")])))

@@ -3,8 +3,7 @@ package faults
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -30,7 +29,7 @@ func TestKill(t *testing.T) {
 }
 
 func downAndUp(t *testing.T, f Fault) {
-	onEachRedis(t, func(t *testing.T, start func(*testing.T) Node) {
+	onEachRedis(t, func(t *testing.T, start func(*testing.T) redisNode) {
 		ctx, n := within(t), start(t)
 		fill(t, n.Client(), "product:", 1200, time.Minute)
 		before, err := n.Identity(ctx)
@@ -40,12 +39,12 @@ func downAndUp(t *testing.T, f Fault) {
 		require.NoError(t, err)
 		require.Equal(t, 300*time.Millisecond, in.Hold)
 		require.Regexp(t, `^redis@eu refused connections at \d+\.\d\ds$`, in.Evidence)
-		require.Error(t, ping(ctx, n), "the Redis is down")
+		require.Error(t, n.Ping(ctx), "the Redis is down")
 
 		evidence, err := in.Heal(ctx)
 		require.NoError(t, err)
 		require.Regexp(t, `^redis@eu refused connections at .* another incarnation answered: .*run_id .* 0 keys \(1,200 before\)$`, evidence)
-		require.NoError(t, ping(ctx, n))
+		require.NoError(t, n.Ping(ctx))
 		after, err := n.Identity(ctx)
 		require.NoError(t, err)
 		require.False(t, after.Same(before))
@@ -60,7 +59,7 @@ func downAndUp(t *testing.T, f Fault) {
 }
 
 func TestRestartHealsAfterItsDrillWasCancelled(t *testing.T) {
-	onEachRedis(t, func(t *testing.T, start func(*testing.T) Node) {
+	onEachRedis(t, func(t *testing.T, start func(*testing.T) redisNode) {
 		n := start(t)
 		drill, cancel := context.WithCancel(within(t))
 		in, err := Restart{Region: "eu", Down: time.Hour}.Inject(drill, site(n))
@@ -68,12 +67,12 @@ func TestRestartHealsAfterItsDrillWasCancelled(t *testing.T) {
 		cancel()
 		_, err = in.Heal(within(t))
 		require.NoError(t, err)
-		require.NoError(t, ping(within(t), n))
+		require.NoError(t, n.Ping(within(t)))
 	})
 }
 
 func TestRestartShamTouchesNothing(t *testing.T) {
-	onEachRedis(t, func(t *testing.T, start func(*testing.T) Node) {
+	onEachRedis(t, func(t *testing.T, start func(*testing.T) redisNode) {
 		ctx, n := within(t), start(t)
 		fill(t, n.Client(), "product:", 10, 0)
 		f := Sham(Restart{Region: "eu", Down: 20 * time.Millisecond})
@@ -82,7 +81,7 @@ func TestRestartShamTouchesNothing(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 20*time.Millisecond, in.Hold)
 		require.Empty(t, in.Evidence)
-		require.NoError(t, ping(ctx, n))
+		require.NoError(t, n.Ping(ctx))
 		evidence, err := in.Heal(ctx)
 		require.NoError(t, err)
 		require.Contains(t, evidence, "sham of redis.restart{region: eu, down: 20ms}: same run_id before and after")
@@ -96,7 +95,7 @@ func TestRestartShamNoticesARestart(t *testing.T) {
 	require.NoError(t, err)
 	n.incarnation++
 	_, err = in.Heal(within(t))
-	require.ErrorContains(t, err, "though nobody restarted it")
+	require.ErrorContains(t, err, "though this drill did not restart it")
 }
 
 // unruly is a Redis with parts of its behaviour replaced.
@@ -156,12 +155,12 @@ func TestRestartWithoutEvidence(t *testing.T) {
 			in, err := Restart{Region: "eu", Down: time.Millisecond}.Inject(ctx, site(u))
 			require.NoError(t, err)
 			if name == "somebody starts it before the heal" {
-				require.Eventually(t, func() bool { return ping(ctx, u) == nil }, 10*time.Second, 5*time.Millisecond)
+				require.Eventually(t, func() bool { return u.Ping(ctx) == nil }, 10*time.Second, 5*time.Millisecond)
 			}
 			evidence, err := in.Heal(ctx)
 			require.NoError(t, err)
 			require.Empty(t, evidence)
-			require.NoError(t, ping(ctx, u))
+			require.NoError(t, u.Ping(ctx))
 		})
 	}
 }
@@ -183,39 +182,45 @@ func TestRestartUndoesAHalfWayInjection(t *testing.T) {
 	}
 	_, err := Restart{Region: "eu", Down: time.Second}.Inject(ctx, site(u))
 	require.ErrorIs(t, err, broken)
-	require.NoError(t, ping(within(t), u), "it was started again although the drill was cancelled")
+	require.NoError(t, u.Ping(within(t)), "it was started again although the drill was cancelled")
 }
 
-// foreignRedis is one of somebody else's: not everything can be done to it.
-type foreignRedis struct {
-	Node
-	cant []string
+// ownedRedis is a Redis that its owner runs: not everything can be done to it.
+type ownedRedis struct {
+	redisNode
+	cant  Capability
+	start []string
 }
 
-func (n foreignRedis) Can(action string) error {
-	if slices.Contains(n.cant, action) {
-		return fmt.Errorf("this Redis is somebody else's, and can't be made to %s: %w", action, errors.ErrUnsupported)
+func (n ownedRedis) Capabilities() Capabilities {
+	can := maps.Clone(everything)
+	if n.cant != "" {
+		can[n.cant] = No("its owner does not let us " + string(n.cant))
 	}
-	return nil
+	return can
 }
 
-// What can't be done is not begun: neither a stop, nor one whose start is somebody else's.
-func TestRestartOfSomebodyElsesRedis(t *testing.T) {
+func (n ownedRedis) Lifetime() Lifetime { return OutlivesProcess(n.start...) }
+
+// What can't be done is not begun.
+func TestRestartOfAnOwnedRedis(t *testing.T) {
 	for _, c := range []struct {
 		fault Fault
-		cant  string
+		cant  Capability
 	}{
-		{Restart{Region: "eu", Down: 1}, "stop"}, {Restart{Region: "eu", Down: 1}, "start"},
-		{Kill{Region: "eu", Down: 1}, "kill"}, {Kill{Region: "eu", Down: 1}, "start"},
+		{Restart{Region: "eu", Down: 1}, CanStop}, {Kill{Region: "eu", Down: 1}, CanKill},
+		{Expire{Family: "product"}, CanTouch}, {Flush{Region: "eu"}, CanTouch},
 	} {
 		n := newMini(t)
-		_, err := c.fault.Inject(within(t), site(foreignRedis{n, []string{c.cant}}))
+		fill(t, n.client, "product:", 1, 0)
+		_, err := c.fault.Inject(within(t), site(ownedRedis{redisNode: n, cant: c.cant}))
 		require.ErrorIs(t, err, errors.ErrUnsupported)
-		require.EqualError(t, err, c.fault.String()+": this Redis is somebody else's, and can't be made to "+c.cant+": unsupported operation")
-		require.NoError(t, ping(within(t), n))
+		require.EqualError(t, err, c.fault.String()+": its owner does not let us "+string(c.cant)+": unsupported operation")
+		require.NoError(t, n.Ping(within(t)))
 		require.Equal(t, 1, n.incarnation)
+		require.Equal(t, 1, count(t, n.client, "*"))
 	}
-	// One that only tells when it is asked.
+	// One that declares too much.
 	starts := 0
 	u := &unruly{
 		mini:  newMini(t),
@@ -225,7 +230,7 @@ func TestRestartOfSomebodyElsesRedis(t *testing.T) {
 	_, err := Restart{Region: "eu", Down: 1}.Inject(within(t), site(u))
 	require.EqualError(t, err, "redis.restart{region: eu, down: 1ns}: stopping redis@eu: unsupported operation")
 	require.Zero(t, starts)
-	require.NoError(t, ping(within(t), u))
+	require.NoError(t, u.Ping(within(t)))
 }
 
 func TestRestartHealCanBeTriedAgain(t *testing.T) {

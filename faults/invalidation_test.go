@@ -67,7 +67,7 @@ func (r *fakeRelay) event() {
 func TestDelay(t *testing.T) {
 	// Of the delay, 2s, or the hold, 3s: an event when, and whether that is evidence.
 	tests := map[string]struct {
-		fault    Delay
+		fault    Fault
 		events   []time.Duration // from injection
 		deaf     bool
 		evidence string
@@ -81,11 +81,12 @@ func TestDelay(t *testing.T) {
 		"only the named region": {
 			Delay{By: 2 * time.Second, For: 3 * time.Second, Regions: []string{"eu"}}, []time.Duration{0}, false,
 			"1 events held by the relays of eu, the slowest delivered 2s after its commit; all delivered by the heal"},
-		"no event":                       {Delay{By: 2 * time.Second, For: 3 * time.Second}, nil, false, ""},
-		"an event that was hardly late":  {Delay{By: 2 * time.Second, For: 3 * time.Second}, []time.Duration{2900 * time.Millisecond}, false, ""},
-		"a relay that delays nothing":    {Delay{By: 2 * time.Second, For: 3 * time.Second}, []time.Duration{0, time.Second}, true, ""},
-		"no event in the named region":   {Delay{By: 2 * time.Second, For: 3 * time.Second, Regions: []string{"us"}}, []time.Duration{0}, false, ""},
-		"a sham finds what went through": {Sham(Delay{By: 2 * time.Second, For: 3 * time.Second}).(Delay), []time.Duration{0}, false, "sham of invalidation.delay{by: 2s, for: 3s}: 1 events through the relays of eu, us, none held"},
+		"no event":                      {Delay{By: 2 * time.Second, For: 3 * time.Second}, nil, false, ""},
+		"an event that was hardly late": {Delay{By: 2 * time.Second, For: 3 * time.Second}, []time.Duration{2900 * time.Millisecond}, false, ""},
+		"a relay that delays nothing":   {Delay{By: 2 * time.Second, For: 3 * time.Second}, []time.Duration{0, time.Second}, true, ""},
+		"no event in the named region":  {Delay{By: 2 * time.Second, For: 3 * time.Second, Regions: []string{"us"}}, []time.Duration{0}, false, ""},
+		"a sham finds what went through": {Sham(Delay{By: 2 * time.Second, For: 3 * time.Second}), []time.Duration{0}, false,
+			"sham of invalidation.delay{by: 2s, for: 3s}: 1 events through relay@eu, none held; 0 events through relay@us, none held"},
 	}
 	for name, c := range tests {
 		t.Run(name, func(t *testing.T) {
