@@ -61,25 +61,6 @@ func Timing() []Param {
 // [Definition] for a fault of one's own.
 type Catalogue []Definition
 
-// All is every fault of this package.
-func All() Catalogue {
-	return Catalogue{
-		restartDefinition,
-		killDefinition,
-		expireDefinition,
-		flushDefinition,
-		networkDefinitions[0],
-		networkDefinitions[1],
-		networkDefinitions[2],
-		networkDefinitions[3],
-		networkDefinitions[4],
-		slowSourceDefinition,
-		delayDefinition,
-		splitDefinition,
-		shamDefinition,
-	}
-}
-
 // Find gives the definition of a fault by its name.
 func (c Catalogue) Find(name string) (Definition, bool) {
 	i := slices.IndexFunc(c, func(d Definition) bool { return d.Name == name })

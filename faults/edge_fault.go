@@ -82,7 +82,7 @@ func (s Site) edge(name string) (namedEdge, error) {
 
 // pickEdges gives the named edges of a site. Names may be globs.
 func pickEdges(site Site, names []string) ([]namedEdge, error) {
-	found, missed := matchEdges(names, sortedKeys(site.Edges))
+	found, missed := link.Match(names, sortedKeys(site.Edges))
 	if missed != "" {
 		found = []string{missed} // which there is none of
 	}
@@ -324,3 +324,6 @@ func (b *edgeFault) prompt(ctx context.Context, except map[string]bool) error {
 	}
 	return nil
 }
+
+// bothEnds is what evidence calls the far ends of two edges.
+const bothEnds = "both far ends answer"

@@ -18,13 +18,9 @@ const (
 	expireUndoLimit   = 10 * time.Second
 	expireVerifyLimit = 5 * time.Second
 	expireLead        = 250 * time.Millisecond // from arming to the moment, plus what scanning took, several times
-	expireSettle      = 400 * time.Millisecond // after the moment, by which a Redis must have expired a key
 	// expireNotice is how long before the moment Inject returns: longer than a Redis whose TTLs age in
 	// steps may be early, so that no effect is felt before the fault phase.
 	expireNotice = 20 * time.Millisecond
-	// expireLast is how long before the moment arming ends: a key that is armed afterwards might be one
-	// that had expired and come back.
-	expireLast = 5 * time.Millisecond
 )
 
 // massExpiry is one common moment in some regions.

@@ -42,6 +42,11 @@ func newExpiryBatch(redis string, keys Keys, glob string, picks func(key string)
 }
 
 const (
+	expireSettle = 400 * time.Millisecond // after the moment, by which a Redis must have expired a key
+	// expireLast is how long before the moment arming ends: a key that is armed afterwards might be one
+	// that had expired and come back.
+	expireLast = 5 * time.Millisecond
+
 	batch    = 500 // keys in one round trip
 	ttlSlack = undo.TTLSlack
 )

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -153,23 +152,4 @@ func (f Network) inject(ctx context.Context, site Site, as Fault) (Injected, err
 		b.ends = "all far ends answer"
 	}
 	return b.record(ctx, f.For)
-}
-
-// matchEdges gives the known edges that names and globs mean, each once, in order of name, and the first
-// that means none.
-func matchEdges(names, known []string) (found []string, missed string) {
-	for _, n := range names {
-		glob := regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(n), `\*`, ".*") + "$")
-		some := false
-		for _, k := range known {
-			if glob.MatchString(k) {
-				found, some = append(found, k), true
-			}
-		}
-		if !some && missed == "" {
-			missed = n
-		}
-	}
-	slices.Sort(found)
-	return slices.Compact(found), missed
 }

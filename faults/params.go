@@ -151,7 +151,7 @@ func (p *Params) edge(name string) string {
 	if v == "" {
 		return ""
 	}
-	if _, missed := matchEdges([]string{v}, p.scope.Edges); missed != "" {
+	if _, missed := link.Match([]string{v}, p.scope.Edges); missed != "" {
 		msg := "unknown edge"
 		if strings.Contains(v, "*") {
 			msg = "matches no edge"

@@ -76,6 +76,3 @@ func (f Split) Inject(ctx context.Context, site Site) (Injected, error) {
 	}
 	return b.record(ctx, f.For)
 }
-
-// bothEnds is what evidence calls the far ends of two edges.
-const bothEnds = "both far ends answer"

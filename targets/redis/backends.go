@@ -7,27 +7,7 @@ import (
 	"strings"
 
 	"github.com/cachedrill/cachedrill/faults"
-	"github.com/cachedrill/cachedrill/internal/reexec"
 )
-
-// Backend is the name of a kind of place where a Redis comes from.
-type Backend string
-
-// The backends.
-const (
-	Auto     Backend = "auto"     // process when a server is on PATH, else embedded
-	Embedded Backend = "embedded" // miniredis within this process, in real time
-	Process  Backend = "process"  // redis-server or valkey-server, a process under a guard
-	URL      Backend = "url"      // a server that its owner runs, at an address
-)
-
-// Config is what a suite gives about one Redis. The zero Config will do for those that a drill starts.
-type Config struct {
-	URL               string   // where it runs
-	Start, Stop, Kill []string // commands of its owner; each a program and its arguments
-	Dir               string   // where they run
-	KeyPrefix         string   // what the keys begin with that faults may touch; "": any
-}
 
 // BackendSpec is all that is known of one backend.
 type BackendSpec struct {
@@ -55,18 +35,20 @@ type Backends []BackendSpec
 // All is every backend of this package.
 func All() Backends { return Backends{embeddedBackend, processBackend, urlBackend} }
 
-var ours = faults.Capabilities{
-	faults.CanStop: faults.Yes(), faults.CanKill: faults.Yes(), faults.CanTouch: faults.Yes(),
+// ownFacts are those of a server that the drill starts.
+var ownFacts = facts{
+	faults.EndsWithProcess(),
+	faults.Capabilities{faults.CanStop: faults.Yes(), faults.CanKill: faults.Yes(), faults.CanTouch: faults.Yes()},
 }
 
 var embeddedBackend = BackendSpec{
 	Name:         Embedded,
 	Summary:      "miniredis within the drill's own process",
 	Startable:    true,
-	Lifetime:     func(Config) faults.Lifetime { return faults.EndsWithProcess() },
-	Capabilities: func(Config) faults.Capabilities { return ours },
+	Lifetime:     func(Config) faults.Lifetime { return ownFacts.lifetime },
+	Capabilities: func(Config) faults.Capabilities { return ownFacts.capabilities },
 	Open: func(name string, _ Config) (Node, error) {
-		return newNode(name, Embedded, launchEmbedded), nil
+		return newNode(name, Embedded, ownFacts, launchEmbedded), nil
 	},
 }
 
@@ -74,14 +56,14 @@ var processBackend = BackendSpec{
 	Name:         Process,
 	Summary:      "redis-server or valkey-server of this machine, which the drill starts",
 	Startable:    true,
-	Lifetime:     func(Config) faults.Lifetime { return faults.EndsWithProcess() },
-	Capabilities: func(Config) faults.Capabilities { return ours },
+	Lifetime:     func(Config) faults.Lifetime { return ownFacts.lifetime },
+	Capabilities: func(Config) faults.Capabilities { return ownFacts.capabilities },
 	Open: func(name string, _ Config) (Node, error) {
 		found, err := findServer()
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		return newNode(name, Process, found.launch), nil
+		return newNode(name, Process, ownFacts, found.launch), nil
 	},
 }
 
@@ -93,27 +75,35 @@ const (
 )
 
 var urlBackend = BackendSpec{
-	Name:     URL,
-	Summary:  "a server that its owner runs",
-	Lifetime: func(c Config) faults.Lifetime { return faults.OutlivesProcess(c.Start...) },
-	Capabilities: func(c Config) faults.Capabilities {
-		all := faults.Capabilities{
-			faults.CanStop: faults.Yes(), faults.CanKill: faults.Yes(), faults.CanTouch: faults.Yes(),
-		}
-		if len(c.Stop) == 0 || len(c.Start) == 0 {
-			all[faults.CanStop] = faults.No(fmt.Sprintf(unmanaged, "restart", stopNeeds))
-		}
-		if len(c.Kill) == 0 || len(c.Start) == 0 {
-			all[faults.CanKill] = faults.No(fmt.Sprintf(unmanaged, "kill", killNeeds))
-		}
-		if c.KeyPrefix == "" {
-			all[faults.CanTouch] = faults.No("this Redis is its owner's, and keys are touched there only below a prefix: environment: {redis: {" + prefixNeeds + "}}")
-		}
-		return all
+	Name:         URL,
+	Summary:      "a server that its owner runs",
+	Lifetime:     ownedLifetime,
+	Capabilities: ownedCapabilities,
+	Full:         Config{Start: []string{"start"}, Stop: []string{"stop"}, Kill: []string{"kill"}, KeyPrefix: "shop:drill:"},
+	Needs:        map[faults.Capability]string{faults.CanStop: stopNeeds, faults.CanKill: killNeeds, faults.CanTouch: prefixNeeds},
+	Open: func(name string, c Config) (Node, error) {
+		return openURL(name, c, facts{ownedLifetime(c), ownedCapabilities(c)})
 	},
-	Full:  Config{Start: []string{"start"}, Stop: []string{"stop"}, Kill: []string{"kill"}, KeyPrefix: "shop:drill:"},
-	Needs: map[faults.Capability]string{faults.CanStop: stopNeeds, faults.CanKill: killNeeds, faults.CanTouch: prefixNeeds},
-	Open:  openURL,
+}
+
+// ownedLifetime is that of a server that its owner runs.
+func ownedLifetime(c Config) faults.Lifetime { return faults.OutlivesProcess(c.Start...) }
+
+// ownedCapabilities are up to what the suite gives.
+func ownedCapabilities(c Config) faults.Capabilities {
+	all := faults.Capabilities{
+		faults.CanStop: faults.Yes(), faults.CanKill: faults.Yes(), faults.CanTouch: faults.Yes(),
+	}
+	if len(c.Stop) == 0 || len(c.Start) == 0 {
+		all[faults.CanStop] = faults.No(fmt.Sprintf(unmanaged, "restart", stopNeeds))
+	}
+	if len(c.Kill) == 0 || len(c.Start) == 0 {
+		all[faults.CanKill] = faults.No(fmt.Sprintf(unmanaged, "kill", killNeeds))
+	}
+	if c.KeyPrefix == "" {
+		all[faults.CanTouch] = faults.No("this Redis is its owner's, and keys are touched there only below a prefix: environment: {redis: {" + prefixNeeds + "}}")
+	}
+	return all
 }
 
 // Find gives a backend by its name.
@@ -137,24 +127,6 @@ func (s BackendSpec) check() error {
 		return fmt.Errorf("the Redis backend %q does not declare its capabilities", s.Name)
 	}
 	return nil
-}
-
-// lifetimeOf reads the table.
-func lifetimeOf(b Backend, c Config) faults.Lifetime {
-	spec, err := All().Find(b)
-	if err != nil {
-		return faults.Lifetime{}
-	}
-	return spec.Lifetime(c)
-}
-
-// capabilitiesOf reads the table.
-func capabilitiesOf(b Backend, c Config) faults.Capabilities {
-	spec, err := All().Find(b)
-	if err != nil {
-		return nil
-	}
-	return spec.Capabilities(c)
 }
 
 // Startable lists the names of the backends that a drill can start, [Auto] first.
@@ -216,21 +188,4 @@ func (b Backends) Markdown() string {
 		out.WriteString("\n")
 	}
 	return out.String()
-}
-
-// Roles are the children that nodes start; main and every TestMain hand them to [reexec.Main].
-var Roles = map[string]reexec.Role{guardRole: guard}
-
-// New makes a node that is not started yet. name stands for it in errors, e.g. "redis@eu". It fails for
-// backends that this machine or this build does not have.
-func New(b Backend, name string) (Node, error) {
-	b, _, err := Resolve(string(b))
-	if err != nil {
-		return nil, err
-	}
-	spec, err := All().Find(b)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return spec.Open(name, Config{})
 }

@@ -51,6 +51,7 @@ type launcher func(ctx context.Context, port, nth int) (server, error)
 
 // node is the life of a server, whatever kind it is.
 type node struct {
+	facts
 	name    string
 	backend Backend
 	launch  launcher
@@ -68,8 +69,8 @@ type node struct {
 	cur  server     // nil: stopped
 }
 
-func newNode(name string, b Backend, l launcher) *node {
-	n := &node{name: name, backend: b, launch: l, ops: make(chan struct{}, 1)}
+func newNode(name string, b Backend, f facts, l launcher) *node {
+	n := &node{facts: f, name: name, backend: b, launch: l, ops: make(chan struct{}, 1)}
 	n.life, n.end = context.WithCancel(context.Background())
 	n.client = newClient(name, n.Addr, patience)
 	return n
@@ -298,12 +299,6 @@ func (n *node) Ping(ctx context.Context) error { return rediskeys.Ping(ctx, n.cl
 
 // Location implements [faults.ServerFacts].
 func (n *node) Location() undo.Server { return undo.Server{Addr: n.Addr()} }
-
-// Lifetime implements [faults.ServerFacts], from the table.
-func (n *node) Lifetime() faults.Lifetime { return lifetimeOf(n.backend, Config{}) }
-
-// Capabilities implements [faults.ServerFacts], from the table.
-func (n *node) Capabilities() faults.Capabilities { return capabilitiesOf(n.backend, Config{}) }
 
 // Identity is [Node.Identity].
 func (n *node) Identity(ctx context.Context) (targets.RedisIdentity, error) {

@@ -50,3 +50,34 @@ type Node interface {
 	// called more than once; nothing can be started afterwards.
 	Close() error
 }
+
+// Backend is the name of a kind of place where a Redis comes from.
+type Backend string
+
+// The backends.
+const (
+	Auto     Backend = "auto"     // process when a server is on PATH, else embedded
+	Embedded Backend = "embedded" // miniredis within this process, in real time
+	Process  Backend = "process"  // redis-server or valkey-server, a process under a guard
+	URL      Backend = "url"      // a server that its owner runs, at an address
+)
+
+// Config is what a suite gives about one Redis. The zero Config will do for those that a drill starts.
+type Config struct {
+	URL               string   // where it runs
+	Start, Stop, Kill []string // commands of its owner; each a program and its arguments
+	Dir               string   // where they run
+	KeyPrefix         string   // what the keys begin with that faults may touch; "": any
+}
+
+// facts are what a node declares of itself. It is a row of the table of [All] for its Config.
+type facts struct {
+	lifetime     faults.Lifetime
+	capabilities faults.Capabilities
+}
+
+// Lifetime implements [faults.ServerFacts].
+func (f facts) Lifetime() faults.Lifetime { return f.lifetime }
+
+// Capabilities implements [faults.ServerFacts].
+func (f facts) Capabilities() faults.Capabilities { return f.capabilities }

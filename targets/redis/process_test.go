@@ -213,14 +213,14 @@ func fakeServer(t *testing.T, body string) program {
 
 func TestServerThatCannotStartSaysWhy(t *testing.T) {
 	p := fakeServer(t, "echo 'Fatal: no such luck' >&2\nexit 3\n")
-	n := newNode("redis@test", Process, p.launch)
+	n := newNode("redis@test", Process, ownFacts, p.launch)
 	defer n.Close()
 	err := n.Start(soon(t))
 	require.ErrorContains(t, err, "starting redis@test: ")
 	require.ErrorContains(t, err, "ended by itself: exit status 3 (its log: Fatal: no such luck)")
 	require.Empty(t, n.Addr())
 
-	n = newNode("redis@test", Process, program{path: "/nonexistent/redis-server"}.launch)
+	n = newNode("redis@test", Process, ownFacts, program{path: "/nonexistent/redis-server"}.launch)
 	defer n.Close()
 	for range 2 { // a failed start leaves a stopped node
 		require.ErrorContains(t, n.Start(soon(t)), "/nonexistent/redis-server: no such file or directory")
@@ -230,7 +230,7 @@ func TestServerThatCannotStartSaysWhy(t *testing.T) {
 func TestServerThatNeverAnswersIsGivenUp(t *testing.T) {
 	p := fakeServer(t, "exec sleep 60\n")
 	var launched *process
-	n := newNode("redis@test", Process, func(ctx context.Context, port, nth int) (server, error) {
+	n := newNode("redis@test", Process, ownFacts, func(ctx context.Context, port, nth int) (server, error) {
 		s, err := p.launch(ctx, port, nth)
 		if err == nil {
 			launched = s.(*process)

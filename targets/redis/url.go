@@ -18,17 +18,18 @@ import (
 
 // owned is a Redis that its owner runs. It can be restarted only by its owner's commands.
 type owned struct {
+	facts
 	config Config
 	client *goredis.Client
 }
 
-func openURL(name string, c Config) (Node, error) {
+func openURL(name string, c Config, f facts) (Node, error) {
 	o, err := goredis.ParseURL(c.URL)
 	if err != nil {
 		return nil, fmt.Errorf("%s: its url can't be read", name) // the text may hold a password
 	}
 	o.ContextTimeoutEnabled, o.MaxRetries, o.DialerRetries = true, -1, 1
-	return &owned{config: c, client: goredis.NewClient(o)}, nil
+	return &owned{facts: f, config: c, client: goredis.NewClient(o)}, nil
 }
 
 const commandLimit = 10 * time.Second // of a command of the owner
@@ -88,12 +89,6 @@ func (f *owned) Location() undo.Server {
 	o := f.client.Options()
 	return undo.Server{Addr: o.Addr, DB: o.DB, User: o.Username, TLS: o.TLSConfig != nil}
 }
-
-// Lifetime implements [faults.ServerFacts], from the table.
-func (f *owned) Lifetime() faults.Lifetime { return lifetimeOf(URL, f.config) }
-
-// Capabilities implements [faults.ServerFacts], from the table.
-func (f *owned) Capabilities() faults.Capabilities { return capabilitiesOf(URL, f.config) }
 
 const identityLimit = 2 * time.Second
 
