@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cachedrill/cachedrill/internal/redistest"
+	"github.com/cachedrill/cachedrill/reference/internal/l1"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
@@ -48,15 +49,15 @@ func memoryOnly(t testing.TB) *Cache {
 
 // otterHit is what an L1 hit is measured against: an otter cache with expiry as ours has it, and one reading of the clock.
 func otterHit(t testing.TB) func() {
-	c, err := otter.New(&otter.Options[string, *copied]{
+	c, err := otter.New(&otter.Options[string, *l1.Copy]{
 		MaximumSize:      10_000,
-		ExpiryCalculator: otter.ExpiryWriting[string, *copied](time.Hour),
+		ExpiryCalculator: otter.ExpiryWriting[string, *l1.Copy](time.Hour),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { c.StopAllGoroutines() })
 	k, err := benched.Schema.Build(benchedName)
 	require.NoError(t, err)
-	c.Set(k, &copied{})
+	c.Set(k, &l1.Copy{})
 	began := time.Now()
 	return func() {
 		if _, ok := c.GetIfPresent(k); !ok || time.Since(began) < 0 {

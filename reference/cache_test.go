@@ -13,6 +13,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/cachedrill/cachedrill/internal/redistest"
+	"github.com/cachedrill/cachedrill/reference/internal/entry"
+	"github.com/cachedrill/cachedrill/reference/internal/l1"
+	"github.com/cachedrill/cachedrill/reference/internal/l2"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
@@ -234,11 +237,11 @@ func TestAgeClampHoldsWithoutMessages(t *testing.T) {
 		r := newRegion(t, c.policy, 1)
 		r.get(0, hot)
 		cache := r.caches[0]
-		held, ok := cache.l1.get(hotKey)
+		held, ok := cache.l1.Get(hotKey)
 		require.True(t, ok)
-		aged := held.entry
-		aged.meta.T0 -= int64(product.Contract.Within)
-		cache.l1.cache.Set(hotKey, &copied{entry: aged})
+		aged := held.Entry
+		aged.Meta.T0 -= int64(product.Contract.Within)
+		cache.l1.Replace(hotKey, &l1.Copy{Entry: aged})
 		r.redis.FlushAll()
 		require.Equal(t, c.tier, r.get(0, hot).Tier)
 	}
@@ -253,7 +256,7 @@ func joinLateLoad(t *testing.T, p policy.Policy) int {
 	wg.Go(read)
 	first := <-r.source.read
 	require.Eventually(t, func() bool {
-		return r.caches[0].clock.now()-first.T0 > int64(quick.Contract.Within)
+		return r.caches[0].clock.Now()-first.T0 > int64(quick.Contract.Within)
 	}, 5*time.Second, time.Millisecond)
 	wg.Go(read)
 	open()
@@ -283,9 +286,9 @@ func TestForeignEntryIsReplaced(t *testing.T) {
 		require.NoError(t, err)
 		raw, err := r.redis.Get(hotKey)
 		require.NoError(t, err)
-		floor, err := decode([]byte(raw))
+		floor, err := entry.Decode([]byte(raw))
 		require.NoError(t, err, "the floor took its place")
-		require.Equal(t, w.Version, floor.meta.Version)
+		require.Equal(t, w.Version, floor.Meta.Version)
 	}
 }
 
@@ -315,26 +318,29 @@ func TestFailedLoadGivesTheLeaseBack(t *testing.T) {
 	defer open()
 	failed := make(chan error, 1)
 	go func() {
-		_, err := r.caches[0].fetch(ctx, hotKey, hot, product, lookup{})
+		o, err := r.caches[0].op(hot)
+		if err == nil {
+			_, err = r.caches[0].fetch(ctx, o, lookup{})
+		}
 		failed <- err
 	}()
 	<-r.source.read
-	require.True(t, r.redis.Exists(leaseKey(hotKey)))
+	require.True(t, r.redis.Exists(l2.LeaseKey(hotKey)))
 	cancel()
 	require.Error(t, <-failed)
-	require.False(t, r.redis.Exists(leaseKey(hotKey)))
+	require.False(t, r.redis.Exists(l2.LeaseKey(hotKey)))
 }
 
 func TestRefreshInTheBackground(t *testing.T) {
 	r := newRegion(t, policy.Recommended(), 1)
 	r.get(0, hot)
 	cache := r.caches[0]
-	held, _ := cache.l1.get(hotKey)
-	old := held.entry
-	old.meta.FreshUntil = old.meta.T0
-	old.meta.T0--
-	cache.l1.cache.Set(hotKey, &copied{entry: old})
-	raw := encode(policy.Policy{}, old)
+	held, _ := cache.l1.Get(hotKey)
+	old := held.Entry
+	old.Meta.FreshUntil = old.Meta.T0
+	old.Meta.T0--
+	cache.l1.Replace(hotKey, &l1.Copy{Entry: old})
+	raw := entry.Encode(policy.Policy{}, old)
 	r.redis.Set(hotKey, string(raw))
 	open := r.source.shut()
 	require.Equal(t, TierL1, r.get(0, hot).Tier, "the reader does not wait")
@@ -342,23 +348,8 @@ func TestRefreshInTheBackground(t *testing.T) {
 	require.Equal(t, TierL1, r.get(0, hot).Tier)
 	open()
 	require.Eventually(t, func() bool {
-		now, _ := cache.l1.get(hotKey)
-		return now.meta.T0 > old.meta.T0
+		now, _ := cache.l1.Get(hotKey)
+		return now.Meta.T0 > old.Meta.T0
 	}, 5*time.Second, time.Millisecond)
 	require.Equal(t, 2, r.source.count())
-}
-
-func TestEntryRoundTrip(t *testing.T) {
-	e := entry{meta: policy.Meta{Kind: policy.Value, Version: 1 << 60, T0: -5, FreshUntil: 7, Until: 8, DropAt: 1 << 62, Took: 9}, value: []byte("\x00v")}
-	got, err := decode(encode(policy.Policy{}, e))
-	require.NoError(t, err)
-	require.Equal(t, e, got)
-	floor := entry{meta: policy.Meta{Kind: policy.Floor, Version: 3}, value: []byte{}}
-	got, err = decode(encode(policy.Policy{}, floor))
-	require.NoError(t, err)
-	require.Equal(t, floor, got)
-	for _, bad := range []string{"", "c2V", "plain value that somebody else put here, long enough to be one of ours, is it", "c2X" + string(encode(policy.Policy{}, e))[3:]} {
-		_, err := decode([]byte(bad))
-		require.ErrorIs(t, err, errFormat)
-	}
 }

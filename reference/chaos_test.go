@@ -16,12 +16,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/cachedrill/cachedrill/reference/internal/sourceclock"
 	"github.com/cachedrill/cachedrill/reference/invalidation"
 	"github.com/cachedrill/cachedrill/reference/journal"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
 	"github.com/cachedrill/cachedrill/reference/store"
+	"github.com/cachedrill/cachedrill/reference/writebehind"
 )
 
 // A schedule is everything that happens in one small world: two regions of two workers, a few names of every class, a
@@ -76,7 +78,7 @@ type chaos struct {
 	loaded sync.Map // loadedVersion: what any load has found
 
 	mu     sync.Mutex
-	owner  *Behind
+	owner  *writebehind.Writer
 	reads  []chaosRead
 	writes []chaosWrite
 }
@@ -161,8 +163,8 @@ func (w *chaos) direct(r *chaosRegion) store.Store {
 // begin starts a worker, with nothing in its memory.
 func (w *chaos) begin(t *testing.T, c *chaosWorker) {
 	cache, err := New(t.Context(), Config{
-		Behind: farWriter{w.ownerNow, way{c.source, &c.pauser, &w.landing, 10 * time.Second}},
-		Region: c.region.name, Policy: w.policy, Families: w.families, L1Size: 64,
+		WriteBehind: farWriter{w.ownerNow, way{c.source, &c.pauser, &w.landing, 10 * time.Second}},
+		Region:      c.region.name, Policy: w.policy, Families: w.families, L1Size: 64,
 		Source: farSource{w.model, way{c.source, &c.pauser, &w.landing, 10 * time.Second}},
 		Shared: farStore{w.direct(c.region), way{c.redis, &c.pauser, &w.landing, redisTimeout}},
 		Clock:  func() time.Duration { return time.Duration(float64(time.Since(w.start))*(1+c.rate)) + time.Hour },
@@ -170,7 +172,7 @@ func (w *chaos) begin(t *testing.T, c *chaosWorker) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache.fencePatience = w.patience
+	cache.strong.fencePatience = w.patience
 	c.mu.Lock()
 	c.cache = cache
 	c.mu.Unlock()
@@ -178,7 +180,7 @@ func (w *chaos) begin(t *testing.T, c *chaosWorker) {
 
 // own starts the process that owns what is written behind, with what its journal has.
 func (w *chaos) own(t *testing.T) {
-	b, err := OpenBehind(t.Context(), BehindConfig{Realm: "all", Files: w.disk, Region: "eu", Policy: w.policy,
+	b, err := writebehind.Open(t.Context(), writebehind.Config{Realm: "all", Files: w.disk, Region: "eu", Policy: w.policy,
 		Source: farSource{w.model, way{w.ownerOn, &w.owning, &w.landing, 10 * time.Second}}})
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +190,7 @@ func (w *chaos) own(t *testing.T) {
 	w.mu.Unlock()
 }
 
-func (w *chaos) ownerNow() *Behind {
+func (w *chaos) ownerNow() *writebehind.Writer {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.owner
@@ -459,7 +461,7 @@ func (w *chaos) verdict() map[string][]string {
 		switch {
 		case f.Class == policy.Strong && age > rounding:
 			accuse(r.name.Family, "superseded at %v", superseded)
-		case f.Class == policy.Bounded && float64(age) > float64(f.Within)*(1+2*rateError):
+		case f.Class == policy.Bounded && float64(age) > float64(f.Within)*(1+2*sourceclock.RateError):
 			accuse("bounded", "superseded at %v, more than %v before", superseded, f.Within)
 		case f.Class == policy.Eventual && r.afterwards:
 			accuse(r.name.Family, "superseded at %v", superseded)

@@ -12,6 +12,7 @@ import (
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/source"
 	"github.com/cachedrill/cachedrill/reference/store"
+	"github.com/cachedrill/cachedrill/reference/writebehind"
 )
 
 // weather is how a link behaves at a time. What is late lands whether or not its sender still waits.
@@ -253,7 +254,7 @@ func (s farSource) Apply(ctx context.Context, c source.Change, by source.Caller)
 
 // farWriter is the owner of what is written behind, at the end of a way.
 type farWriter struct {
-	owner func() *Behind
+	owner func() *writebehind.Writer
 	way   way
 }
 

@@ -15,7 +15,7 @@
 // A write commits at the source and drops its region's copies. Everybody else hears of it from the
 // commit log, through a relay per region (package invalidation): a crash between commit and message
 // loses nothing. An eventual family may be written behind: acknowledged by the journal of its owner
-// ([Behind]), and brought to the source afterwards.
+// (package writebehind), and brought to the source afterwards.
 //
 // docs/consistency.md says why each of this holds, docs/races.md what goes wrong without it, and docs/operations.md how it is run.
 //
@@ -31,7 +31,7 @@
 //  3. Families: what is cached, and what its readers are promised. Package contract reads them from a file.
 //  4. [New], once for each process. All processes have the same families, and but for a switch the same policy.
 //  5. Where there is more than one process: a relay, and [Invalidator.Heartbeat]; see below.
-//  6. If wanted, an observer (package metrics), a [Purger], and a [Behind].
+//  6. If wanted, an observer (package metrics), a [purge.Purger], and a writebehind.Writer.
 //
 // Write through a cache. What changes the source past it must raise the version and stand in the feed, or
 // others hear of it only when their copies end. Nothing may change a strong family with a Lease past the caches.
@@ -44,7 +44,7 @@
 //     which is cheap and not free; while the source is away there are no reads. TTL is only how long the payload is kept. With Lease
 //     hits ask nobody for that long, and every write takes that long.
 //   - policy.Eventual is for what nobody minds for a TTL: counters, suggestions. Only here writes can be acknowledged before the source has
-//     them ([Behind]).
+//     them (package writebehind).
 //
 // # Errors, and what to answer
 //
@@ -54,12 +54,13 @@
 //	Answer.Absent                    404  there is none: this is no error
 //	key.ErrName                      400  a dimension is missing or too many, or there is no ID
 //	ErrFamily                        404
-//	source.ErrShed, ErrBacklog       503  too much is asked of the source: try later
+//	source.ErrShed,
+//	writebehind.ErrBacklog           503  too much is asked of the source: try later
 //	context.DeadlineExceeded         504  nothing in time, of a read or a write
 //	context.Canceled                 -    the client has gone, or the cache is being closed
 //	any other                        503  the source fails, or the cache is closed
-//	ErrOrder, ErrSelector            400  of a purge; nothing was purged
-//	ErrAudit, ErrPartly              503  of a purge: ErrPartly asks for a repetition
+//	purge.ErrOrder, ErrSelector      400  of a purge; nothing was purged
+//	purge.ErrAudit, ErrPartly        503  of a purge: ErrPartly asks for a repetition
 //
 // Of a write, an error that is also [source.ErrNotApplied] proves that nothing happened: it can be repeated. After any other the outcome is
 // unknown: to repeat it is safe where the value does not depend on the one before, and nobody else wrote meanwhile. There is no

@@ -14,13 +14,15 @@ import (
 	"github.com/cachedrill/cachedrill/reference/journal"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
+	"github.com/cachedrill/cachedrill/reference/purge"
 	"github.com/cachedrill/cachedrill/reference/source"
 	"github.com/cachedrill/cachedrill/reference/store"
+	"github.com/cachedrill/cachedrill/reference/writebehind"
 )
 
 // Wrong values were published, and corrected at the source past the cache: what the region holds of a tenant must go.
 // (must panics on an error.)
-func ExamplePurger() {
+func Example_purge() {
 	server := must(miniredis.Run())
 	defer server.Close()
 	database := must(source.NewModel(source.ModelConfig{Servers: 10}))
@@ -35,17 +37,17 @@ func ExamplePurger() {
 
 	dir := must(os.MkdirTemp("", "example"))
 	defer os.RemoveAll(dir)
-	audit := must(reference.OpenAudit(filepath.Join(dir, "purges.jsonl")))
+	audit := must(purge.OpenAudit(filepath.Join(dir, "purges.jsonl")))
 	defer audit.Close()
-	purger := must(reference.NewPurger(reference.PurgerConfig{Region: "eu", Policy: policy.Recommended(), Families: families, Shared: shared, Audit: audit}))
-	done, err := purger.Purge(ctx, reference.Order{
-		Selector: reference.Selector{Tenant: "acme"},
+	purger := must(purge.New(purge.Config{Region: "eu", Policy: policy.Recommended(), Families: reference.PurgeFamilies(families), Shared: shared, Audit: audit}))
+	done, err := purger.Purge(ctx, purge.Order{
+		Selector: purge.Selector{Tenant: "acme"},
 		Who:      "ines@shop.example", Why: "wrong prices",
 	})
 	fmt.Println(done.Removed, err) // ErrPartly: some may be left; purge again
 
-	_, err = purger.Purge(ctx, reference.Order{Who: "ines@shop.example", Why: "no selector"})
-	fmt.Println(errors.Is(err, reference.ErrSelector))
+	_, err = purger.Purge(ctx, purge.Order{Who: "ines@shop.example", Why: "no selector"})
+	fmt.Println(errors.Is(err, purge.ErrSelector))
 	// Output:
 	// 1 <nil>
 	// true
@@ -53,7 +55,7 @@ func ExamplePurger() {
 
 // Views are counted behind: a write is acknowledged when it is on disk here, and read when the source has it.
 // (must panics on an error.)
-func ExampleBehind() {
+func Example_writeBehind() {
 	server := must(miniredis.Run())
 	defer server.Close()
 	database := must(source.NewModel(source.ModelConfig{Servers: 10}))
@@ -65,11 +67,11 @@ func ExampleBehind() {
 	defer os.RemoveAll(dir)
 
 	ctx := context.Background()
-	behind := must(reference.OpenBehind(ctx, reference.BehindConfig{
+	behind := must(writebehind.Open(ctx, writebehind.Config{
 		Realm: "views", Files: journal.Folder(filepath.Join(dir, "journal")), Source: database, Region: "eu", Policy: p,
 	}))
 	cache := must(reference.New(ctx, reference.Config{
-		Region: "eu", Policy: p, Source: database, Shared: store.NewRedis(client), Behind: behind,
+		Region: "eu", Policy: p, Source: database, Shared: store.NewRedis(client), WriteBehind: behind,
 		Families: []reference.Family{{
 			Schema:   key.Schema{Family: "views", Version: 1},
 			Contract: policy.Family{Class: policy.Eventual, TTL: time.Minute, Writes: policy.WriteBehind},

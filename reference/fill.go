@@ -3,218 +3,164 @@ package reference
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"time"
 
-	"github.com/cachedrill/cachedrill/reference/key"
+	"github.com/cachedrill/cachedrill/reference/internal/background"
+	"github.com/cachedrill/cachedrill/reference/internal/entry"
+	"github.com/cachedrill/cachedrill/reference/internal/l2"
 	"github.com/cachedrill/cachedrill/reference/policy"
 )
 
-// fetch answers what the worker's memory could not: from Redis, or else from the source under the
-// region's lease. When Redis is away it goes to the source, and what it finds lives in memory only. When that fails too it
-// answers with a copy that is only just good enough, if there is one.
-// The first look at Redis may have been taken already.
-func (c *Cache) fetch(ctx context.Context, k string, n key.Name, f Family, look lookup) (Answer, error) {
-	var spare spares
-	if held, ok := c.l1.get(k); ok {
-		spare.note(c.decide(f, held.meta), held.entry, TierL1)
+// fetch answers what the worker's memory could not: from Redis, or else from the source under the region's fill lease. When
+// Redis is away it goes to the source, and what it finds lives in memory only. When that fails too it answers with a copy
+// that is only just good enough, if there is one. The first look at Redis may have been taken already.
+func (c *Cache) fetch(ctx context.Context, o *op, look lookup) (Answer, error) {
+	var stale staleCopy
+	if held, ok := c.l1.Get(o.key); ok {
+		stale.note(c.decide(o, held.Meta), held.Entry, TierL1)
 	}
-	a, err := c.seek(ctx, k, n, f, look, &spare)
+	a, err := c.lookThenLoad(ctx, o, look, &stale)
 	if err != nil {
-		if a, ok := spare.answer(c.policy, f, c.clock.now()); ok {
-			c.watch.Stale(f.Schema.Family, StaleIfError)
+		if a, ok := stale.answer(c.policy, o.contract(), c.clock.Now()); ok {
+			c.observer.Stale(o.familyName(), StaleIfError)
 			return a, nil
 		}
 	}
 	return a, err
 }
 
-// spares is the best copy met on the way that may be served only when everything fails.
-type spares struct {
-	entry
+// staleCopy is the best copy met on the way that may be served only when everything fails (stale-if-error, RFC 5861).
+type staleCopy struct {
+	entry.Entry
 	tier Tier
 }
 
-func (s *spares) note(a policy.Action, e entry, t Tier) {
-	if a == policy.IfError && e.meta.T0 > s.meta.T0 {
-		s.entry, s.tier = e, t
+func (s *staleCopy) note(a policy.Action, e entry.Entry, t Tier) {
+	if a == policy.IfError && e.Meta.T0 > s.Meta.T0 {
+		s.Entry, s.tier = e, t
 	}
 }
 
 // answer gives the copy if it is still good enough at source time now.
-func (s *spares) answer(p policy.Policy, f Family, now int64) (Answer, bool) {
-	if s.tier == "" || now >= s.meta.DropAt || p.TooOld(f.Contract, s.meta.T0, now) {
+func (s *staleCopy) answer(p policy.Policy, f policy.Family, now int64) (Answer, bool) {
+	if s.tier == "" || now >= s.Meta.DropAt || p.TooOld(f, s.Meta.T0, now) {
 		return Answer{}, false
 	}
-	a := answer(&s.entry, s.tier)
+	a := answer(&s.Entry, s.tier)
 	a.StaleIfError = true
 	return a, true
 }
 
-func (c *Cache) seek(ctx context.Context, k string, n key.Name, f Family, look lookup, spare *spares) (Answer, error) {
+// lookThenLoad looks into Redis until there is a copy to serve, or this worker may load the name.
+func (c *Cache) lookThenLoad(ctx context.Context, o *op, look lookup, stale *staleCopy) (Answer, error) {
 	for waits := 0; ; look = (lookup{}) {
 		if !look.done {
-			look = c.look(ctx, k)
+			look = c.look(ctx, o)
 		}
-		e, found, era := look.entry, look.found, look.era
 		if look.err != nil {
-			return c.fill(ctx, k, n, f, noStore)
+			return c.fill(ctx, o, noStore)
 		}
-		if found {
-			if a, ok := c.adopt(k, n, f, e, era, spare); ok {
+		if look.found {
+			if a, ok := c.serveL2(o, look, stale); ok {
 				return a, nil
 			}
 		}
 		if !c.policy.Controls.Has(policy.FillLease) {
-			return c.fill(ctx, k, n, f, "")
+			return c.fill(ctx, o, "")
 		}
 		// A copy that is there and can't be served any more must be replaced, not waited for.
-		era = c.l1.now()
-		token, e, err := c.l2.lease(ctx, k, leaseTTL, replacing(e, found))
+		meanwhile := lookup{gaps: c.l1.Gaps()}
+		var lease string
+		var err error
+		lease, meanwhile.Entry, err = c.l2.Lease(ctx, o.key, leaseTTL, l2.Replacing(look.Entry, look.found))
 		switch {
 		case err != nil:
-			c.orphan(k, token)
-			return c.fill(ctx, k, n, f, noStore)
-		case token != "":
-			return c.fill(ctx, k, n, f, token)
+			c.releaseAsync(o, lease)
+			return c.fill(ctx, o, noStore)
+		case lease != "":
+			return c.fill(ctx, o, lease)
 		}
-		if a, ok := c.adopt(k, n, f, e, era, spare); ok {
+		if a, ok := c.serveL2(o, meanwhile, stale); ok {
 			return a, nil
 		}
 		if waits++; waits == 1 {
-			c.watch.LeaseWait(f.Schema.Family)
+			c.observer.LeaseWait(o.familyName())
 		}
-		if err := sleep(ctx, leasePoll); err != nil {
-			return Answer{}, fmt.Errorf("waiting for another worker to load %s: %w", k, err)
+		if err := background.Sleep(ctx, leasePoll); err != nil {
+			return Answer{}, fmt.Errorf("waiting for another worker to load %s: %w", o.key, err)
 		}
 	}
 }
 
-// lookup is what Redis said of a key; the zero lookup that it was not asked.
+// lookup is what Redis answered about a key; the zero lookup that it was not asked.
 type lookup struct {
-	entry
-	era         uint64
+	entry.Entry
+	gaps        uint64 // of memory, before Redis was asked
 	done, found bool
 	err         error
 }
 
-func (c *Cache) look(ctx context.Context, k string) lookup {
-	l := lookup{era: c.l1.now(), done: true}
-	l.entry, l.found, l.err = c.l2.get(ctx, k)
+func (c *Cache) look(ctx context.Context, o *op) lookup {
+	l := lookup{gaps: c.l1.Gaps(), done: true}
+	l.Entry, l.found, l.err = c.l2.Get(ctx, o.key)
 	return l
 }
 
-// decide is the policy's decision about a copy now.
-func (c *Cache) decide(f Family, m policy.Meta) policy.Action {
-	return c.policy.Lookup(f.Contract, m, c.clock.now(), rand.Float64())
-}
-
-// adopt serves a copy from Redis, if it may be served, and keeps it in memory.
-func (c *Cache) adopt(k string, n key.Name, f Family, e entry, era uint64, spare *spares) (Answer, bool) {
-	switch a := c.decide(f, e.meta); a {
+// serveL2 serves a copy from Redis, if it may be served, and keeps it in memory.
+func (c *Cache) serveL2(o *op, found lookup, stale *staleCopy) (Answer, bool) {
+	switch a := c.decide(o, found.Meta); a {
 	case policy.Serve:
 	case policy.Refresh:
-		c.sawRefresh(&f, &e.meta, c.clock.now(), false)
-		c.background(k, n, f, e.meta.T0)
+		c.servedForNow(o.family, &found.Meta, c.clock.Now(), false)
+		c.background(o, found.Meta.T0)
 	default:
-		spare.note(a, e, TierL2)
+		stale.note(a, found.Entry, TierL2)
 		return Answer{}, false
 	}
-	c.l1.put(k, &copied{entry: e, name: n, era: era})
-	return answer(&e, TierL2), true
+	c.l1.Put(o.key, o.copyOf(found.Entry, found.gaps))
+	return answer(&found.Entry, TierL2), true
 }
 
-// renew replaces a copy that was read at source time t0, unless another worker did or is at it.
-func (c *Cache) renew(ctx context.Context, k string, n key.Name, f Family, t0 int64) (Answer, error) {
-	era := c.l1.now()
-	e, found, err := c.l2.get(ctx, k)
-	if err != nil {
-		return c.fill(ctx, k, n, f, noStore)
-	}
-	if found && e.meta.T0 > t0 && c.decide(f, e.meta) == policy.Serve {
-		c.l1.put(k, &copied{entry: e, name: n, era: era})
-		return answer(&e, TierL2), nil
-	}
-	return c.reload(ctx, k, n, f, replacing(e, found))
-}
-
-// reload replaces a copy, see [replacing], unless another worker is at it or has replaced it.
-func (c *Cache) reload(ctx context.Context, k string, n key.Name, f Family, replace string) (Answer, error) {
-	token, era := "", c.l1.now()
-	if c.policy.Controls.Has(policy.FillLease) {
-		var e entry
-		var err error
-		token, e, err = c.l2.lease(ctx, k, leaseTTL, replace)
-		if err != nil {
-			c.orphan(k, token)
-			return c.fill(ctx, k, n, f, noStore)
-		}
-		if token == "" {
-			if e.meta.Kind != policy.Nothing {
-				c.l1.put(k, &copied{entry: e, name: n, era: era})
-			}
-			return Answer{}, nil // its holder's fill will be found in Redis at the next attempt
-		}
-	}
-	return c.fill(ctx, k, n, f, token)
-}
-
-// noStore tells fill that Redis is away.
+// noStore is the lease of a fill while Redis is away: what is loaded is not offered to Redis.
 const noStore = "-"
 
-// fill loads from the source and stores what it found under the lease token; "" stores without one.
-func (c *Cache) fill(ctx context.Context, k string, n key.Name, f Family, token string) (Answer, error) {
-	own, cancel := context.WithTimeout(ctx, loadTimeout)
+// fill loads from the source and stores what it found under the fill lease; "" stores without one.
+func (c *Cache) fill(ctx context.Context, o *op, lease string) (Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
-	era := c.l1.now()
-	e, _, err := c.load(own, n, f, false)
-	leased := token != "" && token != noStore
-	if err != nil || !c.policy.Keeps(e.meta.Kind) {
+	gaps := c.l1.Gaps()
+	e, _, err := c.load(ctx, o, false)
+	leased := lease != "" && lease != noStore
+	if err != nil || !c.policy.Keeps(e.Meta.Kind) {
 		if leased {
-			c.giveBack(k, token)
+			c.releaseLease(o, lease)
 		}
 		return answer(&e, TierSource), err
 	}
-	e.meta = c.policy.Admit(f.Contract, e.meta, rand.Float64())
-	offered := unsettled
-	if token != noStore {
+	c.admit(o, &e)
+	offered := l2.Unsettled
+	if lease != noStore {
 		// An answer in hand is given whether or not Redis takes the copy.
-		if offered, _ = c.l2.store(ctx, k, e, c.clock.now(), token); leased && offered == unsettled {
-			c.giveBack(k, token)
+		if offered, _ = c.l2.Store(ctx, o.key, e, c.clock.Now(), lease); leased && offered == l2.Unsettled {
+			c.releaseLease(o, lease)
 		}
 	}
 	// What has overtaken it may be gone from memory by now, so that nothing there would refuse it.
-	if offered != overtaken {
-		c.l1.put(k, &copied{entry: e, name: n, era: era})
+	if offered != l2.Overtaken {
+		c.l1.Put(o.key, o.copyOf(e, gaps))
 	}
 	return answer(&e, TierSource), nil
 }
 
-// giveBack frees a lease whose load came to nothing, also when the load's own time is over.
-func (c *Cache) giveBack(k, token string) {
-	ctx, cancel := context.WithTimeout(c.life, redisTimeout)
+// releaseLease frees a fill lease whose load came to nothing, also when the load's own time is over.
+func (c *Cache) releaseLease(o *op, lease string) {
+	ctx, cancel := c.ownTime()
 	defer cancel()
-	_ = c.l2.release(ctx, k, token) // else it ends by its TTL
+	_ = c.l2.Release(ctx, o.key, lease) // else it ends by its TTL
 }
 
-// orphan gives back, without anybody waiting, a lease whose grant may have been lost on the way here.
-func (c *Cache) orphan(k, token string) {
-	if token == "" || !c.begin() {
-		return
-	}
-	go func() {
-		defer c.running.Done()
-		c.giveBack(k, token)
-	}()
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+// releaseAsync frees, while the caller goes on, a fill lease whose grant may have been lost on the way here.
+func (c *Cache) releaseAsync(o *op, lease string) {
+	if lease != "" {
+		_ = c.work.Go(func() { c.releaseLease(o, lease) }) // of a closed cache it ends by its TTL
 	}
 }

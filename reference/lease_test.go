@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/cachedrill/cachedrill/reference/internal/l2"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/store"
 )
@@ -21,14 +22,14 @@ func TestAnEventThatComesTwiceVoidsNoNewerFill(t *testing.T) {
 	done := make(chan Answer)
 	go func() { done <- r.get(0, hot) }()
 	require.EqualValues(t, 2, (<-r.source.read).Version, "a fill that began after the write")
-	lease, leased, err := shared.Get(t.Context(), leaseKey(hotKey))
+	lease, leased, err := shared.Get(t.Context(), l2.LeaseKey(hotKey))
 	require.NoError(t, err)
 	require.True(t, leased)
 
 	events := NewInvalidator(policy.Recommended(), []Family{product}, shared)
 	for _, version := range []uint64{w.Version, 1} { // again, and an older one that was late
 		require.NoError(t, events.Apply(t.Context(), hot, version, 0))
-		now, still, err := shared.Get(t.Context(), leaseKey(hotKey))
+		now, still, err := shared.Get(t.Context(), l2.LeaseKey(hotKey))
 		require.NoError(t, err)
 		require.True(t, still, "version %d", version)
 		require.Equal(t, lease, now)

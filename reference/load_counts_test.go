@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cachedrill/cachedrill/internal/redistest"
+	"github.com/cachedrill/cachedrill/reference/internal/entry"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
@@ -351,12 +352,12 @@ func nothing() {}
 const countedHot = "counted:hot:v1"
 
 // hotAgain makes sure that the hot name is in Redis, and gives what is there.
-func (f *fleet) hotAgain() entry {
+func (f *fleet) hotAgain() entry.Entry {
 	f.t.Helper()
 	f.run(nothing, "once hot")
 	raw, err := f.redis.Get(f.t.Context(), countedHot).Bytes()
 	require.NoError(f.t, err)
-	e, err := decode(raw)
+	e, err := entry.Decode(raw)
 	require.NoError(f.t, err)
 	return e
 }
@@ -382,7 +383,7 @@ func TestOneLoadWhenAHotKeyEnds(t *testing.T) {
 	t.Run("expired", func(t *testing.T) { // in the middle of the reads
 		f := newFleet(t, 50*time.Millisecond, "l1")
 		for range countRounds {
-			next := f.hotAgain().meta.Version + 1
+			next := f.hotAgain().Meta.Version + 1
 			loads := f.run(func() { require.NoError(t, f.redis.PExpire(t.Context(), countedHot, time.Millisecond).Err()) }, "until hot %d", next)
 			require.Equal(t, 1, loads)
 		}

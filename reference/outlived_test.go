@@ -9,6 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/cachedrill/cachedrill/reference/internal/entry"
+	"github.com/cachedrill/cachedrill/reference/internal/l2"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/store"
 )
@@ -24,10 +26,10 @@ func TestOneLoadWhenAHotCopyIsOutlived(t *testing.T) {
 			f := newFleet(t, 50*time.Millisecond, "l1")
 			for range countRounds {
 				e := f.hotAgain()
-				next := e.meta.Version + 1
+				next := e.Meta.Version + 1
 				loads := f.run(func() {
-					change(&e.meta)
-					require.NoError(t, f.redis.Set(t.Context(), countedHot, encode(policy.Policy{}, e), redis.KeepTTL).Err())
+					change(&e.Meta)
+					require.NoError(t, f.redis.Set(t.Context(), countedHot, entry.Encode(policy.Policy{}, e), redis.KeepTTL).Err())
 				}, "until hot %d", next)
 				require.Equal(t, 1, loads)
 			}
@@ -43,7 +45,7 @@ type slowLease struct {
 }
 
 func (s *slowLease) Run(ctx context.Context, script *store.Script, keys []string, args ...string) ([]string, error) {
-	if script == leaseScript {
+	if script == l2.LeaseScript {
 		s.once.Do(s.before)
 	}
 	return s.Store.Run(ctx, script, keys, args...)
@@ -53,8 +55,12 @@ func (s *slowLease) Run(ctx context.Context, script *store.Script, keys []string
 // to load any more.
 func TestAnOutlivedCopyIsReplacedOnce(t *testing.T) {
 	for name, read := range map[string]func(*region, *Cache) (Answer, error){
-		"read":    func(r *region, c *Cache) (Answer, error) { return c.Get(r.t.Context(), hot) },
-		"refresh": func(r *region, c *Cache) (Answer, error) { return c.renew(r.t.Context(), hotKey, hot, product, 1) },
+		"read": func(r *region, c *Cache) (Answer, error) { return c.Get(r.t.Context(), hot) },
+		"refresh": func(r *region, c *Cache) (Answer, error) {
+			o, err := c.op(hot)
+			require.NoError(r.t, err)
+			return c.renew(r.t.Context(), o, 1)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			shared := store.NewMemory().Client(straight{}, store.Patience{})
@@ -63,8 +69,8 @@ func TestAnOutlivedCopyIsReplacedOnce(t *testing.T) {
 			second, err := New(t.Context(), Config{Region: "eu", Policy: r.policy, Families: []Family{product}, Source: r.source, Shared: slow})
 			require.NoError(t, err)
 			t.Cleanup(second.Close)
-			old := entry{meta: policy.Meta{Kind: policy.Value, Version: 1, T0: 1, FreshUntil: 1, Until: 1, DropAt: 1}, value: []byte("v1")}
-			require.NoError(t, shared.Set(t.Context(), hotKey, encode(policy.Policy{}, old), time.Minute))
+			old := entry.Entry{Meta: policy.Meta{Kind: policy.Value, Version: 1, T0: 1, FreshUntil: 1, Until: 1, DropAt: 1}, Value: []byte("v1")}
+			require.NoError(t, shared.Set(t.Context(), hotKey, entry.Encode(policy.Policy{}, old), time.Minute))
 			slow.before = func() { require.Equal(t, TierSource, r.get(0, hot).Tier) }
 			_, err = read(r, second)
 			require.NoError(t, err)

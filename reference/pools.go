@@ -18,10 +18,10 @@ import (
 // happens to it happens to them only, and what happens to another pool is nothing to them.
 type Pool struct {
 	Shared   store.Store
-	Observer Observer // told of the families here; nil: the configuration's
+	Observer Observer // of the families here; nil: the configuration's
 }
 
-// ErrPool marks a family whose pool nobody has configured, or whose namespace is in two pools.
+// ErrPool marks a family whose pool is not configured, or whose namespace is in two pools.
 var ErrPool = errors.New("no such pool")
 
 // storeOf gives the Redis of a pool; "" is the region's own.
@@ -46,6 +46,19 @@ func (cfg Config) store(f Family) (store.Store, error) {
 		return nil, fmt.Errorf("family %s: %w", f.Schema.Family, err)
 	}
 	return s, nil
+}
+
+// onlyStore gives the Redis of a cache, all of whose families must be in one pool.
+func (cfg Config) onlyStore() (store.Store, error) {
+	switch all := pools(cfg.Families); len(all) {
+	case 0:
+		return cfg.Shared, nil
+	case 1:
+		return cfg.store(cfg.Families[0])
+	default:
+		return nil, fmt.Errorf("%w for a cache of one pool: it has families in %s and in %s; NewPools makes caches of several", ErrPool,
+			poolName(all[0]), poolName(all[1]))
+	}
 }
 
 // pools lists the pools of families, each once, in their order.
@@ -145,7 +158,7 @@ type breakers struct {
 	open int
 }
 
-// poolObserver tells of the breakers of several pools as of one, which is open while any is.
+// poolObserver reports the breakers of several pools as one, which is open while any is.
 type poolObserver struct {
 	Observer
 	all  *breakers

@@ -12,8 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cachedrill/cachedrill/internal/redistest"
+	"github.com/cachedrill/cachedrill/reference/internal/bus"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
+	"github.com/cachedrill/cachedrill/reference/purge"
 	"github.com/cachedrill/cachedrill/reference/source"
 	"github.com/cachedrill/cachedrill/reference/store"
 )
@@ -216,23 +218,23 @@ func TestPurgeGoesToEveryPlace(t *testing.T) {
 	server := redistest.Start(t, redis.Options{})
 	w := newTown(t, p, clientOf(t, server, 0, p), clientOf(t, server, 1, p), true)
 	w.fill()
-	audit, err := OpenAudit(t.TempDir() + "/audit")
+	audit, err := purge.OpenAudit(t.TempDir() + "/audit")
 	require.NoError(t, err)
 	defer audit.Close()
-	cfg := PurgerConfig{Region: "eu", Policy: p, Families: []Family{listing, stock}, Shared: store.NewRedis(w.own), Audit: audit}
-	_, err = NewPurger(cfg)
-	require.ErrorIs(t, err, ErrPool)
-	cfg.Pools = map[string]Pool{"critical": {Shared: store.NewRedis(w.pool)}}
-	purger, err := NewPurger(cfg)
+	cfg := purge.Config{Region: "eu", Policy: p, Families: PurgeFamilies([]Family{listing, stock}), Shared: store.NewRedis(w.own), Audit: audit}
+	_, err = purge.New(cfg)
+	require.ErrorIs(t, err, purge.ErrPool)
+	cfg.Pools = map[string]store.Store{"critical": store.NewRedis(w.pool)}
+	purger, err := purge.New(cfg)
 	require.NoError(t, err)
-	gone, err := purger.Purge(t.Context(), Order{Selector: Selector{Family: "stock"}, Who: "me", Why: "test"})
+	gone, err := purger.Purge(t.Context(), purge.Order{Selector: purge.Selector{Family: "stock"}, Who: "me", Why: "test"})
 	require.NoError(t, err)
 	require.Equal(t, townNames, gone.Removed)
 	require.Eventually(t, func() bool {
 		a, err := w.cache.Get(t.Context(), key.Name{Family: "stock", ID: "1"})
 		return err == nil && a.Tier == TierSource
 	}, 10*time.Second, time.Millisecond)
-	gone, err = purger.Purge(t.Context(), Order{Selector: Selector{All: true}, Who: "me", Why: "test"})
+	gone, err = purger.Purge(t.Context(), purge.Order{Selector: purge.Selector{All: true}, Who: "me", Why: "test"})
 	require.NoError(t, err)
 	require.Equal(t, townNames+1, gone.Removed)
 }
@@ -332,10 +334,10 @@ func TestEachPlaceHasItsBeat(t *testing.T) {
 	beating.Go(func() { w.into.Heartbeat(ctx) })
 	defer beating.Wait()
 	defer cancel()
-	epoch := func(c *redis.Client) string { return c.Get(t.Context(), busEpoch).Val() }
+	epoch := func(c *redis.Client) string { return c.Get(t.Context(), bus.EpochKey).Val() }
 	require.Eventually(t, func() bool { return epoch(w.own) != "" && epoch(w.pool) != "" }, 10*time.Second, time.Millisecond)
 	require.NotEqual(t, epoch(w.own), epoch(w.pool))
-	beats := w.own.Subscribe(t.Context(), busChannel)
+	beats := w.own.Subscribe(t.Context(), bus.Channel)
 	defer beats.Close()
 	gaps := w.unimportant.gaps.Load()
 	for range 2 { // the worker has heard a beat before the flush, or there would be nothing to miss

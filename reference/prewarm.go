@@ -3,9 +3,9 @@ package reference
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
+	"github.com/cachedrill/cachedrill/reference/internal/entry"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/store"
@@ -17,22 +17,23 @@ import (
 func (c *Cache) Prewarm(ctx context.Context, names []key.Name, position func(i int) float64) error {
 	var items []store.Item
 	for i, n := range names {
-		f, k, err := c.resolve(n)
+		o, err := c.op(n)
 		if err != nil {
 			return fmt.Errorf("prewarming: %w", err)
 		}
-		found, _, err := c.load(ctx, n, f, true)
+		found, _, err := c.load(ctx, o, true)
 		if err != nil {
 			return fmt.Errorf("prewarming: %w", err)
 		}
-		if found.meta.Kind == policy.Absence {
+		if found.Meta.Kind == policy.Absence {
 			continue
 		}
-		e := entry{meta: c.policy.Admit(f.Contract, found.meta, rand.Float64()), value: found.value}
-		age := int64(position(i) * float64(e.meta.FreshUntil-e.meta.T0))
-		e.meta.T0, e.meta.FreshUntil, e.meta.Until, e.meta.DropAt = e.meta.T0-age, e.meta.FreshUntil-age, e.meta.Until-age, e.meta.DropAt-age
-		if left := time.Duration(e.meta.DropAt - found.meta.T0); left >= time.Millisecond {
-			items = append(items, store.Item{Key: k, Value: encode(c.policy, e), TTL: left})
+		e := found
+		c.admit(o, &e)
+		age := int64(position(i) * float64(e.Meta.FreshUntil-e.Meta.T0))
+		e.Meta.T0, e.Meta.FreshUntil, e.Meta.Until, e.Meta.DropAt = e.Meta.T0-age, e.Meta.FreshUntil-age, e.Meta.Until-age, e.Meta.DropAt-age
+		if left := time.Duration(e.Meta.DropAt - found.Meta.T0); left >= time.Millisecond {
+			items = append(items, store.Item{Key: o.key, Value: entry.Encode(c.policy, e), TTL: left})
 		}
 	}
 	if err := c.cfg.Shared.SetAll(ctx, items); err != nil {

@@ -1,5 +1,7 @@
 package reference
 
+import "github.com/cachedrill/cachedrill/reference/internal/sourceguard"
+
 // Races of fills with what supersedes the value that they bring.
 var fillRaces = []race{
 	{
@@ -115,7 +117,7 @@ var leaseRaces = []race{
 		ways:  []loss{alone("lease-outlives-load")},
 		run: func(w *raceWorld) bool {
 			fill, one := w.slowGet(0, lasting)
-			w.wait(attemptTimeout * 3 / 4)
+			w.wait(sourceguard.AttemptTimeout * 3 / 4)
 			two := w.goGet(1, lasting)
 			w.settle()
 			w.finish(fill, one)

@@ -6,12 +6,15 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/cachedrill/cachedrill/reference/internal/entry"
+	"github.com/cachedrill/cachedrill/reference/internal/l1"
 )
 
 // summed gives an entry the sum that it should have.
 func summed(raw []byte) []byte {
 	out := append([]byte{}, raw...)
-	hex.Encode(out[headSum:headLength], sum(raw))
+	hex.Encode(out[entry.HeadSum:entry.HeadLength], entry.Sum(raw))
 	return out
 }
 
@@ -100,7 +103,7 @@ var memoryRaces = []race{
 	{
 		name:  "load under way while a message is lost",
 		wrong: "a load that began before the loss was noticed puts the old value into memory after it",
-		ways:  []loss{{"gap-detection", []string{"refusal-heeded"}}, {"era-of-begin", []string{"refusal-heeded"}}},
+		ways:  []loss{{"gap-detection", []string{"refusal-heeded"}}, {"gaps-at-begin", []string{"refusal-heeded"}}},
 		run: func(w *raceWorld) bool {
 			fill, reader := w.slowGet(0, lasting)
 			w.workers[0].ears.deaf.Store(true)
@@ -109,14 +112,14 @@ var memoryRaces = []race{
 			w.workers[0].ears.deaf.Store(false)
 			w.beat()
 			w.finish(fill, reader)
-			w.stamp("era-of-begin", 0, lasting, func(c *Cache, made *copied) { made.era = c.l1.now() })
+			w.stamp("gaps-at-begin", 0, lasting, func(c *Cache, made *l1.Copy) { made.Gaps = c.l1.Gaps() })
 			return w.stale(lasting)
 		},
 	},
 	{
 		name:  "read of Redis under way while a message is lost",
 		wrong: "what was read before the loss was noticed is put into memory after it",
-		ways:  []loss{alone("gap-detection"), alone("era-of-begin")},
+		ways:  []loss{alone("gap-detection"), alone("gaps-at-begin")},
 		run: func(w *raceWorld) bool {
 			w.get(1, lasting)
 			look := w.workers[0].redis.place("after get")
@@ -128,7 +131,7 @@ var memoryRaces = []race{
 			w.workers[0].ears.deaf.Store(false)
 			w.beat()
 			w.finish(look, reader)
-			w.stamp("era-of-begin", 0, lasting, func(c *Cache, made *copied) { made.era = c.l1.now() })
+			w.stamp("gaps-at-begin", 0, lasting, func(c *Cache, made *l1.Copy) { made.Gaps = c.l1.Gaps() })
 			return w.stale(lasting)
 		},
 	},
@@ -154,7 +157,7 @@ var memoryRaces = []race{
 			fill, reader := w.slowGet(0, lasting)
 			w.put(1, lasting)
 			w.event(lasting)
-			w.workers[0].l1.delete(w.keyOf(lasting))
+			w.workers[0].l1.Delete(w.keyOf(lasting))
 			w.finish(fill, reader)
 			return w.stale(lasting)
 		},
@@ -172,7 +175,7 @@ func TestMemoryForgetsDuringAReadOfRedis(t *testing.T) {
 		look.await()
 		w.commit(lasting)
 		w.event(lasting)
-		w.workers[1].l1.delete(w.keyOf(lasting))
+		w.workers[1].l1.Delete(w.keyOf(lasting))
 		w.finish(look, reader)
 		require.True(t, w.stale(lasting))
 		w.wait(raceLasting.Contract.TTL)

@@ -3,6 +3,7 @@ package reference
 import (
 	"errors"
 
+	"github.com/cachedrill/cachedrill/reference/internal/l1"
 	"github.com/cachedrill/cachedrill/reference/source"
 )
 
@@ -51,7 +52,7 @@ var strongRaces = []race{
 			fill, reader := w.slowGet(1, leased)
 			w.put(0, leased)
 			w.finish(fill, reader)
-			w.stamp("held-from-asking", 1, leased, func(c *Cache, made *copied) { made.asked = c.clock.instant() })
+			w.stamp("held-from-asking", 1, leased, func(c *Cache, made *l1.Copy) { made.Asked = c.clock.Instant() })
 			return w.get(1, leased).Version != w.version(leased)
 		},
 	},

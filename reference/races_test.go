@@ -46,7 +46,7 @@ var raceParts = []part{
 	{"fence-seen", "what was read under a fence is not held in memory", "the source does not tell of fences"},
 	{"held-from-asking", "memory is held from the moment at which the source was asked", "it is held from the answer on"},
 	{"fence-id", "the source takes a change only under the fence that stands", "the source takes every change"},
-	{"era-of-begin", "a copy is in doubt if a message was lost since its load began", "a copy is as good as the moment at which its load ended"},
+	{"gaps-at-begin", "a copy is in doubt if a message was lost since its load began", "a copy is as good as the moment at which its load ended"},
 	{"purges-kept", "memory remembers a purge for the loads that are under way", "it forgets purges at once"},
 }
 

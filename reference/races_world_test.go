@@ -13,8 +13,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/cachedrill/cachedrill/reference/internal/bus"
+	"github.com/cachedrill/cachedrill/reference/internal/entry"
+	"github.com/cachedrill/cachedrill/reference/internal/l1"
+	"github.com/cachedrill/cachedrill/reference/internal/l2"
+	"github.com/cachedrill/cachedrill/reference/internal/script"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
+	"github.com/cachedrill/cachedrill/reference/purge"
 	"github.com/cachedrill/cachedrill/reference/source"
 	"github.com/cachedrill/cachedrill/reference/store"
 )
@@ -129,61 +135,64 @@ func (s *raceStore) Set(ctx context.Context, k string, v []byte, ttl time.Durati
 }
 
 var raceCommands = map[*store.Script]string{
-	storeScript: "store", leaseScript: "fill-lease", releaseScript: "release", supersedeScript: "supersede", beatScript: "beat",
+	l2.StoreScript: "store", l2.LeaseScript: "fill-lease", l2.ReleaseScript: "release", l2.SupersedeScript: "supersede", bus.HeartbeatScript: "beat",
 }
 
-func (s *raceStore) Run(ctx context.Context, script *store.Script, keys []string, args ...string) ([]string, error) {
-	return crossed(ctx, &s.stops, raceCommands[script], func(ctx context.Context) ([]string, error) {
+func (s *raceStore) Run(ctx context.Context, sent *store.Script, keys []string, args ...string) ([]string, error) {
+	return crossed(ctx, &s.stops, raceCommands[sent], func(ctx context.Context) ([]string, error) {
 		switch {
-		case script == storeScript:
+		case sent == l2.StoreScript:
 			out, err := s.Store.Run(ctx, storeWithout(s.away), keys, args...)
 			if s.away["refusal-heeded"] && err == nil {
-				out = done
+				out = script.Done
 			}
 			return out, err
-		case script == releaseScript && s.away["own-release"]:
-			return done, s.Store.Delete(ctx, keys...)
-		case script == leaseScript && s.away["lease-outlives-load"]:
-			args[1] = millis(30 * time.Millisecond)
-		case script == supersedeScript && s.away["one-step"] && args[2] != "":
-			if _, err := s.Store.Run(ctx, script, []string{"nothing", "no lease", keys[2], keys[3]}, args...); err != nil {
+		case sent == l2.ReleaseScript && s.away["own-release"]:
+			return script.Done, s.Store.Delete(ctx, keys...)
+		case sent == l2.LeaseScript && s.away["lease-outlives-load"]:
+			args[1] = script.Millis(30 * time.Millisecond)
+		case sent == l2.SupersedeScript && s.away["one-step"] && args[2] != "":
+			if _, err := s.Store.Run(ctx, sent, []string{"nothing", "no lease", keys[2], keys[3]}, args...); err != nil {
 				return nil, err
 			}
 			if err := s.visit(ctx, "told"); err != nil {
 				return nil, err
 			}
 			args[2] = "" // nobody
-		case script == supersedeScript && s.away["lease-void"]:
+		case sent == l2.SupersedeScript && s.away["lease-void"]:
 			lease, leased, err := s.Store.Get(ctx, keys[1])
 			if err != nil || !leased {
 				break
 			}
-			out, err := s.Store.Run(ctx, script, keys, args...)
+			out, err := s.Store.Run(ctx, sent, keys, args...)
 			return out, errors.Join(err, s.Store.Set(ctx, keys[1], lease, leaseTTL))
 		}
-		return s.Store.Run(ctx, script, keys, args...)
+		return s.Store.Run(ctx, sent, keys, args...)
 	})
 }
 
 // storeWithout is the script that stores a fill, without some of what it looks at.
 func storeWithout(away takenAway) *store.Script {
 	if !away["token-compare"] && !away["version-compare"] {
-		return storeScript
+		return l2.StoreScript
 	}
 	return store.NewScript("", func(tx *store.Tx, keys, args []string) []string {
 		if args[2] != "" {
 			if have, ok := tx.Get(keys[1]); !away["token-compare"] && (!ok || have != args[2]) {
-				return refused
+				return script.Refused
 			}
 			tx.Delete(keys[1])
 		}
-		if have, ok := tx.Get(keys[0]); ok && !away["version-compare"] && ours(have, headFresh) && have[headVersion:headT0] > args[0][headVersion:headT0] {
-			return refused
+		if have, ok := tx.Get(keys[0]); ok && !away["version-compare"] && entry.Ours(have, entry.HeadFresh) && have[entry.HeadVersion:entry.HeadT0] > args[0][entry.HeadVersion:entry.HeadT0] {
+			return script.Refused
 		}
-		tx.Set(keys[0], args[0], milliseconds(args[1]))
-		return done
+		tx.Set(keys[0], args[0], script.ParseMillis(args[1]))
+		return script.Done
 	})
 }
+
+// sourceRead is a read at a source: of a value, or of a version.
+type sourceRead func(context.Context, key.Name, source.Caller) (source.Record, error)
 
 // raceSource is one worker's way to the source.
 type raceSource struct {
@@ -211,7 +220,7 @@ func (s *raceSource) Version(ctx context.Context, n key.Name, by source.Caller) 
 	return s.ask(ctx, "version", n, by, s.Model.Version)
 }
 
-func (s *raceSource) ask(ctx context.Context, what string, n key.Name, by source.Caller, read question) (source.Record, error) {
+func (s *raceSource) ask(ctx context.Context, what string, n key.Name, by source.Caller, read sourceRead) (source.Record, error) {
 	if !s.away["later-rounds"] {
 		return s.read(ctx, what, n, by, read)
 	}
@@ -233,7 +242,7 @@ func (s *raceSource) ask(ctx context.Context, what string, n key.Name, by source
 	return a.rec, a.err
 }
 
-func (s *raceSource) read(ctx context.Context, what string, n key.Name, by source.Caller, read question) (source.Record, error) {
+func (s *raceSource) read(ctx context.Context, what string, n key.Name, by source.Caller, read sourceRead) (source.Record, error) {
 	rec, err := crossed(ctx, &s.stops, what, func(ctx context.Context) (source.Record, error) { return read(ctx, n, by) })
 	if s.away["version-with-value"] && what == "load" && err == nil {
 		rec.Version = s.Model.Peek(n).Version
@@ -444,14 +453,14 @@ func (w *raceWorld) apply(n key.Name) error {
 
 // beat has the relay tell how many events there were.
 func (w *raceWorld) beat() {
-	beat(w.t.Context(), w.bus)
+	bus.Heartbeat(w.t.Context(), w.bus, redisTimeout)
 	w.settle()
 }
 
 func (w *raceWorld) keyOf(n key.Name) string {
-	_, k, err := w.workers[0].resolve(n)
+	o, err := w.workers[0].op(n)
 	require.NoError(w.t, err)
-	return k
+	return o.key
 }
 
 // evict takes what there is of a name out of Redis.
@@ -467,33 +476,33 @@ func (w *raceWorld) inRedis(n key.Name) policy.Meta {
 	if !ok {
 		return policy.Meta{}
 	}
-	e, err := decode(raw)
+	e, err := entry.Decode(raw)
 	require.NoError(w.t, err)
-	return e.meta
+	return e.Meta
 }
 
 // inMemory is what a worker has of a name.
 func (w *raceWorld) inMemory(worker int, n key.Name) policy.Meta {
-	held, ok := w.workers[worker].l1.get(w.keyOf(n))
+	held, ok := w.workers[worker].l1.Get(w.keyOf(n))
 	if !ok {
 		return policy.Meta{}
 	}
-	return held.meta
+	return held.Meta
 }
 
 // stamp changes what a worker has of a name, as a cache would have made it without a part.
-func (w *raceWorld) stamp(part string, worker int, n key.Name, change func(*Cache, *copied)) {
+func (w *raceWorld) stamp(part string, worker int, n key.Name, change func(*Cache, *l1.Copy)) {
 	if !w.away[part] {
 		return
 	}
 	c := w.workers[worker].Cache
-	held, ok := c.l1.get(w.keyOf(n))
+	held, ok := c.l1.Get(w.keyOf(n))
 	if !ok {
 		return
 	}
-	fresh := &copied{entry: held.entry, name: held.name, era: held.era, asked: held.asked}
+	fresh := &l1.Copy{Entry: held.Entry, Name: held.Name, Gaps: held.Gaps, Asked: held.Asked}
 	change(c, fresh)
-	c.l1.cache.Set(w.keyOf(n), fresh)
+	c.l1.Replace(w.keyOf(n), fresh)
 }
 
 // stale says whether a worker answers, after everybody has heard everything, with another version than the current one, or
@@ -515,17 +524,17 @@ func (w *raceWorld) torn(a Answer) bool {
 
 // purge has an operator purge a family.
 func (w *raceWorld) purge(family string) {
-	audit, err := OpenAudit(filepath.Join(w.t.TempDir(), "purges.jsonl"))
+	audit, err := purge.OpenAudit(filepath.Join(w.t.TempDir(), "purges.jsonl"))
 	require.NoError(w.t, err)
 	defer audit.Close()
-	p, err := NewPurger(PurgerConfig{Region: "eu", Policy: w.policy, Families: raceFamilies, Shared: w.bus, Audit: audit})
+	p, err := purge.New(purge.Config{Region: "eu", Policy: w.policy, Families: PurgeFamilies(raceFamilies), Shared: w.bus, Audit: audit})
 	require.NoError(w.t, err)
-	_, err = p.Purge(w.t.Context(), Order{Selector: Selector{Family: family}, Who: "ines", Why: "test"})
+	_, err = p.Purge(w.t.Context(), purge.Order{Selector: purge.Selector{Family: family}, Who: "ines", Why: "test"})
 	require.NoError(w.t, err)
 	w.settle()
 	if w.away["purges-kept"] {
 		for _, k := range w.workers {
-			k.l1.purges.list = nil
+			k.l1.ForgetPurges()
 		}
 	}
 }

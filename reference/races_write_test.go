@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/cachedrill/cachedrill/reference/internal/l1"
+	"github.com/cachedrill/cachedrill/reference/internal/l2"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
@@ -61,7 +63,7 @@ var writeRaces = []race{
 			w.commit(written)
 			w.event(written)
 			w.evict(written)
-			w.workers[0].l1.delete(w.keyOf(written)) // memory is small
+			w.workers[0].l1.Delete(w.keyOf(written)) // memory is small
 			w.landed(slow, acked)
 			return w.isCopy(w.inMemory(0, written))
 		},
@@ -69,7 +71,7 @@ var writeRaces = []race{
 	{
 		name:  "write-through under way while a message is lost",
 		wrong: "what was committed before the loss was noticed is left in memory after it",
-		ways:  []loss{{"gap-detection", []string{"refusal-heeded"}}, {"era-of-begin", []string{"refusal-heeded"}}},
+		ways:  []loss{{"gap-detection", []string{"refusal-heeded"}}, {"gaps-at-begin", []string{"refusal-heeded"}}},
 		run: func(w *raceWorld) bool {
 			slow, acked := w.slowPut(0, written)
 			w.workers[0].ears.deaf.Store(true)
@@ -78,7 +80,7 @@ var writeRaces = []race{
 			w.workers[0].ears.deaf.Store(false)
 			w.beat()
 			w.landed(slow, acked)
-			w.stamp("era-of-begin", 0, written, func(c *Cache, made *copied) { made.era = c.l1.now() })
+			w.stamp("gaps-at-begin", 0, written, func(c *Cache, made *l1.Copy) { made.Gaps = c.l1.Gaps() })
 			return w.stale(written)
 		},
 	},
@@ -173,13 +175,13 @@ func TestWriterGivesItsLeaseBack(t *testing.T) {
 				s := w.workers[0].source.place("after commit")
 				acked := w.goPut(0, written)
 				s.await()
-				_, leased, err := w.direct.Get(t.Context(), leaseKey(w.keyOf(written)))
+				_, leased, err := w.direct.Get(t.Context(), l2.LeaseKey(w.keyOf(written)))
 				require.NoError(t, err)
 				require.True(t, leased, "it has one")
 				end(s)
 				<-acked
 				w.settle()
-				_, leased, err = w.direct.Get(t.Context(), leaseKey(w.keyOf(written)))
+				_, leased, err = w.direct.Get(t.Context(), l2.LeaseKey(w.keyOf(written)))
 				require.NoError(t, err)
 				require.False(t, leased)
 			})
@@ -204,12 +206,12 @@ func TestWriterWithoutALease(t *testing.T) {
 		acked := w.goPut(0, written)
 		s.await()
 		for i := range w.workers {
-			w.workers[i].l1.delete(w.keyOf(written))
+			w.workers[i].l1.Delete(w.keyOf(written))
 		}
 		began := time.Now()
 		require.EqualValues(t, 2, w.get(1, written).Version, "the write has not been made")
-		require.Less(t, time.Since(began), writeLease+2*leasePoll)
-		require.GreaterOrEqual(t, time.Since(began), writeLease/2, "it waited for the writer first")
+		require.Less(t, time.Since(began), writeLeaseTTL+2*leasePoll)
+		require.GreaterOrEqual(t, time.Since(began), writeLeaseTTL/2, "it waited for the writer first")
 		s.pass()
 		require.NoError(t, <-acked)
 		require.Equal(t, policy.Floor, w.inRedis(written).Kind, "the lease was over: nothing may be left")

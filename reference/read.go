@@ -7,9 +7,12 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/cachedrill/cachedrill/reference/internal/background"
+	"github.com/cachedrill/cachedrill/reference/internal/coalesce"
+	"github.com/cachedrill/cachedrill/reference/internal/entry"
+	"github.com/cachedrill/cachedrill/reference/internal/sourceclock"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
-	"github.com/cachedrill/cachedrill/reference/source"
 )
 
 // Answer is what a read found.
@@ -34,188 +37,152 @@ const (
 	TierBypass Tier = "bypass" // no tier was asked
 )
 
-// Get reads a name. For a bounded family the answer is at most Within old; for a strong one it was the source's own at some
-// moment since the call. An error means that no honest answer could be given in time; the package's comment lists them. That there is
-// no value is an answer, not an error.
+// Get reads a name. For a bounded family the answer is at most Within old; for a strong one it was the source's own at
+// some moment since the call. An error means that no honest answer could be given in time; the package's comment lists
+// them. That there is no value is an answer, not an error.
 func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
+	if c.instrumented != nil {
+		return c.instrumented.get(ctx, c, &n)
+	}
+	return c.get(ctx, &n, c.clock.Instant())
+}
+
+// get is Get for a reader that came at began. It keeps no pointer to n.
+func (c *Cache) get(ctx context.Context, n *key.Name, began sourceclock.Instant) (Answer, error) {
 	f, ok := c.families[n.Family]
 	if !ok {
 		return Answer{}, fmt.Errorf("%w %q", ErrFamily, n.Family)
 	}
 	var buffer [96]byte // longer keys cost an allocation
-	b, err := f.keys.Append(buffer[:0], &n)
+	b, err := f.keys.Append(buffer[:0], n)
 	if err != nil {
 		return Answer{}, err
 	}
+	c.l1.Tick(began)
+	held, ok := c.l1.Get(unsafe.String(unsafe.SliceData(b), len(b))) // which keeps no key that it is asked for
 	if c.policy.Confirms(f.Contract) {
-		return c.sawConfirmed(ctx, string(b), n, f.Family)
+		return c.readStrong(ctx, &op{string(b), *n, f, began}, held)
 	}
-	began := c.clock.instant()
-	c.l1.read(began)
-	held, ok := c.l1.get(unsafe.String(unsafe.SliceData(b), len(b))) // which keeps no key that it is asked for
 	if ok {
-		now := c.clock.at(began)
-		if c.policy.ServesAnyway(&f.Contract, &held.meta, now) && !c.l1.doubted(held) {
-			c.sawHit(&n, began)
-			return answer(&held.entry, TierL1), nil
+		now := c.clock.At(began)
+		if c.policy.ServesAnyway(&f.Contract, &held.Meta, now) && !c.l1.Suspect(held) {
+			return answer(&held.Entry, TierL1), nil
 		}
-		action := c.policy.Lookup(f.Contract, held.meta, now, rand.Float64())
-		if c.l1.doubted(held) {
+		action := c.policy.Lookup(f.Contract, held.Meta, now, rand.Float64())
+		suspect := c.l1.Suspect(held)
+		if suspect {
 			action = c.policy.AfterGap(f.Contract, action)
 		}
 		switch action {
 		case policy.Serve:
-			c.sawHit(&n, began)
-			return answer(&held.entry, TierL1), nil
+			return answer(&held.Entry, TierL1), nil
 		case policy.Refresh:
-			c.sawRefresh(&f.Family, &held.meta, now, c.l1.doubted(held))
-			if held.mayRefresh(now) {
-				c.background(string(b), n, f.Family, held.meta.T0)
+			c.servedForNow(f, &held.Meta, now, suspect)
+			if held.MayRefresh(now) {
+				c.background(&op{string(b), *n, f, began}, held.Meta.T0)
 			}
-			c.sawHit(&n, began)
-			return answer(&held.entry, TierL1), nil
+			return answer(&held.Entry, TierL1), nil
 		}
 	}
-	return c.sawPast(ctx, string(b), n, f.Family, began)
+	return c.getPastMemory(ctx, &op{string(b), *n, f, began})
 }
 
-// past reads a name that memory does not answer, for a reader that came at began.
-func (c *Cache) past(ctx context.Context, k string, n key.Name, f Family, began instant) (Answer, error) {
+// getPastMemory reads a name that the worker's memory does not answer.
+func (c *Cache) getPastMemory(ctx context.Context, o *op) (Answer, error) {
 	if !c.policy.Controls.Has(policy.SingleFlight) {
-		return c.fetch(ctx, k, n, f, lookup{})
+		return c.fetch(ctx, o, lookup{})
 	}
 	for {
-		a, err := c.read(ctx, k, n, f)
+		a, err := c.read(ctx, o)
 		// A load that was under way when this reader came may have read too long before.
-		if err != nil || !c.policy.TooOld(f.Contract, a.t0, c.clock.at(began)) {
+		if err != nil || !c.policy.TooOld(o.contract(), a.t0, c.clock.At(o.began)) {
 			return a, err
 		}
 	}
 }
 
-// read is fetch, once for all callers that come while it runs. Who leads asks Redis itself, for a hit is one round trip and
-// must not cost a change of goroutine; what takes longer goes on without it, since others may wait for that.
-func (c *Cache) read(ctx context.Context, k string, n key.Name, f Family) (Answer, error) {
-	fly, lead := c.flights.join(k)
+// read is fetch, once for all callers that come while it runs. The leading caller asks Redis itself, for a hit is one round
+// trip and must not cost a change of goroutine; what takes longer goes on without it, since others may wait for that.
+func (c *Cache) read(ctx context.Context, o *op) (Answer, error) {
+	flight, lead := c.misses.Join(o.key)
 	if !lead {
-		return fly.wait(ctx, k)
+		return flight.Wait(ctx, o.key)
 	}
-	if !c.begin() {
-		c.flights.land(k, fly, Answer{}, errClosed)
-		return Answer{}, errClosed
+	if !c.work.Begin() {
+		c.misses.Land(o.key, flight, Answer{}, background.ErrClosed)
+		return Answer{}, background.ErrClosed
 	}
 	var look lookup
 	// Without a deadline of its own the client would keep the leader beyond its context.
 	if c.policy.Controls.Has(policy.RedisDeadline) {
-		look = c.look(ctx, k)
+		look = c.look(ctx, o)
 		if look.err == nil && look.found {
-			if a, ok := c.adopt(k, n, f, look.entry, look.era, &spares{}); ok {
-				c.flights.land(k, fly, a, nil)
-				c.running.Done()
+			if a, ok := c.serveL2(o, look, &staleCopy{}); ok {
+				c.misses.Land(o.key, flight, a, nil)
+				c.work.Done()
 				return a, nil
 			}
 		}
 		if ctx.Err() != nil {
-			look = lookup{} // says nothing about Redis
+			look = lookup{} // it proves nothing about Redis
 		}
 	}
-	c.fly(k, fly, func(ctx context.Context) (Answer, error) { return c.fetch(ctx, k, n, f, look) })
-	return fly.wait(ctx, k)
+	c.fly(o.key, flight, func(ctx context.Context) (Answer, error) { return c.fetch(ctx, o, look) })
+	return flight.Wait(ctx, o.key)
 }
 
-// joined runs fn once for all callers with the same name that come while it runs. It goes on when
-// its first caller gives up, since others may wait for it, but not beyond missTimeout.
-func (c *Cache) joined(ctx context.Context, name string, fn func(context.Context) (Answer, error)) (Answer, error) {
-	fly, lead := c.flights.join(name)
+// joined runs search once for all callers with the same name that come while it runs. It goes on when its first caller
+// gives up, since others may wait for it, but not beyond missTimeout.
+func (c *Cache) joined(ctx context.Context, name string, search func(context.Context) (Answer, error)) (Answer, error) {
+	flight, lead := c.misses.Join(name)
 	if lead {
-		if c.begin() {
-			c.fly(name, fly, fn)
+		if c.work.Begin() {
+			c.fly(name, flight, search)
 		} else {
-			c.flights.land(name, fly, Answer{}, errClosed)
+			c.misses.Land(name, flight, Answer{}, background.ErrClosed)
 		}
 	}
-	return fly.wait(ctx, name)
+	return flight.Wait(ctx, name)
 }
 
-// fly runs fn in the background, which has begun.
-func (c *Cache) fly(name string, fly *flight, fn func(context.Context) (Answer, error)) {
+// fly runs a search in the background, whose work has begun.
+func (c *Cache) fly(name string, flight *coalesce.Flight[Answer], search func(context.Context) (Answer, error)) {
 	go func() {
-		defer c.running.Done()
-		own, cancel := context.WithTimeout(c.life, missTimeout)
+		defer c.work.Done()
+		ctx, cancel := context.WithTimeout(c.work.Context(), missTimeout)
 		defer cancel()
-		a, err := fn(own)
-		c.flights.land(name, fly, a, err)
+		a, err := search(ctx)
+		c.misses.Land(name, flight, a, err)
 	}()
 }
 
 // GetBypass reads a name from the source, past every tier. audit marks it as no part of the workload.
 func (c *Cache) GetBypass(ctx context.Context, n key.Name, audit bool) (Answer, error) {
-	f, _, err := c.resolve(n)
+	o, err := c.op(n)
 	if err != nil {
 		return Answer{}, err
 	}
-	e, _, err := c.load(ctx, n, f, audit)
+	e, _, err := c.load(ctx, o, audit)
 	return answer(&e, TierBypass), err
 }
 
-// load reads a name at the source, and redacts what it finds. The copy has no life yet; see [policy.Policy.Admit].
-func (c *Cache) load(ctx context.Context, n key.Name, f Family, audit bool) (e entry, fenced bool, err error) {
-	asked := c.clock.instant()
-	r, err := c.source.Load(ctx, n, source.Caller{Region: c.cfg.Region, Audit: audit})
+// load reads a name at the source, and redacts what it finds. The entry has no life yet; see [policy.Policy.Admit].
+func (c *Cache) load(ctx context.Context, o *op, audit bool) (e entry.Entry, fenced bool, err error) {
+	by := c.caller()
+	by.Audit = audit
+	asked := c.clock.Instant()
+	r, err := c.source.Load(ctx, o.name, by)
 	if err != nil {
-		return entry{}, false, err
+		return entry.Entry{}, false, err
 	}
-	c.clock.heard(r.T0, asked)
-	took := time.Duration(c.clock.instant() - asked)
-	if e, err = f.entryOf(r, took); err != nil {
-		return entry{}, false, err
+	c.clock.Learn(r.T0, asked)
+	took := time.Duration(c.clock.Instant() - asked)
+	if e, err = o.family.entryOf(r, took); err != nil {
+		return entry.Entry{}, false, err
 	}
 	return e, r.Fenced, nil
 }
 
-// Warm makes sure that the region's Redis and the worker's memory hold a name, without a reader waiting. With renew it loads
-// the name even where a copy is still good, unless somebody is loading it already; of a strong family it looks whether the copy is
-// current. The load is bounded and shed as a reader's is.
-func (c *Cache) Warm(ctx context.Context, n key.Name, renew bool) error {
-	f, k, err := c.resolve(n)
-	if err != nil {
-		return err
-	}
-	if c.policy.Confirms(f.Contract) {
-		_, err = c.confirmed(ctx, k, n, f)
-		return err
-	}
-	if !renew {
-		_, err = c.joined(ctx, k, func(ctx context.Context) (Answer, error) { return c.fetch(ctx, k, n, f, lookup{}) })
-		return err
-	}
-	_, err = c.joined(ctx, "renew "+k, func(ctx context.Context) (Answer, error) { return c.reload(ctx, k, n, f, anyCopy) })
-	return err
+func answer(e *entry.Entry, t Tier) Answer {
+	return Answer{Value: e.Value, Version: e.Meta.Version, Tier: t, Absent: e.Meta.Kind == policy.Absence, t0: e.Meta.T0}
 }
-
-// background renews a copy, read at source time t0, while readers are served with it.
-func (c *Cache) background(k string, n key.Name, f Family, t0 int64) {
-	select {
-	case c.refresh <- struct{}{}:
-	default:
-		c.watch.Refresh(f.Schema.Family, Skipped)
-		return
-	}
-	if !c.begin() {
-		<-c.refresh
-		return
-	}
-	go func() {
-		defer c.running.Done()
-		defer func() { <-c.refresh }()
-		// A failed refresh is tried again by a later reader; until then the copy ages towards its bound.
-		_, err := c.joined(c.life, "refresh "+k, func(ctx context.Context) (Answer, error) { return c.renew(ctx, k, n, f, t0) })
-		c.watch.Refresh(f.Schema.Family, outcome(err))
-	}()
-}
-
-func answer(e *entry, t Tier) Answer {
-	return Answer{Value: e.value, Version: e.meta.Version, Tier: t, Absent: e.meta.Kind == policy.Absence, t0: e.meta.T0}
-}
-
-func absent(r source.Record) bool { return r.Version == 0 || r.Deleted }

@@ -33,7 +33,7 @@ func TestRedactedValuesAreNowhere(t *testing.T) {
 		}
 		return all
 	}
-	c.families["product"] = &known{secret, secret.Schema.Compile()}
+	c.families["product"] = &family{secret, secret.Schema.Compile()}
 	_, err := c.Put(t.Context(), hot, []byte("a "+canary), "token")
 	require.NoError(t, err)
 

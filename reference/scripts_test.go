@@ -11,6 +11,9 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/cachedrill/cachedrill/reference/internal/bus"
+	"github.com/cachedrill/cachedrill/reference/internal/entry"
+	"github.com/cachedrill/cachedrill/reference/internal/l2"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/store"
 )
@@ -30,8 +33,8 @@ func TestScriptsInBothLanguages(t *testing.T) {
 	tokens := []string{"", "t1", "t2"}
 	for i := range 5_000 {
 		k := fmt.Sprint("k", rng.IntN(2))
-		keys := []string{k, leaseKey(k)}
-		e := encode(policy.Policy{}, entry{value: []byte("v"), meta: policy.Meta{
+		keys := []string{k, l2.LeaseKey(k)}
+		e := entry.Encode(policy.Policy{}, entry.Entry{Value: []byte("v"), Meta: policy.Meta{
 			Kind: []policy.Kind{policy.Value, policy.Absence, policy.Floor}[rng.IntN(3)], Version: uint64(rng.IntN(4)), T0: int64(rng.IntN(3))}})
 		token, which := tokens[rng.IntN(3)], rng.IntN(7)
 		var answers [2]string
@@ -40,28 +43,28 @@ func TestScriptsInBothLanguages(t *testing.T) {
 			var err error
 			switch which {
 			case 0:
-				out, err = s.Run(t.Context(), storeScript, keys, string(e), "60000", token)
+				out, err = s.Run(t.Context(), l2.StoreScript, keys, string(e), "60000", token)
 			case 1:
-				out, err = s.Run(t.Context(), leaseScript, keys, "t1", "60000", []string{"", "renew"}[i%2])
+				out, err = s.Run(t.Context(), l2.LeaseScript, keys, "t1", "60000", []string{"", "renew"}[i%2])
 			case 2:
-				out, err = s.Run(t.Context(), supersedeScript, append(keys, busEpoch, busNumber), []string{string(e), ""}[i%2], "60000",
-					[]string{"", busChannel}[i%3%2], "f 1 "+k, fmt.Sprint("epoch", i), "60000")
+				out, err = s.Run(t.Context(), l2.SupersedeScript, append(keys, bus.EpochKey, bus.NumberKey), []string{string(e), ""}[i%2], "60000",
+					[]string{"", bus.Channel}[i%3%2], "f 1 "+k, fmt.Sprint("epoch", i), "60000")
 			case 3:
-				out, err = s.Run(t.Context(), releaseScript, keys[1:], token)
+				out, err = s.Run(t.Context(), l2.ReleaseScript, keys[1:], token)
 			case 4:
-				err = s.Delete(t.Context(), []string{keys[0], keys[1], busEpoch, busNumber}[i%4])
+				err = s.Delete(t.Context(), []string{keys[0], keys[1], bus.EpochKey, bus.NumberKey}[i%4])
 			case 6:
-				out, err = s.Run(t.Context(), beatScript, []string{busEpoch, busNumber}, busChannel, fmt.Sprint("epoch", i), "60000", "me")
+				out, err = s.Run(t.Context(), bus.HeartbeatScript, []string{bus.EpochKey, bus.NumberKey}, bus.Channel, fmt.Sprint("epoch", i), "60000", "me")
 			case 5:
 				err = s.Set(t.Context(), k, []byte([]string{"x", "", "somebody else's value that is longer than a header"}[i%3]), time.Minute)
 			}
 			have, ok, got := s.Get(t.Context(), k)
 			require.NoError(t, got)
-			lease, leased, got := s.Get(t.Context(), leaseKey(k))
+			lease, leased, got := s.Get(t.Context(), l2.LeaseKey(k))
 			require.NoError(t, got)
-			epoch, _, got := s.Get(t.Context(), busEpoch)
+			epoch, _, got := s.Get(t.Context(), bus.EpochKey)
 			require.NoError(t, got)
-			number, _, got := s.Get(t.Context(), busNumber)
+			number, _, got := s.Get(t.Context(), bus.NumberKey)
 			require.NoError(t, got)
 			answers[n] = fmt.Sprintf("%q %v; %q %v; %q %v; %q %q", out, err, have, ok, lease, leased, epoch, number)
 		}

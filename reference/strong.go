@@ -4,137 +4,131 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
-	"github.com/cachedrill/cachedrill/reference/key"
+	"github.com/cachedrill/cachedrill/reference/internal/background"
+	"github.com/cachedrill/cachedrill/reference/internal/coalesce"
+	"github.com/cachedrill/cachedrill/reference/internal/entry"
+	"github.com/cachedrill/cachedrill/reference/internal/l1"
+	"github.com/cachedrill/cachedrill/reference/internal/sourceclock"
+	"github.com/cachedrill/cachedrill/reference/internal/token"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
 )
 
-// sighting is what the source said of a name to a question asked at an instant of the worker's clock.
-type sighting struct {
-	entry
-	asked  instant
+// versionRead is the source's answer about a name to a question asked at an instant of the worker's clock.
+type versionRead struct {
+	entry.Entry
+	asked  sourceclock.Instant
 	fenced bool
 }
 
-// confirmed answers for a strong family. A copy from memory or Redis is only payload: the source is asked, after the reader
-// came, which version is current, and the copy is served if it is that one. Where the family has a lease, a worker that
-// heard the source name its copy's version may serve it for that long without asking again, for whoever changes it
-// announces that and waits.
-func (c *Cache) confirmed(ctx context.Context, k string, n key.Name, f Family) (Answer, error) {
-	c.l1.read(c.clock.instant())
-	held, ok := c.l1.get(k)
-	if ok && c.holds(f, held) {
-		return answer(&held.entry, TierL1), nil
+// readStrong answers for a strong family. A copy from memory (held, or nil) or Redis is only payload: the source is asked,
+// after the reader came, which version is current, and the copy is served if it is that one. Where the family has a read
+// lease, a worker whose copy's version the source has confirmed may serve it for that long without asking again, because
+// every writer announces its change and waits.
+func (c *Cache) readStrong(ctx context.Context, o *op, held *l1.Copy) (Answer, error) {
+	if held != nil && c.leaseValid(o, held) {
+		return answer(&held.Entry, TierL1), nil
 	}
-	var e entry
+	var e entry.Entry
 	tier := TierL1
-	if ok && c.decide(f, held.meta) == policy.Confirm {
-		e = held.entry
-	} else if e, ok = c.payload(ctx, k, f); ok {
+	var ok bool
+	if held != nil && c.decide(o, held.Meta) == policy.Confirm {
+		e = held.Entry
+	} else if e, ok = c.cachedPayload(ctx, o); ok {
 		tier = TierL2
 	} else {
-		return c.current(ctx, k, n, f)
+		return c.loadStrong(ctx, o)
 	}
-	now, err := c.check(ctx, k, n)
+	now, err := c.currentVersion(ctx, o)
 	if err != nil {
 		return Answer{}, err
 	}
-	if e.meta.Version != now.meta.Version && tier == TierL1 {
+	if e.Meta.Version != now.Meta.Version && tier == TierL1 {
 		// Another worker of the region may have loaded the current one.
-		if other, ok := c.payload(ctx, k, f); ok {
+		if other, ok := c.cachedPayload(ctx, o); ok {
 			e, tier = other, TierL2
 		}
 	}
 	switch {
-	case e.meta.Version == now.meta.Version:
-	case now.meta.Kind == policy.Absence:
-		return answer(&now.entry, TierSource), nil
+	case e.Meta.Version == now.Meta.Version:
+	case now.Meta.Kind == policy.Absence:
+		return answer(&now.Entry, TierSource), nil
 	default:
-		return c.current(ctx, k, n, f)
+		return c.loadStrong(ctx, o)
 	}
-	c.hold(k, n, f, e, now)
+	c.keepLeased(o, e, now)
 	return answer(&e, tier), nil
 }
 
-// holds says whether the worker may serve a copy for a strong family without asking the source.
-func (c *Cache) holds(f Family, held *copied) bool {
-	if f.Contract.ReadLease == 0 || held.asked == 0 || c.clock.now() >= held.meta.DropAt {
+// leaseValid says whether the worker may serve a copy for a strong family without asking the source.
+func (c *Cache) leaseValid(o *op, held *l1.Copy) bool {
+	if o.contract().ReadLease == 0 || held.Asked == 0 || c.clock.Now() >= held.Meta.DropAt {
 		return false
 	}
-	return c.policy.Holds(f.Contract, time.Duration(c.clock.instant()-held.asked), rateError)
+	return c.policy.Holds(o.contract(), time.Duration(c.clock.Instant()-held.Asked), sourceclock.RateError)
 }
 
-// hold keeps in memory what the source has confirmed, unless a change is announced.
-func (c *Cache) hold(k string, n key.Name, f Family, e entry, s sighting) {
-	if f.Contract.ReadLease > 0 && s.fenced {
+// keepLeased keeps in memory what the source has confirmed, unless a change is announced.
+func (c *Cache) keepLeased(o *op, e entry.Entry, confirmed versionRead) {
+	if o.contract().ReadLease > 0 && confirmed.fenced {
 		return
 	}
-	c.l1.put(k, &copied{entry: e, name: n, era: c.l1.now(), asked: s.asked})
+	fresh := o.copyOf(e, c.l1.Gaps())
+	fresh.Asked = confirmed.asked
+	c.l1.Put(o.key, fresh)
 }
 
-// payload finds a copy in the region's Redis, which may be current or not.
-func (c *Cache) payload(ctx context.Context, k string, f Family) (entry, bool) {
-	e, found, err := c.l2.get(ctx, k)
-	return e, err == nil && found && c.decide(f, e.meta) == policy.Confirm
+// cachedPayload finds a copy in the region's Redis, which may be current or not.
+func (c *Cache) cachedPayload(ctx context.Context, o *op) (entry.Entry, bool) {
+	e, found, err := c.l2.Get(ctx, o.key)
+	return e, err == nil && found && c.decide(o, e.Meta) == policy.Confirm
 }
 
-// check asks the source which version is current.
-func (c *Cache) check(ctx context.Context, k string, n key.Name) (sighting, error) {
-	return c.sight(ctx, &c.checks, k, func(ctx context.Context) (s sighting, err error) {
-		s.asked = c.clock.instant()
-		r, err := c.source.Version(ctx, n, source.Caller{Region: c.cfg.Region})
+// currentVersion asks the source which version is current.
+func (c *Cache) currentVersion(ctx context.Context, o *op) (versionRead, error) {
+	return c.askSource(ctx, &c.strong.checks, o, func(ctx context.Context) (v versionRead, err error) {
+		v.asked = c.clock.Instant()
+		r, err := c.source.Version(ctx, o.name, c.caller())
 		if err != nil {
-			return s, err
+			return v, err
 		}
-		c.clock.heard(r.T0, s.asked)
-		s.meta.Version, s.meta.T0, s.fenced = r.Version, r.T0, r.Fenced
+		c.clock.Learn(r.T0, v.asked)
+		v.Meta.Version, v.Meta.T0, v.fenced = r.Version, r.T0, r.Fenced
 		if absent(r) {
-			s.meta.Kind = policy.Absence
+			v.Meta.Kind = policy.Absence
 		}
-		return s, nil
+		return v, nil
 	})
 }
 
-// current answers with the source's own value, and leaves it as payload.
-func (c *Cache) current(ctx context.Context, k string, n key.Name, f Family) (Answer, error) {
-	s, err := c.sight(ctx, &c.loads, k, func(ctx context.Context) (s sighting, err error) {
-		s.asked = c.clock.instant()
-		if s.entry, s.fenced, err = c.load(ctx, n, f, false); err != nil || !c.policy.Keeps(s.meta.Kind) {
-			return s, err
+// loadStrong answers with the source's own value, and leaves it as payload.
+func (c *Cache) loadStrong(ctx context.Context, o *op) (Answer, error) {
+	v, err := c.askSource(ctx, &c.strong.loads, o, func(ctx context.Context) (v versionRead, err error) {
+		v.asked = c.clock.Instant()
+		if v.Entry, v.fenced, err = c.load(ctx, o, false); err != nil || !c.policy.Keeps(v.Meta.Kind) {
+			return v, err
 		}
-		s.meta = c.policy.Admit(f.Contract, s.meta, rand.Float64())
-		_, _ = c.l2.store(ctx, k, s.entry, c.clock.now(), "") // an answer in hand is given whether or not Redis takes the copy
-		c.hold(k, n, f, s.entry, s)
-		return s, nil
+		c.admit(o, &v.Entry)
+		_, _ = c.l2.Store(ctx, o.key, v.Entry, c.clock.Now(), "") // an answer in hand is given whether or not Redis takes the copy
+		c.keepLeased(o, v.Entry, v)
+		return v, nil
 	})
-	return answer(&s.entry, TierSource), err
+	return answer(&v.Entry, TierSource), err
 }
 
-// sight asks the source a question for all who came before it is asked.
-func (c *Cache) sight(ctx context.Context, all *rounds[sighting], k string, question func(context.Context) (sighting, error)) (sighting, error) {
+// askSource asks the source a question for all callers that came before it is asked.
+func (c *Cache) askSource(ctx context.Context, rounds *coalesce.Rounds[versionRead], o *op, question func(context.Context) (versionRead, error)) (versionRead, error) {
+	bounded := func(ctx context.Context) (versionRead, error) {
+		ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+		defer cancel()
+		return question(ctx)
+	}
 	if !c.policy.Controls.Has(policy.SingleFlight) {
-		own, cancel := context.WithTimeout(ctx, loadTimeout)
-		defer cancel()
-		return question(own)
+		return bounded(ctx)
 	}
-	start := func(run func()) bool {
-		if !c.begin() {
-			return false
-		}
-		go func() {
-			defer c.running.Done()
-			run()
-		}()
-		return true
-	}
-	return all.ask(ctx, k, start, func() (sighting, error) {
-		own, cancel := context.WithTimeout(c.life, loadTimeout)
-		defer cancel()
-		return question(own)
-	})
+	return rounds.Ask(ctx, o.key, c.work.Go, func() (versionRead, error) { return bounded(c.work.Context()) })
 }
 
 const (
@@ -142,11 +136,12 @@ const (
 	fencePatience = loadTimeout // with another writer, beyond the wait that it has to keep; any would be right
 )
 
-// announce fences a name of a family with a lease, and waits until no worker holds its value any more. The change must be
-// made as the caller that it gives, and free be called after it. A writer that was overtaken, or died, can't change the
-// name any more; one that fails here leaves the name fenced until the next change, which costs its readers the memory.
-func (c *Cache) announce(ctx context.Context, k string, n key.Name, f Family, by *source.Caller) (free func(), err error) {
-	release, err := c.writing.take(ctx, k)
+// fenceWrites announces a change of a name of a family with a read lease, and waits until no worker may serve the present
+// value any more. The change must be made as the caller by, which gets the fence, and free be called after it. A writer
+// that was overtaken, or died, can't change the name any more; one that fails here leaves the name fenced until the next
+// change, which costs its readers the memory.
+func (c *Cache) fenceWrites(ctx context.Context, o *op, by *source.Caller) (free func(), err error) {
+	release, err := c.strong.writers.Lock(ctx, o.key)
 	if err != nil {
 		return nil, err
 	}
@@ -155,25 +150,25 @@ func (c *Cache) announce(ctx context.Context, k string, n key.Name, f Family, by
 			release()
 		}
 	}()
-	by.Fence = newToken()
-	wait := f.Contract.ReadLeaseWait(rateError)
-	for came := c.clock.instant(); ; {
-		take := time.Duration(c.clock.instant()-came) > wait+c.fencePatience
-		err = c.cfg.Source.Fence(ctx, n, by.Fence, take, *by)
+	by.Fence = token.New()
+	wait := o.contract().ReadLeaseWait(sourceclock.RateError)
+	for came := c.clock.Instant(); ; {
+		take := time.Duration(c.clock.Instant()-came) > wait+c.strong.fencePatience
+		err = c.cfg.Source.Fence(ctx, o.name, by.Fence, take, *by)
 		if err == nil {
 			break
 		}
 		if !errors.Is(err, source.ErrFenced) {
-			return nil, fmt.Errorf("announcing a change of %s: %w", k, err)
+			return nil, fmt.Errorf("announcing a change of %s: %w", o.key, err)
 		}
-		if err = sleep(ctx, fencePoll); err != nil {
-			return nil, fmt.Errorf("waiting for the announced change of %s: %w", k, err)
+		if err = background.Sleep(ctx, fencePoll); err != nil {
+			return nil, fmt.Errorf("waiting for the announced change of %s: %w", o.key, err)
 		}
 	}
-	fenced := c.clock.instant()
-	for left := wait; left > 0; left = wait - time.Duration(c.clock.instant()-fenced) {
-		if err = sleep(ctx, left); err != nil {
-			return nil, fmt.Errorf("waiting for what workers hold of %s: %w", k, err)
+	fenced := c.clock.Instant()
+	for left := wait; left > 0; left = wait - time.Duration(c.clock.Instant()-fenced) {
+		if err = background.Sleep(ctx, left); err != nil {
+			return nil, fmt.Errorf("waiting for the read leases of %s to end: %w", o.key, err)
 		}
 	}
 	return release, nil

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
+	"github.com/cachedrill/cachedrill/reference/internal/entry"
+	"github.com/cachedrill/cachedrill/reference/internal/l1"
+	"github.com/cachedrill/cachedrill/reference/internal/l2"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
@@ -20,165 +22,140 @@ type Writer interface {
 
 // Put writes a value to the source, on the family's [policy.WritePath]: its region's copies of what was there before are
 // dropped, or replaced by the value. Other workers and regions hear of it through the source's commit log. An error that is
-// [source.ErrNotApplied] guarantees that nothing was written; after another one nobody knows. ctx alone bounds how long it may take: of a
-// family with a lease at least that. The value may be changed after the call.
+// [source.ErrNotApplied] guarantees that nothing was written; after another one the outcome is unknown. ctx alone bounds
+// how long it may take: of a family with a read lease at least that. The value may be changed after the call.
 //
-// token is kept beside the value in the commit log, to tell who wrote it: a request's id, or nothing. It is not looked at: a write that is
-// repeated with its token is another version.
+// token is kept beside the value in the commit log, to tell who wrote it: a request's id, or nothing. It is not looked at:
+// a write that is repeated with its token is another version.
 func (c *Cache) Put(ctx context.Context, n key.Name, value []byte, token string) (source.Record, error) {
-	began := c.clock.instant()
-	r, err := c.put(ctx, n, value, token)
-	c.wrote(n.Family, false, err, began)
-	return r, err
-}
-
-// put is [Cache.Put], untold of.
-func (c *Cache) put(ctx context.Context, n key.Name, value []byte, token string) (source.Record, error) {
-	f, k, err := c.resolve(n)
-	if err != nil {
-		return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
-	}
-	if f.Contract.Writes == policy.WriteBehind {
-		return c.cfg.Behind.Put(ctx, n, value, token)
-	}
-	return c.change(ctx, k, n, f, policy.Value, func(by source.Caller) (source.Record, error) {
-		return c.cfg.Source.Store(ctx, n, value, token, by)
+	return c.instrumented.write(n.Family, false, func() (source.Record, error) {
+		o, err := c.op(n)
+		if err != nil {
+			return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
+		}
+		if o.contract().Writes == policy.WriteBehind {
+			return c.cfg.WriteBehind.Put(ctx, n, value, token)
+		}
+		return c.change(ctx, o, policy.Value, func(by source.Caller) (source.Record, error) {
+			return c.cfg.Source.Store(ctx, n, value, token, by)
+		})
 	})
 }
 
-// Delete makes a name absent at the source, as [Cache.Put] does of a value. Deleting what is not there is
-// a change like any other.
+// Delete makes a name absent at the source, as [Cache.Put] does of a value. Deleting what is not there is a change like
+// any other.
 func (c *Cache) Delete(ctx context.Context, n key.Name) (source.Record, error) {
-	began := c.clock.instant()
-	r, err := c.remove(ctx, n)
-	c.wrote(n.Family, true, err, began)
-	return r, err
-}
-
-// remove is [Cache.Delete], untold of.
-func (c *Cache) remove(ctx context.Context, n key.Name) (source.Record, error) {
-	f, k, err := c.resolve(n)
-	if err != nil {
-		return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
-	}
-	if f.Contract.Writes == policy.WriteBehind {
-		return c.cfg.Behind.Delete(ctx, n)
-	}
-	return c.change(ctx, k, n, f, policy.Absence, func(by source.Caller) (source.Record, error) {
-		return c.cfg.Source.Delete(ctx, n, by)
+	return c.instrumented.write(n.Family, true, func() (source.Record, error) {
+		o, err := c.op(n)
+		if err != nil {
+			return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
+		}
+		if o.contract().Writes == policy.WriteBehind {
+			return c.cfg.WriteBehind.Delete(ctx, n)
+		}
+		return c.change(ctx, o, policy.Absence, func(by source.Caller) (source.Record, error) {
+			return c.cfg.Source.Delete(ctx, n, by)
+		})
 	})
 }
 
 // change commits at the source, and drops what the region has cached of what was there before, or replaces it.
-func (c *Cache) change(ctx context.Context, k string, n key.Name, f Family, kind policy.Kind, commit func(source.Caller) (source.Record, error)) (source.Record, error) {
-	by := source.Caller{Region: c.cfg.Region}
-	if f.Contract.ReadLease > 0 && c.policy.Confirms(f.Contract) && c.policy.Controls.Has(policy.Fence) {
-		free, err := c.announce(ctx, k, n, f, &by)
+func (c *Cache) change(ctx context.Context, o *op, kind policy.Kind, commit func(source.Caller) (source.Record, error)) (source.Record, error) {
+	by := c.caller()
+	if o.contract().ReadLease > 0 && c.policy.Confirms(o.contract()) && c.policy.Controls.Has(policy.Fence) {
+		free, err := c.fenceWrites(ctx, o, &by)
 		if err != nil {
 			return source.Record{}, fmt.Errorf("%w: %w", source.ErrNotApplied, err)
 		}
 		defer free()
 	}
-	claimed := c.claim(k, f, kind)
-	asked := c.clock.instant()
-	c.l1.read(asked) // what a worker that only writes leaves in its memory would end too early
+	lease := c.acquireWriteLease(o, kind)
+	asked := c.clock.Instant()
 	r, err := commit(by)
 	if err != nil {
-		c.orphan(k, claimed.token)
+		c.releaseAsync(o, lease.token)
 		return source.Record{}, err
 	}
-	c.clock.heard(r.T0, asked)
-	took := time.Duration(c.clock.instant() - asked)
-	if claimed.granted && c.leave(k, n, f, r, took, claimed) {
+	c.clock.Learn(r.T0, asked)
+	took := time.Duration(c.clock.Instant() - asked)
+	if lease.granted && c.writeThrough(o, r, took, lease) {
 		return r, nil
 	}
-	c.drop(k, f, r.Version)
-	own, cancel := context.WithTimeout(c.life, redisTimeout)
+	c.invalidateL1(o.key, o.contract(), r.Version)
+	own, cancel := c.ownTime()
 	defer cancel()
-	// The write stands whether or not Redis hears of it now: the relay will tell it again.
-	_ = c.l2.invalidate(own, k, f.Contract, r.Version, c.clock.now())
+	// The write stands whether or not Redis hears of it now: the relay will publish it again.
+	_ = c.l2.Invalidate(own, l2.Superseded{Key: o.key, Family: o.contract(), Version: r.Version, Now: c.clock.Now()})
 	return r, nil
 }
 
-// claim is a writer's right to leave what it commits in the caches.
-type claim struct {
+// writeLease is a writer's right to leave what it commits in the caches.
+type writeLease struct {
 	granted bool
-	token   string // of the lease; "" where none is needed
-	era     uint64 // of memory, before the commit
+	token   string // of the fill lease; "" where none is needed
+	gaps    uint64 // of memory, before the commit
 }
 
-// writeLease is how long a writer's lease lasts: readers who find nothing wait for it, as they do for somebody who loads. A write
-// that takes longer leaves nothing.
-const writeLease = 250 * time.Millisecond
+// writeLeaseTTL is how long a writer's lease lasts: readers who find nothing wait for it, as they do for another load. A
+// write that takes longer leaves nothing.
+const writeLeaseTTL = 250 * time.Millisecond
 
-// claim asks for the right to leave what is about to be committed. A name that somebody is loading has its lease given away:
-// then the writer voids that one, and leaves nothing.
-func (c *Cache) claim(k string, f Family, kind policy.Kind) claim {
-	if !c.policy.Leaves(f.Contract, kind) {
-		return claim{}
+// acquireWriteLease asks for the right to leave what is about to be committed. A name that is being loaded has its lease
+// granted already: then the writer voids that one, and leaves nothing.
+func (c *Cache) acquireWriteLease(o *op, kind policy.Kind) writeLease {
+	if !c.policy.Leaves(o.contract(), kind) {
+		return writeLease{}
 	}
-	got := claim{granted: true, era: c.l1.now()}
-	if !c.policy.Claims(f.Contract) {
-		return got
+	lease := writeLease{granted: true, gaps: c.l1.Gaps()}
+	if !c.policy.Claims(o.contract()) {
+		return lease
 	}
-	ctx, cancel := context.WithTimeout(c.life, redisTimeout)
+	ctx, cancel := c.ownTime()
 	defer cancel()
 	var err error
-	got.token, _, err = c.l2.lease(ctx, k, writeLease, anyCopy)
+	lease.token, _, err = c.l2.Lease(ctx, o.key, writeLeaseTTL, l2.AnyCopy)
 	if err != nil {
-		c.orphan(k, got.token)
-		return claim{}
+		c.releaseAsync(o, lease.token)
+		return writeLease{}
 	}
-	got.granted = got.token != ""
-	return got
+	lease.granted = lease.token != ""
+	return lease
 }
 
-// leave puts what was committed into the region's Redis and the worker's memory. Where Redis does not take it, something
-// may have overtaken it, and memory does not get it either. It says whether it is there.
-func (c *Cache) leave(k string, n key.Name, f Family, r source.Record, took time.Duration, by claim) bool {
-	e, err := f.entryOf(r, took)
-	offered := unsettled
+// writeThrough puts what was committed into the region's Redis and the worker's memory. Where Redis does not take it,
+// something may have overtaken it, and memory does not get it either. It says whether it is there.
+func (c *Cache) writeThrough(o *op, r source.Record, took time.Duration, lease writeLease) bool {
+	e, err := o.family.entryOf(r, took)
+	offered := l2.Unsettled
 	if err == nil {
-		e.value = bytes.Clone(e.value) // the writer's own may change
-		e.meta = c.policy.Admit(f.Contract, e.meta, rand.Float64())
-		ctx, cancel := context.WithTimeout(c.life, redisTimeout)
+		e.Value = bytes.Clone(e.Value) // the writer's own may change
+		c.admit(o, &e)
+		ctx, cancel := c.ownTime()
 		defer cancel()
-		offered, err = c.l2.store(ctx, k, e, c.clock.now(), by.token)
+		offered, err = c.l2.Store(ctx, o.key, e, c.clock.Now(), lease.token)
 	}
-	if offered == unsettled {
-		c.orphan(k, by.token)
+	if offered == l2.Unsettled {
+		c.releaseAsync(o, lease.token)
 	}
 	// A policy that looks at no versions hears of nothing that would have overtaken it.
-	if err != nil || offered == overtaken || offered == unsettled && c.policy.Controls.Has(policy.VersionedStore) {
+	if err != nil || offered == l2.Overtaken || offered == l2.Unsettled && c.policy.Controls.Has(policy.VersionedStore) {
 		return false
 	}
-	c.l1.put(k, &copied{entry: e, name: n, era: by.era})
+	c.l1.Put(o.key, o.copyOf(e, lease.gaps))
 	return true
 }
 
-// entryOf makes an entry of what the source said, redacted. It has no life yet; see [policy.Policy.Admit].
-func (f Family) entryOf(r source.Record, took time.Duration) (e entry, err error) {
-	e = entry{meta: policy.Meta{Kind: policy.Value, Version: r.Version, T0: r.T0, Took: took}, value: r.Value}
-	if absent(r) {
-		e.meta.Kind, e.value = policy.Absence, nil
-		return e, nil
-	}
-	if f.Redact != nil {
-		e.value, err = f.Redact(e.value)
-	}
-	return e, err
-}
-
-// drop forgets the worker's own copy of everything older than version.
-func (c *Cache) drop(k string, f Family, version uint64) {
+// invalidateL1 drops the worker's own copy of everything older than version.
+func (c *Cache) invalidateL1(k string, f policy.Family, version uint64) {
+	c.l1.Tick(c.clock.Instant())
 	if c.policy.Controls.Has(policy.VersionedStore) {
-		c.l1.put(k, &copied{entry: entry{meta: c.policy.FloorFor(f.Contract, version, c.clock.now())}})
+		c.l1.Put(k, &l1.Copy{Entry: entry.Entry{Meta: c.policy.FloorFor(f, version, c.clock.Now())}})
 		return
 	}
-	c.l1.delete(k)
+	c.l1.Delete(k)
 }
 
-// Invalidated says that one place holds nothing older than a version of a name any more.
+// Invalidated says that one tier holds nothing older than a version of a name any more.
 type Invalidated struct {
 	Key     string // as the family's schema builds it
 	Version uint64

@@ -28,6 +28,7 @@ import (
 	"github.com/cachedrill/cachedrill/reference/journal"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
+	"github.com/cachedrill/cachedrill/reference/purge"
 	"github.com/cachedrill/cachedrill/reference/source"
 	"github.com/cachedrill/cachedrill/reference/store"
 )
@@ -239,11 +240,11 @@ func canaryRun(t *testing.T, redacting bool) (places, *flock) {
 // purgeSome purges one name, and looks at the audit log.
 func purgeSome(t *testing.T, seen places, families []reference.Family, shared store.Store) {
 	path := filepath.Join(t.TempDir(), "purges.jsonl")
-	audit, err := reference.OpenAudit(path)
+	audit, err := purge.OpenAudit(path)
 	require.NoError(t, err)
-	purger, err := reference.NewPurger(reference.PurgerConfig{Region: "eu", Policy: policy.Recommended(), Families: families, Shared: shared, Audit: audit})
+	purger, err := purge.New(purge.Config{Region: "eu", Policy: policy.Recommended(), Families: reference.PurgeFamilies(families), Shared: shared, Audit: audit})
 	require.NoError(t, err)
-	_, err = purger.Purge(t.Context(), reference.Order{Selector: reference.Selector{Name: customer("2")}, Who: "ines", Why: "test"})
+	_, err = purger.Purge(t.Context(), purge.Order{Selector: purge.Selector{Name: customer("2")}, Who: "ines", Why: "test"})
 	require.NoError(t, err)
 	require.NoError(t, audit.Close())
 	files(t, seen, "audit log: ", filepath.Dir(path))

@@ -127,6 +127,9 @@ func (c *Compiled) Append(b []byte, n *Name) ([]byte, error) {
 	return b, nil
 }
 
+// ErrFamily marks a name of a family that is not known where the name is used.
+var ErrFamily = errors.New("unknown family")
+
 // ErrName marks a name that no key can be made of: something is missing, or there is more than the family varies by.
 var ErrName = errors.New("not a name of the family")
 

@@ -19,6 +19,7 @@ import (
 	"github.com/cachedrill/cachedrill/reference/metrics"
 	"github.com/cachedrill/cachedrill/reference/source"
 	"github.com/cachedrill/cachedrill/reference/store"
+	"github.com/cachedrill/cachedrill/reference/writebehind"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -117,7 +118,7 @@ func (s *Service) Edges() []Edge {
 func (s *Service) Start(ctx context.Context, dial func(edge string) string) error {
 	life, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	err := s.behind.open(ctx, s.families, s.cfg.InProcess == nil, reference.BehindConfig{
+	err := s.behind.open(ctx, s.families, s.cfg.InProcess == nil, writebehind.Config{
 		Source: s.source, Region: s.regions[0].name, Policy: s.cfg.Policy.Policy})
 	if err != nil {
 		return err
@@ -166,7 +167,7 @@ func (s *Service) startWorkers(ctx context.Context, r *region, workers int, dial
 		name := r.workerName(n)
 		cache, err := s.cfg.Policy.Design.make(ctx, reference.Config{
 			Region: r.name, Policy: s.cfg.Policy.Policy, Families: s.families, Source: s.source,
-			Shared: shared, Pools: pools, L1Size: s.cfg.InProcess.l1Size(), Behind: s.behind.writer(),
+			Shared: shared, Pools: pools, L1Size: s.cfg.InProcess.l1Size(), WriteBehind: s.behind.writer(),
 			Observer:      r.observer(),
 			OnInvalidated: func(i reference.Invalidated) { s.invalidated(i, targets.TierL1, r.name, name) },
 		})

@@ -10,17 +10,18 @@ import (
 	"github.com/cachedrill/cachedrill/reference"
 	"github.com/cachedrill/cachedrill/reference/journal"
 	"github.com/cachedrill/cachedrill/reference/policy"
+	"github.com/cachedrill/cachedrill/reference/writebehind"
 )
 
 // writeBehind owns the writes of the families that are written behind. The zero value owns none.
 type writeBehind struct {
-	owner  *reference.Behind // nil: no family is written behind
+	owner  *writebehind.Writer // nil: no family is written behind
 	folder string            // of its journal, removed at the end; empty when that is in memory
 }
 
 // open starts the owner when one of the families is written behind. The journal is in memory, or in
 // a temporary folder when onDisk.
-func (w *writeBehind) open(ctx context.Context, families []reference.Family, onDisk bool, cfg reference.BehindConfig) error {
+func (w *writeBehind) open(ctx context.Context, families []reference.Family, onDisk bool, cfg writebehind.Config) error {
 	if !slices.ContainsFunc(families, func(f reference.Family) bool { return f.Contract.Writes == policy.WriteBehind }) {
 		return nil
 	}
@@ -32,7 +33,7 @@ func (w *writeBehind) open(ctx context.Context, families []reference.Family, onD
 		}
 		cfg.Files = journal.Folder(w.folder)
 	}
-	w.owner, err = reference.OpenBehind(ctx, cfg)
+	w.owner, err = writebehind.Open(ctx, cfg)
 	return err
 }
 

@@ -12,18 +12,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cachedrill/cachedrill/internal/pgtest"
-	"github.com/cachedrill/cachedrill/reference"
 	"github.com/cachedrill/cachedrill/reference/journal"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/source"
+	"github.com/cachedrill/cachedrill/reference/writebehind"
 )
 
 // writerFolder has the writer write behind, with its journal in that folder.
 const writerFolder = "CACHEDRILL_PG_WRITER_FOLDER"
 
-func openBehind(ctx context.Context, s *Source, folder string) (*reference.Behind, error) {
-	return reference.OpenBehind(ctx, reference.BehindConfig{Realm: "crash", Files: journal.Folder(folder), Source: s, Region: "eu", Policy: policy.Recommended()})
+func openBehind(ctx context.Context, s *Source, folder string) (*writebehind.Writer, error) {
+	return writebehind.Open(ctx, writebehind.Config{Realm: "crash", Files: journal.Folder(folder), Source: s, Region: "eu", Policy: policy.Recommended()})
 }
 
 // writeBehind tells each write's token after it was acknowledged, until it is killed.
