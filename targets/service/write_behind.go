@@ -16,7 +16,7 @@ import (
 // writeBehind owns the writes of the families that are written behind. The zero value owns none.
 type writeBehind struct {
 	owner  *writebehind.Writer // nil: no family is written behind
-	folder string            // of its journal, removed at the end; empty when that is in memory
+	folder string              // of its journal, removed at the end; empty when that is in memory
 }
 
 // open starts the owner when one of the families is written behind. The journal is in memory, or in
