@@ -9,12 +9,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"github.com/cachedrill/cachedrill/drill/environment"
+	"github.com/cachedrill/cachedrill/drill/environment/virtual"
 	"github.com/cachedrill/cachedrill/faults/proxy"
 	"github.com/cachedrill/cachedrill/internal/reexec"
 	"github.com/cachedrill/cachedrill/internal/supervise"
@@ -99,23 +101,28 @@ func (v variant) scenario(t *testing.T) scenarios.Scenario {
 	return sc
 }
 
-// run drills until the machine was not starved: what else is going on here is not what is tested.
-func run(t *testing.T, sc scenarios.Scenario, policyName string) report.Scenario {
+// run drills in virtual time, in which no machine is ever too busy.
+func run(t *testing.T, sc scenarios.Scenario, policyName string) (got report.Scenario) {
 	t.Helper()
-	for try := 1; ; try++ {
-		got := runWith(t, sc, policyName, nil)
-		if !got.Generator.Saturated || try == 5 {
-			return got
-		}
-	}
+	synctest.Test(t, func(t *testing.T) {
+		res, err := Run(t.Context(), sc, Options{Options: environment.Options{Policy: preset(t, policyName), Seed: 11}, Place: virtual.Place})
+		require.NoError(t, err)
+		got = res.Scenario
+	})
+	return got
 }
 
+func preset(t *testing.T, name string) service.Policy {
+	t.Helper()
+	p, err := scenarios.Suite{Policies: service.Presets()}.Policy(name)
+	require.NoError(t, err)
+	return p
+}
+
+// runWith drills on real servers and the network; watch sees every event.
 func runWith(t *testing.T, sc scenarios.Scenario, policyName string, watch func(Event)) report.Scenario {
 	t.Helper()
-	suite := scenarios.Suite{Policies: service.Presets()}
-	p, err := suite.Policy(policyName)
-	require.NoError(t, err)
-	res, err := Run(t.Context(), sc, Options{Options: environment.Options{Policy: p, Backend: redis.Embedded, Seed: 11}, Events: watched(t, watch)})
+	res, err := Run(t.Context(), sc, Options{Options: environment.Options{Policy: preset(t, policyName), Backend: redis.Embedded, Seed: 11}, Events: watched(t, watch)})
 	require.NoError(t, err)
 	return res.Scenario
 }
