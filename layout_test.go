@@ -21,7 +21,7 @@ var allowed = map[string][]string{
 	"tests/program":  {"report", "internal/pgtest", "internal/redistest"},
 	"tests/reality":  {"..."},
 
-	"scenarios":                    {"load", "targets/...", "faults/...", "oracle", "report", "internal/...", "reference/policy", "reference/key"},
+	"scenarios":                    {"load", "targets/...", "faults/...", "report", "internal/...", "reference/policy", "reference/key"},
 	"drill":                        {"drill/environment", "scenarios", "load", "targets/...", "faults/...", "oracle", "report", "internal/..."},
 	"drill/environment":            {"drill/environment/sourceload", "scenarios", "load", "targets/...", "faults/...", "report", "internal/...", "reference/invalidation"},
 	"drill/environment/virtual":    {"drill/environment", "scenarios", "faults/...", "targets", "targets/service", "reference/...", "internal/pause"},

@@ -77,7 +77,8 @@ func TestSteppedWallClockChangesNoVerdict(t *testing.T) {
 					step([]int64{3600, -3600}[min(steps.Add(1)-1, 1)])
 				}
 			}
-			res, err := Run(t.Context(), sc, Options{Options: environment.Options{Policy: service.Presets()[name], Backend: redis.Process, Seed: 11}, Events: watched(t, progress)})
+			res, err := RunIn(t.Context(), sc, environment.New, environment.Options{Policy: service.Presets()[name], Backend: redis.Process, Seed: 11},
+				Options{Policy: name, Seed: 11, Events: watched(t, progress)})
 			require.NoError(t, err)
 			require.Positive(t, steps.Load(), "the clock was never stepped")
 			if s = res.Scenario; s.Outcome != report.Unknown {

@@ -20,13 +20,8 @@ type haltRules struct {
 	done       sync.WaitGroup
 }
 
-func newHaltRules(sc scenarios.Scenario, stream *Stream) *haltRules {
-	h := &haltRules{stream: stream}
-	if sc.Outside != nil {
-		h.conditions = sc.Outside.Safety.Halt
-	}
-	h.held = make([]time.Duration, len(h.conditions))
-	return h
+func newHaltRules(conditions []scenarios.Halt, stream *Stream) *haltRules {
+	return &haltRules{conditions: conditions, held: make([]time.Duration, len(conditions)), stream: stream}
 }
 
 // start watches the stream's windows until ctx ends, and calls stop when a condition has held for its

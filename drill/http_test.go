@@ -166,7 +166,7 @@ func drillShop(t *testing.T, s *shop, change ...string) report.Scenario {
 	require.NoError(t, err)
 	policy, err := suite.Policy(suite.DefaultPolicy())
 	require.NoError(t, err)
-	res, err := Run(t.Context(), sc, Options{Options: environment.Options{Policy: policy, Seed: 7}})
+	res, err := RunIn(t.Context(), sc, environment.New, environment.Options{Policy: policy, Seed: 7}, Options{Policy: policy.Name, Seed: 7})
 	if err != nil {
 		return report.Scenario{Outcome: report.Unknown, Why: err.Error()}
 	}
@@ -377,7 +377,7 @@ func TestAServiceThatTheSuiteStarts(t *testing.T) {
 		require.NoError(t, err)
 		out := t.TempDir()
 		s := unhurried(func() report.Scenario {
-			res, err := Run(t.Context(), sc, Options{Options: environment.Options{Policy: p, Env: suite.Env[policy], Seed: 3, Out: out}})
+			res, err := RunIn(t.Context(), sc, environment.New, environment.Options{Policy: p, Env: suite.Env[policy], Seed: 3, Out: out}, Options{Policy: p.Name, Seed: 3})
 			require.NoError(t, err)
 			return res.Scenario
 		})
@@ -402,7 +402,7 @@ func TestServicesThatDoNotStart(t *testing.T) {
 		require.NoError(t, err)
 		sc, err := suite.Scenario("quiet")
 		require.NoError(t, err)
-		_, err = Run(t.Context(), sc, Options{})
+		_, err = RunIn(t.Context(), sc, environment.New, environment.Options{}, Options{})
 		require.ErrorContains(t, err, says)
 	}
 }
@@ -566,7 +566,7 @@ func TestTheServicesPortIsTaken(t *testing.T) {
 	require.NoError(t, err)
 	sc, err := suite.Scenario("quiet")
 	require.NoError(t, err)
-	_, err = Run(t.Context(), sc, Options{})
+	_, err = RunIn(t.Context(), sc, environment.New, environment.Options{}, Options{})
 	require.ErrorContains(t, err, "something listens on http://"+addr+" already")
 }
 

@@ -33,7 +33,7 @@ func drilled(t *testing.T, backend redis.Backend) (report.Scenario, map[string]r
 	t.Helper()
 	suite, err := scenarios.Parse("priced", []byte(priced))
 	require.NoError(t, err)
-	res, err := Run(t.Context(), suite.Scenarios[0], Options{Options: environment.Options{Policy: suite.Policies["recommended"], Backend: backend, Seed: 1}})
+	res, err := RunIn(t.Context(), suite.Scenarios[0], environment.New, environment.Options{Policy: suite.Policies["recommended"], Backend: backend, Seed: 1}, Options{Policy: "recommended", Seed: 1})
 	require.NoError(t, err)
 	rows := map[string]report.SLO{}
 	for _, o := range res.Scenario.SLOs {

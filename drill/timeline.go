@@ -24,7 +24,7 @@ type timeline struct {
 	epoch   time.Time
 	mark    func(report.Phase, time.Duration)
 	publish func(Event)
-	truth   faultObserver // told when the world is not healthy; may be nil
+	health  faultObserver // may be nil
 }
 
 // faultObserver learns when faults begin and end, as [oracle.Judge] does: see [oracle.Judge.FaultBegan].
@@ -61,10 +61,10 @@ func (t *timeline) run(ctx context.Context) ([]report.FaultRun, error) {
 	if ctx.Err() == nil {
 		t.mark(report.Recovery, t.now())
 	}
-	if at := t.phases.Pushed(); t.phases.Push > 0 && t.until(ctx, at) == nil {
+	if at := t.phases.DipBegins(); t.phases.Dip > 0 && t.until(ctx, at) == nil {
 		t.mark(report.Push, at)
-		if t.until(ctx, at+t.phases.Push) == nil {
-			t.mark(report.After, at+t.phases.Push)
+		if t.until(ctx, at+t.phases.Dip) == nil {
+			t.mark(report.After, at+t.phases.Dip)
 		}
 	}
 	return runs, errors.Join(errs...)
@@ -78,11 +78,11 @@ func (t *timeline) one(ctx context.Context, p faults.Planned, begin time.Duratio
 		run.Problem = "not injected: the drill was stopped"
 		return run, nil
 	}
-	if t.truth != nil && faults.Perturbs(p.Fault) {
-		t.truth.FaultBegan(t.now())
+	if t.health != nil && faults.Perturbs(p.Fault) {
+		t.health.FaultBegan(t.now())
 		defer func() {
 			if unhealed == nil {
-				t.truth.FaultHealed(t.now())
+				t.health.FaultHealed(t.now())
 			}
 		}()
 	}
@@ -123,7 +123,7 @@ func (t *timeline) one(ctx context.Context, p faults.Planned, begin time.Duratio
 	if injected.Hold > 0 {
 		_ = t.until(ctx, run.Injected+injected.Hold)
 		heal()
-	} else if p.Observe == 0 { // over at once, and nobody said for how long to watch
+	} else if p.Observe == 0 { // over at once, and the plan names no time to watch
 		watch = max(begin+t.phases.Fault, run.Injected+leastWatch)
 	}
 	_ = t.until(ctx, watch)

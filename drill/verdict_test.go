@@ -101,11 +101,12 @@ func (v variant) scenario(t *testing.T) scenarios.Scenario {
 	return sc
 }
 
-// run drills in virtual time, in which no machine is ever too busy.
-func run(t *testing.T, sc scenarios.Scenario, policyName string) (got report.Scenario) {
+// drilledBy drills in virtual time, in which no machine is ever too busy.
+func drilledBy(t *testing.T, sc scenarios.Scenario, policyName string) (got report.Scenario) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		res, err := Run(t.Context(), sc, Options{Options: environment.Options{Policy: preset(t, policyName), Seed: 11}, Place: virtual.Place})
+		res, err := RunIn(t.Context(), sc, virtual.Open, environment.Options{Policy: preset(t, policyName), Seed: 11},
+			Options{Policy: policyName, Seed: 11})
 		require.NoError(t, err)
 		got = res.Scenario
 	})
@@ -122,7 +123,8 @@ func preset(t *testing.T, name string) service.Policy {
 // runWith drills on real servers and the network; watch sees every event.
 func runWith(t *testing.T, sc scenarios.Scenario, policyName string, watch func(Event)) report.Scenario {
 	t.Helper()
-	res, err := Run(t.Context(), sc, Options{Options: environment.Options{Policy: preset(t, policyName), Backend: redis.Embedded, Seed: 11}, Events: watched(t, watch)})
+	res, err := RunIn(t.Context(), sc, environment.New, environment.Options{Policy: preset(t, policyName), Backend: redis.Embedded, Seed: 11},
+		Options{Policy: policyName, Seed: 11, Events: watched(t, watch)})
 	require.NoError(t, err)
 	return res.Scenario
 }
@@ -148,7 +150,7 @@ func TestWhatCannotBeJudgedIsUnknown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			sc := c.scenario(t)
-			good := run(t, sc, "recommended")
+			good := drilledBy(t, sc, "recommended")
 			require.Equal(t, report.Unknown, good.Outcome, "%s", good.Why)
 			require.Contains(t, good.Why, c.says)
 			require.Equal(t, 3, good.Outcome.ExitCode())
@@ -156,7 +158,7 @@ func TestWhatCannotBeJudgedIsUnknown(t *testing.T) {
 			if !c.caught {
 				return
 			}
-			bad := run(t, sc, "naive")
+			bad := drilledBy(t, sc, "naive")
 			require.Equal(t, report.Fail, bad.Outcome, "%s", bad.Why)
 			require.Contains(t, bad.Why, "violations == 0")
 			require.Positive(t, bad.Oracle.Violations["strong"])
@@ -241,7 +243,7 @@ func TestSmallDrills(t *testing.T) {
 			variant{writes: "0%", always: "leaks == 0", faults: "[{keys.expire: {family: page}}]"}, "recommended", report.Pass},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := run(t, c.scenario(t), c.policy)
+			got := drilledBy(t, c.scenario(t), c.policy)
 			require.Equal(t, c.want, got.Outcome, "%s", got.Why)
 			require.Equal(t, got.Operations.Planned, got.Operations.Sent)
 			for _, f := range got.Faults {
@@ -262,7 +264,7 @@ func TestDigestIsOfTheSeedAlone(t *testing.T) {
 	sc := variant{}.scenario(t)
 	digests := map[string]bool{}
 	for _, policy := range []string{"recommended", "naive"} {
-		got := run(t, sc, policy)
+		got := drilledBy(t, sc, policy)
 		require.Equal(t, got.Operations.Planned, got.Operations.Sent)
 		digests[got.Operations.Digest] = true
 	}

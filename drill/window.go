@@ -134,11 +134,11 @@ func (s *sampler) planned(p report.Phase, at time.Duration) time.Duration {
 	case report.Fault:
 		return s.phases.Fault
 	case report.Recovery:
-		return s.phases.Pushed() - at
+		return s.phases.DipBegins() - at
 	case report.Push:
-		return s.phases.Push
+		return s.phases.Dip
 	case report.After:
-		return s.phases.After
+		return s.phases.AfterDip
 	}
 	return 0
 }

@@ -33,5 +33,6 @@
 //	                      lost_writes can be judged of a black box
 //	Settler               when everything written has reached everybody
 //	Seeder, Prewarmer     first values other than by writes, and caches filled other than by reads
+//	Purger                caches that drop keys on demand, before the audit
 //	Clocked               offset 0 of the times in history, loads and drops
 package drilltest

@@ -95,13 +95,10 @@ func execute(ctx context.Context, target targets.Target, sc scenarios.Scenario, 
 		Version: version(), Seed: s.seed, Started: time.Now(),
 		Environment: report.Environment{Redis: "the target's own", CPUs: runtime.GOMAXPROCS(0), Go: runtime.Version()},
 	}
-	res, err := drill.Run(ctx, sc, drill.Options{Options: environment.Options{Seed: s.seed}, Place: func(context.Context, scenarios.Scenario, environment.Options) (*environment.Place, error) {
-		site, closes, err := environment.GoSite(sc.Given)
-		if err != nil {
-			return nil, err
-		}
-		return &environment.Place{Service: subject{target}, Target: target, Site: site, Close: closes}, nil
-	}})
+	open := func(_ context.Context, sc scenarios.Scenario, opt environment.Options) (environment.Environment, error) {
+		return environment.Go(target, sc, opt)
+	}
+	res, err := drill.RunIn(ctx, sc, open, environment.Options{Seed: s.seed}, drill.Options{Seed: s.seed})
 	if err != nil {
 		return rep, err
 	}

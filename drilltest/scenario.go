@@ -46,9 +46,8 @@ type Scenario struct {
 	// Redis is the Redis that the target uses, for the faults of package faults (keys.expire, keys.flush) in YAML.
 	Redis *Redis
 
-	// ForeignWriters declares that others may have written the keys, as in a Redis that earlier
-	// runs have left something in. A value without a mark of the run makes its key unjudged
-	// then; without ForeignWriters it is a corruption.
+	// ForeignWriters says that others may have written the keys, as in a Redis that earlier runs have left something in. A value without a
+	// mark of the run makes its key unjudged then; without ForeignWriters it is a corruption.
 	ForeignWriters bool
 
 	// YAML holds workload, phases, slo and faults in the words of a suite, for instance to share them with one. What stands in the
@@ -160,7 +159,7 @@ func percent(x float64) string { return number(100*x) + "%" }
 
 // parse checks the scenario. What is wrong is all in the error, a line each.
 func (s *Scenario) parse(title string) (scenarios.Scenario, error) {
-	g := &scenarios.Given{Title: title, Regions: s.Regions, ForeignWriters: s.ForeignWriters}
+	g := &scenarios.GoTarget{Title: title, Regions: s.Regions, ForeignWriters: s.ForeignWriters}
 	var errs []error
 	if s.Name == "" {
 		errs = append(errs, errors.New(`the scenario needs a name; Name: "redis-gone"`))
@@ -174,7 +173,7 @@ func (s *Scenario) parse(title string) (scenarios.Scenario, error) {
 			errs = append(errs, fmt.Errorf("scenario.Families[%d] %q: it is there twice; keep one", i, f.Name))
 		}
 		seen[f.Name] = true
-		g.Families = append(g.Families, scenarios.GivenFamily{Name: f.Name, Class: string(f.Class), Within: f.Within, TTL: f.TTL, Vary: f.Vary})
+		g.Families = append(g.Families, scenarios.Family{Name: f.Name, Class: string(f.Class), Within: f.Within, TTL: f.TTL, Vary: f.Vary})
 	}
 	if r := s.Redis; r != nil {
 		g.Redis = &scenarios.RedisPlan{URL: r.URL, KeyPrefix: r.KeyPrefix, Keys: r.Keys}
@@ -197,7 +196,7 @@ func (s *Scenario) parse(title string) (scenarios.Scenario, error) {
 	if err != nil {
 		return scenarios.Scenario{}, fmt.Errorf("writing the scenario: %w", err)
 	}
-	return scenarios.ParseGiven(g, "YAML", []byte(s.YAML), doc, planned)
+	return scenarios.ParseGo(g, "YAML", []byte(s.YAML), doc, planned)
 }
 
 // quiet is for how long nothing is broken.

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"maps"
 	"net"
 	"net/url"
@@ -18,8 +19,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets/service"
 )
 
-// Outside is a service that is not ours, with what is around it.
-type Outside struct {
+// HTTPTarget is a service that this program reaches over HTTP, with what is around it.
+type HTTPTarget struct {
 	Service     *http.Spec
 	Environment Environment
 	Safety      Safety
@@ -102,17 +103,34 @@ type Halt struct {
 }
 
 // String says what is drilled, for the report.
-func (o *Outside) String() string {
+func (t *HTTPTarget) String() string {
 	var parts []string
-	for _, r := range o.Service.Regions {
+	for _, r := range t.Service.Regions {
 		parts = append(parts, r.Name+" "+strings.Join(r.URLs, " "))
 	}
 	return "http: " + strings.Join(parts, ", ")
 }
 
+// RegionNames implements [Target].
+func (t *HTTPTarget) RegionNames() []string { return t.Service.RegionNames() }
+
+// FamilyNames implements [Target].
+func (t *HTTPTarget) FamilyNames() []string { return t.Service.FamilyNames() }
+
+// Family implements [Target].
+func (t *HTTPTarget) Family(name string) (Family, bool) {
+	f, ok := t.Service.Family(name)
+	return Family{
+		Name: name, Class: f.Class, Within: f.Within, TTL: cmp.Or(f.TTL, unknownTTL), Vary: f.Vary,
+		Writes: f.Write != nil, Deletes: f.Delete != nil,
+	}, ok
+}
+
+func (t *HTTPTarget) sameKeys(a, b string) bool { return t.Service.Same(a, b) }
+
 // RedisIs says which Redis the service uses, for the report; never its URL, which may hold a password.
-func (o *Outside) RedisIs() string {
-	r := o.Environment.Redis
+func (t *HTTPTarget) RedisIs() string {
+	r := t.Environment.Redis
 	switch {
 	case r == nil:
 		return "unknown: the suite does not say"
@@ -130,8 +148,8 @@ func (o *Outside) RedisIs() string {
 const MainRedis = "main"
 
 // Scope is what faults can be told to touch, and which are refused here.
-func (o *Outside) Scope() faults.Scope {
-	e := &o.Environment
+func (t *HTTPTarget) Scope() faults.Scope {
+	e := &t.Environment
 	s := faults.Scope{Lacks: map[faults.Capability]string{
 		faults.HasRelays:      "only the reference service's invalidations can be held back",
 		faults.HasRegionLinks: "the links between regions are known of the reference service only; use network.blackhole on the edges between them",
@@ -177,7 +195,7 @@ func (r *RedisPlan) backend() redis.Backend {
 // asIs is the policy of a service that is started with nothing changed.
 const asIs = "as-is"
 
-func (s *Suite) decodeOutsidePolicies(n strictyaml.Node) {
+func (s *Suite) decodeHTTPPolicies(n strictyaml.Node, target *HTTPTarget) {
 	s.Policies = map[string]service.Policy{asIs: {}}
 	s.Env = map[string]map[string]string{}
 	for _, e := range n.Entries("policies") {
@@ -189,7 +207,7 @@ func (s *Suite) decodeOutsidePolicies(n strictyaml.Node) {
 		if len(env) == 0 {
 			e.Key.Fail(e.Name, "the policy changes nothing", `{env: {CACHE_TTL: "60"}}`)
 		}
-		if len(s.Outside.Environment.Start) == 0 {
+		if len(target.Environment.Start) == 0 {
 			e.Key.Fail(e.Name, "a policy needs the service started anew, and the suite does not say how", "environment: {start: [python3, app.py]}")
 		}
 		s.Env[e.Name] = env
@@ -203,8 +221,8 @@ func (s *Suite) decodeOutsidePolicies(n strictyaml.Node) {
 	}
 }
 
-func decodeOutside(file string, target, environment, safety strictyaml.Node) *Outside {
-	o := &Outside{Service: http.Decode(target), Dir: filepath.Dir(file)}
+func decodeHTTP(file string, target, environment, safety strictyaml.Node) *HTTPTarget {
+	o := &HTTPTarget{Service: http.Decode(target), Dir: filepath.Dir(file)}
 	f := safety.Fields("safety", "allow", "shared", "halt")
 	for _, n := range f["allow"].List("hosts") {
 		o.Safety.Allow = append(o.Safety.Allow, n.String("a host"))
@@ -221,7 +239,7 @@ func decodeOutside(file string, target, environment, safety strictyaml.Node) *Ou
 }
 
 // checkHosts refuses hosts that nobody has allowed.
-func (o *Outside) checkHosts(at strictyaml.Node) {
+func (t *HTTPTarget) checkHosts(at strictyaml.Node) {
 	check := func(what, address string) {
 		host := address
 		if u, err := url.Parse(address); err == nil && u.Host != "" {
@@ -229,25 +247,25 @@ func (o *Outside) checkHosts(at strictyaml.Node) {
 		} else if h, _, err := net.SplitHostPort(address); err == nil {
 			host = h
 		}
-		if host == "" || loopback(host) || slices.Contains(o.Safety.Allow, host) {
+		if host == "" || loopback(host) || slices.Contains(t.Safety.Allow, host) {
 			return
 		}
 		at.Fail(host, what+" is not on this machine, and not allowed", "safety: {allow: ["+host+"]} when you may drill it")
 	}
-	for _, r := range o.Service.Regions {
+	for _, r := range t.Service.Regions {
 		for _, u := range r.URLs {
 			check("the instance "+u, u)
 		}
 	}
-	if l := o.Environment.Loads; l != nil {
+	if l := t.Environment.Loads; l != nil {
 		check("the page of metrics", l.Prometheus)
 		check("the origin", l.Origin)
 		check("the database", l.Postgres)
 	}
-	for _, e := range o.Environment.Edges {
+	for _, e := range t.Environment.Edges {
 		check("the far end of edge "+e.Name, e.Upstream)
 	}
-	if r := o.Environment.Redis; r != nil {
+	if r := t.Environment.Redis; r != nil {
 		check("the Redis", r.URL)
 	}
 }

@@ -122,8 +122,8 @@ func (sc *Scenario) burstWrites(length time.Duration) float64 {
 func (sc *Scenario) share(labels map[string]string, of report.Sample) float64 {
 	sum := 0.0
 	for _, m := range sc.Workload.Mixes {
-		_, class, _ := sc.Subject().Promise(m.Family)
-		if !fits(labels["family"], m.Family) || !fits(labels["class"], class) {
+		promised, _ := sc.Target.Family(m.Family)
+		if !fits(labels["family"], m.Family) || !fits(labels["class"], promised.Class) {
 			continue
 		}
 		part := 0.0
@@ -141,7 +141,7 @@ func (sc *Scenario) share(labels map[string]string, of report.Sample) float64 {
 		sum += m.Share * part
 	}
 	if labels["region"] != "" {
-		sum /= float64(len(sc.Subject().RegionNames())) // clients are spread evenly
+		sum /= float64(len(sc.Target.RegionNames())) // clients are spread evenly
 	}
 	return sum
 }
@@ -170,8 +170,8 @@ func tenantShare(m load.Mix, tenant string) float64 {
 // labelValues are the values that labels can have in a drill.
 func (sc *Scenario) labelValues() map[string][]string {
 	known := map[string][]string{
-		"family": sc.Subject().FamilyNames(),
-		"region": sc.Subject().RegionNames(),
+		"family": sc.Target.FamilyNames(),
+		"region": sc.Target.RegionNames(),
 		"class":  policy.Classes(),
 	}
 	if len(sc.Workload.Mixes) == 0 {

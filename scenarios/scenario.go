@@ -10,14 +10,11 @@ import (
 	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/load"
 	"github.com/cachedrill/cachedrill/report"
-	"github.com/cachedrill/cachedrill/targets/service"
 )
 
 // common is what the scenarios of a suite share, unless they say otherwise.
 type common struct {
-	target                service.Spec
-	outside               *Outside // instead of target
-	given                 *Given   // instead of either
+	target                Target
 	prices                *cost.Prices
 	faults                strictyaml.Node
 	planned               []faults.Planned // of a program, beside those that are written
@@ -34,28 +31,29 @@ func (c common) check() {
 }
 
 func (c common) scenario(e strictyaml.Entry) Scenario {
-	f := e.Value.Fields("scenario "+e.Name, "why", "workload", "phases", "faults", "push", "slo")
-	sc := Scenario{Name: e.Name, Why: f["why"].String("why"), Target: c.target, Outside: c.outside, Given: c.given, Prices: c.prices}
+	f := e.Value.FieldsRenamed("scenario "+e.Name, map[string]string{"push": "dip"}, "why", "workload", "phases", "faults", "dip", "slo")
+	sc := Scenario{Name: e.Name, Why: f["why"].String("why"), Target: c.target, Prices: c.prices}
 	sc.Workload = decodeWorkload(overlay{
 		own:   f["workload"].Fields("the workload", workloadFields...),
 		suite: c.workload.Fields("the workload", workloadFields...),
-	}, sc.Subject())
-	if c.outside != nil && !f["workload"].Fields("", workloadFields...)["timeout"].Present() && !c.workload.Fields("", workloadFields...)["timeout"].Present() {
-		sc.Workload.Timeout = c.outside.Service.Timeout
+	}, sc.Target)
+	http, isHTTP := c.target.(*HTTPTarget)
+	if isHTTP {
+		sc.Halt, sc.SharedKeys, sc.ForeignWriters = http.Safety.Halt, http.Safety.Shared, true
+	}
+	if program, ok := c.target.(*GoTarget); ok {
+		sc.ForeignWriters = program.ForeignWriters
+	}
+	if isHTTP && !f["workload"].Fields("", workloadFields...)["timeout"].Present() && !c.workload.Fields("", workloadFields...)["timeout"].Present() {
+		sc.Workload.Timeout = http.Service.Timeout
 	}
 	sc.Phases = decodePhases(overlay{
 		own:   f["phases"].Fields("phases", phaseFields...),
 		suite: c.phases.Fields("phases", phaseFields...),
 	})
 	checkLength(e, f, c, sc)
-	sc.push(f["push"])
-	scope := faults.Scope{Regions: c.target.RegionNames(), Pools: c.target.Pools, Families: c.target.FamilyNames(), Edges: c.target.Edges()}
-	switch {
-	case c.outside != nil:
-		scope = c.outside.Scope()
-	case c.given != nil:
-		scope = c.given.scope()
-	}
+	sc.dip(f["dip"])
+	scope := c.target.Scope()
 	for _, p := range c.planned {
 		checkTimeline(e.Key, p, sc.Phases)
 		sc.Faults = append(sc.Faults, p)
@@ -74,27 +72,27 @@ func (c common) scenario(e strictyaml.Entry) Scenario {
 	return sc
 }
 
-// push lowers the load after the recovery phase, and raises it again: push: {to: 20%, for: 3s}.
-func (sc *Scenario) push(n strictyaml.Node) {
+// dip lowers the load after the recovery phase, and raises it again: dip: {to: 20%, for: 3s}.
+func (sc *Scenario) dip(n strictyaml.Node) {
 	if !n.Present() {
 		return
 	}
-	f := n.Fields("a push", "to", "for")
+	f := n.Fields("a dip", "to", "for")
 	to := f["to"].Percent("to", 0)
 	length := f["for"].Duration("for", 3*time.Second)
 	switch {
 	case to <= 0 || to >= 1:
-		n.Fail("", "a push lowers the load to a share of itself, above 0% and below 100%", "push: {to: 20%, for: 3s}")
+		n.Fail("", "a dip lowers the load to a share of itself, above 0% and below 100%", "dip: {to: 20%, for: 3s}")
 		return
 	case length <= 0:
-		n.Fail("", "a push takes some time", "push: {to: 20%, for: 3s}")
+		n.Fail("", "a dip takes some time", "dip: {to: 20%, for: 3s}")
 		return
 	case sc.Phases.Recovery <= 0 || len(sc.Workload.Steps) == 0:
-		n.Fail("", "a push comes after the recovery phase, and there is none", "phases: {recovery: 6s}")
+		n.Fail("", "a dip comes after the recovery phase, and there is none", "phases: {recovery: 6s}")
 		return
 	}
-	at, rate := sc.Phases.Pushed(), sc.Workload.Steps[len(sc.Workload.Steps)-1].Rate
-	sc.Phases.Push, sc.Phases.After = length, sc.Phases.Recovery
+	at, rate := sc.Phases.DipBegins(), sc.Workload.Steps[len(sc.Workload.Steps)-1].Rate
+	sc.Phases.Dip, sc.Phases.AfterDip = length, sc.Phases.Recovery
 	sc.Workload.Steps = append(sc.Workload.Steps, load.Step{At: at, Rate: rate * to}, load.Step{At: at + length, Rate: rate})
 }
 
@@ -217,9 +215,18 @@ func checkResources(n strictyaml.Node, o report.Objective, sc *Scenario) {
 	switch {
 	case o.Metric == "cost_per_million" && sc.Prices == nil:
 		n.Fail("", "nobody said what anything costs", "write into the suite prices: {currency: EUR, per_million_source_loads: 0.20}")
-	case o.Metric == "cross_region_bytes" && len(sc.Target.Regions) == 1:
+	case o.Metric == "cross_region_bytes" && sc.regions() == 1:
 		n.Fail("", "the target has one region only: nothing can cross", "regions: {eu: 2, us: 2}")
 	}
+}
+
+// regions is how many regions the reference service has; 0 of another target.
+func (sc *Scenario) regions() int {
+	spec, err := sc.Reference()
+	if err != nil {
+		return 0
+	}
+	return len(spec.Regions)
 }
 
 func objective(n strictyaml.Node, g report.Group, sc *Scenario) (report.Objective, bool) {

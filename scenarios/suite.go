@@ -23,22 +23,25 @@ type Suite struct {
 	Prices   *cost.Prices // nil: nobody said what anything costs
 	// Env is what each policy sets in the environment of a service that is not the reference.
 	Env       map[string]map[string]string
-	Outside   *Outside // what is drilled, unless it is the reference service
+	Target    Target // what all scenarios drill
 	Scenarios []Scenario
 }
 
 // Scenario is load, a timeline of faults, and objectives, against one target.
 type Scenario struct {
 	Name       string
-	Why        string       // what the drill is for, in a sentence or two
-	Target     service.Spec // of the reference service
-	Outside    *Outside     // a service of the user's, instead of Target
-	Given      *Given       // a target of a Go program, instead of either
+	Why        string // what the drill is for, in a sentence or two
+	Target     Target
 	Workload   Workload
 	Phases     Phases
 	Faults     []faults.Planned
 	Objectives []report.Grouped
 	Prices     *cost.Prices // of the suite
+	Halt       []Halt       // ends a drill early
+
+	// ForeignWriters says that others may have written the keys before or may write them now; SharedKeys, that they may
+	// delete them too.
+	ForeignWriters, SharedKeys bool
 }
 
 // countedTenants bounds the tenants whose reads caches count apart.
@@ -61,16 +64,16 @@ func (sc Scenario) Tenants() (all []string) {
 type Phases struct {
 	Warmup, Steady, Fault, Recovery time.Duration
 
-	// Push is for how long the load is lowered after the recovery phase, and After for how long it is then what it
-	// was before; 0 without a push.
-	Push, After time.Duration
+	// Dip is how long the load is lowered after the recovery phase, and AfterDip how long it is then what it was
+	// before; 0 without a dip.
+	Dip, AfterDip time.Duration
 }
 
 // Total is the time for which load is sent.
-func (p Phases) Total() time.Duration { return p.Pushed() + p.Push + p.After }
+func (p Phases) Total() time.Duration { return p.DipBegins() + p.Dip + p.AfterDip }
 
-// Pushed is when a push begins.
-func (p Phases) Pushed() time.Duration { return p.Warmup + p.Steady + p.Fault + p.Recovery }
+// DipBegins is the offset at which a dip begins, and at which the load ends without one.
+func (p Phases) DipBegins() time.Duration { return p.Warmup + p.Steady + p.Fault + p.Recovery }
 
 // Error is a file that can't be used, with everything that is wrong with it.
 type Error = strictyaml.Error
@@ -146,7 +149,7 @@ func (s Suite) Policy(name string) (service.Policy, error) {
 
 // DefaultPolicy is the policy of a run that names none.
 func (s Suite) DefaultPolicy() string {
-	if s.Outside != nil {
+	if _, isHTTP := s.Target.(*HTTPTarget); isHTTP {
 		return asIs
 	}
 	return "recommended"
@@ -164,10 +167,10 @@ func decodeSuite(file string, root strictyaml.Node) Suite {
 		f["version"].Fail("", "this program reads version 1", "version: 1")
 	}
 	common := common{workload: f["workload"], phases: f["phases"], slo: f["slo"]}
-	common.target, common.outside = decodeTarget(file, f)
-	suite.Outside = common.outside
-	if suite.Outside != nil {
-		suite.decodeOutsidePolicies(f["policies"])
+	suite.Target = decodeTarget(file, f)
+	common.target = suite.Target
+	if t, isHTTP := suite.Target.(*HTTPTarget); isHTTP {
+		suite.decodeHTTPPolicies(f["policies"], t)
 	} else {
 		presets := zoo.Presets()
 		maps.Copy(presets, service.Presets())
@@ -191,24 +194,24 @@ func decodeSuite(file string, root strictyaml.Node) Suite {
 	return suite
 }
 
-func decodeTarget(file string, suite map[string]strictyaml.Node) (service.Spec, *Outside) {
+func decodeTarget(file string, suite map[string]strictyaml.Node) Target {
 	n := suite["target"]
 	if !n.Present() {
 		n.Fail("target", "the suite needs a target", "target: {reference: {regions: ..., families: ...}} or target: {http: {...}}")
-		return service.Spec{}, nil
+		return ReferenceTarget{}
 	}
 	f := n.Fields("the target", "reference", "http")
 	switch {
 	case f["reference"].Present() == f["http"].Present():
 		n.Fail("", "the target needs to be one of: reference, http", "target: {http: {instances: [...], read: ..., write: ..., answer: ...}}")
-		return service.Spec{}, nil
+		return ReferenceTarget{}
 	case f["http"].Present():
-		return service.Spec{}, decodeOutside(file, f["http"], suite["environment"], suite["safety"])
+		return decodeHTTP(file, f["http"], suite["environment"], suite["safety"])
 	}
 	for _, name := range []string{"environment", "safety"} {
 		refuse(suite[name], name, "this is for services of your own: the reference service brings everything along", "remove it, or make the target http")
 	}
-	return service.DecodeSpec(f["reference"]), nil
+	return ReferenceTarget{service.DecodeSpec(f["reference"])}
 }
 
 func refuse(n strictyaml.Node, name, msg, hint string) {

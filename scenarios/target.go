@@ -1,111 +1,98 @@
 package scenarios
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
-	"github.com/cachedrill/cachedrill/oracle"
+	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/reference/policy"
-	"github.com/cachedrill/cachedrill/targets/http"
 	"github.com/cachedrill/cachedrill/targets/service"
 )
 
-// Subject is what a suite says of its target, whichever kind it is.
-type Subject interface {
+// Target is what a scenario drills: a [ReferenceTarget], an [*HTTPTarget] or a [*GoTarget].
+type Target interface {
+	// String describes the target for the report.
+	String() string
+	// RegionNames lists the regions that clients are in; none: requests name no region.
 	RegionNames() []string
-	FamilyNames() []string // none: any name is one
-	// vary gives the dimensions of a family; ok is false when the target has no such family.
-	vary(family string) (dimensions []string, ok bool)
-	// Promise is what the judge holds a family to, and the class as labels show it; ok is false when the target has no such family.
-	Promise(family string) (p oracle.Family, class string, ok bool)
-	// writes and deletes say whether a family can be changed so.
-	writes(family string) bool
-	deletes(family string) bool
-	// Same says whether two families would be the same things.
-	Same(a, b string) bool
+	// FamilyNames lists the families; none: any name is one.
+	FamilyNames() []string
+	// Family gives what the target promises of a family; ok is false when it has no such family.
+	Family(name string) (f Family, ok bool)
+	// Scope is what faults can touch here, and which faults are refused, with the reason.
+	Scope() faults.Scope
+	// sameKeys says whether two families would be the same things.
+	sameKeys(a, b string) bool
 }
 
-// Subject gives what the scenario is about.
-func (sc *Scenario) Subject() Subject {
-	switch {
-	case sc.Outside != nil:
-		return theirs{sc.Outside.Service}
-	case sc.Given != nil:
-		return given{sc.Given}
+// Family is what a target promises of one kind of key, and which operations it offers on it.
+type Family struct {
+	Name   string
+	Class  string        // bounded, strong or eventual; "": nothing is promised
+	Within time.Duration // the bound of a bounded family; of an eventual one, until it has converged
+	TTL    time.Duration // how long a cache may keep a copy; 0: for ever
+	Vary   []string      // dimensions of its keys: tenant, locale, currency
+
+	Writes, Deletes bool // its keys can be written to, and deleted
+}
+
+// unknownTTL is how long caches are taken to keep copies of a family that names no TTL.
+const unknownTTL = time.Hour
+
+// ReferenceTarget is the service that comes with this program.
+type ReferenceTarget struct{ Spec service.Spec }
+
+// String implements [Target]: "reference: workers eu 2, us 2".
+func (r ReferenceTarget) String() string {
+	var parts []string
+	for _, region := range r.Spec.Regions {
+		parts = append(parts, fmt.Sprintf("%s %d", region.Name, region.Workers))
 	}
-	return ours{sc.Target}
+	return "reference: workers " + strings.Join(parts, ", ")
 }
 
-// ours is the reference service.
-type ours struct{ service.Spec }
+// RegionNames implements [Target].
+func (r ReferenceTarget) RegionNames() []string { return r.Spec.RegionNames() }
 
-func (o ours) vary(family string) ([]string, bool) {
-	f, ok := o.Family(family)
-	var names []string
+// FamilyNames implements [Target].
+func (r ReferenceTarget) FamilyNames() []string { return r.Spec.FamilyNames() }
+
+// Family implements [Target].
+func (r ReferenceTarget) Family(name string) (Family, bool) {
+	f, ok := r.Spec.Family(name)
+	if !ok {
+		return Family{Name: name, Writes: true, Deletes: true}, false
+	}
+	out := Family{Name: name, Class: f.Contract.Class.String(), Within: f.Contract.Within, TTL: f.Contract.TTL, Writes: true, Deletes: true}
+	if f.Contract.Class == policy.Eventual {
+		out.Within = f.Contract.Converges()
+	}
 	for _, d := range f.Vary {
-		names = append(names, string(d))
+		out.Vary = append(out.Vary, string(d))
 	}
-	return names, ok
+	return out, true
 }
 
-// Promise implements [Subject].
-func (o ours) Promise(family string) (oracle.Family, string, bool) {
-	f, ok := o.Family(family)
-	p := oracle.Family{Class: oracle.Bounded, Within: f.Contract.Within, Horizon: f.Contract.TTL}
-	switch f.Contract.Class {
-	case policy.Strong:
-		p.Class = oracle.Strong
-	case policy.Eventual:
-		p.Class, p.Within = oracle.Eventual, f.Contract.Converges()
+// Scope implements [Target].
+func (r ReferenceTarget) Scope() faults.Scope {
+	return faults.Scope{Regions: r.Spec.RegionNames(), Pools: r.Spec.Pools, Families: r.Spec.FamilyNames(), Edges: r.Spec.Edges()}
+}
+
+func (ReferenceTarget) sameKeys(string, string) bool { return false }
+
+// Reference gives the specification of the reference service; an error when the scenario drills something else.
+func (sc Scenario) Reference() (service.Spec, error) {
+	if t, ok := sc.Target.(ReferenceTarget); ok {
+		return t.Spec, nil
 	}
-	return p, f.Contract.Class.String(), ok
+	return service.Spec{}, fmt.Errorf("scenario %s drills %s, and not the reference service", sc.Name, sc.Target)
 }
 
-// Same implements [Subject]: a family is part of its keys.
-func (ours) Same(string, string) bool { return false }
-
-func (ours) writes(string) bool  { return true }
-func (ours) deletes(string) bool { return true }
-
-// theirs is a service of the user's.
-type theirs struct{ *http.Spec }
-
-func (t theirs) vary(family string) ([]string, bool) {
-	f, ok := t.Family(family)
-	return f.Vary, ok
-}
-
-// anyTTL is how long caches are taken to keep copies when nobody says.
-const anyTTL = time.Hour
-
-// Promise implements [Subject].
-func (t theirs) Promise(family string) (oracle.Family, string, bool) {
-	f, _ := t.Family(family)
-	return promiseOf(f.Class, f.Within, f.TTL), f.Class, true
-}
-
-// promiseOf is what the judge holds a family of somebody else's target to.
-func promiseOf(class string, within, ttl time.Duration) oracle.Family {
-	p := oracle.Family{Within: within, Horizon: ttl}
-	switch class {
-	case "strong":
-		p.Class = oracle.Strong
-	case "eventual":
-		p.Class = oracle.Eventual
-	case "":
-		p.Unclassed = true
+// HTTP gives the plan of an HTTP service; an error when the scenario drills something else.
+func (sc Scenario) HTTP() (*HTTPTarget, error) {
+	if t, ok := sc.Target.(*HTTPTarget); ok {
+		return t, nil
 	}
-	if p.Horizon == 0 {
-		p.Horizon = anyTTL
-	}
-	return p
-}
-
-func (t theirs) writes(family string) bool {
-	f, _ := t.Family(family)
-	return f.Write != nil
-}
-
-func (t theirs) deletes(family string) bool {
-	f, _ := t.Family(family)
-	return f.Delete != nil
+	return nil, fmt.Errorf("scenario %s drills %s, and not an HTTP service", sc.Name, sc.Target)
 }

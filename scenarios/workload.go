@@ -41,7 +41,7 @@ func (o overlay) get(name string) strictyaml.Node {
 
 var workloadFields = []string{"rate", "tenants", "locales", "currencies", "sessions", "timeout", "mix", "bursts"}
 
-func decodeWorkload(f overlay, about Subject) Workload {
+func decodeWorkload(f overlay, about Target) Workload {
 	w := Workload{
 		Steps:    decodeRate(f.get("rate")),
 		Sessions: f.get("sessions").Int("sessions", 200, 0),
@@ -70,17 +70,17 @@ func decodeWorkload(f overlay, about Subject) Workload {
 	for _, e := range mix.Entries("mix") {
 		m := decodeMix(e, about)
 		total += m.Share
-		vary, ok := about.vary(e.Name)
+		promised, ok := about.Family(e.Name)
 		if !ok {
 			e.Key.Fail(e.Name, "the target has no such family", strictyaml.Suggest(e.Name, about.FamilyNames()))
 			continue
 		}
 		for _, other := range w.Mixes {
-			if about.Same(other.Family, e.Name) {
+			if about.sameKeys(other.Family, e.Name) {
 				e.Key.Fail(e.Name, "the reads of "+other.Family+" ask for the same things", "{family} in the path, or a read of its own: target: {http: {families: {"+e.Name+": {read: ...}}}}")
 			}
 		}
-		for _, d := range vary {
+		for _, d := range promised.Vary {
 			d := key.Dimension(d)
 			if len(values[d]) == 0 {
 				e.Key.Fail(e.Name, fmt.Sprintf("the family varies by %s, but the workload names none", d),
@@ -135,7 +135,7 @@ const mostTenants = 10_000
 // mostKeys bounds a family's keys: each has a row at the source and a copy in every Redis.
 const mostKeys = 1_000_000
 
-func decodeMix(e strictyaml.Entry, about Subject) load.Mix {
+func decodeMix(e strictyaml.Entry, about Target) load.Mix {
 	f := e.Value.Fields("the mix of "+e.Name, "share", "keys", "zipf", "writes", "deletes", "absent")
 	if !f["share"].Present() {
 		e.Key.Fail(e.Name, "the family's share of the operations is missing", "share: 100%")
@@ -154,13 +154,14 @@ func decodeMix(e strictyaml.Entry, about Subject) load.Mix {
 		Deletes: f["deletes"].Percent("deletes", 0),
 		Absent:  f["absent"].Percent("absent", 0),
 	}
-	if !about.writes(e.Name) {
+	promised, _ := about.Family(e.Name)
+	if !promised.Writes {
 		if f["writes"].Present() && m.Writes > 0 {
 			f["writes"].Fail("", "the target does not say how to write the family", `target: {http: {write: {PUT: "/products/{key}", json: {title: "{token}"}}}}`)
 		}
 		m.Writes = 0
 	}
-	if m.Deletes > 0 && !about.deletes(e.Name) {
+	if m.Deletes > 0 && !promised.Deletes {
 		f["deletes"].Fail("", "the target does not say how to delete from the family", `target: {http: {delete: {DELETE: "/products/{key}"}}}`)
 	}
 	if changes := math.Round((m.Writes+m.Deletes)*1e4) / 100; changes > 100 {

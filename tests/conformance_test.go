@@ -43,18 +43,17 @@ func TestConformance(t *testing.T) {
 	for _, a := range zoo.Specimens() {
 		c.seen[a.Name] = &sightings{}
 	}
-	inBubble := func(sc scenarios.Scenario, opt drill.Options) (res drill.Result, err error) {
+	inBubble := func(sc scenarios.Scenario, where environment.Options) (res drill.Result, err error) {
 		t.Run("", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				opt.Place = virtual.Place
-				res, err = drill.Run(t.Context(), sc, opt)
+				res, err = drill.RunIn(t.Context(), sc, virtual.Open, where, drill.Options{Seed: where.Seed})
 			})
 		})
 		return res, err
 	}
-	inReal := func(sc scenarios.Scenario, opt drill.Options) (drill.Result, error) {
-		opt.Backend = redis.Process
-		return drill.Run(t.Context(), sc, opt)
+	inReal := func(sc scenarios.Scenario, where environment.Options) (drill.Result, error) {
+		where.Backend = redis.Process
+		return drill.RunIn(t.Context(), sc, environment.New, where, drill.Options{Seed: where.Seed})
 	}
 	c.show(t, virtualLanes, seeds, seeds, func(s *sightings) *tally { return &s.virtual }, inBubble)
 	c.show(t, realLanes, runs, correctRuns(runs), func(s *sightings) *tally { return &s.real }, inReal)
@@ -109,7 +108,7 @@ const correctTimes = 10.0 / 3
 const tries = 6
 
 // show runs the drills, broken caches n times at their own.
-func (c *conformance) show(t *testing.T, lanes, n, correct int, of func(*sightings) *tally, run func(scenarios.Scenario, drill.Options) (drill.Result, error)) {
+func (c *conformance) show(t *testing.T, lanes, n, correct int, of func(*sightings) *tally, run func(scenarios.Scenario, environment.Options) (drill.Result, error)) {
 	g, ctx := errgroup.WithContext(t.Context())
 	g.SetLimit(lanes)
 	only := os.Getenv("CACHEDRILL_ANIMALS") // names with commas between; all when it is empty
@@ -154,14 +153,14 @@ func (c *conformance) plan(a zoo.Specimen, n, correct int) (out []sitting) {
 	return out
 }
 
-func (c *conformance) one(ctx context.Context, a zoo.Specimen, name string, seed uint64, of func(*sightings) *tally, run func(scenarios.Scenario, drill.Options) (drill.Result, error)) error {
+func (c *conformance) one(ctx context.Context, a zoo.Specimen, name string, seed uint64, of func(*sightings) *tally, run func(scenarios.Scenario, environment.Options) (drill.Result, error)) error {
 	sc, err := c.suite.Scenario(name)
 	if err != nil {
 		return err
 	}
 	var s report.Scenario
 	for try := 1; try <= tries && ctx.Err() == nil; try++ {
-		res, err := run(sc, drill.Options{Options: environment.Options{Policy: a.Policy, Seed: seed}})
+		res, err := run(sc, environment.Options{Policy: a.Policy, Seed: seed})
 		if err != nil && try == tries {
 			return fmt.Errorf("%s at %s, seed %d: %w", a.Name, name, seed, err)
 		}

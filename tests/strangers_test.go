@@ -2,6 +2,7 @@ package tests
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -98,10 +99,10 @@ func drillStranger(ctx context.Context, suite scenarios.Suite, a zoo.Specimen, n
 	if err != nil {
 		return report.Scenario{}, err
 	}
-	opt := drill.Options{Options: environment.Options{Policy: a.Policy, Seed: seed, Backend: redis.Process}, BlackBox: true, Place: overHTTP}
+	where := environment.Options{Policy: a.Policy, Seed: seed, Backend: redis.Process}
 	var res drill.Result
 	for try := 1; try <= tries && ctx.Err() == nil; try++ {
-		if res, err = drill.Run(ctx, sc, opt); err == nil {
+		if res, err = drill.RunIn(ctx, foreign(sc), overHTTP, where, drill.Options{Seed: seed}); err == nil {
 			break
 		}
 	}
@@ -117,34 +118,57 @@ func (s stranger) Seed(ctx context.Context, keys []targets.Key, _ string) error 
 	return s.Service.Seed(ctx, keys)
 }
 
-// overHTTP is the place of a drill of the reference service, which is then talked to as anybody could.
-func overHTTP(ctx context.Context, sc scenarios.Scenario, opt environment.Options) (*environment.Place, error) {
-	p, err := environment.Reference(ctx, sc, opt)
+// foreign says of a scenario what is true of every service that others may use too.
+func foreign(sc scenarios.Scenario) scenarios.Scenario {
+	sc.ForeignWriters = true
+	return sc
+}
+
+// overHTTPEnvironment is the reference service and its surroundings, talked to as anybody could.
+type overHTTPEnvironment struct {
+	*environment.Base
+	inside  environment.Environment
+	service *http.Service
+}
+
+// Observations implements [environment.Environment].
+func (e overHTTPEnvironment) Observations() environment.Observations { return e.inside.Observations() }
+
+// Close implements [environment.Environment].
+func (e overHTTPEnvironment) Close() error { return errors.Join(e.service.Close(), e.inside.Close()) }
+
+// overHTTP is an [environment.Open].
+func overHTTP(ctx context.Context, sc scenarios.Scenario, opt environment.Options) (_ environment.Environment, err error) {
+	opt.Run = environment.NewRun()
+	env, err := environment.Reference(ctx, sc, opt)
 	if err != nil {
 		return nil, err
 	}
-	inside := p.Service.(*service.Service)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, env.Close())
+		}
+	}()
+	inside := env.(interface{ Service() *service.Service }).Service()
 	inside.SetEpoch(time.Now())
-	node, problems := strictyaml.Parse([]byte(describe(inside, sc)))
-	spec := http.Decode(node)
+	spec, err := sc.Reference()
+	if err != nil {
+		return nil, err
+	}
+	node, problems := strictyaml.Parse([]byte(describe(inside, spec)))
+	described := http.Decode(node)
 	if len(problems.List) > 0 {
 		return nil, fmt.Errorf("%v", problems.List)
 	}
-	s, err := http.New(spec, opt.Run)
+	s, err := http.New(described, opt.Run)
 	if err != nil {
 		return nil, err
 	}
-	p.Service = stranger{s}
-	closing := p.Close
-	p.Close = func() error {
-		_ = s.Close()
-		return closing()
-	}
-	return p, nil
+	return overHTTPEnvironment{environment.NewBase(s, stranger{s}, env.Site(), opt), env, s}, nil
 }
 
 // describe says of the service what its owner would write.
-func describe(s *service.Service, sc scenarios.Scenario) string {
+func describe(s *service.Service, spec service.Spec) string {
 	const at = `"/{family}/{key}?tenant={tenant}&locale={locale}&currency={currency}"`
 	var b strings.Builder
 	b.WriteString("instances:\n")
@@ -153,7 +177,7 @@ func describe(s *service.Service, sc scenarios.Scenario) string {
 	}
 	fmt.Fprintf(&b, "settle: 1s\nread: {GET: %s}\nwrite: {PUT: %s, body: \"{token}\"}\ndelete: {DELETE: %s}\nbypass: {GET: %s}\n", at, at, at, at[:len(at)-1]+`&bypass=1"`)
 	b.WriteString("answer: {token: {json: $.token}, tier: {header: X-Tier}, worker: {header: X-Worker}}\nfamilies:\n")
-	for _, f := range sc.Target.Families {
+	for _, f := range spec.Families {
 		within := ""
 		switch f.Contract.Class {
 		case policy.Bounded:

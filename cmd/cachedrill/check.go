@@ -11,6 +11,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/drill/preflight"
+	"github.com/cachedrill/cachedrill/scenarios"
 )
 
 func checkCommand() *cobra.Command {
@@ -37,7 +38,7 @@ func check(c *cobra.Command, f runFlags) error {
 	if err != nil {
 		return err
 	}
-	if suite.Outside == nil {
+	if _, isHTTP := suite.Target.(*scenarios.HTTPTarget); !isHTTP {
 		return exit{exitUsage, fmt.Errorf("%s drills the service that comes with cachedrill, and there is nothing to check; a service of yours is described by cachedrill init --target http", suite.File)}
 	}
 	if f.policy == "" {

@@ -253,7 +253,7 @@ func TestNginxExampleUnderDrill(t *testing.T) {
 	require.NoError(t, err)
 	sc, err := suite.Scenario("nothing")
 	require.NoError(t, err)
-	res, err := drill.Run(t.Context(), sc, drill.Options{Options: environment.Options{Policy: suite.Policies[suite.DefaultPolicy()], Seed: 7}})
+	res, err := drill.RunIn(t.Context(), sc, environment.New, environment.Options{Policy: suite.Policies[suite.DefaultPolicy()], Seed: 7}, drill.Options{Seed: 7})
 	require.NoError(t, err)
 	seen := 0
 	for _, r := range res.Scenario.SLOs {

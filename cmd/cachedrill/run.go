@@ -72,6 +72,7 @@ type plan struct {
 	flags     runFlags
 	suite     scenarios.Suite
 	scenarios []scenarios.Scenario
+	where     environment.Options
 	options   drill.Options
 	redis     string // what the report says of it
 }
@@ -92,20 +93,21 @@ func makePlan(f runFlags, names []string) (plan, string, error) {
 			p.scenarios = append(p.scenarios, sc)
 		}
 	}
-	if suite.Outside != nil && !f.named {
+	http, isHTTP := suite.Target.(*scenarios.HTTPTarget)
+	if isHTTP && !f.named {
 		f.policy = suite.DefaultPolicy()
 		p.flags.policy = f.policy
 	}
-	if p.options.Policy, err = suite.Policy(f.policy); err != nil {
+	if p.where.Policy, err = suite.Policy(f.policy); err != nil {
 		return plan{}, "", exit{exitUsage, err}
 	}
-	p.options.Env, p.options.Out = suite.Env[f.policy], f.out
+	p.where.Env, p.where.Out, p.options.Policy = suite.Env[f.policy], f.out, p.where.Policy.Name
 	if f.retry < 0 {
 		return plan{}, "", exit{exitUsage, fmt.Errorf("--retry-unknown %d: how often can't be negative", f.retry)}
 	}
-	if suite.Outside != nil {
-		p.redis = suite.Outside.RedisIs()
-	} else if p.options.Backend, p.redis, err = redis.Resolve(f.redis); err != nil {
+	if isHTTP {
+		p.redis = http.RedisIs()
+	} else if p.where.Backend, p.redis, err = redis.Resolve(f.redis); err != nil {
 		return plan{}, "", exit{exitUsage, err}
 	}
 	p.options.Sham = f.sham
@@ -113,6 +115,7 @@ func makePlan(f runFlags, names []string) (plan, string, error) {
 	if !f.seeded {
 		p.options.Seed = uint64(rand.Uint32()) // short enough to type
 	}
+	p.where.Seed = p.options.Seed
 	return p, said, nil
 }
 
@@ -130,13 +133,13 @@ func (p plan) header() string {
 	if len(p.scenarios) == 1 {
 		word = "drill"
 	}
-	where := "redis " + string(p.options.Backend)
-	if p.suite.Outside != nil {
-		where = p.suite.Outside.String()
+	where := "redis " + string(p.where.Backend)
+	if _, isHTTP := p.suite.Target.(*scenarios.HTTPTarget); isHTTP {
+		where = p.suite.Target.String()
 	}
 	h := fmt.Sprintf("cachedrill  %d %s, ~%.0f s  policy %s  %s  seed %d",
 		len(p.scenarios), word, (p.total() + time.Duration(len(p.scenarios))*time.Second).Seconds(),
-		p.options.Policy.Name, where, p.options.Seed)
+		p.options.Policy, where, p.options.Seed)
 	if p.flags.sham {
 		h += "  SHAM: nothing is broken"
 	}
@@ -152,8 +155,8 @@ func (p plan) repeat(names []string) string {
 	if p.flags.file != "" {
 		words = append(words, "-f "+quoted(p.flags.file))
 	}
-	if p.options.Policy.Name != p.suite.DefaultPolicy() {
-		words = append(words, "--policy "+p.options.Policy.Name)
+	if p.options.Policy != p.suite.DefaultPolicy() {
+		words = append(words, "--policy "+p.options.Policy)
 	}
 	if p.flags.redis != "auto" {
 		words = append(words, "--redis "+p.flags.redis)
@@ -201,7 +204,7 @@ func runDrills(c *cobra.Command, f runFlags, names []string) error {
 	outlets := eventOutlets(c, f, events)
 	asker := &statistics{}
 	defer asker.close(context.WithoutCancel(c.Context()))
-	p.options.Statistics = asker.ask
+	p.where.Statistics = asker.ask
 	rep := report.Report{
 		Version: version(), Seed: p.options.Seed, Started: time.Now(),
 		Environment: report.Environment{Redis: p.redis, CPUs: runtime.GOMAXPROCS(0), Go: runtime.Version()},
@@ -214,7 +217,7 @@ func runDrills(c *cobra.Command, f runFlags, names []string) error {
 			return interrupted(err)
 		}
 		if err != nil {
-			res.Scenario = couldNotRun(sc, p.options.Policy.Name, err)
+			res.Scenario = couldNotRun(sc, p.options.Policy, err)
 		}
 		rep.Scenarios = append(rep.Scenarios, res.Scenario)
 		latency = append(latency, res.Intervals)
@@ -235,19 +238,19 @@ func runDrills(c *cobra.Command, f runFlags, names []string) error {
 
 // keepRecords opens the undo journal and the audit log, where something might outlive us: what is ours ends with us.
 func (p *plan) keepRecords() (closing func(), err error) {
-	if p.suite.Outside == nil {
+	if _, isHTTP := p.suite.Target.(*scenarios.HTTPTarget); !isHTTP {
 		return func() {}, nil
 	}
 	if err := os.MkdirAll(stateDir, 0o755); err != nil {
 		return nil, fmt.Errorf("making the folder of the undo journal: %w", err)
 	}
-	if p.options.Journal, err = undo.OpenJournal(filepath.Join(stateDir, undo.JournalFile)); err != nil {
+	if p.where.Journal, err = undo.OpenJournal(filepath.Join(stateDir, undo.JournalFile)); err != nil {
 		return nil, err
 	}
-	if p.options.Audit, err = undo.OpenAudit(filepath.Join(cmp.Or(p.flags.out, stateDir), undo.AuditFile)); err != nil {
-		return nil, errors.Join(err, p.options.Journal.Close())
+	if p.where.Audit, err = undo.OpenAudit(filepath.Join(cmp.Or(p.flags.out, stateDir), undo.AuditFile)); err != nil {
+		return nil, errors.Join(err, p.where.Journal.Close())
 	}
-	return func() { _ = errors.Join(p.options.Journal.Close(), p.options.Audit.Close()) }, nil // every line was synced
+	return func() { _ = errors.Join(p.where.Journal.Close(), p.where.Audit.Close()) }, nil // every line was synced
 }
 
 // eventOutlets are the writers that get every event as a line of JSON.
@@ -271,7 +274,7 @@ func (p plan) drill(ctx context.Context, sc scenarios.Scenario, outlets []io.Wri
 		}
 		opt := p.options
 		opt.Events = subs.stream
-		res, err := drill.Run(ctx, sc, opt)
+		res, err := drill.RunIn(ctx, sc, environment.New, p.where, opt)
 		lost := subs.end()
 		s.clear()
 		if lost != nil {

@@ -47,7 +47,10 @@ func (f serveFlags) served() (what served, err error) {
 		if err != nil {
 			return what, err
 		}
-		what.spec, what.said = suite.Scenarios[0].Target, said
+		if what.spec, err = suite.Scenarios[0].Reference(); err != nil {
+			return what, exit{exitUsage, err}
+		}
+		what.said = said
 		what.metering.Prices = suite.Prices
 		what.find, what.known = suite.Policy, suite.PolicyNames()
 	}

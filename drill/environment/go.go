@@ -1,23 +1,67 @@
 package environment
 
 import (
+	"context"
+	"fmt"
+	"time"
+
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/scenarios"
+	"github.com/cachedrill/cachedrill/targets"
+	"github.com/cachedrill/cachedrill/targets/redis"
 )
 
-// GoSite is what faults of package faults can touch of a target of a Go program. The caller closes it.
-func GoSite(g *scenarios.Given) (site faults.Site, closes func() error, err error) {
-	if g.Redis == nil {
-		return faults.Site{}, func() error { return nil }, nil
+// Seeder is a target that puts first values to its source of truth itself: of every key the token
+// targets.NewToken(run, targets.SeedSeq, key). Other targets are seeded by writes.
+type Seeder interface {
+	Seed(ctx context.Context, keys []targets.Key, run string) error
+}
+
+// Prewarmer is a target that fills its caches itself, before a drill. Of other targets every key is read
+// once at every instance.
+type Prewarmer interface {
+	Prewarm(ctx context.Context, keys []targets.Key) error
+}
+
+// Clocked is a target that must know when offset 0 is, to stamp history, loads or drops. SetEpoch is called
+// after the seeding: what was committed before lies at negative offsets.
+type Clocked interface{ SetEpoch(time.Time) }
+
+// goEnvironment is a target in this process, and the Redis that it uses, if the scenario names one.
+type goEnvironment struct {
+	*Base
+	redis redis.Node // nil: none
+}
+
+// Go makes the environment of a drill of a target in this process, which stays the caller's to close. The
+// scenario's target must be a [*scenarios.GoTarget].
+func Go(target targets.Target, sc scenarios.Scenario, opt Options) (Environment, error) {
+	plan, ok := sc.Target.(*scenarios.GoTarget)
+	if !ok {
+		return nil, fmt.Errorf("scenario %s drills %s, and not a target in this process", sc.Name, sc.Target)
 	}
-	server, err := openRedis(g.Redis, "")
-	if err != nil {
-		return faults.Site{}, nil, err
+	e := &goEnvironment{}
+	var site faults.Site
+	if plan.Redis != nil {
+		var err error
+		if e.redis, err = openRedis(plan.Redis, ""); err != nil {
+			return nil, err
+		}
+		site = faults.Site{
+			Servers:   map[string]faults.Server{scenarios.MainRedis: e.redis},
+			Keys:      map[string]faults.Keys{scenarios.MainRedis: e.redis.Keys()},
+			KeyPrefix: plan.Redis.KeyPrefix,
+			Pattern:   func(family string) string { return plan.Redis.Keys[family] },
+		}
 	}
-	return faults.Site{
-		Servers:   map[string]faults.Server{scenarios.MainRedis: server},
-		Keys:      map[string]faults.Keys{scenarios.MainRedis: server.Keys()},
-		KeyPrefix: g.Redis.KeyPrefix,
-		Pattern:   func(family string) string { return g.Redis.Keys[family] },
-	}, server.Close, nil
+	e.Base = NewBase(target, goPreparerOf(target), site, opt)
+	return e, nil
+}
+
+// Close implements [Environment]. It leaves the target alone.
+func (e *goEnvironment) Close() error {
+	if e.redis == nil {
+		return nil
+	}
+	return e.redis.Close()
 }

@@ -25,9 +25,10 @@ const (
 	stopPatience = 10 * time.Second // of the user's stop command
 )
 
-// surroundings are what is around a service of the user's during one drill.
-type surroundings struct {
-	plan    *scenarios.Outside
+// httpEnvironment is a service that this program reaches over HTTP, with what is around it during one drill.
+type httpEnvironment struct {
+	*Base
+	plan    *scenarios.HTTPTarget
 	service *http.Service
 	server  *supervise.Process // nil: it ran already, or went into the background
 	log     string
@@ -37,26 +38,33 @@ type surroundings struct {
 	env     map[string]string // what the placeholders stand for
 	loads   *sourceload.Poll
 	tally   *querycount.Counter    // nil: nothing is counted on its way to the source
-	monitor *redismonitor.Recorder // nil: nobody listens to the Redis
+	monitor *redismonitor.Recorder // nil: the Redis is not listened to
 }
 
-// subjectOutside is the service as a drill prepares it.
-type subjectOutside struct{ *http.Service }
+// httpPreparer readies the service for a drill.
+type httpPreparer struct{ *http.Service }
 
-// SetEpoch implements [Subject]. The service needs no clock of ours.
-func (subjectOutside) SetEpoch(time.Time) {}
+// SetEpoch implements [Preparer]. The service needs no clock of ours.
+func (httpPreparer) SetEpoch(time.Time) {}
 
-// Seed implements [Subject]: the service was made for the run.
-func (s subjectOutside) Seed(ctx context.Context, keys []targets.Key, _ string) error {
+// Seed implements [Preparer]: the service was made for the run.
+func (s httpPreparer) Seed(ctx context.Context, keys []targets.Key, _ string) error {
 	return s.Service.Seed(ctx, keys)
 }
 
-// HTTP makes the place of a drill of a service of the user's. On an error nothing is left running.
-func HTTP(ctx context.Context, sc scenarios.Scenario, opt Options) (_ *Place, err error) {
-	s := &surroundings{plan: sc.Outside}
+// HTTP makes the environment of a drill of a service that this program reaches over HTTP. It is an [Open].
+func HTTP(ctx context.Context, sc scenarios.Scenario, opt Options) (_ Environment, err error) {
+	plan, err := sc.HTTP()
+	if err != nil {
+		return nil, err
+	}
+	if opt.Run == "" {
+		opt.Run = NewRun()
+	}
+	s := &httpEnvironment{plan: plan}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, Cleanup(s.close()))
+			err = errors.Join(err, Cleanup(s.Close()))
 		}
 	}()
 	if err := s.startRedis(ctx); err != nil {
@@ -71,18 +79,26 @@ func HTTP(ctx context.Context, sc scenarios.Scenario, opt Options) (_ *Place, er
 	if err := s.start(ctx, opt); err != nil {
 		return nil, err
 	}
-	if s.service, err = http.New(sc.Outside.Service, opt.Run); err != nil {
+	if s.service, err = http.New(plan.Service, opt.Run); err != nil {
 		return nil, err
 	}
-	if s.loads, err = sourceload.New(ctx, sc.Outside.Environment.Loads, sc.Workload.Mixes, s.reader(opt)); err != nil {
+	if s.loads, err = sourceload.New(ctx, plan.Environment.Loads, sc.Workload.Mixes, s.reader(opt)); err != nil {
 		return nil, err
 	}
-	p := &Place{Service: s.subject(), Site: s.site(), Broken: s.broken, Close: s.close, Said: s.said, Unreadable: s.unreadable, Traces: s.traces}
-	return p, nil
+	if s.loads == nil {
+		s.Base = NewBase(s.service, httpPreparer{s.service}, s.makeSite(), opt)
+		return s, nil
+	}
+	counted := counted{httpPreparer{s.service}, s.loads}
+	s.Base = NewBase(counted, counted, s.makeSite(), opt)
+	s.capabilities.Loads = LoadDetail{
+		Counted: true, PerKey: s.loads.Keyed(), PerSecond: !s.loads.MeansOnly(), Width: s.loads.Widths(),
+	}
+	return s, nil
 }
 
 // reader gives what reads the counter of loads, where it is not a page of metrics.
-func (s *surroundings) reader(opt Options) sourceload.Statistics {
+func (s *httpEnvironment) reader(opt Options) sourceload.Statistics {
 	plan := s.plan.Environment.Loads
 	switch {
 	case s.tally != nil:
@@ -93,36 +109,19 @@ func (s *surroundings) reader(opt Options) sourceload.Statistics {
 	return nil
 }
 
-// subject counts loads only where somebody can count them.
-func (s *surroundings) subject() Subject {
-	if s.loads == nil {
-		return subjectOutside{s.service}
-	}
-	return counted{subjectOutside{s.service}, s.loads}
-}
-
 // counted is a service whose loads of the source are counted.
 type counted struct {
-	subjectOutside
+	httpPreparer
 	loads *sourceload.Poll
 }
 
-// SetEpoch implements [Subject].
+// SetEpoch implements [Preparer].
 func (c counted) SetEpoch(epoch time.Time) { c.loads.SetEpoch(epoch) }
 
 // OnLoad implements [targets.LoadCounter].
 func (c counted) OnLoad(tell func(targets.Load)) { c.loads.Begin(tell) }
 
-// Unkeyed says whether loads are counted, and not told apart by key.
-func (c counted) Unkeyed() bool { return !c.loads.Keyed() }
-
-// MeansOnly says that no second can be told from the next.
-func (c counted) MeansOnly() bool { return c.loads.MeansOnly() }
-
-// Widths says whether it is told how many loads of their key were under way.
-func (c counted) Widths() bool { return c.loads.Widths() }
-
-func (s *surroundings) startRedis(ctx context.Context) (err error) {
+func (s *httpEnvironment) startRedis(ctx context.Context) (err error) {
 	plan := s.plan.Environment.Redis
 	if plan == nil {
 		return nil
@@ -155,7 +154,7 @@ func openRedis(plan *scenarios.RedisPlan, dir string) (redis.Node, error) {
 	return spec.Open("the Redis", plan.Config(dir))
 }
 
-func (s *surroundings) redisAddr() string {
+func (s *httpEnvironment) redisAddr() string {
 	if s.redis == nil {
 		return ""
 	}
@@ -163,7 +162,7 @@ func (s *surroundings) redisAddr() string {
 }
 
 // upstream is where an edge leads.
-func (s *surroundings) upstream(e scenarios.EdgePlan) string {
+func (s *httpEnvironment) upstream(e scenarios.EdgePlan) string {
 	if l := s.plan.Environment.Loads; l != nil && l.Edge == e.Name && s.tally != nil {
 		return s.tally.Addr()
 	}
@@ -171,7 +170,7 @@ func (s *surroundings) upstream(e scenarios.EdgePlan) string {
 }
 
 // farEnd is where an edge leads in the end.
-func (s *surroundings) farEnd(e scenarios.EdgePlan) string {
+func (s *httpEnvironment) farEnd(e scenarios.EdgePlan) string {
 	if e.Upstream == "" {
 		return s.redisAddr()
 	}
@@ -179,7 +178,7 @@ func (s *surroundings) farEnd(e scenarios.EdgePlan) string {
 }
 
 // interpose puts a proxy on every edge.
-func (s *surroundings) interpose(ctx context.Context) error {
+func (s *httpEnvironment) interpose(ctx context.Context) error {
 	e := &s.plan.Environment
 	var specs []proxy.Spec
 	for _, edge := range e.Edges {
@@ -202,7 +201,7 @@ func (s *surroundings) interpose(ctx context.Context) error {
 	return nil
 }
 
-func (s *surroundings) site() faults.Site {
+func (s *httpEnvironment) makeSite() faults.Site {
 	site := faults.Site{Servers: map[string]faults.Server{}, Keys: map[string]faults.Keys{}, Edges: map[string]faults.Edge{}}
 	if s.redis != nil {
 		site.Servers[scenarios.MainRedis], site.Keys[scenarios.MainRedis] = s.redis, s.redis.Keys()
@@ -221,7 +220,14 @@ func (s *surroundings) site() faults.Site {
 	return site
 }
 
-func (s *surroundings) broken() string {
+// Observations implements [Environment].
+func (s *httpEnvironment) Observations() Observations {
+	o := Observations{Notes: s.notes(), Failure: s.failure(), Corroborations: s.stolenLocks(s.epoch)}
+	o.Garbled, o.FirstGarbled = s.service.Garbled()
+	return o
+}
+
+func (s *httpEnvironment) failure() string {
 	if s.proxies == nil {
 		return ""
 	}
@@ -231,8 +237,8 @@ func (s *surroundings) broken() string {
 	return ""
 }
 
-// said is what a reader of the report should know of the service.
-func (s *surroundings) said() []string {
+// notes are what a reader of the report should know of the service.
+func (s *httpEnvironment) notes() []string {
 	var notes []string
 	if n := s.service.Doubted(); n > 0 {
 		notes = append(notes, fmt.Sprintf("%d keys can't be judged: the writing of their first value ended unknown", n))
@@ -243,7 +249,7 @@ func (s *surroundings) said() []string {
 	if err := s.gone(); err != nil {
 		notes = append(notes, "the service ended by itself: "+err.Error())
 	}
-	notes = append(notes, s.heard()...)
+	notes = append(notes, s.monitorNotes()...)
 	if s.tally != nil && s.tally.Blind() > 0 {
 		notes = append(notes, fmt.Sprintf("loads on %d connections to the source could not be counted: they are encrypted, or of another protocol", s.tally.Blind()))
 	}
@@ -255,10 +261,8 @@ func (s *surroundings) said() []string {
 	return notes
 }
 
-// unreadable counts the answers that said ok and could not be understood.
-func (s *surroundings) unreadable() (int64, string) { return s.service.Garbled() }
-
-func (s *surroundings) close() error {
+// Close implements [Environment].
+func (s *httpEnvironment) Close() error {
 	var errs []error
 	if s.loads != nil {
 		s.loads.Close()

@@ -11,7 +11,7 @@ import (
 )
 
 // listen begins to listen to the Redis, if the suite wants that.
-func (s *surroundings) listen(ctx context.Context) (err error) {
+func (s *httpEnvironment) listen(ctx context.Context) (err error) {
 	r := s.plan.Environment.Redis
 	if r == nil || !r.Monitor {
 		return nil
@@ -25,8 +25,9 @@ func (s *surroundings) listen(ctx context.Context) (err error) {
 	return err
 }
 
-// traces tells of locks that were deleted by somebody whose they were not: that is how two loads of a key come to meet.
-func (s *surroundings) traces(epoch time.Time) []report.Trace {
+// stolenLocks are the locks that were deleted by a client that did not hold them: that is how two loads of a key
+// come to meet.
+func (s *httpEnvironment) stolenLocks(epoch time.Time) []report.Trace {
 	if s.monitor == nil {
 		return nil
 	}
@@ -51,8 +52,8 @@ func (s *surroundings) traces(epoch time.Time) []report.Trace {
 	return out
 }
 
-// heard is what a reader of the report should know of the listening.
-func (s *surroundings) heard() []string {
+// monitorNotes are what a reader of the report should know of the listening.
+func (s *httpEnvironment) monitorNotes() []string {
 	if s.monitor == nil {
 		return nil
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // start starts the service and waits until it can be asked.
-func (s *surroundings) start(ctx context.Context, opt Options) error {
+func (s *httpEnvironment) start(ctx context.Context, opt Options) error {
 	e := &s.plan.Environment
 	if len(e.Start) > 0 {
 		if err := s.vacant(ctx); err != nil {
@@ -42,7 +42,7 @@ func (s *surroundings) start(ctx context.Context, opt Options) error {
 }
 
 // vacant sees that nobody is where the service is about to be: whoever it is would be drilled in its place.
-func (s *surroundings) vacant(ctx context.Context) error {
+func (s *httpEnvironment) vacant(ctx context.Context) error {
 	for _, r := range s.plan.Service.Regions {
 		for _, base := range r.URLs {
 			ctx, cancel := context.WithTimeout(ctx, knockLimit)
@@ -56,7 +56,7 @@ func (s *surroundings) vacant(ctx context.Context) error {
 	return nil
 }
 
-func (s *surroundings) openLog(out string) error {
+func (s *httpEnvironment) openLog(out string) error {
 	if out != "" {
 		s.log = filepath.Join(out, "service.log")
 		return nil
@@ -70,7 +70,7 @@ func (s *surroundings) openLog(out string) error {
 }
 
 // ready waits until every instance answers.
-func (s *surroundings) ready(ctx context.Context) error {
+func (s *httpEnvironment) ready(ctx context.Context) error {
 	r := s.plan.Environment.Ready
 	ctx, cancel := context.WithTimeoutCause(ctx, r.Within, errNotReady)
 	defer cancel()
@@ -104,7 +104,7 @@ func (s *surroundings) ready(ctx context.Context) error {
 }
 
 // late says that the service does not answer, and what may be the matter.
-func (s *surroundings) late(base string, within time.Duration, err error) error {
+func (s *httpEnvironment) late(base string, within time.Duration, err error) error {
 	hint := ""
 	if s.server != nil && errors.Is(err, syscall.ECONNREFUSED) {
 		hint = fmt.Sprintf("; it runs (pid %d), and nothing listens there: does it use another port?", s.server.PID())
@@ -113,7 +113,7 @@ func (s *surroundings) late(base string, within time.Duration, err error) error 
 }
 
 // words are the last that the service said, if it is ours to hear them.
-func (s *surroundings) words() string {
+func (s *httpEnvironment) words() string {
 	if s.server == nil {
 		return ""
 	}
@@ -123,7 +123,7 @@ func (s *surroundings) words() string {
 var errNotReady = errors.New("not ready in time")
 
 // gone says how the service ended, unless it runs. One that ended well, and that the suite can stop, went into the background.
-func (s *surroundings) gone() error {
+func (s *httpEnvironment) gone() error {
 	if s.server == nil {
 		return nil
 	}
@@ -172,7 +172,7 @@ func probeTCP(ctx context.Context, base string) error {
 }
 
 // stop runs the suite's own command first, if there is one.
-func (s *surroundings) stop() error {
+func (s *httpEnvironment) stop() error {
 	defer s.server.Stop()
 	return runCommand(s.plan.Environment.Stop, s.plan.Dir)
 }

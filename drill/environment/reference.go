@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,24 +22,30 @@ import (
 	"github.com/cachedrill/cachedrill/targets/service"
 )
 
-// environment is the Redises of every region and proxies on every link.
-type environment struct {
+// reference is the environment of the reference service over a real network: the Redises of every region and
+// proxies on every link.
+type reference struct {
+	*Base
 	nodes   map[string]redis.Node
 	proxies map[string]*proxy.Fleet // by fault domain: one child process per region
 	service *service.Service
 }
 
-// Reference makes the place of a drill of the reference service over a real network: a Redis per region, proxies on every link, and
-// HTTP. On an error nothing is left running.
-func Reference(ctx context.Context, sc scenarios.Scenario, opt Options) (place *Place, err error) {
-	env := &environment{nodes: map[string]redis.Node{}, proxies: map[string]*proxy.Fleet{}}
+// Reference makes the environment of a drill of the reference service over a real network: a Redis per
+// region, proxies on every link, and HTTP. It is an [Open].
+func Reference(ctx context.Context, sc scenarios.Scenario, opt Options) (_ Environment, err error) {
+	spec, err := sc.Reference()
+	if err != nil {
+		return nil, err
+	}
+	env := &reference{nodes: map[string]redis.Node{}, proxies: map[string]*proxy.Fleet{}}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, Cleanup(env.close()))
+			err = errors.Join(err, Cleanup(env.Close()))
 		}
 	}()
 	addrs := map[string]string{}
-	for _, name := range sc.Target.Redises() {
+	for _, name := range spec.Redises() {
 		node, err := redis.New(opt.Backend, "redis@"+name)
 		if err != nil {
 			return nil, fmt.Errorf("making the Redis of %s: %w", name, err)
@@ -59,7 +67,7 @@ func Reference(ctx context.Context, sc scenarios.Scenario, opt Options) (place *
 	for name, node := range env.nodes {
 		addrs[name] = node.Addr()
 	}
-	env.service, err = service.New(service.Config{Spec: sc.Target, Policy: opt.Policy, Seed: opt.Seed, Redis: addrs, Tenants: sc.Tenants()})
+	env.service, err = service.New(service.Config{Spec: spec, Policy: opt.Policy, Seed: opt.Seed, Redis: addrs, Tenants: sc.Tenants()})
 	if err != nil {
 		return nil, err
 	}
@@ -70,20 +78,25 @@ func Reference(ctx context.Context, sc scenarios.Scenario, opt Options) (place *
 	if err := env.service.Start(ctx, func(edge string) string { return listen[edge] }); err != nil {
 		return nil, fmt.Errorf("starting the service: %w", err)
 	}
-	return &Place{Service: env.service, Site: env.makeSite(), Memory: env.gauges(), Broken: env.broken, Close: env.close}, nil
+	env.Base = NewBase(env.service, env.service, env.makeSite(), opt)
+	env.capabilities.Memory = slices.Sorted(maps.Keys(env.nodes))
+	return env, nil
 }
 
-// gauges ask each Redis through the harness's own client, which knows no proxy.
-func (e *environment) gauges() map[string]Gauge {
-	all := map[string]Gauge{}
-	for name, n := range e.nodes {
-		all[name] = func(ctx context.Context) (used, peak int64, err error) { return service.UsedMemory(ctx, n.Client()) }
+// Service is the reference service itself, for environments that reach it in another way.
+func (e *reference) Service() *service.Service { return e.service }
+
+// UsedMemory implements [Environment], through the harness's own client, which knows no proxy.
+func (e *reference) UsedMemory(ctx context.Context, redis string) (used, peak int64, err error) {
+	n, ok := e.nodes[redis]
+	if !ok {
+		return 0, 0, fmt.Errorf("no Redis %q here: %w", redis, errors.ErrUnsupported)
 	}
-	return all
+	return service.UsedMemory(ctx, n.Client())
 }
 
 // interpose puts a proxy on every link and gives the address of each.
-func (e *environment) interpose(ctx context.Context) (listen map[string]string, err error) {
+func (e *reference) interpose(ctx context.Context) (listen map[string]string, err error) {
 	byDomain := map[string][]proxy.Spec{}
 	for _, edge := range e.service.Edges() {
 		d := domain(edge.Name)
@@ -110,7 +123,7 @@ func domain(edge string) string {
 	return region
 }
 
-func (e *environment) makeSite() faults.Site {
+func (e *reference) makeSite() faults.Site {
 	s := faults.Site{
 		Servers: map[string]faults.Server{},
 		Keys:    map[string]faults.Keys{},
@@ -135,17 +148,18 @@ func (e *environment) makeSite() faults.Site {
 	return s
 }
 
-// broken says which of our own parts broke by themselves; "" when none did.
-func (e *environment) broken() string {
+// Observations implements [Environment]: proxies that had to be started anew.
+func (e *reference) Observations() Observations {
 	for d, p := range e.proxies {
 		if r := p.Restarts(); len(r) > 0 {
-			return fmt.Sprintf("the network proxies of %s were started anew, which cut connections: %s", d, r[0].Why)
+			return Observations{Failure: fmt.Sprintf("the network proxies of %s were started anew, which cut connections: %s", d, r[0].Why)}
 		}
 	}
-	return ""
+	return Observations{}
 }
 
-func (e *environment) close() error {
+// Close implements [Environment].
+func (e *reference) Close() error {
 	var errs []error
 	if e.service != nil {
 		errs = append(errs, e.service.Close())

@@ -4,8 +4,6 @@ package preflight
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"slices"
 	"strings"
 	"time"
 
@@ -32,18 +30,21 @@ const checkAgain = 5 * time.Second
 // Check has a short conversation with a service as a suite describes it, and says what drills of it can and cannot see, and
 // which faults are possible. It writes one key, that drills write too. The service is started if the suite says so, and ended.
 func Check(ctx context.Context, sc scenarios.Scenario, opt environment.Options) (found []Finding, err error) {
-	opt.Run = fmt.Sprintf("%08x", rand.Uint32())
-	place, err := environment.HTTP(ctx, sc, opt)
+	env, err := environment.HTTP(ctx, sc, opt)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
-		if closing := place.Close(); err == nil {
+		if closing := env.Close(); err == nil {
 			err = environment.Cleanup(closing)
 		}
 	}()
-	c := &conversation{ctx: ctx, sc: sc, env: place, run: opt.Run}
-	c.add(true, "service", "%s is ready", sc.Outside)
+	plan, err := sc.HTTP()
+	if err != nil {
+		return nil, err
+	}
+	c := &conversation{ctx: ctx, sc: sc, plan: plan, env: env, site: env.Site(), run: env.Run()}
+	c.add(true, "service", "%s is ready", plan)
 	for _, m := range sc.Workload.Mixes {
 		c.family(m.Family)
 	}
@@ -59,7 +60,9 @@ func Check(ctx context.Context, sc scenarios.Scenario, opt environment.Options) 
 type conversation struct {
 	ctx   context.Context
 	sc    scenarios.Scenario
-	env   *environment.Place
+	plan  *scenarios.HTTPTarget
+	env   environment.Environment
+	site  faults.Site
 	run   string
 	found []Finding
 
@@ -72,9 +75,9 @@ func (c *conversation) add(ok bool, topic, format string, args ...any) *Finding 
 }
 
 func (c *conversation) do(r targets.Request) (targets.Reply, error) {
-	ctx, cancel := context.WithTimeout(c.ctx, max(c.sc.Outside.Service.Timeout, 2*time.Second))
+	ctx, cancel := context.WithTimeout(c.ctx, max(c.plan.Service.Timeout, 2*time.Second))
 	defer cancel()
-	reply, err := c.env.Service.Do(ctx, r)
+	reply, err := c.env.Target().Do(ctx, r)
 	c.look()
 	return reply, err
 }
@@ -84,8 +87,8 @@ func (c *conversation) look() {
 	if c.wired == nil {
 		c.wired = map[string]int{}
 	}
-	for _, e := range c.sc.Outside.Environment.Edges {
-		if n, ok := environment.ConnectionsTo(c.env.Site.Edges[e.Name].Listen); ok {
+	for _, e := range c.plan.Environment.Edges {
+		if n, ok := environment.ConnectionsTo(c.site.Edges[e.Name].Listen); ok {
 			c.wired[e.Name] = max(c.wired[e.Name], n)
 		}
 	}
@@ -111,7 +114,7 @@ func (c *conversation) key(family, id string) targets.Key {
 
 // family writes one key, reads it twice, reads one that is not there, and what else the service offers.
 func (c *conversation) family(name string) {
-	f, _ := c.sc.Outside.Service.Family(name)
+	f, _ := c.plan.Service.Family(name)
 	k := c.key(name, "1")
 	token := targets.NewToken(c.run, 0, k)
 	if f.Write == nil {
@@ -237,11 +240,11 @@ func (c *conversation) delete(family string) {
 }
 
 func (c *conversation) redis() {
-	plan := c.sc.Outside.Environment.Redis
+	plan := c.plan.Environment.Redis
 	if plan == nil {
 		return
 	}
-	node := c.env.Site.Servers[scenarios.MainRedis]
+	node := c.site.Servers[scenarios.MainRedis]
 	id, err := node.Identity(c.ctx)
 	if err != nil {
 		c.add(false, "redis", "%v", err).Fatal = true
@@ -252,7 +255,7 @@ func (c *conversation) redis() {
 		return
 	}
 	var found string
-	err = c.env.Site.Keys[scenarios.MainRedis].Scan(c.ctx, rediskeys.Escape(plan.KeyPrefix)+"*", func(keys []string) error {
+	err = c.site.Keys[scenarios.MainRedis].Scan(c.ctx, rediskeys.Escape(plan.KeyPrefix)+"*", func(keys []string) error {
 		if found == "" && len(keys) > 0 {
 			found = keys[0]
 		}
@@ -269,8 +272,8 @@ func (c *conversation) redis() {
 }
 
 func (c *conversation) edges() {
-	for _, e := range c.sc.Outside.Environment.Edges {
-		edge := c.env.Site.Edges[e.Name]
+	for _, e := range c.plan.Environment.Edges {
+		edge := c.site.Edges[e.Name]
 		ctx, cancel := context.WithTimeout(c.ctx, probeLimit)
 		err := edge.Prober.Through(ctx)
 		cancel()
@@ -288,7 +291,7 @@ func (c *conversation) edges() {
 }
 
 func (c *conversation) loads() {
-	switch plan := c.sc.Outside.Environment.Loads; {
+	switch plan := c.plan.Environment.Loads; {
 	case plan == nil:
 		c.add(false, "source", "loads of the source are not counted: source_qps, stampede.max and redundant_loads are not available").Fix =
 			`environment: {source_qps: {prometheus: "http://127.0.0.1:8081/metrics", counter: db_queries_total}}`
@@ -299,8 +302,8 @@ func (c *conversation) loads() {
 
 // sight says which objectives of the suite nothing could decide.
 func (c *conversation) sight() {
-	past := slices.Contains(c.env.Service.(targets.Instanced).Instances(), targets.SourceInstance)
-	plan := c.sc.Outside.Environment.Loads
+	past := c.env.Capabilities().Bypass
+	loads := c.env.Capabilities().Loads
 	seen := map[string]bool{}
 	for _, o := range c.sc.Objectives {
 		m := o.Objective.Metric
@@ -312,7 +315,7 @@ func (c *conversation) sight() {
 		case m == "lost_writes" && !past:
 			c.add(false, "objective", "lost_writes: no read goes past the caches: it is judged only where the last reads come from the source").Fix =
 				`bypass: {GET: "/products/{key}?fresh=1"}`
-		case (m == "stampede.max" || m == "redundant_loads") && plan != nil && plan.Origin == "" && (m == "redundant_loads" || plan.Stampede == ""):
+		case (m == "stampede.max" || m == "redundant_loads") && loads.Counted && !loads.PerKey && (m == "redundant_loads" || !loads.Width):
 			c.add(false, "objective", "%s: the counter of loads does not tell keys: it will be unknown", m)
 		}
 	}
@@ -320,7 +323,7 @@ func (c *conversation) sight() {
 
 // faults says which are possible here, and, reason by reason, which are not.
 func (c *conversation) faults() {
-	scope := c.sc.Outside.Scope()
+	scope := c.plan.Scope()
 	var can, reasons []string
 	cannot := map[string][]string{}
 	for _, d := range faults.All() {

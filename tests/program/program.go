@@ -73,8 +73,10 @@ func Drill(t testing.TB, args ...string) report.Report {
 	if err != nil && !errors.As(err, &code) {
 		require.NoError(t, err)
 	}
-	var r report.Report
-	require.NoError(t, json.Unmarshal(stdout.Bytes(), &r), stderr.String())
+	lines := bytes.Split(bytes.TrimSpace(stdout.Bytes()), []byte("\n"))
+	var last struct{ Report report.Report } // the others are events
+	require.NoError(t, json.Unmarshal(lines[len(lines)-1], &last), stderr.String())
+	r := last.Report
 	require.Equal(t, r.Outcome.ExitCode(), cmd.ProcessState.ExitCode(), stderr.String())
 	for _, s := range r.Scenarios {
 		t.Logf("%-20s %-7s attempts %d  late p99 %.1fms  %s", s.Name, s.Outcome, max(1, s.Attempts), s.Generator.LatenessMS.P99, s.Why)

@@ -6,7 +6,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/cachedrill/cachedrill/drill"
 	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets/zoo"
@@ -35,7 +34,7 @@ func TestZooAsBlackBoxes(t *testing.T) {
 			require.NoError(t, err)
 			escaped := 0
 			for seed := range seeds(t) {
-				if s := drilledWith(t, sc, drill.Options{Options: environment.Options{Policy: a.Policy, Seed: seed}, BlackBox: true}); len(missed(s, true)) == 0 {
+				if s := drilledWith(t, sc, environment.Options{Policy: a.Policy, Seed: seed, BlackBox: true}, false); len(missed(s, true)) == 0 {
 					escaped++
 				}
 			}

@@ -20,10 +20,10 @@ import (
 // so that keys live for hours too long.
 func stepped(t *testing.T, sc scenarios.Scenario, p service.Policy, seed uint64) (out report.Scenario) {
 	synctest.Test(t, func(t *testing.T) {
-		place := func(ctx context.Context, sc scenarios.Scenario, opt environment.Options) (*environment.Place, error) {
-			w, p, err := build(ctx, sc, opt)
+		open := func(ctx context.Context, sc scenarios.Scenario, opt environment.Options) (environment.Environment, error) {
+			w, err := build(ctx, sc, opt)
 			if err != nil {
-				return p, err
+				return nil, err
 			}
 			step := func(at, by time.Duration) *time.Timer {
 				return time.AfterFunc(sc.Phases.Warmup+sc.Phases.Steady+at, func() {
@@ -33,19 +33,26 @@ func stepped(t *testing.T, sc scenarios.Scenario, p service.Policy, seed uint64)
 				})
 			}
 			first, second := step(200*time.Millisecond, time.Hour), step(700*time.Millisecond, -2*time.Hour)
-			end := p.Close
-			p.Close = func() error {
-				first.Stop()
-				second.Stop()
-				return end()
-			}
-			return p, nil
+			return steppedWorld{w, []*time.Timer{first, second}}, nil
 		}
-		res, err := drill.Run(t.Context(), sc, drill.Options{Options: environment.Options{Policy: p, Seed: seed}, Place: place})
+		res, err := drill.RunIn(t.Context(), sc, open, environment.Options{Policy: p, Seed: seed}, drill.Options{Policy: p.Name, Seed: seed})
 		require.NoError(t, err)
 		out = res.Scenario
 	})
 	return out
+}
+
+// steppedWorld ends its steps when it is closed.
+type steppedWorld struct {
+	*world
+	steps []*time.Timer
+}
+
+func (s steppedWorld) Close() error {
+	for _, step := range s.steps {
+		step.Stop()
+	}
+	return s.world.Close()
 }
 
 // A wall clock that is stepped during a drill changes no verdict about what was true.

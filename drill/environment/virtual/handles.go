@@ -11,12 +11,12 @@ import (
 	"github.com/cachedrill/cachedrill/faults/undo"
 	"github.com/cachedrill/cachedrill/reference/invalidation"
 	"github.com/cachedrill/cachedrill/reference/store"
-	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets"
+	"github.com/cachedrill/cachedrill/targets/service"
 )
 
 // site gives faults the same handles as a network does, on what there is in memory.
-func (w *world) site(sc scenarios.Scenario) faults.Site {
+func (w *world) site(spec service.Spec) faults.Site {
 	s := faults.Site{
 		Servers: map[string]faults.Server{}, Keys: map[string]faults.Keys{},
 		Relays: map[string]faults.Relay{}, Edges: map[string]faults.Edge{},
@@ -25,10 +25,10 @@ func (w *world) site(sc scenarios.Scenario) faults.Site {
 	for name, m := range w.stores {
 		s.Servers[name], s.Keys[name] = server{m, name}, keys{m}
 	}
-	for _, r := range sc.Target.Regions {
+	for _, r := range spec.Regions {
 		s.Relays[r.Name] = relay{w.service.Relay(r.Name)}
 	}
-	for _, name := range sc.Target.Edges() {
+	for _, name := range spec.Edges() {
 		at := w.wire(name)
 		far := func(context.Context) error { return nil } // a relay, which never ends
 		if _, redis, ok := strings.Cut(name, " -> redis@"); ok {

@@ -60,8 +60,10 @@ func TestMetastablePairStraddlesTheDerivedLoad(t *testing.T) {
 	require.NoError(t, err)
 	const attempt, attempts, loadTime = 0.4, 3, 1.0 // seconds, of package reference
 	keys := float64(below.Workload.Mixes[0].Keys)
-	service := below.Target.Source.ServiceTime.Seconds()
-	capacity := float64(below.Target.Source.Servers) / service
+	spec, err := below.Reference()
+	require.NoError(t, err)
+	service := spec.Source.ServiceTime.Seconds()
+	capacity := float64(spec.Source.Servers) / service
 	backlog := func(load float64) float64 { // the largest after everything expired
 		return keys*(1-capacity/load) - capacity*keys/load*math.Log(load/capacity)
 	}

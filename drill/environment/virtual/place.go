@@ -29,23 +29,29 @@ var (
 // thousands would take longer to make than such a drill takes to run.
 const memoryCopies = 256
 
-// Place makes the place of one drill. It fits [drill.Options.Place].
-func Place(ctx context.Context, sc scenarios.Scenario, opt environment.Options) (*environment.Place, error) {
-	_, p, err := build(ctx, sc, opt)
-	return p, err
+// Open makes the environment of one drill. It is an [environment.Open].
+func Open(ctx context.Context, sc scenarios.Scenario, opt environment.Options) (environment.Environment, error) {
+	w, err := build(ctx, sc, opt)
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
-func build(ctx context.Context, sc scenarios.Scenario, opt environment.Options) (*world, *environment.Place, error) {
+func build(ctx context.Context, sc scenarios.Scenario, opt environment.Options) (*world, error) {
+	spec, err := sc.Reference()
+	if err != nil {
+		return nil, err
+	}
 	w := &world{stores: map[string]*store.Memory{}, wires: map[string]*wire{}, seed: opt.Seed}
-	for _, name := range sc.Target.Redises() {
+	for _, name := range spec.Redises() {
 		w.stores[name] = store.NewMemory()
 	}
 	patience := patient
 	if opt.Policy.Controls.Has(policy.RedisDeadline) {
 		patience = impatient
 	}
-	var err error
-	w.service, err = service.New(service.Config{Spec: sc.Target, Policy: opt.Policy, Seed: opt.Seed, Tenants: sc.Tenants(), InProcess: &service.InProcess{
+	w.service, err = service.New(service.Config{Spec: spec, Policy: opt.Policy, Seed: opt.Seed, Tenants: sc.Tenants(), InProcess: &service.InProcess{
 		Store: func(edge string) store.Store {
 			_, name, _ := strings.Cut(edge, " -> redis@")
 			return w.stores[name].Client(w.wire(edge), patience)
@@ -54,18 +60,28 @@ func build(ctx context.Context, sc scenarios.Scenario, opt environment.Options) 
 		L1Size: memoryCopies,
 	}})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := w.service.Start(ctx, nil); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("starting the service: %w", err), w.service.Close())
+		return nil, errors.Join(fmt.Errorf("starting the service: %w", err), w.service.Close())
 	}
-	return w, &environment.Place{
-		Service: w.service, Site: w.site(sc), Sleep: time.Sleep, Close: w.service.Close,
-	}, nil
+	w.Base = environment.NewBase(w.service, w.service, w.site(spec), opt)
+	return w, nil
 }
 
-// world is what a place is made of.
+// Capabilities implements [environment.Environment].
+func (w *world) Capabilities() environment.Capabilities {
+	c := w.Base.Capabilities()
+	c.VirtualTime = true
+	return c
+}
+
+// Close implements [environment.Environment].
+func (w *world) Close() error { return w.service.Close() }
+
+// world is the environment of one drill.
 type world struct {
+	*environment.Base
 	service *service.Service
 	stores  map[string]*store.Memory
 	seed    uint64

@@ -11,7 +11,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/cachedrill/cachedrill/drill"
 	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/scenarios"
@@ -26,7 +25,7 @@ func TestReportKeepsItsFields(t *testing.T) {
 	var facts []string
 	for _, sc := range suite.Scenarios {
 		for _, policy := range []string{"recommended", "naive"} {
-			s := drilledWith(t, sc, drill.Options{Options: environment.Options{Policy: suite.Policies[policy], Seed: 7, Run: "00c0ffee"}})
+			s := drilledWith(t, sc, environment.Options{Policy: suite.Policies[policy], Seed: 7, Run: "00c0ffee"}, false)
 			text, err := json.Marshal(report.Report{Scenarios: []report.Scenario{s}}.Conclude())
 			require.NoError(t, err)
 			var document any

@@ -44,13 +44,12 @@ scenarios:
 `
 
 func drilled(t *testing.T, sc scenarios.Scenario, p service.Policy, seed uint64, sham bool) report.Scenario {
-	return drilledWith(t, sc, drill.Options{Options: environment.Options{Policy: p, Seed: seed}, Sham: sham})
+	return drilledWith(t, sc, environment.Options{Policy: p, Seed: seed}, sham)
 }
 
-func drilledWith(t *testing.T, sc scenarios.Scenario, opt drill.Options) (out report.Scenario) {
-	opt.Place = Place
+func drilledWith(t *testing.T, sc scenarios.Scenario, where environment.Options, sham bool) (out report.Scenario) {
 	synctest.Test(t, func(t *testing.T) {
-		res, err := drill.Run(t.Context(), sc, opt)
+		res, err := drill.RunIn(t.Context(), sc, Open, where, drill.Options{Policy: where.Policy.Name, Seed: where.Seed, Sham: sham})
 		require.NoError(t, err)
 		out = res.Scenario
 	})

@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/cachedrill/cachedrill/drill"
 	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/scenarios"
@@ -86,7 +85,7 @@ func notAccused(t *testing.T, suite scenarios.Suite, a zoo.Specimen, blackBox bo
 	}
 	for i := range drills {
 		sc := suite.Scenarios[i%uint64(len(suite.Scenarios))]
-		s := drilledWith(t, sc, drill.Options{Options: environment.Options{Policy: a.Policy, Seed: i}, BlackBox: blackBox})
+		s := drilledWith(t, sc, environment.Options{Policy: a.Policy, Seed: i, BlackBox: blackBox}, false)
 		require.Empty(t, missed(s, a.Costly || blackBox), "%s, seed %d", sc.Name, i)
 		if !a.Costly && !blackBox {
 			require.Equal(t, report.Pass, s.Outcome, "%s, seed %d: %s", sc.Name, i, s.Why)

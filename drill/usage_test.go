@@ -12,21 +12,44 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cachedrill/cachedrill/drill/environment"
+	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/oracle"
 	"github.com/cachedrill/cachedrill/report"
 )
 
+// gauge asks how much memory a Redis uses.
+type gauge func(context.Context) (used, peak int64, err error)
+
+// gauged is an environment with one Redis, whose memory a gauge gives.
+type gauged struct {
+	*environment.Base
+	ask gauge
+}
+
+func (g gauged) Capabilities() environment.Capabilities {
+	c := g.Base.Capabilities()
+	c.Memory = []string{"eu"}
+	return c
+}
+
+func (g gauged) UsedMemory(ctx context.Context, redis string) (used, peak int64, err error) {
+	return g.ask(ctx)
+}
+
+func (gauged) Close() error { return nil }
+
 // looked is what a report says of the memory of a Redis that answers like this, asked from 0 s to 2 s.
-func looked(t *testing.T, ask environment.Gauge) (slo report.SLO, asked int) {
+func looked(t *testing.T, ask gauge) (slo report.SLO, asked int) {
 	synctest.Test(t, func(t *testing.T) {
 		o, bad := report.ParseObjective("redis_memory.max < 5MB")
 		require.Nil(t, bad)
 		r := report.NewRecorder(report.RecorderConfig{Objectives: []report.Grouped{{Group: report.GroupSteady, Objective: o}}})
 		r.Mark(report.Steady, 0)
-		a := &accountant{recorder: r, epoch: time.Now(), memory: map[string]environment.Gauge{"eu": func(ctx context.Context) (int64, int64, error) {
+		env := gauged{Base: environment.NewBase(nil, nil, faults.Site{}, environment.Options{}), ask: func(ctx context.Context) (int64, int64, error) {
 			asked++
 			return ask(ctx)
-		}}}
+		}}
+		a := newUsageSampler(env, r, time.Now())
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		a.run(ctx)

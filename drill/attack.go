@@ -1,0 +1,55 @@
+package drill
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/cachedrill/cachedrill/drill/environment"
+	"github.com/cachedrill/cachedrill/load"
+	"github.com/cachedrill/cachedrill/report"
+)
+
+// loaded is what came of the load and the faults.
+type loaded struct {
+	sent   load.Sent
+	faults []report.FaultRun // in the order of the plan
+	halted string            // why the drill was ended before its time; "" when it was not
+}
+
+// attack sends the load and runs the faults beside it, until both have ended.
+func attack(ctx context.Context, p *plan, env environment.Environment, seen *observer, begin func(report.Phase, time.Duration), events *Stream, epoch time.Time) (found loaded, err error) {
+	sc, can := p.scenario, env.Capabilities()
+	attackCtx, stopAttack := context.WithCancel(ctx)
+	rules := newHaltRules(sc.Halt, events)
+	rules.start(attackCtx, stopAttack)
+	defer func() {
+		stopAttack() // which ends the rules
+		rules.wait()
+	}()
+
+	line := &timeline{phases: sc.Phases, faults: p.faults, site: env.Site(), epoch: epoch,
+		mark: begin, publish: events.publish, health: seen.judge}
+	events.publish(PhaseBegan{Phase: report.Warmup, Length: sc.Phases.Warmup})
+	var unhealed error
+	var faulting sync.WaitGroup
+	faulting.Go(func() { found.faults, unhealed = line.run(attackCtx) })
+	attack := load.Attack{
+		Target: env.Target(), Gate: !can.History, Generator: p.generator, Schedule: p.schedule, Start: epoch,
+		Timeout: sc.Workload.Timeout, JudgeFrom: sc.Phases.Warmup, Sink: seen, Bursts: sc.Workload.Bursts,
+	}
+	if can.VirtualTime {
+		attack.Sleep = time.Sleep
+	}
+	found.sent, err = attack.Run(attackCtx)
+	if err != nil {
+		stopAttack()
+	}
+	faulting.Wait()
+	found.halted = rules.halted()
+	if found.halted != "" && ctx.Err() == nil {
+		err = nil
+	}
+	return found, errors.Join(err, environment.Cleanup(unhealed))
+}

@@ -1,0 +1,84 @@
+package drill
+
+import (
+	"sync"
+	"time"
+
+	"github.com/cachedrill/cachedrill/drill/environment"
+	"github.com/cachedrill/cachedrill/oracle"
+	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/scenarios"
+	"github.com/cachedrill/cachedrill/targets"
+)
+
+// observer takes in every operation of a drill: it is the sink of the load, and hands what it gets to the
+// judge, the recorder and the sampler.
+type observer struct {
+	judge    *oracle.Judge
+	recorder *report.Recorder
+	sampler  *sampler
+	written  writtenKeys
+}
+
+func newObserver(p *plan, sc scenarios.Scenario, can environment.Capabilities, events *Stream) *observer {
+	families, classes := p.promises()
+	siblings := p.siblings()
+	o := &observer{
+		recorder: report.NewRecorder(report.RecorderConfig{Objectives: sc.Objectives, Classes: classes}),
+		sampler:  newSampler(sc.Phases, events),
+		written:  writtenKeys{keys: map[targets.Key]bool{}},
+	}
+	o.judge = oracle.New(oracle.Config{
+		Run: p.run, Families: families, Historian: can.History, ForeignWriters: sc.ForeignWriters || !can.Versions, Shared: sc.SharedKeys,
+		Siblings: func(k targets.Key) bool { return siblings[k.Family] },
+		Judged:   o.judged,
+	})
+	return o
+}
+
+// Begin implements [load.Sink].
+func (o *observer) Begin(op targets.Operation) {
+	if op.Kind.Changes() {
+		o.written.add(op.Key)
+	}
+	o.judge.Begin(op)
+}
+
+// End implements [load.Sink].
+func (o *observer) End(op targets.Operation) {
+	o.judge.End(op)
+	o.recorder.Observe(op)
+	o.sampler.observe(&op)
+}
+
+// load takes in a load of the source.
+func (o *observer) load(l targets.Load) {
+	o.recorder.Load(l)
+	if !l.Audit {
+		o.sampler.load(l)
+	}
+}
+
+// judged takes in a judgement of a read.
+func (o *observer) judged(j oracle.Judgement) {
+	o.recorder.Judged(j)
+	o.sampler.judge(j)
+}
+
+// begin takes in the beginning of a phase.
+func (o *observer) begin(p report.Phase, at time.Duration) {
+	o.recorder.Mark(p, at)
+	o.sampler.begin(p, at)
+}
+
+// writtenKeys are the keys that were written to or deleted.
+type writtenKeys struct {
+	mu   sync.Mutex
+	keys map[targets.Key]bool
+}
+
+func (w *writtenKeys) add(k targets.Key) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.keys[k] = true
+}
