@@ -130,7 +130,7 @@ func TestWindows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stream := NewStream()
 		events := stream.Subscribe()
-		s := newSampler(scenarios.Phases{Steady: time.Second}, stream)
+		s := newSampler(scenarios.Phases{Warmup: time.Second, Steady: time.Second}, stream)
 		epoch := time.Now()
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -138,6 +138,7 @@ func TestWindows(t *testing.T) {
 			defer close(done)
 			s.run(ctx, epoch)
 		}()
+		synctest.Wait()
 		s.begin(report.Steady, 0)
 		for i := range 100 {
 			op := targets.Operation{Request: targets.Request{Key: targets.Key{Family: "page"}, Region: "eu"}, Outcome: targets.OK}
@@ -153,6 +154,8 @@ func TestWindows(t *testing.T) {
 		<-done
 		stream.Close()
 		e, _ := events.Next(t.Context())
+		require.Equal(t, PhaseBegan{Phase: report.Warmup, Length: time.Second}, e)
+		e, _ = events.Next(t.Context())
 		require.Equal(t, PhaseBegan{Phase: report.Steady, Length: time.Second}, e)
 		e, _ = events.Next(t.Context())
 		w := e.(Window)

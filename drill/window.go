@@ -143,8 +143,19 @@ func (s *sampler) planned(p report.Phase, at time.Duration) time.Duration {
 	return 0
 }
 
-// run publishes a window every [windowLength] until ctx ends, and what is left then.
+// run publishes the beginning of the warmup, a window every [windowLength] of the drill's time until ctx
+// ends, and what is left then.
 func (s *sampler) run(ctx context.Context, epoch time.Time) {
+	if s.phases.Warmup > 0 {
+		s.begin(report.Warmup, 0)
+	}
+	start := time.NewTimer(time.Until(epoch))
+	defer start.Stop()
+	select {
+	case <-start.C:
+	case <-ctx.Done():
+		return
+	}
 	tick := time.NewTicker(windowLength)
 	defer tick.Stop()
 	for {
