@@ -84,7 +84,7 @@ type Sent struct {
 	Late     uint64 // operations whose own lateness exceeded MaxLateness, as Lateness from JudgeFrom on
 
 	// Saturated: the generator couldn't keep the schedule (P99 of its lateness over MaxLateness, or
-	// not all operations sent although nobody cancelled), so what it measured is no open load, and
+	// not all operations sent although it was not cancelled), so what it measured is no open load, and
 	// proves nothing about the target. Why says it in words.
 	Saturated bool
 	Why       string
@@ -105,7 +105,7 @@ func (a Attack) Run(ctx context.Context) (Sent, error) {
 		return Sent{}, fmt.Errorf("planning bursts: %w", err)
 	}
 	if a.Sink == nil {
-		a.Sink = nobody{}
+		a.Sink = noSink{}
 	}
 	if a.Start.IsZero() {
 		a.Start = time.Now()
@@ -162,7 +162,7 @@ func hit(t *vegeta.Target) error {
 	return nil
 }
 
-type nobody struct{}
+type noSink struct{}
 
-func (nobody) Begin(targets.Operation) {}
-func (nobody) End(targets.Operation)   {}
+func (noSink) Begin(targets.Operation) {}
+func (noSink) End(targets.Operation)   {}

@@ -141,7 +141,7 @@ func TestBurstKeys(t *testing.T) {
 	}
 }
 
-// Whoever attacks gets the bursts that were planned, all of a burst at the same instant.
+// Every attack gets the planned bursts, all of a burst at the same instant.
 func TestBurstsAreSentTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := newRecord(t)

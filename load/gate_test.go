@@ -65,7 +65,7 @@ func TestGate(t *testing.T) {
 			enter(write(1), 2, goes), enter(write(2), 2, goes), enter(write(4), 0, busy), enter(write(5), 6, busy), leave(write(2), targets.OK),
 			enter(write(3), 2, goes), leave(write(1), targets.OK), enter(write(7), 0, busy), leave(write(3), targets.OK), enter(write(8), 0, goes),
 		}},
-		{"a burst waits for nobody", []step{
+		{"a burst does not wait", []step{
 			enter(write(1), 0, goes), enter(write(2), 3, busy), enter(write(3), 3, busy), leave(write(1), targets.Unknown),
 			enter(write(4), 3, frozen),
 		}},

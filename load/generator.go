@@ -127,7 +127,7 @@ func (m Mix) check(run string) error {
 // rounding is how far sums of shares may be off.
 const rounding = 1e-6
 
-// distinct refuses values that could not be told apart.
+// distinct refuses values that could not be distinguished.
 func distinct(what string, values []string) error {
 	seen := make(map[string]bool, len(values))
 	for _, v := range values {

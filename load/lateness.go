@@ -12,7 +12,7 @@ import (
 // objectives are about.
 const MaxLateness = 50 * time.Millisecond
 
-// leastSent is the part of the planned operations that an attack that nobody cancelled sends at least.
+// leastSent is the part of the planned operations that an attack sends at least unless it is cancelled.
 const leastSent = 0.99
 
 // lateness collects the generator's own lateness of operations that are due from a moment on.

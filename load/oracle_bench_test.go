@@ -17,7 +17,7 @@ import (
 )
 
 // BenchmarkWithOracle is how fast the generator sends with and without an oracle that judges everything, side by side:
-// each round runs both, in alternating order, and the medians are told. Run with -benchtime=7x or more.
+// each round runs both, in alternating order, and the medians are reported. Run with -benchtime=7x or more.
 //
 //   - idle: a target that does nothing, and is only read. All that the oracle takes shows.
 //   - register: a map behind a lock, 1% writes: the least that is a store.

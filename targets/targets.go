@@ -158,7 +158,7 @@ type Load struct {
 
 	Queued    time.Duration // between its arrival and the moment at which it was taken up
 	Attempt   int           // 2 or more: a retry of a load that was given up
-	Abandoned bool          // whoever asked gave up at Done, and it is served all the same
+	Abandoned bool          // the caller gave up at Done, and it is served all the same
 }
 
 // InvalidationReporter is a target that reports when its tiers let go of superseded copies:

@@ -86,13 +86,13 @@ func measure() error {
 	costs := map[string][]float64{}
 	for i := range *runs {
 		for j := range all {
-			g := all[(i+j)%len(all)] // nobody is always the first
-			cost, n, said, err := attack(g, base)
+			g := all[(i+j)%len(all)] // none is always the first
+			cost, n, note, err := attack(g, base)
 			if err != nil {
 				return fmt.Errorf("%s: %w", g.name, err)
 			}
 			costs[g.name] = append(costs[g.name], cost)
-			fmt.Printf("run %d  %-10s  %6.1f µs a request  %d requests  %s\n", i+1, g.name, cost, n, said)
+			fmt.Printf("run %d  %-10s  %6.1f µs a request  %d requests  %s\n", i+1, g.name, cost, n, note)
 		}
 	}
 	fmt.Println("\nmedians of", *runs, "runs,", *rate, "requests/s for", *length)
@@ -122,7 +122,7 @@ func median(x []float64) float64 {
 
 // attack runs a generator, and gives the processor time (user and system, of it and of what it started) for each request that the
 // server got.
-func attack(g generator, base string) (micros float64, n int64, said string, err error) {
+func attack(g generator, base string) (micros float64, n int64, note string, err error) {
 	before, err := counted(base)
 	if err != nil {
 		return 0, 0, "", err
@@ -140,13 +140,13 @@ func attack(g generator, base string) (micros float64, n int64, said string, err
 	}
 	n = after - before
 	if planned := int64(float64(*rate) * length.Seconds()); n < planned*95/100 {
-		said = fmt.Sprintf("it kept up with %d%% of the rate only; ", 100*n/planned)
+		note = fmt.Sprintf("it kept up with %d%% of the rate only; ", 100*n/planned)
 	}
 	cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	if g.name == "cachedrill" {
-		said += verdict()
+		note += verdict()
 	}
-	return float64(cpu.Nanoseconds()) / 1e3 / float64(n), n, said, nil
+	return float64(cpu.Nanoseconds()) / 1e3 / float64(n), n, note, nil
 }
 
 // verdict tells what the drill concluded, and what it verified: a drill that verifies nothing would be cheap.

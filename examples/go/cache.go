@@ -114,7 +114,7 @@ func (c *cache) tell(ctx context.Context, key string, p product) error {
 	if !c.forget {
 		return c.keep(ctx, key, p)
 	}
-	// As most do: away with the copy. Whoever is loading right now puts the old one back.
+	// As most do: away with the copy. A load under way puts the old one back.
 	err := c.redis.Del(ctx, "goshop:"+key).Err()
 	c.heard(err)
 	return err
@@ -151,7 +151,7 @@ func (c *cache) heard(err error) {
 	}
 }
 
-// usable says whether Redis may be asked. What it has not heard of writes it gets told first: until then its copies are old.
+// usable says whether Redis may be asked. Writes that it missed are applied first: until then its copies are old.
 func (c *cache) usable(ctx context.Context) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -89,7 +89,7 @@ func (s *shop) write(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	// A write that has begun goes to its end, also when whoever asked for it has gone: or its copy would stay.
+	// A write that has begun goes to its end, also when its client has gone: or its copy would stay.
 	ctx := context.WithoutCancel(r.Context())
 	switch err := s.cache.put(ctx, key(r), in.Title); {
 	case errors.Is(err, errBusy):

@@ -116,12 +116,12 @@ func initdb(ctx context.Context, bin, dir, data, password string, as *syscall.Cr
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "-D", data, "-U", superuser, "--pwfile", file,
 		"--auth-local=password", "--auth-host=password", // cheap: it never leaves the machine
 		"--encoding=UTF8", "--locale=C", "--no-sync")
-	var said bytes.Buffer
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, environment(), &said, &said
+	var output bytes.Buffer
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, environment(), &output, &output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
 	dieWithParent(cmd.SysProcAttr)
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, strings.TrimSpace(said.String()))
+		return fmt.Errorf("initdb: %w: %s", err, strings.TrimSpace(output.String()))
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ func childrenOf(pid int) ([]int, error) {
 func awaitEnd(pid int) {
 	for {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil || strings.Contains(string(b), ") Z ") { // nobody may reap it
+		if err != nil || strings.Contains(string(b), ") Z ") { // it may never be reaped
 			return
 		}
 		time.Sleep(time.Millisecond)

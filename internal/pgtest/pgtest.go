@@ -157,7 +157,7 @@ func (c *Cluster) meet(ctx context.Context) error {
 	}
 	pid, err := strconv.Atoi(line)
 	if err != nil {
-		return fmt.Errorf("its guard said %q instead of a process id", line)
+		return fmt.Errorf("its guard printed %q instead of a process id", line)
 	}
 	c.mu.Lock()
 	c.pid = pid

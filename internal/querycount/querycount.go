@@ -65,7 +65,7 @@ func (c *Counter) Reads() int64 { return c.reads.Load() }
 // Blind is how many connections could not be followed, since they are encrypted.
 func (c *Counter) Blind() int64 { return c.blind.Load() }
 
-// Close closes every connection and waits until nobody is left.
+// Close closes every connection and waits until the last one has ended.
 func (c *Counter) Close() error {
 	c.mu.Lock()
 	c.closed = true

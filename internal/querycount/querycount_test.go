@@ -100,30 +100,30 @@ func TestReadsOfPostgresAreCounted(t *testing.T) {
 }
 
 func TestWhatIsNoPostgresPasses(t *testing.T) {
-	for _, said := range []string{"\x16\x03\x01\x02\x00", "\x00\x00\x00\x08\x04\xd2\x16\x2f\x16\x03\x01", "\xff\xff\xff\xffrubbish", "\x00\x00\x00\x01"} {
+	for _, sent := range []string{"\x16\x03\x01\x02\x00", "\x00\x00\x00\x08\x04\xd2\x16\x2f\x16\x03\x01", "\xff\xff\xff\xffrubbish", "\x00\x00\x00\x01"} {
 		blind := 0
 		p := &postgres{read: func() { t.Error("a read") }, blind: func() { blind++ }}
-		for i := range len(said) { // however it is cut
-			n, err := p.Write([]byte{said[i]})
+		for i := range len(sent) { // however it is cut
+			n, err := p.Write([]byte{sent[i]})
 			require.Equal(t, 1, n)
 			require.NoError(t, err)
 		}
-		require.Equal(t, 1, blind, "%q", said)
+		require.Equal(t, 1, blind, "%q", sent)
 	}
 }
 
 func FuzzPostgres(f *testing.F) {
 	f.Add([]byte("\x00\x00\x00\x08\x00\x03\x00\x00Q\x00\x00\x00\x0dselect 1\x00"), uint8(3))
 	f.Add([]byte("\x00\x00\x00\x08\x00\x03\x00\x00P\x00\x00\x00\x0fa\x00select 1\x00\x00\x00B\x00\x00\x00\x07b\x00a\x00E\x00\x00\x00\x0ab\x00\x00\x00\x00\x00"), uint8(1))
-	f.Fuzz(func(t *testing.T, said []byte, cut uint8) {
+	f.Fuzz(func(t *testing.T, sent []byte, cut uint8) {
 		whole, pieces := 0, 0
 		p := &postgres{read: func() { whole++ }, blind: func() {}}
-		_, _ = p.Write(said)
+		_, _ = p.Write(sent)
 		q := &postgres{read: func() { pieces++ }, blind: func() {}}
-		for len(said) > 0 {
-			n := min(len(said), int(cut)+1)
-			_, _ = q.Write(said[:n])
-			said = said[n:]
+		for len(sent) > 0 {
+			n := min(len(sent), int(cut)+1)
+			_, _ = q.Write(sent[:n])
+			sent = sent[n:]
 		}
 		if whole != pieces {
 			t.Errorf("%d reads in one piece, %d in pieces of %d", whole, pieces, cut)

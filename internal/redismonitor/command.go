@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Command is something that a Redis was asked, as MONITOR tells it. What was answered is not told.
+// Command is a command that a Redis got, as MONITOR shows it; without its answer.
 type Command struct {
 	At     time.Duration // since 1970, on the clock of the Redis
 	DB     string

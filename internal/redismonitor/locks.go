@@ -17,14 +17,14 @@ type Theft struct {
 	Unsure  bool          // or another did, that asked at the same moment; not the late one
 	Stored  *Command      // what the late one did to another key last; nil: nothing that was seen
 	Deleted Command       // by the late one: the holder's lock is gone
-	Next    *Command      // took the lock while the holder still had a right to it; nil: nobody
+	Next    *Command      // took the lock while the holder still had a right to it; nil: none
 }
 
 // Locks follows the locks that clients take with SET NX and give back with DEL. MONITOR tells no answers: who got a lock follows from
 // what was asked before, for only one can have it until it is deleted or runs out.
 //
 // A key that anybody reads is no lock; what a script does to one is taken to be right. Who holds a lock is known by its connection,
-// so where clients share connections nobody is accused: see [Locks.Shared].
+// so where clients share connections there are no accusations: see [Locks.Shared].
 type Locks struct {
 	locks  map[string]*lock
 	read   map[string]bool
@@ -46,7 +46,7 @@ type hold struct {
 	by   Command
 	ends time.Duration // 0: never
 	lost string        // how, of one that is late: then it was at ends
-	// Who was first when the one before ran out is not certain: these asked then, too. Whoever asks again did not get it.
+	// Candidates that asked when the one before ran out: which was first is uncertain. One that asks again did not get it.
 	also []hold
 	open time.Duration // one who asks at this time or later is the last of them; 0: there are no more
 }
@@ -73,7 +73,7 @@ func NewLocks() *Locks {
 	return l
 }
 
-// Forget lets go of every lock: after a gap nobody knows who holds what.
+// Forget lets go of every lock: after a gap the holders are unknown.
 func (l *Locks) Forget() {
 	l.locks, l.read, l.last = map[string]*lock{}, map[string]bool{}, map[string]Command{}
 }
@@ -81,7 +81,7 @@ func (l *Locks) Forget() {
 // chance is in how many of the releases one may look like another's by a lateness of stamps that slack does not cover.
 const chance = 50
 
-// Shared says whether locks were given back over connections that never took them: then a connection is not an owner, and nobody can tell
+// Shared says whether locks were given back over connections that never took them: then a connection is not an owner, and it is unknown
 // whose lock a deletion was of.
 func (l *Locks) Shared() bool { return l.others > l.own/chance }
 
@@ -122,7 +122,7 @@ func (l *Locks) See(c Command) {
 				l.locks[key] = known
 			}
 			known.take(c, ends)
-		case known != nil: // whoever sets a lock without asking knows something that we don't
+		case known != nil: // a client that sets a lock without asking knows more than we do
 			delete(l.locks, key)
 		default:
 			l.last[c.Client] = c
@@ -181,7 +181,7 @@ func amount(text string, millis bool) time.Duration {
 	return time.Duration(n) * time.Second
 }
 
-// take is an attempt. It succeeds when nobody holds the lock.
+// take is an attempt. It succeeds when the lock is free.
 func (l *lock) take(c Command, ends time.Duration) {
 	open := time.Duration(0)
 	if h := l.holder; h != nil {
@@ -230,7 +230,7 @@ func (l *Locks) giveBack(k *lock, key string, c Command) {
 	late := slices.IndexFunc(k.late, func(o hold) bool { return o.by.Client == c.Client })
 	switch {
 	case c.Client == script:
-	case h != nil && h.mayBe(c.Client): // also when it ran out, and nobody has taken it since
+	case h != nil && h.mayBe(c.Client): // also when it ran out and has not been taken since
 		l.own++
 	case h != nil && !held && h.ends != 0 && c.At < h.ends+slack: // it may just have run out
 	case held && late >= 0:

@@ -76,12 +76,12 @@ func TestALockOfSomebodyElseIsDeleted(t *testing.T) {
 		"7.7s B DEL lock (the lock of C)", tell(l))
 }
 
-// Whoever does nothing wrong, or can't be told apart from those who do nothing wrong, is not accused.
+// Clients that do nothing wrong, or that look like those, are not accused.
 func TestNobodyIsAccusedWithoutProof(t *testing.T) {
 	const late = "\n1 A SET lock 1 NX EX 3\n 4.1 B SET lock 1 NX EX 3\n"
 	for name, lines := range map[string]string{
 		"one after the other":               "1 A SET lock 1 NX EX 3\n 2 A DEL lock\n 3 B SET lock 1 NX EX 3\n 4 B DEL lock",
-		"late, and nobody took it":          "1 A SET lock 1 NX EX 3\n 5 A DEL lock",
+		"late, and not taken over":          "1 A SET lock 1 NX EX 3\n 5 A DEL lock",
 		"late, and B had given it back":     late + "4.2 B DEL lock\n 4.5 A DEL lock",
 		"late, and B's had run out, too":    late + "7.2 A DEL lock",
 		"by a script, that compares":        late + "4.5 lua DEL lock",
@@ -101,7 +101,7 @@ func TestNobodyIsAccusedWithoutProof(t *testing.T) {
 	}
 	require.NotEmpty(t, tell(seen(t, late+"4.5 A DEL lock")))
 	require.False(t, seen(t, late+"4.5 lua DEL lock").Shared(), "a script is no connection")
-	// Who was first when it ran out is not certain: nobody is accused of having the other's, and whoever is late is late all the same.
+	// The order at the expiry is uncertain: neither is accused of having the other's lock, and a late one is late.
 	const race = "\n1.0009 A SET lock 1 NX EX 3\n 4.0003 B SET lock 1 NX EX 3\n 4.02 C SET lock 1 NX EX 3\n"
 	for _, owner := range []string{"B", "C"} {
 		l := seen(t, race+"4.5 "+owner+" DEL lock")

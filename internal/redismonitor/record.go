@@ -35,7 +35,7 @@ type Recorder struct {
 	mu    sync.Mutex
 	locks *Locks
 	shift time.Duration // from the clock of the Redis to the time since start, at most
-	told  bool
+	known bool
 	gaps  int
 	why   string
 }
@@ -80,7 +80,7 @@ func (r *Recorder) dial(ctx context.Context) (net.Conn, *bufio.Reader, error) {
 	return conn, in, nil
 }
 
-// greeting is what is said before the Redis tells.
+// greeting is what the Redis sends before the commands.
 func (r *Recorder) greeting() [][]string {
 	var out [][]string
 	user, password := r.options.Username, r.options.Password
@@ -170,8 +170,8 @@ func (r *Recorder) take(line string) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := now - c.At; !r.told || s < r.shift {
-		r.told, r.shift = true, s // what took least on its way shows the clocks' difference best
+	if s := now - c.At; !r.known || s < r.shift {
+		r.known, r.shift = true, s // what took least on its way shows the clocks' difference best
 	}
 	if len(c.Words) < 2 || strings.HasPrefix(c.Words[1], r.prefix) {
 		r.locks.See(c)
@@ -187,7 +187,7 @@ func (r *Recorder) Close() {
 // Found is what was heard.
 type Found struct {
 	Thefts []Theft
-	Shared bool          // connections are shared, so that nobody can tell
+	Shared bool          // connections are shared, so that owners are unknown
 	Gaps   int           // how often the Redis stopped telling
 	Why    string        // of the last one
 	Shift  time.Duration // makes times of the Redis offsets from the epoch, when added

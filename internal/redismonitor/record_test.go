@@ -42,7 +42,7 @@ func TestARealRedisTells(t *testing.T) {
 	require.Less(t, f.Thefts[0].Lost, f.Thefts[0].Holder.At+slack)
 	require.Zero(t, f.Gaps)
 
-	// It is cut off: nobody knows any more who holds what, and it listens again.
+	// It is cut off: the holders are unknown, and it connects again.
 	require.True(t, a.SetNX(t.Context(), "shop:2", "1", 50*time.Millisecond).Val())
 	require.NoError(t, a.Do(t.Context(), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes").Err())
 	require.Eventually(t, func() bool { return r.Found(epoch).Gaps == 1 }, 5*time.Second, 5*time.Millisecond)

@@ -122,9 +122,9 @@ func start(t testing.TB, path string, secure int, ready goredis.Options, flags [
 	if err != nil {
 		return nil, err
 	}
-	var said bool
-	if _, s.Dir, said = strings.Cut(line, " "); !said {
-		return nil, errors.New("its guard said " + strconv.Quote(line))
+	var ok bool
+	if _, s.Dir, ok = strings.Cut(line, " "); !ok {
+		return nil, errors.New("its guard printed " + strconv.Quote(line))
 	}
 	ready.Addr, ready.MaxRetries, ready.DialerRetries = s.Addr, -1, 1
 	ready.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}

@@ -120,7 +120,7 @@ func (p *Process) scan(out io.Reader) {
 	for sc.Scan() {
 		select {
 		case p.lines <- sc.Text():
-		default: // nobody reads: the child must not block on us
+		default: // nothing reads: the child must not block on us
 		}
 	}
 	_, _ = io.Copy(io.Discard, out) // a line too long ends the scanner, and must not block the child
@@ -133,7 +133,7 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 func (p *Process) Done() <-chan struct{} { return p.done }
 
 // Line waits for the child's next line of output. Of a child that has ended it returns what is left, then
-// an error that holds why it ended and the last of what it said on stderr.
+// an error that holds why it ended and the end of its stderr.
 func (p *Process) Line(ctx context.Context) (string, error) {
 	select {
 	case l, ok := <-p.lines:
@@ -152,8 +152,8 @@ func (p *Process) Line(ctx context.Context) (string, error) {
 	if why == nil {
 		why = errEnded
 	}
-	if said := p.errs.String(); said != "" {
-		return "", fmt.Errorf("the child ended: %w: %s", why, said)
+	if output := p.errs.String(); output != "" {
+		return "", fmt.Errorf("the child ended: %w: %s", why, output)
 	}
 	return "", fmt.Errorf("the child ended: %w", why)
 }

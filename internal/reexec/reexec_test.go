@@ -115,7 +115,7 @@ func pidFrom(t *testing.T, p *Process) int {
 	return pid
 }
 
-// gone waits until no process has the id, or only one that nobody has reaped yet.
+// gone waits until no process has the id, or only one that has not been reaped yet.
 func gone(t *testing.T, pid int) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -143,9 +143,9 @@ func TestLineTellsWhyTheChildEnded(t *testing.T) {
 		_, err := p.Line(within(t, 20*time.Second))
 		require.EqualError(t, err, "the child ended: exit status 1: no more wood")
 	}
-	q := start(t, "nobody knows this one")
+	q := start(t, "no such role")
 	_, err := q.Line(within(t, 20*time.Second))
-	require.ErrorContains(t, err, `no child role "nobody knows this one"`)
+	require.ErrorContains(t, err, `no child role "no such role"`)
 }
 
 func TestLineHonoursItsContext(t *testing.T) {

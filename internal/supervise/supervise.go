@@ -1,5 +1,5 @@
-// Package supervise runs a command of the user's for as long as we need it: under a guard that ends it, and everything that it has
-// started, when we are gone, however we ended. What it says goes to a file.
+// Package supervise runs a command of the user's under a guard, which ends it and everything that it
+// has started when this process is gone, however it ended. The command's output goes to a file.
 package supervise
 
 import (
@@ -35,10 +35,10 @@ type Command struct {
 	Argv []string // the program, looked up on PATH, and its arguments
 	Dir  string   // where; "": here
 	Env  []string // NAME=value, besides ours
-	Log  string   // the file that takes what it says
+	Log  string   // the file for its output
 }
 
-// String says what is run, with the program as it is found on PATH, and where.
+// String gives the command with the program as found on PATH, and its directory.
 func (c Command) String() string {
 	words := slices.Clone(c.Argv)
 	if path, err := exec.LookPath(c.Argv[0]); err == nil {
@@ -55,10 +55,10 @@ type Process struct {
 	cmd   Command
 	guard *reexec.Process
 	pid   int
-	from  int64 // where in the log its own words begin
+	from  int64 // where in the log its own output begins
 }
 
-// Start starts a command. It fails when the program can't be executed; that it ends soon after is not seen here.
+// Start starts a command. It fails when the program can't be executed, not when it ends soon after.
 func Start(ctx context.Context, c Command) (*Process, error) {
 	if len(c.Argv) == 0 {
 		return nil, errors.New("there is no command to start")
@@ -94,8 +94,8 @@ func (p *Process) PID() int { return p.pid }
 // Done is closed when the command has ended, and its guard with it.
 func (p *Process) Done() <-chan struct{} { return p.guard.Done() }
 
-// Ended says how a command that ended by itself did, with the last of what it said; nil while it runs. Succeeded says that its exit
-// status was 0, as that of one that has put itself into the background.
+// Ended is the error of a command that ended by itself, with the end of its output; nil while it
+// runs. succeeded reports exit status 0, as of a command that put itself into the background.
 func (p *Process) Ended() (succeeded bool, err error) {
 	select {
 	case <-p.guard.Done():
@@ -113,7 +113,7 @@ func (p *Process) Ended() (succeeded bool, err error) {
 
 const ended = "ended: "
 
-// Stop asks the command to end (SIGTERM to its process group), and after 3 s makes it. It may be called more than once.
+// Stop ends the command: SIGTERM to its process group, SIGKILL after 3 s. It may be called again.
 func (p *Process) Stop() { p.guard.Stop(guardGrace) }
 
 // guard runs the command. args are its directory, its log, and its program with arguments.
@@ -165,14 +165,14 @@ func end(pid int, exited <-chan struct{}) {
 	case <-exited:
 	case <-time.After(termGrace):
 	}
-	_ = syscall.Kill(-pid, syscall.SIGKILL) // and whoever did not listen
+	_ = syscall.Kill(-pid, syscall.SIGKILL) // and what ignored it
 	select {
 	case <-exited:
 	case <-time.After(time.Second):
 	}
 }
 
-// LastWords is the end of what the command said, as an error shows it; "" when it said nothing.
+// LastWords is the end of the command's output, as an error shows it; "" without output.
 func (p *Process) LastWords() string {
 	f, err := os.Open(p.cmd.Log)
 	if err != nil {

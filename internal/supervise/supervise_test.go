@@ -74,9 +74,9 @@ func TestStopEndsEverythingThatWasStarted(t *testing.T) {
 	require.NoError(t, err, "it runs")
 	p.Stop()
 	require.Eventually(t, func() bool { return !alive(p.PID()) && !alive(child) }, 5*time.Second, 5*time.Millisecond)
-	said, err := os.ReadFile(filepath.Join(dir, "log"))
+	output, err := os.ReadFile(filepath.Join(dir, "log"))
 	require.NoError(t, err)
-	require.Equal(t, "hello there\n"+dir+"\n", string(said))
+	require.Equal(t, "hello there\n"+dir+"\n", string(output))
 }
 
 func TestACommandThatEnds(t *testing.T) {

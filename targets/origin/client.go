@@ -18,17 +18,17 @@ import (
 // versions begin anew.
 var ErrRestarted = errors.New("the origin was restarted")
 
-// Batch is what an origin told at once, in its order.
+// Batch is the events of one answer of an origin, in its order.
 type Batch[E any] struct {
 	Events []E
-	Missed uint64 // events before these that the origin didn't keep: whoever follows was too late
-	// Through is a time before which nothing happened that was not told or missed.
+	Missed uint64 // events before these that the origin didn't keep: the follower was too late
+	// Through is a time up to which every event was sent or missed.
 	Through time.Duration
 	// Within is by how much any time of the batch may be off.
 	Within time.Duration
 }
 
-// SeenLoad is a [Load] with times on the clock of the harness. Key and Region are left to whoever knows what Path names.
+// SeenLoad is a [Load] with times on the clock of the harness. Key and Region are left to the caller, which knows what Path names.
 type SeenLoad struct {
 	targets.Load
 	Path        string
@@ -36,7 +36,7 @@ type SeenLoad struct {
 	Conditional bool // it had an If-None-Match
 }
 
-// SeenCommit is a [Commit] with its time on the clock of the harness. Key and Token are left to whoever knows what Path names
+// SeenCommit is a [Commit] with its time on the clock of the harness. Key and Token are left to the caller, which knows what Path names
 // and how bodies carry tokens.
 type SeenCommit struct {
 	targets.Commit

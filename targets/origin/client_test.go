@@ -87,7 +87,7 @@ func TestClientTellsTimesWithinItsBound(t *testing.T) {
 				seen := 0
 				err := c.Loads(ctx, func(b Batch[SeenLoad]) error {
 					require.LessOrEqual(t, b.Within, half+2*time.Millisecond, "it is a bound of use")
-					_, all := told[Load](t, o, "loads")
+					_, all := listed[Load](t, o, "loads")
 					for _, l := range b.Events {
 						exact := all[seen]
 						require.InDelta(t, time.Duration(exact.Arrived)-ahead, l.Arrived, float64(b.Within))
@@ -97,7 +97,7 @@ func TestClientTellsTimesWithinItsBound(t *testing.T) {
 						seen++
 					}
 					for _, l := range all[seen:] {
-						require.Greater(t, time.Duration(l.Done)-ahead, b.Through, "what is told later happened later")
+						require.Greater(t, time.Duration(l.Done)-ahead, b.Through, "a later batch happened later")
 					}
 					if seen > 20 {
 						return errEnough
@@ -107,7 +107,7 @@ func TestClientTellsTimesWithinItsBound(t *testing.T) {
 				require.ErrorIs(t, err, errEnough)
 				commits := 0
 				err = c.Commits(ctx, func(b Batch[SeenCommit]) error {
-					_, all := told[Commit](t, o, "commits")
+					_, all := listed[Commit](t, o, "commits")
 					for _, e := range b.Events {
 						require.InDelta(t, time.Duration(all[commits].At)-ahead, e.At, float64(b.Within))
 						require.EqualValues(t, commits+1, e.Version)
@@ -142,7 +142,7 @@ func TestClockBound(t *testing.T) {
 			m := c.mapping()
 			off := m.at(theirs(at)) - at
 			if max(off, -off) > m.within+2 { // rounding
-				t.Fatalf("off by %v, and said to be by no more than %v", off, m.within)
+				t.Fatalf("off by %v, with a bound of %v", off, m.within)
 			}
 			if m.within > (at-sent)/2+2*time.Duration(drift*float64(at-sent))+2 {
 				t.Fatalf("within %v after an exchange of %v", m.within, at-sent)
@@ -180,11 +180,11 @@ func TestClientSaysWhatItMissed(t *testing.T) {
 	}
 	w := &wire{to: o.Admin(), cut: 250}
 	c := client(t, time.Now(), w)
-	told := 0
-	err := c.Loads(t.Context(), func(Batch[SeenLoad]) error { told++; return nil })
+	batches := 0
+	err := c.Loads(t.Context(), func(Batch[SeenLoad]) error { batches++; return nil })
 	require.ErrorContains(t, err, "broke off")
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
-	require.Zero(t, told, "a part of an answer is none")
+	require.Zero(t, batches, "a part of an answer is none")
 
 	err = c.Loads(t.Context(), func(b Batch[SeenLoad]) error {
 		require.EqualValues(t, 7, b.Missed)
@@ -192,16 +192,16 @@ func TestClientSaysWhatItMissed(t *testing.T) {
 		require.Equal(t, 404, b.Events[0].Status)
 		require.True(t, b.Events[0].Conditional)
 		require.Equal(t, 1, b.Events[0].Width)
-		told++
-		if told == 1 {
+		batches++
+		if batches == 1 {
 			return errEnough
 		}
 		return nil
 	})
 	require.ErrorIs(t, err, errEnough)
-	require.Equal(t, 1, told)
+	require.Equal(t, 1, batches)
 
-	err = c.Loads(t.Context(), func(b Batch[SeenLoad]) error { return errEnough }) // what was not taken is told again
+	err = c.Loads(t.Context(), func(b Batch[SeenLoad]) error { return errEnough }) // what was not taken is sent again
 	require.ErrorIs(t, err, errEnough)
 	require.Zero(t, c.loads.since)
 	require.ErrorIs(t, c.Loads(t.Context(), func(b Batch[SeenLoad]) error {
@@ -220,7 +220,7 @@ func TestClientSaysWhatItMissed(t *testing.T) {
 			do(t.Context(), other, "GET", "/a", "")
 		}
 		w.to = other.Admin()
-		require.ErrorIs(t, c.Loads(t.Context(), func(Batch[SeenLoad]) error { t.Error("told"); return errEnough }), ErrRestarted)
+		require.ErrorIs(t, c.Loads(t.Context(), func(Batch[SeenLoad]) error { t.Error("a batch"); return errEnough }), ErrRestarted)
 	}
 }
 

@@ -14,7 +14,7 @@ type Load struct {
 	Done        int64  `json:"done"`    // when its answer was ready, or it went away
 	Version     uint64 `json:"version"` // what it read; 0: it failed, or the path never had an object
 	Width       int    `json:"width"`   // loads of this path under way at its arrival, itself included; 0 of a HEAD and of an audit
-	Status      int    `json:"status"`  // 200, 304, 404, 503 when it was shed, 499 when whoever asked had gone
+	Status      int    `json:"status"`  // 200, 304, 404, 503 when it was shed, 499 when the client had gone
 	Head        bool   `json:"head,omitempty"`
 	Conditional bool   `json:"conditional,omitempty"` // it had an If-None-Match
 	Audit       bool   `json:"audit,omitempty"`       // no part of the workload: neither queued nor counted
@@ -37,7 +37,7 @@ type page struct {
 	Origin  string `json:"origin"`  // which run of the origin this is: another one counts anew
 	Missed  uint64 `json:"missed"`  // events between those that were asked for and these that aren't kept any more
 	Next    uint64 `json:"next"`    // what to ask for next
-	Through int64  `json:"through"` // every event up to this time was told or missed
+	Through int64  `json:"through"` // every event up to this time was sent or missed
 	Came    int64  `json:"came"`    // when the request came
 	Now     int64  `json:"now"`     // when this was sent
 }
@@ -50,7 +50,7 @@ type ring[E any] struct {
 	mu   sync.Mutex
 	kept []E           // event n is at (n-1) % most
 	n    uint64        // how many there ever were
-	news chan struct{} // closed by the next event; nil while nobody waits
+	news chan struct{} // closed by the next event; nil without a waiter
 }
 
 func newRing[E any](most int, now func() int64) *ring[E] { return &ring[E]{most: most, now: now} }
@@ -73,7 +73,7 @@ func (r *ring[E]) add(with func(n uint64, now int64) E) E {
 	return e
 }
 
-// after gives up to most events after number since, and of the page what can be said here. ok is false when there never were
+// after gives up to most events after number since, and the header of the page. ok is false when there never were
 // that many events. Where some are left over, through is the time of the last one given, as stamp has it.
 func (r *ring[E]) after(since uint64, most int, stamp func(E) int64) (p page, events []E, ok bool) {
 	r.mu.Lock()

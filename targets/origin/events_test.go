@@ -109,7 +109,7 @@ func TestWaitingForNews(t *testing.T) {
 		late := asked("/loads?since=1")
 		o.Close()
 		l = <-late
-		require.Zero(t, l.took, "an origin that ends lets nobody wait")
+		require.Zero(t, l.took, "an origin that ends answers those that wait")
 		require.Equal(t, 200, l.status)
 		require.Zero(t, o.following.Load())
 	})
@@ -157,7 +157,7 @@ func (a asking) WriteHeader(status int) {
 	a.ResponseWriter.WriteHeader(status)
 }
 
-// Whoever has an answer finds what it was among the loads, or the commits.
+// A client that has an answer finds it among the loads or the commits.
 func TestTellsBeforeItAnswers(t *testing.T) {
 	o := usual(t, func(c *Config) { c.Servers, c.ServiceTime = 1, time.Nanosecond })
 	sent := 0

@@ -38,8 +38,8 @@ func nginx(t *testing.T, o *Origin, env ...string) string {
 		cmd.Env = append(os.Environ(), "LISTEN="+listen, "UPSTREAM="+objects.Listener.Addr().String(),
 			"ORIGIN_ADMIN="+admin.Listener.Addr().String(), "ORIGIN_FLAGS=none", "TMPDIR="+t.TempDir())
 		cmd.Env = append(cmd.Env, env...)
-		said := &strings.Builder{}
-		cmd.Stdout, cmd.Stderr = said, said
+		output := &strings.Builder{}
+		cmd.Stdout, cmd.Stderr = output, output
 		require.NoError(t, cmd.Start())
 		ended := make(chan struct{})
 		go func() { _ = cmd.Wait(); close(ended) }()
@@ -55,8 +55,8 @@ func nginx(t *testing.T, o *Origin, env ...string) string {
 			}
 			select {
 			case <-ended:
-				if !strings.Contains(said.String(), "Address already in use") {
-					t.Fatalf("examples/nginx ended: %s", said)
+				if !strings.Contains(output.String(), "Address already in use") {
+					t.Fatalf("examples/nginx ended: %s", output)
 				}
 				up = true
 			case <-time.After(5 * time.Millisecond):
@@ -157,7 +157,7 @@ func oldest(all []look) (at look) {
 }
 
 // nginx that obeys Cache-Control answers nothing that is older than max-age and stale-while-revalidate together, and the second to
-// which it rounds; told to use stale answers while it updates, it answers what is older, however old.
+// which it rounds; with stale answers allowed while it updates, it answers what is older, however old.
 func TestNginxKeepsTheBoundOfCacheControl(t *testing.T) {
 	const load, slack = 20 * time.Millisecond, 250 * time.Millisecond
 	const bound = time.Second + time.Second + time.Second + load // max-age, stale-while-revalidate, whole seconds, a load
@@ -188,7 +188,7 @@ func TestNginxKeepsTheBoundOfCacheControl(t *testing.T) {
 		require.True(t, l.old, "after %v: %s", l.age, l.status)
 		require.Equal(t, "STALE", l.status)
 	}
-	_, loads := told[Load](t, o, "loads")
+	_, loads := listed[Load](t, o, "loads")
 	confirmed := 0
 	for _, l := range loads {
 		if l.Status == http.StatusNotModified && l.Conditional {
@@ -211,7 +211,7 @@ func TestNginxLoadsOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	_, loads := told[Load](t, o, "loads")
+	_, loads := listed[Load](t, o, "loads")
 	require.Len(t, loads, 1)
 	require.Equal(t, 1, loads[0].Width)
 

@@ -1,6 +1,6 @@
 // Package origin is a source of truth that speaks HTTP: a cache of any make is pointed at it instead of its own backend, and
 // it tells what reached it. Objects have versions; answers take time, wait for a server, or are shed, as a database's do; every
-// load and every commit is kept for a while for whoever asks, with times on one monotonic clock.
+// load and every commit is kept for a while and listed on request, with times on one monotonic clock.
 //
 // [Origin] is the server, [Client] follows one from elsewhere and gives the times on the clock of the harness.
 //
@@ -34,7 +34,7 @@ const (
 	MaxBody = 1 << 20 // bytes
 )
 
-// statusGone is how a [Load] says that whoever asked was gone before the answer. It is never sent.
+// statusGone is the status of a [Load] whose client was gone before the answer. It is never sent.
 const statusGone = 499
 
 // Config describes an [Origin].
@@ -179,7 +179,7 @@ func (o *Origin) read(w http.ResponseWriter, r *http.Request, path string) {
 	default:
 		l.Status, l.Version = http.StatusOK, obj.version
 	}
-	// Who has the answer, and asks, finds the load among those that were told.
+	// A client that has the answer finds the load in the list.
 	l = o.loads.add(func(n uint64, now int64) Load { l.N, l.Done = n, now; return l })
 	o.metrics.ended(l)
 	o.answer(w, l, obj)
@@ -217,7 +217,7 @@ func (o *Origin) answer(w http.ResponseWriter, l Load, obj object) {
 	_, _ = w.Write(obj.body)
 }
 
-// write commits obj at the end of its service time, and tells its version. Whoever gave up before that left no effect.
+// write commits obj at the end of its service time, and gives its version. A client that gave up before that left no effect.
 func (o *Origin) write(w http.ResponseWriter, r *http.Request, path string, obj object) {
 	if obj.kind == "" {
 		obj.kind = "application/octet-stream"

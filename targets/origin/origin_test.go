@@ -59,8 +59,8 @@ func version(res *http.Response) uint64 {
 	return v
 }
 
-// told asks for all events of a kind that are there.
-func told[E any](t *testing.T, o *Origin, what string) (p page, events []E) {
+// listed asks for all events of a kind that are there.
+func listed[E any](t *testing.T, o *Origin, what string) (p page, events []E) {
 	t.Helper()
 	return toldAfter[E](t, o, what, 0)
 }
@@ -183,7 +183,7 @@ func TestBounds(t *testing.T) {
 			require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
 		}
 	}
-	_, commits := told[Commit](t, o, "commits")
+	_, commits := listed[Commit](t, o, "commits")
 	require.Len(t, commits, 5, "what was refused had no effect")
 	require.EqualValues(t, 3, commits[3].Version)
 	require.EqualValues(t, 2, commits[4].Version)
@@ -208,7 +208,7 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-// Many writers of few paths: each path has the versions 1, 2, 3, ..., each told once to a writer and once as a commit.
+// Many writers of few paths: each path has the versions 1, 2, 3, ..., each answered once to a writer and listed once as a commit.
 func TestVersionsAreDense(t *testing.T) {
 	o := usual(t, func(c *Config) { c.Keep = 10_000 })
 	const writers, each, paths = 8, 100, 3
@@ -236,7 +236,7 @@ func TestVersionsAreDense(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	_, commits := told[Commit](t, o, "commits")
+	_, commits := listed[Commit](t, o, "commits")
 	require.Len(t, commits, writers*each)
 	last, at := map[string]uint64{}, int64(0)
 	for i, c := range commits {
@@ -252,7 +252,7 @@ func TestVersionsAreDense(t *testing.T) {
 	}
 	all := 0
 	for path, n := range last {
-		require.Len(t, acked[path], int(n), "no version was told twice")
+		require.Len(t, acked[path], int(n), "no version was answered twice")
 		all += int(n)
 		res, _, _ := do(t.Context(), o, "GET", path, "")
 		require.Equal(t, n, version(res))
@@ -266,7 +266,7 @@ func TestCommitsShowBodies(t *testing.T) {
 	for _, body := range []string{"", "text", long, "\xff"} {
 		do(t.Context(), o, "PUT", "/a", body)
 	}
-	_, c := told[Commit](t, o, "commits")
+	_, c := listed[Commit](t, o, "commits")
 	require.Equal(t, "", *c[0].Body)
 	require.Equal(t, "text", *c[1].Body)
 	require.Nil(t, c[2].Body)
@@ -295,7 +295,7 @@ func TestWidthsAndCapacity(t *testing.T) {
 		wg.Wait()
 		require.Equal(t, start+int64(3*time.Second), o.now(), "6 loads on 2 servers take 3 turns")
 
-		_, loads := told[Load](t, o, "loads")
+		_, loads := listed[Load](t, o, "loads")
 		require.Len(t, loads, 7)
 		require.True(t, loads[0].Audit)
 		require.Zero(t, loads[0].Width)
@@ -353,7 +353,7 @@ func TestFullQueueSheds(t *testing.T) {
 		res, _, _ := do(t.Context(), o, "GET", "/a", "")
 		require.Equal(t, 200, res.StatusCode)
 		require.EqualValues(t, 3, version(res), "what was shed had no effect")
-		_, loads := told[Load](t, o, "loads")
+		_, loads := listed[Load](t, o, "loads")
 		require.Equal(t, []int{503, 200}, []int{loads[0].Status, loads[1].Status})
 		require.Zero(t, loads[0].Version)
 	})
@@ -378,14 +378,14 @@ func TestWhoeverGivesUp(t *testing.T) {
 		synctest.Wait()
 		require.EqualValues(t, 0, o.queue.waiting.Load())
 		require.Empty(t, o.queue.servers)
-		_, loads := told[Load](t, o, "loads")
+		_, loads := listed[Load](t, o, "loads")
 		require.Len(t, loads, 2)
 		for _, l := range loads {
 			require.Equal(t, statusGone, l.Status)
 			require.Zero(t, l.Version)
 			require.EqualValues(t, 400*time.Millisecond, l.Done-l.Arrived)
 		}
-		_, commits := told[Commit](t, o, "commits")
+		_, commits := listed[Commit](t, o, "commits")
 		require.Empty(t, commits, "a write that was given up had no effect")
 	})
 }
@@ -401,8 +401,8 @@ func TestSlowLoadCarriesTheOldVersion(t *testing.T) {
 		_, text, _ := do(t.Context(), o, "GET", "/a", "")
 		require.Equal(t, "old", text)
 		wg.Wait()
-		_, loads := told[Load](t, o, "loads")
-		_, commits := told[Commit](t, o, "commits")
+		_, loads := listed[Load](t, o, "loads")
+		_, commits := listed[Commit](t, o, "commits")
 		require.EqualValues(t, 1, loads[0].Version)
 		require.Less(t, commits[1].At, loads[0].Done)
 		require.Greater(t, commits[1].At, loads[0].Arrived)
