@@ -30,7 +30,8 @@ var allowed = map[string][]string{
 	"drilltest":                    {"drill", "drill/environment", "scenarios", "targets", "report", "faults"},
 
 	"load":                        {"targets"},
-	"oracle":                      {"targets"},
+	"oracle":                      {"targets", "oracle/internal/..."},
+	"oracle/internal/history":     {"targets"},
 	"report":                      {"targets", "oracle", "internal/strictyaml", "internal/cost"},
 	"faults":                      {"faults/link", "faults/rediskeys", "faults/undo", "targets", "internal/..."},
 	"faults/link":                 {},

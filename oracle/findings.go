@@ -32,7 +32,8 @@ type Lag struct {
 	Lag       time.Duration         // from then until its last proven-stale read began; 0 when nobody read it stale
 }
 
-// Findings is what a drill proved. A number counts everything; of accusations some are kept.
+// Findings is what a drill proved. A number counts everything; of accusations some are kept. It is wide because it is the
+// flat list of all that a judge counts.
 type Findings struct {
 	Writes        int // that began
 	Acknowledged  int
@@ -98,4 +99,60 @@ func (k kind) String() string {
 	return [...]string{
 		"lost write", "rollback", "leak", "corruption", "dirty read", "false rejection", "violation", "stale",
 	}[k]
+}
+
+// What says what an [Event] was.
+type What uint8
+
+// What can be evidence.
+const (
+	WriteSent     What = iota // a write was sent; what came of it does not matter to the accusation
+	WriteAcked                // a write was sent and acknowledged
+	WriteRejected             // a write was sent and rejected, with the promise of no effect
+	Committed                 // the source's log has this commit
+	Answered                  // a read was sent and answered
+	Sealed                    // the source's log was complete before At
+)
+
+// String gives the event's name in reports.
+func (w What) String() string {
+	if int(w) >= len(whats) {
+		return "invalid"
+	}
+	return whats[w]
+}
+
+var whats = [...]string{"write sent", "acknowledged", "rejected", "committed", "read", "log complete"}
+
+// ParseWhat reads what [What.String] gave.
+func ParseWhat(s string) (What, bool) {
+	for i, name := range whats {
+		if name == s {
+			return What(i), true
+		}
+	}
+	return 0, false
+}
+
+// NoWriter is an [Event.Writer] that nobody told.
+const NoWriter = oddSeq
+
+// Event is one thing that was observed. The events of an accusation prove it, and none of them can be left out. It is
+// wide because one type stands for all that can be evidence, as a line of a timeline does.
+type Event struct {
+	What    What
+	Key     targets.Key
+	Seq     uint64 // of a write or a read: the operation
+	Version uint64 // the key's version that was written, committed or answered; 0: not told, or the absence before all
+	Writer  uint64 // which write stored the value; [targets.SeedSeq] for an initial one, [NoWriter] if nobody told
+	Absent  bool   // the version is an absence; the answer was "not found"
+	Accused bool   // it is what is accused
+
+	Sent     time.Duration // of operations
+	Returned time.Duration // of operations, except [WriteSent]
+	At       time.Duration // of [Committed] and [Sealed]
+
+	Tier, Worker, Region, Instance string // of reads
+	Token                          string // of an accused read: the value as it was answered
+	Owner                          targets.Key
 }

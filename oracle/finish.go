@@ -2,42 +2,43 @@ package oracle
 
 import (
 	"slices"
-	"time"
+
+	"github.com/cachedrill/cachedrill/oracle/internal/history"
 )
 
 // Finish judges what is still pending with what is known, looks for what was lost, and gives the findings. It is
 // called once, after every other call has returned.
 func (j *Judge) Finish() Findings {
+	j.finished = true
 	var done []verdict
 	j.each(func(_ *shard, k *keyState) {
-		if k.register != nil {
-			k.register.close()
+		if k.values != nil {
+			k.values.Close()
 		}
 	})
 	for i := range j.shards {
 		s := &j.shards[i]
 		s.mu.Lock()
 		for s.waiting.first != nil {
-			done = j.judgeFirst(s, &s.waiting, done)
+			done = s.judgeFirst(&s.waiting, done)
 		}
 		s.mu.Unlock()
-		done = j.pronounceAll(done)
+		done = j.emitAll(done)
 	}
 	j.each(func(s *shard, k *keyState) {
 		for k.waiting.first != nil {
-			done = j.judgeFirst(s, &k.waiting, done)
+			done = s.judgeFirst(&k.waiting, done)
 		}
 	})
-	j.pronounceAll(done)
+	j.emitAll(done)
 
 	var f Findings
 	var c counts
 	n := 0
-	j.each(func(_ *shard, k *keyState) { n += len(k.history.versions) })
+	j.each(func(_ *shard, k *keyState) { n += len(k.history.All) })
 	f.Lags = make([]Lag, 0, n)
-	j.each(func(s *shard, k *keyState) {
-		j.reckon(s, k)
-		j.conclude(s, k, &f)
+	j.each(func(_ *shard, k *keyState) {
+		k.conclude(&f)
 		f.StaleIncidents += k.incidents()
 		f.Lags = k.lags(f.Lags)
 	})
@@ -55,59 +56,45 @@ func (j *Judge) Finish() Findings {
 	return f
 }
 
-// reckon settles what is left of a key's writes.
-func (j *Judge) reckon(s *shard, k *keyState) {
-	sealed := time.Duration(j.sealed.Load())
-	for _, w := range k.open {
-		switch {
-		case w.state == inFlight:
-			s.counts.unknown++
-		case w.state == unplaced && j.cfg.Historian && w.returned < sealed:
-			if !k.inLog(&w) && k.trusted() {
-				s.counts.lostChecked++
-				j.lost(k, w, " and is not in the source's history",
-					acked(k.key, w.seq, w.claimed, w.sent, w.returned), j.end(k.key))
-			}
+// conclude looks at a key's whole history.
+func (k *keyState) conclude(f *Findings) {
+	for i := range k.open.all {
+		if k.open.all[i].state == history.InFlight {
+			k.counts.unknown++
 		}
 	}
-	for i := range k.history.versions {
-		v := &k.history.versions[i]
-		if v.contested {
-			s.counts.lostChecked++
-		}
-		checked := v.own < k.looked() || j.cfg.Historian || v.gone
-		switch {
-		case !checked, v.deleted && v.ackedAt == never:
-		case v.ackedAt != never && (v.ackedAt < k.looked() || j.cfg.Historian || v.gone):
-			s.counts.lostChecked++
-		default:
-			s.counts.rollbacksChecked++
-		}
+	by := k.whole()
+	by.conclude()
+	switch {
+	case by.unjudged() != "":
+		f.UnjudgedKeys++
+	case k.family.strong() && !by.explained():
+		f.UndecidedKeys++
 	}
 }
 
-// report puts the ledger into the findings.
+// report puts the accusations into the findings.
 func (j *Judge) report(f *Findings) {
 	for _, fam := range j.families {
-		if fam.told.Load() { // an empty answer among tokens is a damaged one
+		if fam.tokens.Load() { // an empty answer among tokens is a damaged one
 			f.Corruptions += int(fam.blanks.n.Load())
 			for _, a := range fam.blanks.kept("") {
-				j.ledger.keep(kindCorruption, a)
+				j.accused.keep(kindCorruption, a)
 			}
 		}
 	}
-	f.LostWrites, f.Rollbacks = j.ledger.total(kindLost), j.ledger.total(kindRollback)
-	f.Leaks, f.DirtyReads = j.ledger.total(kindLeak), j.ledger.total(kindDirty)
-	f.Corruptions += j.ledger.total(kindCorruption)
-	f.FalseRejections = j.ledger.total(kindFalseRejection)
+	f.LostWrites, f.Rollbacks = j.accused.total(kindLost), j.accused.total(kindRollback)
+	f.Leaks, f.DirtyReads = j.accused.total(kindLeak), j.accused.total(kindDirty)
+	f.Corruptions += j.accused.total(kindCorruption)
+	f.FalseRejections = j.accused.total(kindFalseRejection)
 	f.Violations = map[string]int{}
 	for _, fam := range j.families {
 		if fam.classed {
-			f.Violations[fam.class()] = int(j.ledger.violations[fam.Class].Load())
+			f.Violations[fam.class()] = int(j.accused.violations[fam.Class].Load())
 		}
 	}
-	for i := range j.ledger.trays {
-		f.Accusations = append(f.Accusations, j.ledger.trays[i].kept(kind(i).String())...)
+	for i := range j.accused.byKind {
+		f.Accusations = append(f.Accusations, j.accused.byKind[i].kept(kind(i).String())...)
 	}
 	slices.SortStableFunc(f.Accusations, chronological)
 }

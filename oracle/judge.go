@@ -25,90 +25,16 @@ import (
 	"hash/maphash"
 	"math"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Class is what a family promises about its reads.
-type Class uint8
-
-// The consistency classes.
-const (
-	Bounded  Class = iota // no read is staler than [Family.Within]
-	Strong                // no read is stale; without versions: and some order of the writes explains all reads
-	Eventual              // no read is staler than [Family.Within], once the world has been healthy for longer than that
-)
-
-// String gives the class as labels show it.
-func (c Class) String() string {
-	switch c {
-	case Bounded:
-		return "bounded"
-	case Strong:
-		return "strong"
-	case Eventual:
-		return "eventual"
-	}
-	return "invalid"
-}
-
-// Family is what the judge must know of a kind of key.
-type Family struct {
-	Class  Class
-	Within time.Duration // the bound D of a bounded family, the C of an eventual one; ignored for strong ones
-	// Unclassed families promise nothing: their reads are judged, and no answer is a violation.
-	Unclassed bool
-	// Horizon is how long a cache could plausibly keep a copy: the TTL. Only opportunities depend on it.
-	// 0 means never: no read of the family counts as one that could have been stale.
-	Horizon time.Duration
-}
-
-// bound is the staleness up to which a read of the family keeps its promise.
-func (f Family) bound() time.Duration {
-	if f.Class == Strong {
-		return 0
-	}
-	return f.Within
-}
-
-// Config is what a judge is told before the first operation.
-type Config struct {
-	Run      string            // the run part of this run's tokens; see [targets.NewToken]
-	Families map[string]Family // a family that is not here is judged, but has no class to violate
-
-	// Historian says that the source's history arrives through [Judge.Commit], with seals. Commits are then
-	// the only evidence of order and time, and a read waits for a seal at or after its return.
-	Historian bool
-
-	// ForeignWriters says that others may have written the keys, before the drill or during it: a value that bears no mark of this
-	// run is somebody else's then, and makes its key unjudged, rather than a torn one.
-	ForeignWriters bool
-
-	// Shared says that others may also delete them: then no absence proves anything.
-	Shared bool
-
-	// Siblings says whether other keys exist that a mix-up could confuse the key with; only opportunities
-	// for leaks depend on it. nil: never. It is called once a key, with a lock held: it must be
-	// quick and must not call the judge.
-	Siblings func(targets.Key) bool
-
-	// Judged gets every read that ended OK, once, in the goroutine that called End, Commit or Finish,
-	// possibly later than its End. Calls are concurrent; no lock of the judge is held. May be nil.
-	Judged func(Judgement)
-}
-
 // Judge judges one drill. Its methods may be called from many goroutines at once, except Finish.
 type Judge struct {
-	cfg     Config
-	seed    maphash.Seed
-	shards  [shardCount]shard
-	ledger  ledger
-	mixups  mixups
-	calm    calm
-	sealed  atomic.Int64 // every commit before it is known; math.MinInt64 at first
-	waiting atomic.Int64 // reads that wait to be judged
+	drillState
+	shards [shardCount]shard
+	leaks  leakIndex
 
 	familyMu sync.RWMutex
 	families map[string]*family
@@ -120,19 +46,19 @@ const maxWaiting = 1 << 20
 
 // New makes a judge for one drill.
 func New(cfg Config) *Judge {
-	j := &Judge{cfg: cfg, seed: maphash.MakeSeed(), families: map[string]*family{}}
+	j := &Judge{drillState: drillState{cfg: cfg, seed: maphash.MakeSeed()}, families: map[string]*family{}}
 	j.sealed.Store(math.MinInt64)
-	j.ledger.init()
+	j.accused.init()
 	for name, f := range cfg.Families {
 		j.families[name] = newFamily(name, f, !f.Unclassed)
 	}
 	for i := range j.shards {
-		j.shards[i].keys = map[uint64]*keyState{}
+		j.shards[i].keys, j.shards[i].drill = map[uint64]*keyState{}, &j.drillState
 	}
 	return j
 }
 
-// Begin tells of an operation that is about to be sent. Request and Sent are set.
+// Begin announces an operation that is about to be sent. Request and Sent are set.
 func (j *Judge) Begin(op targets.Operation) {
 	if j.cfg.Historian && op.Kind == targets.Read {
 		return // the log decides: what is in flight does not matter
@@ -140,48 +66,37 @@ func (j *Judge) Begin(op targets.Operation) {
 	s, hash := j.shardOf(op.Key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k := j.state(s, hash, op.Key)
-	if op.Kind.Changes() {
-		s.counts.writes++
-		k.open = append(k.open, write{seq: op.Seq, token: j.digest(op.Token), sent: op.Sent, deleted: op.Kind == targets.Delete})
-		if !j.cfg.Historian {
-			if r := k.unordered(op.Sent); r != nil {
-				r.add(op.Seq, op.Sent, op.Kind == targets.Delete)
-			}
-		}
-	}
-	if !j.cfg.Historian {
-		k.flight.add(op.Sent, op.Seq)
-	}
+	j.state(s, hash, op.Key).begin(&op)
 }
 
-// End tells of an operation that returned. Returned, Outcome and Reply are set.
+// End gives an operation that returned. Returned, Outcome and Reply are set.
 func (j *Judge) End(op targets.Operation) {
 	s, hash := j.shardOf(op.Key)
-	buffer := verdicts.Get().(*[]verdict)
-	done := (*buffer)[:0]
+	b := buffers.Get().(*buffer)
+	b.op = op
 	s.mu.Lock()
 	k := j.state(s, hash, op.Key)
+	done := b.done[:0]
 	switch {
 	case op.Kind.Changes():
-		j.endWrite(s, k, &op)
-	case op.Outcome != targets.OK:
-	case j.cfg.Historian:
-		done = j.endReadLogged(s, k, &op, done)
-	default:
-		done = j.endRead(s, k, &op, done)
+		k.end(&b.op)
+		if op.Outcome == targets.OK {
+			s.sessions.saw(k, &b.op, op.Reply.Version)
+		}
+	case op.Outcome == targets.OK:
+		done = s.endRead(k, &b.op, done)
 	}
-	if !j.cfg.Historian && k.flight.remove(op.Sent, op.Seq) {
-		done = j.release(s, k, done)
+	if k.inflight.Remove(op.Sent, op.Seq) {
+		done = s.release(k, done)
 	}
 	k.forget()
 	s.mu.Unlock()
-	*buffer = j.pronounceAll(done)
-	verdicts.Put(buffer)
+	b.done = j.emitAll(done)
+	buffers.Put(b)
 }
 
-// Commit tells of one entry of the source's history, or, with version 0, that every commit before At
-// has been told. An entry that is told twice counts once. It is for judges with [Config.Historian] only.
+// Commit gives one entry of the source's history, or, with version 0, announces that every commit before At
+// has been given. An entry that is given twice counts once. It is for judges with [Config.Historian] only.
 func (j *Judge) Commit(c targets.Commit) {
 	if c.Version == 0 {
 		j.seal(c.At)
@@ -190,5 +105,81 @@ func (j *Judge) Commit(c targets.Commit) {
 	s, hash := j.shardOf(c.Key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	j.commit(j.state(s, hash, c.Key), c)
+	logModel{j.state(s, hash, c.Key)}.commit(c)
+}
+
+// seal notes that the log is complete before t and judges the reads that waited for that.
+func (j *Judge) seal(t time.Duration) {
+	for {
+		was := j.sealed.Load()
+		if int64(t) <= was {
+			return
+		}
+		if j.sealed.CompareAndSwap(was, int64(t)) {
+			break
+		}
+	}
+	b := buffers.Get().(*buffer)
+	for i := range j.shards {
+		s := &j.shards[i]
+		s.mu.Lock()
+		done := s.releaseSealed(b.done[:0])
+		s.mu.Unlock()
+		b.done = j.emitAll(done)
+	}
+	buffers.Put(b)
+}
+
+// FaultBegan announces that a fault begins at this time: eventual families promise nothing from then on. It must be
+// called before the fault can show in an answer. Faults may overlap; each gets its [Judge.FaultHealed].
+func (j *Judge) FaultBegan(at time.Duration) { j.health.began(at) }
+
+// FaultHealed announces that a fault that had begun was healed at this time. When none is left, eventual families have
+// [Family.Within] to converge. A call without its [Judge.FaultBegan] does nothing.
+func (j *Judge) FaultHealed(at time.Duration) { j.health.healed(at) }
+
+// shardOf gives the key's shard and hash.
+func (j *Judge) shardOf(key targets.Key) (*shard, uint64) {
+	h := maphash.Comparable(j.seed, key)
+	return &j.shards[h%shardCount], h
+}
+
+// state gives the key's state and makes it at first sight. The shard is locked.
+func (j *Judge) state(s *shard, hash uint64, key targets.Key) *keyState {
+	if k := s.find(hash, key); k != nil {
+		return k
+	}
+	k := s.add(hash, key, j.family(key.Family))
+	j.leaks.noticed(key)
+	return k
+}
+
+func (j *Judge) family(name string) *family {
+	j.familyMu.RLock()
+	f := j.families[name]
+	j.familyMu.RUnlock()
+	if f != nil {
+		return f
+	}
+	j.familyMu.Lock()
+	defer j.familyMu.Unlock()
+	if f = j.families[name]; f == nil {
+		f = newFamily(name, Family{}, false)
+		j.families[name] = f
+	}
+	return f
+}
+
+// each calls visit for every key with its shard locked.
+func (j *Judge) each(visit func(*shard, *keyState)) {
+	for i := range j.shards {
+		s := &j.shards[i]
+		s.mu.Lock()
+		for _, k := range s.keys {
+			for ; k != nil; k = k.chain {
+				visit(s, k)
+			}
+		}
+		s.mu.Unlock()
+	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/cachedrill/cachedrill/oracle/internal/history"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -13,7 +14,7 @@ import (
 func TestTooManyUnknownWrites(t *testing.T) {
 	d := newDrill(t, Config{})
 	d.write(1, 1, 2, 1)
-	for i := range uint64(maxUnplaced) {
+	for i := range uint64(history.MaxUnresolved) {
 		o := op(targets.Write, 100+i, 3, 4)
 		o.Outcome = targets.Unknown
 		d.do(o)
@@ -38,7 +39,7 @@ func TestTooManyUnknownWrites(t *testing.T) {
 func TestSilentAcknowledgementsDoNotCrowd(t *testing.T) {
 	d := newDrill(t, Config{})
 	at := 0
-	for i := range 10 * maxUnplaced {
+	for i := range 10 * history.MaxUnresolved {
 		seq := uint64(3*i + 1)
 		d.write(seq, at+1, at+2, 0) // overwritten before anybody saw it
 		d.write(seq+1, at+3, at+4, 0)
@@ -56,7 +57,7 @@ func TestSilentAcknowledgementsDoNotCrowd(t *testing.T) {
 	for _, j := range judged {
 		require.Equal(t, Fresh, j.Answer, j.Text())
 	}
-	require.Less(t, len(d.j.onlyKey().open), maxUnplaced+1)
+	require.Less(t, len(d.j.onlyKey().open.all), history.MaxUnresolved+1)
 }
 
 func (j *Judge) onlyKey() (only *keyState) {

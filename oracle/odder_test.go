@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/cachedrill/cachedrill/oracle/internal/history"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -102,10 +103,10 @@ func TestTooManyUnknownWritesWithoutVersions(t *testing.T) {
 		o.Outcome = targets.Unknown
 		d.do(o)
 	}
-	for i := range uint64(10 * maxUnplaced) {
+	for i := range uint64(10 * history.MaxUnresolved) {
 		d.write(10_000+i, 1, 2, 0)
 	}
-	for i := range uint64(maxUnplaced) {
+	for i := range uint64(history.MaxUnresolved) {
 		lost(100 + i)
 	}
 	d.read(2, 5, 6, 0, 10_000)
@@ -164,7 +165,7 @@ func TestVersionsToldLater(t *testing.T) {
 		3: {uint64(Fresh), 0}, 4: {uint64(Indeterminate), 10}, 5: {uint64(Indeterminate), 10}, 6: {uint64(Stale), 10},
 	}, got)
 	require.Equal(t, 1, f.Violations["strong"])
-	require.Nil(t, d.j.onlyKey().register)
+	require.Nil(t, d.j.onlyKey().values)
 }
 
 // Two writes at once that one reader sees in one order and another in the other: no read is proven stale, and yet no order explains them.

@@ -1,11 +1,9 @@
 package oracle
 
 import (
-	"hash/maphash"
 	"sync"
-	"sync/atomic"
-	"time"
 
+	"github.com/cachedrill/cachedrill/oracle/internal/history"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -15,153 +13,251 @@ const shardCount = 64 // a power of two
 type shard struct {
 	mu       sync.Mutex
 	keys     map[uint64]*keyState // by hash; keys with the same hash are chained
-	waiting  queue                // with a historian: reads that wait for a seal
+	drill    *drillState
+	waiting  queue // reads that wait for the source's log
 	spare    spare
 	sessions sessions
 	counts   counts
 	_        [64]byte // keep neighbours' locks on other cache lines
 }
 
-// counts are the counters that ordinary operations move; accusations are counted in the ledger.
-type counts struct {
-	writes, acknowledged, unknown       int
-	rejected                            int // writes that the target promised to be without effect
-	unjudged, sessions                  int
-	canStale, canViolate                int
-	leaks, corruptions, sessionsChecked int
-	lostChecked, rollbacksChecked       int
-}
-
-func (c *counts) add(o *counts) {
-	c.writes += o.writes
-	c.acknowledged += o.acknowledged
-	c.unknown += o.unknown
-	c.rejected += o.rejected
-	c.unjudged += o.unjudged
-	c.sessions += o.sessions
-	c.canStale += o.canStale
-	c.canViolate += o.canViolate
-	c.leaks += o.leaks
-	c.corruptions += o.corruptions
-	c.sessionsChecked += o.sessionsChecked
-	c.lostChecked += o.lostChecked
-	c.rollbacksChecked += o.rollbacksChecked
-}
-
-// family is a kind of key and what was learned about it.
-type family struct {
-	Family
-	name    string
-	classed bool // the configuration gave it a class
-
-	// told says that an answer of this family carried a token, so that one without is a damaged one.
-	told   atomic.Bool
-	blanks tray // answers without a token; accused at the end if told
-}
-
-func newFamily(name string, f Family, classed bool) *family {
-	n := &family{Family: f, name: name, classed: classed}
-	n.blanks.init()
-	return n
-}
-
-// class is the family's class as labels show it; empty when it has none.
-func (f *family) class() string {
-	if !f.classed {
-		return ""
-	}
-	return f.Class.String()
-}
-
-// keyState is what is known of one key. The lock of its shard guards it.
-type keyState struct {
-	key      targets.Key
-	hash     uint64
-	chain    *keyState
-	family   *family
-	siblings bool
-
-	history history
-	open    []write     // writes in flight, and ended ones whose version is not known
-	failed  []rejection // writes that the target promised to be without effect, by seq
-	flight  flight      // operations in flight; without a historian only
-	waiting queue       // reads that wait for others to end; without a historian only
-	spans   []span      // versions that were read proven-stale, by version
-	// witnesses is the reads that are the earliest evidence of a version, by version; without a historian only.
-	witnesses map[uint64]Event
-
-	unplaced int  // writes in open that have ended
-	pruned   bool // some were forgotten: in gaps of the history they can have superseded anything
-	// foreign: another run wrote here. rewritten: the source contradicted its own history. tainted: what is known
-	// of a version came from a read that another answer contradicts. crowded: too many unresolved writes.
-	// Each makes the key's reads unjudged from then on.
-	foreign, rewritten, tainted, crowded bool
-
-	audited time.Duration // when the last read past the caches began; [before] at first
-	// sourced is when the last read began that was loaded from the source, though not past the caches, and was fresh: what had
-	// been written by then was not lost. A stale one proves nothing: it may have joined a load that was under way.
-	sourced time.Duration
-
-	told     time.Duration // the earliest Sent among the operations that told a version; [never] if none did
-	register *register     // while the key may have to be judged without versions
-	absent   *absences     // of strong families without a historian
-	stale    bool          // a read from a cache was proven stale
-	overfull bool          // writes of unknown version were forgotten while it did not matter
-}
-
-// trusted says whether what is known of the key's versions can be believed.
-func (k *keyState) trusted() bool { return !k.foreign && !k.rewritten && !k.tainted }
-
-// shardOf gives the key's shard and hash.
-func (j *Judge) shardOf(key targets.Key) (*shard, uint64) {
-	h := maphash.Comparable(j.seed, key)
-	return &j.shards[h%shardCount], h
-}
-
-// state gives the key's state and makes it at first sight. The shard is locked.
-func (j *Judge) state(s *shard, hash uint64, key targets.Key) *keyState {
-	first := s.keys[hash]
-	for k := first; k != nil; k = k.chain {
+// find gives the key's state; nil if the key is new.
+func (s *shard) find(hash uint64, key targets.Key) *keyState {
+	for k := s.keys[hash]; k != nil; k = k.chain {
 		if k.key == key {
 			return k
 		}
 	}
-	k := &keyState{key: key, hash: hash, chain: first, family: j.family(key.Family), audited: before, sourced: before, told: never}
-	k.history.shown = before
-	if j.cfg.Siblings != nil {
-		k.siblings = j.cfg.Siblings(key)
-	}
-	s.keys[hash] = k
-	j.mixups.noticed(key)
+	return nil
+}
+
+// add makes the state of a new key.
+func (s *shard) add(hash uint64, key targets.Key, f *family) *keyState {
+	k := newKey(key, hash, f, s.drill, &s.counts)
+	k.chain, s.keys[hash] = s.keys[hash], k
 	return k
 }
 
-func (j *Judge) family(name string) *family {
-	j.familyMu.RLock()
-	f := j.families[name]
-	j.familyMu.RUnlock()
-	if f != nil {
-		return f
+// endRead takes what a read proves, and judges it unless something that bears on it is still to come:
+// an operation in flight that overlaps it, or the source's log.
+func (s *shard) endRead(k *keyState, op *targets.Operation, done []verdict) []verdict {
+	if !s.drill.cfg.Historian {
+		if op.Reply.Version != 0 {
+			k.versioned(op)
+		}
+		if op.Reply.Absent {
+			k.notFound(op)
+		}
 	}
-	j.familyMu.Lock()
-	defer j.familyMu.Unlock()
-	if f = j.families[name]; f == nil {
-		f = newFamily(name, Family{}, false)
-		j.families[name] = f
+	by := k.model(op)
+	m := by.match(op)
+	if m.finding == unsealed {
+		if !s.wait(&s.waiting, k, op, m, 0) {
+			return append(done, k.setAside(op, match{finding: unplaced}))
+		}
+		return done
 	}
-	return f
+	k.countClaims(op)
+	if !m.placed() {
+		return append(done, k.setAside(op, m))
+	}
+	base := s.sessions.note(k, op, m)
+	k.inflight.Remove(op.Sent, op.Seq)
+	switch {
+	case k.inflight.Oldest() > op.Returned:
+		done = s.release(k, done)
+		done = s.judge(by, k, op, m, base, done)
+	case !s.wait(&k.waiting, k, op, m, base):
+		done = append(done, k.setAside(op, match{finding: unplaced}))
+	}
+	return s.release(k, done)
 }
 
-// each calls visit for every key with its shard locked.
-func (j *Judge) each(visit func(*shard, *keyState)) {
-	for i := range j.shards {
-		s := &j.shards[i]
-		s.mu.Lock()
-		for _, k := range s.keys {
-			for ; k != nil; k = k.chain {
-				visit(s, k)
-			}
+// wait lets a read wait, unless too many do.
+func (s *shard) wait(q *queue, k *keyState, op *targets.Operation, m match, base uint64) bool {
+	if s.drill.waiting.Add(1) > maxWaiting {
+		s.drill.waiting.Add(-1)
+		return false
+	}
+	w := s.spare.take()
+	w.k, w.op, w.match, w.base = k, *op, m, base
+	q.push(w)
+	return true
+}
+
+// release judges the key's reads that returned before the oldest operation in flight was sent.
+func (s *shard) release(k *keyState, done []verdict) []verdict {
+	for k.waiting.first != nil && k.waiting.first.op.Returned < k.inflight.Oldest() {
+		done = s.judgeFirst(&k.waiting, done)
+	}
+	return done
+}
+
+// releaseSealed judges the reads about which the log can add nothing.
+func (s *shard) releaseSealed(done []verdict) []verdict {
+	for w := s.waiting.first; w != nil && (logModel{w.k}).settled(&w.op); w = s.waiting.first {
+		done = s.judgeFirst(&s.waiting, done)
+	}
+	return done
+}
+
+// judgeFirst judges the read that returned first, by the model that suits what is known by now.
+func (s *shard) judgeFirst(q *queue, done []verdict) []verdict {
+	w := q.pop()
+	s.drill.waiting.Add(-1)
+	k, op, m := w.k, &w.op, w.match
+	by, base := k.model(op), w.base
+	switch {
+	case m.finding == unsealed:
+		m = by.match(op)
+		k.countClaims(op)
+		if m.placed() {
+			base = s.sessions.note(k, op, m)
 		}
-		s.mu.Unlock()
+	default:
+		base = max(base, s.sessions.before(k, op))                    // what ended meanwhile
+		if _, values := by.(valueModel); m.record != nil && !values { // by now the key's versions are known
+			m = by.match(op)
+		}
+	}
+	if m.placed() {
+		done = s.judge(by, k, op, m, base, done)
+	} else {
+		done = append(done, k.setAside(op, m))
+	}
+	s.spare.give(w)
+	return done
+}
+
+// setAside answers a read that has no known place in the key's history.
+func (k *keyState) setAside(op *targets.Operation, m match) verdict {
+	d := verdict{
+		Judgement: Judgement{Op: *op, Class: k.family.class(), Version: op.Reply.Version},
+		family:    k.family, finding: m.finding, known: m.known,
+	}
+	if d.Why = m.finding.excuse(); d.Why != "" {
+		k.counts.unjudged++
+	} else if kind, ok := m.finding.accuses(); ok && k.drill.accused.wants(kind, op.Sent, 0) {
+		d.history = k.wrongHistory(op, m.finding)
+	}
+	return d
+}
+
+// judge answers a read. base is the latest version that its session is known to have seen before.
+func (s *shard) judge(by model, k *keyState, op *targets.Operation, m match, base uint64, done []verdict) []verdict {
+	done = append(done, verdict{})
+	d := &done[len(done)-1]
+	d.Op, d.Class, d.family, d.finding, d.base = *op, k.family.class(), k.family, m.finding, base
+	if d.Why = by.unjudged(); d.Why != "" {
+		k.counts.unjudged++
+		if op.Instance == targets.SourceInstance && k.crowded && k.trusted() {
+			by.audit(m, d) // survival needs no answer to every read
+		}
+		d.Version = op.Reply.Version
+		return done
+	}
+	by.compare(m, d)
+	switch {
+	case d.logEnded:
+		return done
+	case op.Instance == targets.SourceInstance: // evidence about the source; the class binds what caches answer
+		by.audit(m, d)
+		return done
+	}
+	if d.Answer == Stale {
+		k.provenStale = true
+		d.Violation = k.violates(&d.Judgement)
+		by.stale(m, d, k.keepsStale(&d.Judgement))
+	}
+	k.opportunity(by, op, &d.Judgement)
+	if d.base != 0 {
+		k.counts.sessionsChecked++
+		if d.Version < d.base {
+			k.counts.sessions++
+		}
+	}
+	return done
+}
+
+// notFound notes an answer "not found" of a strong family: together they must be explained, and one of them may leave
+// only one absence for another.
+func (k *keyState) notFound(op *targets.Operation) {
+	if s := op.Instance == targets.SourceInstance; s || !k.family.strong() || (op.Reply.Owner != targets.Key{}) && op.Reply.Owner != k.key {
+		return
+	}
+	if k.absences == nil {
+		k.absences = &history.Absences{}
+	}
+	k.absences.Add(op.Sent, op.Returned)
+}
+
+// waiter is a read that ended OK and can't be judged yet.
+type waiter struct {
+	prev, next *waiter
+
+	k  *keyState
+	op targets.Operation
+	match
+	base uint64 // the latest version that its session is known to have seen before
+}
+
+// queue is reads that wait, by Returned. They come in about that order.
+type queue struct{ first, last *waiter }
+
+// push puts a read behind those that returned no later.
+func (q *queue) push(w *waiter) {
+	after := q.last
+	for after != nil && after.op.Returned > w.op.Returned {
+		after = after.prev
+	}
+	w.prev = after
+	if after == nil {
+		w.next, q.first = q.first, w
+	} else {
+		w.next, after.next = after.next, w
+	}
+	if w.next == nil {
+		q.last = w
+	} else {
+		w.next.prev = w
+	}
+}
+
+// pop takes the read that returned first.
+func (q *queue) pop() *waiter {
+	w := q.first
+	q.first = w.next
+	if q.first == nil {
+		q.last = nil
+	} else {
+		q.first.prev = nil
+	}
+	w.next = nil
+	return w
+}
+
+// maxSpare is how many waiters a shard keeps for reuse.
+const maxSpare = 4096
+
+// spare is waiters for reuse. What they refer to is let go when they are used again.
+type spare struct {
+	top *waiter
+	n   int
+}
+
+func (s *spare) take() *waiter {
+	w := s.top
+	if w == nil {
+		return &waiter{}
+	}
+	s.top, w.next = w.next, nil
+	s.n--
+	return w
+}
+
+func (s *spare) give(w *waiter) {
+	if s.n < maxSpare {
+		w.prev, w.next, s.top = nil, s.top, w
+		s.n++
 	}
 }

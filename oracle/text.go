@@ -2,8 +2,10 @@ package oracle
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
+	"github.com/cachedrill/cachedrill/oracle/internal/history"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -17,7 +19,7 @@ func (d Judgement) Text() string {
 	if d.Version == 0 && d.Answer != Unjudged && d.Op.Reply.Token != "" {
 		what = fmt.Sprintf("%s read %s", d.Op.Key, author(d.Op.Reply.Token))
 	}
-	what += " at " + clock(d.Op.Sent) + whence(&d.Op)
+	what += " at " + clock(d.Op.Sent) + from(&d.Op)
 	switch d.Answer {
 	case Stale:
 		if d.Next == 0 {
@@ -35,7 +37,7 @@ func (d Judgement) Text() string {
 	return what + "; not judged: " + d.Why
 }
 
-func whence(op *targets.Operation) string {
+func from(op *targets.Operation) string {
 	s := ""
 	switch {
 	case op.Instance == targets.SourceInstance:
@@ -66,30 +68,30 @@ func length(d time.Duration) string {
 }
 
 func textLeak(op *targets.Operation, owner targets.Key) string {
-	return fmt.Sprintf("%s answered with the value of %s at %s%s", op.Key, owner, clock(op.Sent), whence(op))
+	return fmt.Sprintf("%s answered with the value of %s at %s%s", op.Key, owner, clock(op.Sent), from(op))
 }
 
 func textValue(op *targets.Operation, what string) string {
-	return fmt.Sprintf("%s: %s, answered at %s%s, %s", op.Key, value(op.Reply), clock(op.Sent), whence(op), what)
+	return fmt.Sprintf("%s: %s, answered at %s%s, %s", op.Key, value(op.Reply), clock(op.Sent), from(op), what)
 }
 
 func textDamaged(op *targets.Operation) string {
-	return fmt.Sprintf("%s answered with a damaged value %q at %s%s", op.Key, clip(op.Reply.Token), clock(op.Sent), whence(op))
+	return fmt.Sprintf("%s answered with a damaged value %q at %s%s", op.Key, clip(op.Reply.Token), clock(op.Sent), from(op))
 }
 
-func textConflict(op *targets.Operation, known signature) string {
+func textConflict(op *targets.Operation, known history.Signature) string {
 	return fmt.Sprintf("%s answered v%d with %s at %s%s, but v%d is %s", op.Key, op.Reply.Version, author(op.Reply.Token),
-		clock(op.Sent), whence(op), op.Reply.Version, known.author())
+		clock(op.Sent), from(op), op.Reply.Version, authorOf(known))
 }
 
-func textMisread(key targets.Key, v *version, op *targets.Operation) string {
-	return fmt.Sprintf("v%d of %s had been answered with %s; %s was acknowledged as v%d at %s", v.n, key, v.token.author(),
-		author(op.Token), v.n, clock(op.Returned))
+func textMisread(key targets.Key, v *history.Version, op *targets.Operation) string {
+	return fmt.Sprintf("v%d of %s had been answered with %s; %s was acknowledged as v%d at %s", v.N, key, authorOf(v.Token),
+		author(op.Token), v.N, clock(op.Returned))
 }
 
-func textDisorder(key targets.Key, v *version) string {
-	return fmt.Sprintf("%s became v%d of %s; it was sent at %s, but v%d had been %s already at %s", v.token.author(), v.n, key,
-		clock(v.sent), v.via, v.highProof, clock(v.high))
+func textDisorder(key targets.Key, v *history.Version) string {
+	return fmt.Sprintf("%s became v%d of %s; it was sent at %s, but v%d had been %s already at %s", authorOf(v.Token), v.N, key,
+		clock(v.Sent), v.Via, v.HighProof, clock(v.High))
 }
 
 func textLost(key targets.Key, w *write, how string) string {
@@ -100,8 +102,8 @@ func textLost(key targets.Key, w *write, how string) string {
 	return fmt.Sprintf("%s of %s was acknowledged%s at %s%s", w.name(), key, as, clock(w.returned), how)
 }
 
-func textRollback(key targets.Key, v *version, how string) string {
-	return fmt.Sprintf("v%d of %s was %s at %s and is gone; %s", v.n, key, v.ownProof, clock(v.own), how)
+func textRollback(key targets.Key, v *history.Version, how string) string {
+	return fmt.Sprintf("v%d of %s was %s at %s and is gone; %s", v.N, key, v.OwnProof, clock(v.Own), how)
 }
 
 func textFalseRejection(key targets.Key, seq, version uint64, at time.Duration) string {
@@ -112,7 +114,7 @@ func textFalseRejection(key targets.Key, seq, version uint64, at time.Duration) 
 	return fmt.Sprintf("%s of %s was rejected as not applied, and was there%s at %s", writer(seq), key, as, clock(at))
 }
 
-// textAudit says what an answer from past the caches was.
+// textAudit names what an answer from past the caches was.
 func textAudit(v uint64, op *targets.Operation) string {
 	if op.Reply.Absent {
 		return "the source answered not found at " + clock(op.Sent)
@@ -142,7 +144,7 @@ func author(token string) string {
 	case !ok:
 		return fmt.Sprintf("the value %q", clip(token))
 	}
-	return signature{1, t.Seq}.author()
+	return authorOf(history.Signature{Hash: 1, Seq: t.Seq})
 }
 
 func writer(seq uint64) string {
@@ -168,4 +170,182 @@ func clip(s string) string {
 		return s[:60] + "..."
 	}
 	return s
+}
+
+// authorOf names a known value by the write that stored it.
+func authorOf(m history.Signature) string {
+	switch {
+	case m.Hash == 0:
+		return "an absence"
+	case m.Seq == oddSeq:
+		return "a value of another form"
+	case m.Seq == targets.SeedSeq:
+		return writer(m.Seq)
+	}
+	return "the value of " + writer(m.Seq)
+}
+
+// recordName gives a write of a key without versions as evidence shows it.
+func recordName(m *history.WriteRecord) string {
+	switch {
+	case m.Seq == targets.SeedSeq && m.Deleted:
+		return "the absence before the first write"
+	case m.Seq == targets.SeedSeq:
+		return "the initial value"
+	case m.Deleted:
+		return fmt.Sprintf("deletion %d", m.Seq)
+	}
+	return fmt.Sprintf("the value of write %d", m.Seq)
+}
+
+// recordStory gives what is known of a write and of its last read.
+func recordStory(m *history.WriteRecord) string {
+	s := recordName(m)
+	if m.Sent != before {
+		s += " (sent at " + clock(m.Sent)
+		if m.Acked != never {
+			s += ", acknowledged at " + clock(m.Acked)
+		}
+		s += ")"
+	}
+	if m.By != never && m.By != m.Acked {
+		s += fmt.Sprintf(", %s at %s", m.ByProof, clock(m.By))
+	}
+	if m.Last.Sent != before {
+		s += fmt.Sprintf(", last read by read %d, sent at %s", m.Last.Seq, clock(m.Last.Sent))
+	}
+	return s
+}
+
+func textZones(key targets.Key, a, b *history.WriteRecord) string {
+	return fmt.Sprintf("%s: no order of its writes explains all reads: %s; %s", key, recordStory(a), recordStory(b))
+}
+
+func textAbsences(key targets.Key, all []history.Interval) string {
+	s := fmt.Sprintf("%s: no order of its writes explains the answers \"not found\"", key)
+	for i, r := range all {
+		sep := ","
+		if i == 0 {
+			sep = " of"
+		}
+		s += fmt.Sprintf("%s [%s, %s]", sep, clock(r.From), clock(r.End))
+	}
+	return s
+}
+
+func textRollbackValue(key targets.Key, m *history.WriteRecord, op *targets.Operation) string {
+	return fmt.Sprintf("%s of %s was %s at %s and is gone; %s", recordName(m), key, m.ByProof, clock(m.By), textAuditValue(op))
+}
+
+func textAuditValue(op *targets.Operation) string {
+	if op.Reply.Absent {
+		return textAudit(0, op)
+	}
+	return fmt.Sprintf("the source answered %s at %s", author(op.Reply.Token), clock(op.Sent))
+}
+
+// exactly shows a time of the drill with every digit, for arithmetic.
+func exactly(t time.Duration) string { return strconv.FormatFloat(t.Seconds(), 'f', -1, 64) + "s" }
+
+// proofStale is a stale read's arithmetic.
+func proofStale(d *Judgement, f *family) string {
+	next := "a later write"
+	if d.Next != 0 {
+		next = fmt.Sprintf("v%d", d.Next)
+	}
+	s := fmt.Sprintf("read began %s > %s %s %s: stale by at least %s", exactly(d.Op.Sent), next, d.NextHow, exactly(d.NextAt), d.Low)
+	if !f.classed {
+		return s
+	}
+	return fmt.Sprintf("%s; class %s allows %s", s, f.class(), f.bound())
+}
+
+// proofGone says why a version is gone.
+func proofGone(n uint64, seq uint64, events []Event) string {
+	first, last := events[0], events[len(events)-1]
+	what := fmt.Sprintf("v%d", n)
+	if n == 0 {
+		what = writer(seq)
+	}
+	at := ""
+	for _, e := range events[:len(events)-1] {
+		switch e.What {
+		case WriteAcked:
+			at = "acknowledged " + exactly(e.Returned)
+		case Answered:
+			at = "seen " + exactly(e.Returned)
+		case Committed:
+			at = "committed " + exactly(e.At)
+		}
+	}
+	switch last.What {
+	case Sealed:
+		return fmt.Sprintf("%s %s < log complete up to %s, and it has no commit of %s", what, at, exactly(last.At), writer(seq))
+	case Committed:
+		return fmt.Sprintf("%s %s with %s, and again %s with %s", what, at, authorOf(history.Signature{Hash: 1, Seq: first.Writer}), exactly(last.At), authorOf(history.Signature{Hash: 1, Seq: last.Writer}))
+	case WriteAcked:
+		return fmt.Sprintf("a version has one value, and %s and %s were both acknowledged as v%d", writer(first.Seq), writer(last.Seq), n)
+	}
+	answer := fmt.Sprintf("v%d with %s", last.Version, authorOf(history.Signature{Hash: 1, Seq: last.Writer}))
+	switch {
+	case last.Absent:
+		answer = "not found"
+	case last.Writer == NoWriter:
+		answer = fmt.Sprintf("v%d", last.Version)
+	}
+	return fmt.Sprintf("%s %s < the source was asked %s, and it answered %s", what, at, exactly(last.Sent), answer)
+}
+
+// proofValue says what is wrong with a read's value.
+func proofValue(f finding, op *targets.Operation, events []Event) string {
+	switch f {
+	case owned:
+		return fmt.Sprintf("asked for %s, answered with a value that says it is of %s", op.Key, op.Reply.Owner)
+	case mixed:
+		return fmt.Sprintf("the value's key hash is %s, that of %s is %s", keyHash(op.Reply.Token), op.Key,
+			keyHash(targets.NewToken("x", 0, op.Key)))
+	case malformed:
+		return fmt.Sprintf("the value %q is not run.number.keyhash.checksum with the right checksum", clip(op.Reply.Token))
+	case conflicting:
+		first := events[0]
+		return fmt.Sprintf("a version has one value: v%d is %s and was answered as %s", op.Reply.Version,
+			authorOf(history.Signature{Hash: 1, Seq: first.Writer}), author(op.Reply.Token))
+	case uncommitted:
+		if events[0].What == Committed {
+			return fmt.Sprintf("read returned %s < committed %s", exactly(op.Returned), exactly(events[0].At))
+		}
+		return fmt.Sprintf("read returned %s, log complete up to %s: it has no such commit by then", exactly(op.Returned),
+			exactly(events[len(events)-1].At))
+	case unwritten:
+		return fmt.Sprintf("%s had not been sent when the read returned %s", author(op.Reply.Token), exactly(op.Returned))
+	case blank:
+		return "a value was answered, and it was empty; other values of this family carry a token"
+	}
+	return ""
+}
+
+func proofMisread(v *history.Version, op *targets.Operation) string {
+	return fmt.Sprintf("a version has one value: v%d was answered as %s and acknowledged as %s", v.N, authorOf(v.Token), author(op.Token))
+}
+
+func proofDisorder(v *history.Version) string {
+	return fmt.Sprintf("v%d was sent %s > v%d %s %s: version order is not commit order", v.N, exactly(v.Sent), v.Via, v.HighProof, exactly(v.High))
+}
+
+func proofFalseRejection(r *rejection, there *Event) string {
+	how := "answered"
+	at := there.Returned
+	if there.What == Committed {
+		how, at = "committed", there.At
+	}
+	return fmt.Sprintf("rejected %s with the promise of no effect, and its value was %s %s", exactly(r.returned), how, exactly(at))
+}
+
+func proofOrder(zones ...history.Zone) string {
+	if len(zones) != 2 {
+		return "no order of the absences and the writes explains every answer"
+	}
+	a, b := zones[0], zones[1]
+	return fmt.Sprintf("the value of write %d was current from %s to %s, that of write %d from %s to %s: neither can come first",
+		a.Record.Seq, exactly(a.Finish), exactly(a.Start), b.Record.Seq, exactly(b.Finish), exactly(b.Start))
 }

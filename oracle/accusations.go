@@ -7,16 +7,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/cachedrill/cachedrill/targets"
 )
 
 // keepFirst is how many accusations of a kind are kept, besides the worst.
 const keepFirst = 20
 
-// tray counts accusations of one kind and keeps the earliest and the stalest: which are kept does not depend on
+// topAccusations counts accusations of one kind and keeps the earliest and the stalest: which are kept does not depend on
 // the order in which they arrive, apart from ties.
-type tray struct {
+type topAccusations struct {
 	n      atomic.Int64
 	latest atomic.Int64 // At of the last one of a full first; above any time until then
 	top    atomic.Int64 // Low of the stalest; 0 when none is stale
@@ -26,15 +24,15 @@ type tray struct {
 	stalest verdict
 }
 
-func (t *tray) init() { t.latest.Store(math.MaxInt64) }
+func (t *topAccusations) init() { t.latest.Store(math.MaxInt64) }
 
 // count counts one accusation and says whether it is early enough to be put into words for keep.
-func (t *tray) count(at time.Duration) bool {
+func (t *topAccusations) count(at time.Duration) bool {
 	t.n.Add(1)
 	return int64(at) < t.latest.Load()
 }
 
-func (t *tray) keep(a Accusation) {
+func (t *topAccusations) keep(a Accusation) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	i, _ := slices.BinarySearchFunc(t.first, a, chronological)
@@ -49,7 +47,7 @@ func (t *tray) keep(a Accusation) {
 
 // weigh keeps a stale read if it is the stalest so far. It is put into words at the end: in an outage that goes on,
 // every read is.
-func (t *tray) weigh(d *verdict) {
+func (t *topAccusations) weigh(d *verdict) {
 	if int64(d.Low) <= t.top.Load() {
 		return
 	}
@@ -62,7 +60,7 @@ func (t *tray) weigh(d *verdict) {
 }
 
 // kept is the accusations that were kept, each once.
-func (t *tray) kept(k string) []Accusation {
+func (t *topAccusations) kept(k string) []Accusation {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	all := slices.Clone(t.first)
@@ -84,32 +82,25 @@ func chronological(a, b Accusation) int {
 
 // ledger is the accusations, by kind, and the violations, by class.
 type ledger struct {
-	trays      [kinds]tray
+	byKind     [kinds]topAccusations
 	violations [Eventual + 1]atomic.Int64
 }
 
 func (l *ledger) init() {
-	for i := range l.trays {
-		l.trays[i].init()
+	for i := range l.byKind {
+		l.byKind[i].init()
 	}
 }
 
 // count counts an accusation. If it says true, keep should be called with the accusation in words.
-func (l *ledger) count(k kind, at time.Duration) bool { return l.trays[k].count(at) }
+func (l *ledger) count(k kind, at time.Duration) bool { return l.byKind[k].count(at) }
 
 // wants says whether an accusation would be kept: it is early, or staler than any.
 func (l *ledger) wants(k kind, at, low time.Duration) bool {
-	t := &l.trays[k]
+	t := &l.byKind[k]
 	return int64(at) < t.latest.Load() || int64(low) > t.top.Load()
 }
 
-func (l *ledger) keep(k kind, a Accusation) { l.trays[k].keep(a) }
+func (l *ledger) keep(k kind, a Accusation) { l.byKind[k].keep(a) }
 
-func (l *ledger) total(k kind) int { return int(l.trays[k].n.Load()) }
-
-// accusation is one about the key, to be kept under some kind.
-func (k *keyState) accusation(at time.Duration, op targets.Operation, text string, history []Event, proof string) Accusation {
-	return Accusation{
-		Key: k.key, At: at, Family: k.key.Family, Class: k.family.class(), Text: text, Op: op, History: history, Proof: proof,
-	}
-}
+func (l *ledger) total(k kind) int { return int(l.byKind[k].n.Load()) }

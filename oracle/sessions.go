@@ -111,6 +111,16 @@ func (s *sessions) saw(k *keyState, op *targets.Operation, v uint64) {
 	}
 }
 
+// note gives the latest version that a read's session is known to have seen before, and notes the one that the
+// read answered.
+func (s *sessions) note(k *keyState, op *targets.Operation, m match) (base uint64) {
+	base = s.before(k, op)
+	if !op.Reply.Absent {
+		s.saw(k, op, m.version)
+	}
+	return base
+}
+
 // before gives the latest version that the operation's session is known to have seen in operations that
 // returned before this one was sent; 0 when there is none.
 func (s *sessions) before(k *keyState, op *targets.Operation) uint64 {

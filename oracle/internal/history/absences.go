@@ -1,4 +1,4 @@
-package oracle
+package history
 
 import (
 	"slices"
@@ -11,50 +11,50 @@ const (
 	maxCompared = 1 << 20 // pairs of zones that one search may compare
 )
 
-// interval is that of a read.
-type interval struct{ from, end time.Duration }
+// Interval is that of a read.
+type Interval struct{ From, End time.Duration }
 
-// absences is the reads of a key that answered "not found", without those whose interval contains another's: wherever that
+// Absences is the reads of a key that answered "not found", without those whose interval contains another's: wherever that
 // one can be placed, so can they. No interval is within another, so ordered by from they are ordered by end.
-type absences struct {
-	all      []interval
-	overflow bool
+type Absences struct {
+	All      []Interval
+	Overflow bool
 }
 
-func (a *absences) add(from, end time.Duration) {
-	at, _ := slices.BinarySearchFunc(a.all, from, func(i interval, from time.Duration) int { return int(min(1, max(-1, i.from-from))) })
-	if at < len(a.all) && a.all[at].end <= end {
+func (a *Absences) Add(from, end time.Duration) {
+	at, _ := slices.BinarySearchFunc(a.All, from, func(i Interval, from time.Duration) int { return int(min(1, max(-1, i.From-from))) })
+	if at < len(a.All) && a.All[at].End <= end {
 		return // the first that begins no earlier ends first, too
 	}
 	lo := at
-	for lo > 0 && a.all[lo-1].end >= end {
+	for lo > 0 && a.All[lo-1].End >= end {
 		lo--
 	}
 	hi := at
-	if hi < len(a.all) && a.all[hi].from == from { // it ends later
+	if hi < len(a.All) && a.All[hi].From == from { // it ends later
 		hi++
 	}
-	a.all = slices.Replace(a.all, lo, hi, interval{from, end})
-	if len(a.all) > keepAbsent {
-		a.all, a.overflow = nil, true
+	a.All = slices.Replace(a.All, lo, hi, Interval{from, end})
+	if len(a.All) > keepAbsent {
+		a.All, a.Overflow = nil, true
 	}
 }
 
-// explained says whether the absences can be given to deletions, or to the absence before the first write, such that no zones
+// Explained says whether the absences can be given to deletions, or to the absence before the first write, such that no zones
 // conflict. zones are those of all writes that took effect, without any absence; no two of them conflict.
-func (a *absences) explained(r *register, zones []zone) (yes, decided bool) {
-	if a.overflow || len(a.all) > maxAbsences {
+func (a *Absences) Explained(r *Values, zones []Zone) (yes, decided bool) {
+	if a.Overflow || len(a.All) > maxAbsences {
 		return false, false
 	}
-	s := search{reads: a.all, used: map[*mark]zone{}}
+	s := search{reads: a.All, used: map[*WriteRecord]Zone{}}
 	for _, z := range zones {
-		if !z.m.deleted {
+		if !z.Record.Deleted {
 			s.values = append(s.values, z)
 		}
 	}
-	s.deletions = append(s.deletions, zone{before, before, &r.nothing})
-	for _, m := range r.tombs {
-		s.deletions = append(s.deletions, m.zone())
+	s.deletions = append(s.deletions, Zone{Before, Before, &r.Nothing})
+	for _, m := range r.Tombs {
+		s.deletions = append(s.deletions, m.Zone())
 	}
 	yes = s.place(0, nil)
 	return yes, yes || s.compared <= maxCompared
@@ -63,25 +63,25 @@ func (a *absences) explained(r *register, zones []zone) (yes, decided bool) {
 // search gives reads of an absence to deletions, in the order of time: as no read's interval is within another's, some
 // linearization has them in that order if any has, and so the reads of one deletion follow each other.
 type search struct {
-	reads     []interval
-	values    []zone
-	deletions []zone
-	used      map[*mark]zone
+	reads     []Interval
+	values    []Zone
+	deletions []Zone
+	used      map[*WriteRecord]Zone
 	compared  int
 }
 
 // place places the reads from index n on. last is the deletion that explains the one before.
-func (s *search) place(n int, last *mark) bool {
+func (s *search) place(n int, last *WriteRecord) bool {
 	if n == len(s.reads) {
 		return true
 	}
 	read := s.reads[n]
 	for i := len(s.deletions); i >= 0; i-- { // the same as before, then from the latest
-		d := zone{m: last}
+		d := Zone{Record: last}
 		switch {
 		case i < len(s.deletions):
 			d = s.deletions[i]
-			if _, taken := s.used[d.m]; taken || d.m.sent > read.end {
+			if _, taken := s.used[d.Record]; taken || d.Record.Sent > read.End {
 				continue
 			}
 		case last == nil:
@@ -89,16 +89,16 @@ func (s *search) place(n int, last *mark) bool {
 		default:
 			d = s.used[last]
 		}
-		was, taken := s.used[d.m]
+		was, taken := s.used[d.Record]
 		if with := d.with(read); s.fits(with) {
-			s.used[d.m] = with
-			if s.place(n+1, d.m) {
+			s.used[d.Record] = with
+			if s.place(n+1, d.Record) {
 				return true
 			}
 		}
-		delete(s.used, d.m)
+		delete(s.used, d.Record)
 		if taken {
-			s.used[d.m] = was
+			s.used[d.Record] = was
 		}
 		if s.compared > maxCompared {
 			return false
@@ -108,18 +108,18 @@ func (s *search) place(n int, last *mark) bool {
 }
 
 // fits says whether a deletion's zone conflicts with no other.
-func (s *search) fits(z zone) bool {
+func (s *search) fits(z Zone) bool {
 	s.compared += len(s.values) + len(s.deletions)
 	for _, o := range s.values {
-		if z.conflict(o) {
+		if z.Conflict(o) {
 			return false
 		}
 	}
 	for _, o := range s.deletions {
-		if with, ok := s.used[o.m]; ok {
+		if with, ok := s.used[o.Record]; ok {
 			o = with
 		}
-		if o.m != z.m && o.finish != never && z.conflict(o) {
+		if o.Record != z.Record && o.Finish != Never && z.Conflict(o) {
 			return false
 		}
 	}
