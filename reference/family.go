@@ -2,7 +2,6 @@ package reference
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/cachedrill/cachedrill/reference/internal/entry"
@@ -37,27 +36,6 @@ func PurgeFamilies(families []Family) []purge.Family {
 		out[i] = purge.Family{Schema: f.Schema, Contract: f.Contract, Pool: f.Pool}
 	}
 	return out
-}
-
-// validate refuses a family that this configuration can't cache. classes are those of the namespaces so far.
-func (cfg Config) validate(f Family, classes map[string]policy.Class) error {
-	if err := f.Schema.Validate(); err != nil {
-		return err
-	}
-	if err := f.Contract.Validate(); err != nil {
-		return fmt.Errorf("family %s: %w", f.Schema.Family, err)
-	}
-	if class, known := classes[f.Namespace]; known && f.Namespace != "" && class != f.Contract.Class {
-		return fmt.Errorf("family %s: %w: %s has %s and %s", f.Schema.Family, ErrMixed, f.Namespace, class, f.Contract.Class)
-	}
-	classes[f.Namespace] = f.Contract.Class
-	if f.Contract.Writes == policy.WriteBehind && cfg.WriteBehind == nil {
-		return fmt.Errorf("family %s is written behind, and the configuration has no writer for that", f.Schema.Family)
-	}
-	if f.Contract.Writes == policy.WriteBehind && f.Redact != nil {
-		return fmt.Errorf("family %s can't be written behind: the journal would hold what is to be redacted", f.Schema.Family)
-	}
-	return nil
 }
 
 // entryOf makes an entry of a record of the source, redacted. It has no life yet; see [policy.Policy.Admit].

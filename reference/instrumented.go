@@ -123,6 +123,13 @@ func (i *instrumented) shed(n key.Name, check bool) {
 	}
 }
 
+// listener does what the invalidation bus asks of a worker's memory.
+type listener interface {
+	gap()                                // messages may have been lost
+	purge(what purge.Selection)          // copies must go, though nothing supersedes them
+	superseded(f *family, m bus.Message) // a version was superseded
+}
+
 // instrumentedListener reports what a worker hears on the invalidation bus.
 type instrumentedListener struct {
 	listener
@@ -165,6 +172,9 @@ func (c *Cache) servedForNow(f *family, m *policy.Meta, now int64, suspect bool)
 		c.observer.Stale(f.Schema.Family, StaleRefresh)
 	}
 }
+
+// errSkipped marks a background refresh that was left to a later reader, because too many were under way.
+var errSkipped = errors.New("too many refreshes are under way")
 
 // outcome is how a read, load or refresh ended with err.
 func outcome(err error) Outcome {

@@ -10,13 +10,6 @@ import (
 	"github.com/cachedrill/cachedrill/reference/purge"
 )
 
-// listener does what the invalidation bus asks of a worker's memory.
-type listener interface {
-	gap()                                // messages may have been lost
-	purge(what purge.Selection)          // copies must go, though nothing supersedes them
-	superseded(f *family, m bus.Message) // a version was superseded
-}
-
 // listenAgain is the time between two attempts to begin listening.
 const listenAgain = 50 * time.Millisecond
 

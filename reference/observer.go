@@ -1,6 +1,8 @@
 package reference
 
-import "time"
+import (
+	"time"
+)
 
 // Observer hears what a worker's cache decides and meets; package metrics has one for Prometheus. Its methods are called
 // concurrently, in the way of readers and writers: they must be quick, and must not block or call the cache. Embed
@@ -106,9 +108,6 @@ const (
 
 // Paths lists them.
 var Paths = []Path{PathBus, PathRelay}
-
-// Tiers lists where answers to [Cache.Get] come from.
-var Tiers = []Tier{TierL1, TierL2, TierSource}
 
 // NopObserver is an [Observer] that does nothing.
 type NopObserver struct{}

@@ -65,3 +65,10 @@ func (c *Cache) caller() source.Caller { return source.Caller{Region: c.cfg.Regi
 func (c *Cache) ownTime() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(c.work.Context(), redisTimeout)
 }
+
+// versionRead is the source's answer about a name to a question asked at an instant of the worker's clock.
+type versionRead struct {
+	entry.Entry
+	asked  sourceclock.Instant
+	fenced bool
+}

@@ -2,74 +2,14 @@ package reference
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/source"
-	"github.com/cachedrill/cachedrill/reference/store"
 )
-
-// Pool is a Redis that some families have to themselves, beside the region's own: a database of its own, or a server. What
-// happens to it happens to them only, and what happens to another pool is nothing to them.
-type Pool struct {
-	Shared   store.Store
-	Observer Observer // of the families here; nil: the configuration's
-}
-
-// ErrPool marks a family whose pool is not configured, or whose namespace is in two pools.
-var ErrPool = errors.New("no such pool")
-
-// storeOf gives the Redis of a pool; "" is the region's own.
-func (cfg Config) storeOf(pool string) (store.Store, error) {
-	if pool == "" {
-		return cfg.Shared, nil
-	}
-	if p, ok := cfg.Pools[pool]; ok && p.Shared != nil {
-		return p.Shared, nil
-	}
-	known := "the region's own Redis is the only one"
-	if len(cfg.Pools) > 0 {
-		known = "there are " + strings.Join(slices.Sorted(maps.Keys(cfg.Pools)), ", ")
-	}
-	return nil, fmt.Errorf("%w: %q; %s", ErrPool, pool, known)
-}
-
-// store gives the Redis of a family.
-func (cfg Config) store(f Family) (store.Store, error) {
-	s, err := cfg.storeOf(f.Pool)
-	if err != nil {
-		return nil, fmt.Errorf("family %s: %w", f.Schema.Family, err)
-	}
-	return s, nil
-}
-
-// onlyStore gives the Redis of a cache, all of whose families must be in one pool.
-func (cfg Config) onlyStore() (store.Store, error) {
-	switch all := pools(cfg.Families); len(all) {
-	case 0:
-		return cfg.Shared, nil
-	case 1:
-		return cfg.store(cfg.Families[0])
-	default:
-		return nil, fmt.Errorf("%w for a cache of one pool: it has families in %s and in %s; NewPools makes caches of several", ErrPool,
-			poolName(all[0]), poolName(all[1]))
-	}
-}
-
-// pools lists the pools of families, each once, in their order.
-func pools(families []Family) (all []string) {
-	for _, f := range families {
-		if !slices.Contains(all, f.Pool) {
-			all = append(all, f.Pool)
-		}
-	}
-	return all
-}
 
 // split gives the configuration of each pool's cache.
 func (cfg Config) split() (map[string]Config, error) {
@@ -102,13 +42,6 @@ func (cfg Config) split() (map[string]Config, error) {
 		out[f.Pool] = here
 	}
 	return out, nil
-}
-
-func poolName(pool string) string {
-	if pool == "" {
-		return "the region's own Redis"
-	}
-	return "pool " + pool
 }
 
 // Pools is one worker's view of tiers in several pools: a [Cache] for each, with memory, listener, circuit breaker and

@@ -4,37 +4,12 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"time"
 	"unsafe"
 
 	"github.com/cachedrill/cachedrill/reference/internal/background"
-	"github.com/cachedrill/cachedrill/reference/internal/coalesce"
-	"github.com/cachedrill/cachedrill/reference/internal/entry"
 	"github.com/cachedrill/cachedrill/reference/internal/sourceclock"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
-)
-
-// Answer is what a read found.
-type Answer struct {
-	Value        []byte // shared with other readers: it must not be changed
-	Version      uint64 // 0 when the name was never written
-	Tier         Tier
-	Absent       bool // there is no value: never written, or deleted
-	StaleIfError bool // a copy past its TTL and within the family's bound, because nothing better could be had
-
-	t0 int64 // source clock inside the read that made the answer
-}
-
-// Tier says where an answer came from.
-type Tier string
-
-// The tiers.
-const (
-	TierL1     Tier = "l1"
-	TierL2     Tier = "l2"
-	TierSource Tier = "source" // no tier had it
-	TierBypass Tier = "bypass" // no tier was asked
 )
 
 // Get reads a name. For a bounded family the answer is at most Within old; for a strong one it was the source's own at
@@ -131,31 +106,6 @@ func (c *Cache) read(ctx context.Context, o *op) (Answer, error) {
 	return flight.Wait(ctx, o.key)
 }
 
-// joined runs search once for all callers with the same name that come while it runs. It goes on when its first caller
-// gives up, since others may wait for it, but not beyond missTimeout.
-func (c *Cache) joined(ctx context.Context, name string, search func(context.Context) (Answer, error)) (Answer, error) {
-	flight, lead := c.misses.Join(name)
-	if lead {
-		if c.work.Begin() {
-			c.fly(name, flight, search)
-		} else {
-			c.misses.Land(name, flight, Answer{}, background.ErrClosed)
-		}
-	}
-	return flight.Wait(ctx, name)
-}
-
-// fly runs a search in the background, whose work has begun.
-func (c *Cache) fly(name string, flight *coalesce.Flight[Answer], search func(context.Context) (Answer, error)) {
-	go func() {
-		defer c.work.Done()
-		ctx, cancel := context.WithTimeout(c.work.Context(), missTimeout)
-		defer cancel()
-		a, err := search(ctx)
-		c.misses.Land(name, flight, a, err)
-	}()
-}
-
 // GetBypass reads a name from the source, past every tier. audit marks it as no part of the workload.
 func (c *Cache) GetBypass(ctx context.Context, n key.Name, audit bool) (Answer, error) {
 	o, err := c.op(n)
@@ -164,25 +114,4 @@ func (c *Cache) GetBypass(ctx context.Context, n key.Name, audit bool) (Answer, 
 	}
 	e, _, err := c.load(ctx, o, audit)
 	return answer(&e, TierBypass), err
-}
-
-// load reads a name at the source, and redacts what it finds. The entry has no life yet; see [policy.Policy.Admit].
-func (c *Cache) load(ctx context.Context, o *op, audit bool) (e entry.Entry, fenced bool, err error) {
-	by := c.caller()
-	by.Audit = audit
-	asked := c.clock.Instant()
-	r, err := c.source.Load(ctx, o.name, by)
-	if err != nil {
-		return entry.Entry{}, false, err
-	}
-	c.clock.Learn(r.T0, asked)
-	took := time.Duration(c.clock.Instant() - asked)
-	if e, err = o.family.entryOf(r, took); err != nil {
-		return entry.Entry{}, false, err
-	}
-	return e, r.Fenced, nil
-}
-
-func answer(e *entry.Entry, t Tier) Answer {
-	return Answer{Value: e.Value, Version: e.Meta.Version, Tier: t, Absent: e.Meta.Kind == policy.Absence, t0: e.Meta.T0}
 }

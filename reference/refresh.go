@@ -2,37 +2,11 @@ package reference
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/cachedrill/cachedrill/reference/internal/l2"
-	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
 )
-
-// Warm makes sure that the region's Redis and the worker's memory hold a name, without a reader waiting. With renew it
-// loads the name even where a copy is still good, unless somebody is loading it already; of a strong family it looks
-// whether the copy is current. The load is bounded and shed as a reader's is.
-func (c *Cache) Warm(ctx context.Context, n key.Name, renew bool) error {
-	o, err := c.op(n)
-	if err != nil {
-		return err
-	}
-	if c.policy.Confirms(o.contract()) {
-		held, _ := c.l1.Get(o.key)
-		_, err = c.readStrong(ctx, o, held)
-		return err
-	}
-	name, search := o.key, func(ctx context.Context) (Answer, error) { return c.fetch(ctx, o, lookup{}) }
-	if renew {
-		name, search = "renew "+o.key, func(ctx context.Context) (Answer, error) { return c.forceRefresh(ctx, o, l2.AnyCopy) }
-	}
-	_, err = c.joined(ctx, name, search)
-	return err
-}
-
-// errSkipped marks a background refresh that was left to a later reader, because too many were under way.
-var errSkipped = errors.New("too many refreshes are under way")
 
 // background refreshes a copy, read at source time t0, while readers are served with it. A failed refresh is tried again by
 // a later reader; until then the copy ages towards its bound.

@@ -16,13 +16,6 @@ import (
 	"github.com/cachedrill/cachedrill/reference/source"
 )
 
-// versionRead is the source's answer about a name to a question asked at an instant of the worker's clock.
-type versionRead struct {
-	entry.Entry
-	asked  sourceclock.Instant
-	fenced bool
-}
-
 // readStrong answers for a strong family. A copy from memory (held, or nil) or Redis is only payload: the source is asked,
 // after the reader came, which version is current, and the copy is served if it is that one. Where the family has a read
 // lease, a worker whose copy's version the source has confirmed may serve it for that long without asking again, because

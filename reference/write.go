@@ -14,12 +14,6 @@ import (
 	"github.com/cachedrill/cachedrill/reference/source"
 )
 
-// Writer takes changes, as [Cache.Put] and [Cache.Delete] do.
-type Writer interface {
-	Put(ctx context.Context, n key.Name, value []byte, token string) (source.Record, error)
-	Delete(ctx context.Context, n key.Name) (source.Record, error)
-}
-
 // Put writes a value to the source, on the family's [policy.WritePath]: its region's copies of what was there before are
 // dropped, or replaced by the value. Other workers and regions hear of it through the source's commit log. An error that is
 // [source.ErrNotApplied] guarantees that nothing was written; after another one the outcome is unknown. ctx alone bounds
@@ -153,10 +147,4 @@ func (c *Cache) invalidateL1(k string, f policy.Family, version uint64) {
 		return
 	}
 	c.l1.Delete(k)
-}
-
-// Invalidated says that one tier holds nothing older than a version of a name any more.
-type Invalidated struct {
-	Key     string // as the family's schema builds it
-	Version uint64
 }

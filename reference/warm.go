@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cachedrill/cachedrill/reference/internal/entry"
+	"github.com/cachedrill/cachedrill/reference/internal/l2"
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/reference/store"
@@ -40,4 +41,25 @@ func (c *Cache) Prewarm(ctx context.Context, names []key.Name, position func(i i
 		return fmt.Errorf("prewarming redis: %w", err)
 	}
 	return nil
+}
+
+// Warm makes sure that the region's Redis and the worker's memory hold a name, without a reader waiting. With renew it
+// loads the name even where a copy is still good, unless somebody is loading it already; of a strong family it looks
+// whether the copy is current. The load is bounded and shed as a reader's is.
+func (c *Cache) Warm(ctx context.Context, n key.Name, renew bool) error {
+	o, err := c.op(n)
+	if err != nil {
+		return err
+	}
+	if c.policy.Confirms(o.contract()) {
+		held, _ := c.l1.Get(o.key)
+		_, err = c.readStrong(ctx, o, held)
+		return err
+	}
+	name, search := o.key, func(ctx context.Context) (Answer, error) { return c.fetch(ctx, o, lookup{}) }
+	if renew {
+		name, search = "renew "+o.key, func(ctx context.Context) (Answer, error) { return c.forceRefresh(ctx, o, l2.AnyCopy) }
+	}
+	_, err = c.joined(ctx, name, search)
+	return err
 }

@@ -91,20 +91,6 @@ func (c *Cache) lookThenLoad(ctx context.Context, o *op, look lookup, stale *sta
 	}
 }
 
-// lookup is what Redis answered about a key; the zero lookup that it was not asked.
-type lookup struct {
-	entry.Entry
-	gaps        uint64 // of memory, before Redis was asked
-	done, found bool
-	err         error
-}
-
-func (c *Cache) look(ctx context.Context, o *op) lookup {
-	l := lookup{gaps: c.l1.Gaps(), done: true}
-	l.Entry, l.found, l.err = c.l2.Get(ctx, o.key)
-	return l
-}
-
 // serveL2 serves a copy from Redis, if it may be served, and keeps it in memory.
 func (c *Cache) serveL2(o *op, found lookup, stale *staleCopy) (Answer, bool) {
 	switch a := c.decide(o, found.Meta); a {
@@ -118,49 +104,4 @@ func (c *Cache) serveL2(o *op, found lookup, stale *staleCopy) (Answer, bool) {
 	}
 	c.l1.Put(o.key, o.copyOf(found.Entry, found.gaps))
 	return answer(&found.Entry, TierL2), true
-}
-
-// noStore is the lease of a fill while Redis is away: what is loaded is not offered to Redis.
-const noStore = "-"
-
-// fill loads from the source and stores what it found under the fill lease; "" stores without one.
-func (c *Cache) fill(ctx context.Context, o *op, lease string) (Answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
-	defer cancel()
-	gaps := c.l1.Gaps()
-	e, _, err := c.load(ctx, o, false)
-	leased := lease != "" && lease != noStore
-	if err != nil || !c.policy.Keeps(e.Meta.Kind) {
-		if leased {
-			c.releaseLease(o, lease)
-		}
-		return answer(&e, TierSource), err
-	}
-	c.admit(o, &e)
-	offered := l2.Unsettled
-	if lease != noStore {
-		// An answer in hand is given whether or not Redis takes the copy.
-		if offered, _ = c.l2.Store(ctx, o.key, e, c.clock.Now(), lease); leased && offered == l2.Unsettled {
-			c.releaseLease(o, lease)
-		}
-	}
-	// What has overtaken it may be gone from memory by now, so that nothing there would refuse it.
-	if offered != l2.Overtaken {
-		c.l1.Put(o.key, o.copyOf(e, gaps))
-	}
-	return answer(&e, TierSource), nil
-}
-
-// releaseLease frees a fill lease whose load came to nothing, also when the load's own time is over.
-func (c *Cache) releaseLease(o *op, lease string) {
-	ctx, cancel := c.ownTime()
-	defer cancel()
-	_ = c.l2.Release(ctx, o.key, lease) // else it ends by its TTL
-}
-
-// releaseAsync frees, while the caller goes on, a fill lease whose grant may have been lost on the way here.
-func (c *Cache) releaseAsync(o *op, lease string) {
-	if lease != "" {
-		_ = c.work.Go(func() { c.releaseLease(o, lease) }) // of a closed cache it ends by its TTL
-	}
 }
