@@ -93,7 +93,7 @@ func (c Catalogue) Markdown() string {
 			}
 			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", p.Name, p.Type, def, p.Doc)
 		}
-		fmt.Fprintf(&b, "\n*Evidence:* %s.\n\n*Heal:* %s.\n\n*Can't be undone:* %s.\n", d.Evidence, d.Heals, d.lost())
+		fmt.Fprintf(&b, "\n*Evidence:* %s.\n\n*Heal:* %s.\n\n*Destroys:* %s.\n", d.Evidence, d.Heals, d.lost())
 		if len(d.Needs) > 0 {
 			fmt.Fprintf(&b, "\n*Needs:* %s.\n", d.needs())
 		}
@@ -103,7 +103,7 @@ func (c Catalogue) Markdown() string {
 
 // Explain describes one fault for a terminal: what follows its parameters.
 func (d Definition) Explain() [][2]string {
-	out := [][2]string{{"evidence", d.Evidence}, {"heal", d.Heals}, {"can't be undone", d.lost()}}
+	out := [][2]string{{"evidence", d.Evidence}, {"heal", d.Heals}, {"destroys", d.lost()}}
 	if len(d.Needs) > 0 {
 		out = append(out, [2]string{"needs", d.needs()})
 	}
@@ -112,7 +112,7 @@ func (d Definition) Explain() [][2]string {
 
 func (d Definition) lost() string {
 	if d.Destroys == "" {
-		return "nothing is lost"
+		return "nothing"
 	}
 	return d.Destroys
 }

@@ -59,7 +59,7 @@ func TestWhatASuiteOfAServiceMustNotSay(t *testing.T) {
 	}
 	managed := strings.NewReplacer("environment:", "environment:\n  redis: {url: \"redis://127.0.0.1:1\"}", "{sham: {for: 300ms}}", "{redis.restart: {down: 100ms}}, {keys.flush: {}}").Replace(good)
 	_, err := Parse("x.yaml", []byte(managed))
-	require.ErrorContains(t, err, "this Redis is somebody else's, and the suite does not say how to restart it")
+	require.ErrorContains(t, err, "this Redis is its owner's, and the suite does not give the commands to restart it")
 	require.ErrorContains(t, err, "keys are touched there only below a prefix")
 	reference := strings.Replace(string(mustRead(t, "../scenarios.yaml")), "\nworkload:", "\nsafety: {shared: true}\nworkload:", 1)
 	_, err = Parse("x.yaml", []byte(reference))

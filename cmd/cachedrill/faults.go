@@ -55,6 +55,6 @@ func explainFault(w io.Writer, e faults.Definition) {
 	t.Flush()
 	fmt.Fprintln(w)
 	for _, about := range e.Explain() {
-		fmt.Fprintf(w, "  %s: %s\n", about[0], about[1])
+		fmt.Fprintf(w, "  %-9s %s\n", about[0]+":", about[1])
 	}
 }
