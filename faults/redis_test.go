@@ -279,3 +279,23 @@ func TestHealHasADeadlineOfItsOwn(t *testing.T) {
 	_, err := heal(context.Background())
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
+
+// undeclared is a Redis that declares no lifetime.
+type undeclared struct{ redisNode }
+
+func (undeclared) Lifetime() Lifetime { return Lifetime{} }
+
+// A server that does not declare what ends it is not ended, nor are its keys touched: what would undo that
+// could not be noted.
+func TestNothingIsDoneToARedisThatDeclaresNoLifetime(t *testing.T) {
+	n := newMini(t)
+	fill(t, n.client, "product:", 3, time.Hour)
+	for _, f := range []Fault{
+		Restart{Region: "eu", Down: 1}, Kill{Region: "eu", Down: 1}, Expire{Family: "product"}, Flush{Region: "eu"},
+	} {
+		_, err := f.Inject(within(t), site(undeclared{n}))
+		require.EqualError(t, err, f.String()+": redis@eu does not declare its lifetime: what undoes a fault of it can't be noted")
+	}
+	require.Equal(t, 1, n.incarnation)
+	require.Equal(t, 3, count(t, n.client, "*"))
+}

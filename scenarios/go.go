@@ -52,7 +52,7 @@ func ParseGo(g *GoTarget, file string, base, own []byte, planned []faults.Planne
 			shared = written.Fields("the scenario", "workload", "phases", "slo", "faults")
 		}
 	}
-	c := common{target: g, planned: planned, faults: shared["faults"], workload: shared["workload"], phases: shared["phases"], slo: shared["slo"]}
+	c := common{language: Builtin(), target: g, planned: planned, faults: shared["faults"], workload: shared["workload"], phases: shared["phases"], slo: shared["slo"]}
 	c.check()
 	sc := c.scenario(entries[0])
 	switch {

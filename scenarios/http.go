@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"net"
 	"net/url"
@@ -63,6 +64,8 @@ type RedisPlan struct {
 	Start     []string
 	Kill      []string
 	Monitor   bool // listen to what it is asked, for evidence about locks
+
+	Backends redis.Backends // that Backend is one of; nil: [redis.All]
 }
 
 // LoadPlan says how loads of the source are counted.
@@ -175,13 +178,30 @@ func (t *HTTPTarget) Scope() faults.Scope {
 	s.Regions = []string{MainRedis}
 	s.KeyPrefix = e.Redis.KeyPrefix
 	s.Families = slices.Sorted(maps.Keys(e.Redis.Keys))
-	maps.Copy(s.Lacks, redis.All().Lacks(e.Redis.backend(), e.Redis.Config("")))
+	maps.Copy(s.Lacks, e.Redis.table().Lacks(e.Redis.backend(), e.Redis.Config("")))
 	return s
 }
 
 // Config gives what the suite gives about the Redis; dir is where its owner's commands run.
 func (r *RedisPlan) Config(dir string) redis.Config {
 	return redis.Config{URL: r.URL, Start: r.Start, Stop: r.Stop, Kill: r.Kill, Dir: dir, KeyPrefix: r.KeyPrefix}
+}
+
+// Open makes the Redis, not started when the drill is to start it; dir is where its owner's commands run.
+func (r *RedisPlan) Open(dir string) (redis.Node, error) {
+	node, err := r.table().Open(r.backend(), "the Redis", r.Config(dir))
+	if err != nil {
+		return nil, fmt.Errorf("making the Redis: %w", err)
+	}
+	return node, nil
+}
+
+// table is what there is of backends.
+func (r *RedisPlan) table() redis.Backends {
+	if r.Backends == nil {
+		return redis.All()
+	}
+	return r.Backends
 }
 
 // backend is where the Redis comes from.
@@ -221,7 +241,7 @@ func (s *Suite) decodeHTTPPolicies(n strictyaml.Node, target *HTTPTarget) {
 	}
 }
 
-func decodeHTTP(file string, target, environment, safety strictyaml.Node) *HTTPTarget {
+func decodeHTTP(file string, target, environment, safety strictyaml.Node, l Language) *HTTPTarget {
 	o := &HTTPTarget{Service: http.Decode(target), Dir: filepath.Dir(file)}
 	f := safety.Fields("safety", "allow", "shared", "halt")
 	for _, n := range f["allow"].List("hosts") {
@@ -233,7 +253,7 @@ func decodeHTTP(file string, target, environment, safety strictyaml.Node) *HTTPT
 			o.Safety.Halt = append(o.Safety.Halt, h)
 		}
 	}
-	o.Environment = decodeEnvironment(environment)
+	o.Environment = decodeEnvironment(environment, l)
 	o.checkHosts(target)
 	return o
 }

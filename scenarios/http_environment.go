@@ -15,7 +15,7 @@ import (
 
 const environmentFields = "start stop env ready edges redis source_qps"
 
-func decodeEnvironment(n strictyaml.Node) Environment {
+func decodeEnvironment(n strictyaml.Node, l Language) Environment {
 	f := n.Fields("the environment", strings.Fields(environmentFields)...)
 	e := Environment{Start: argv(f["start"]), Stop: argv(f["stop"]), Env: map[string]string{}}
 	for _, v := range f["env"].Entries("variables of the environment") {
@@ -41,7 +41,7 @@ func decodeEnvironment(n strictyaml.Node) Environment {
 		}
 	}
 	if f["redis"].Present() {
-		e.Redis = decodeRedis(f["redis"])
+		e.Redis = decodeRedis(f["redis"], l.Backends)
 	}
 	for _, v := range f["edges"].Entries("edges") {
 		e.Edges = append(e.Edges, decodeEdge(v, e.Redis))
@@ -109,12 +109,12 @@ func decodeEdge(e strictyaml.Entry, r *RedisPlan) EdgePlan {
 	return p
 }
 
-func decodeRedis(n strictyaml.Node) *RedisPlan {
+func decodeRedis(n strictyaml.Node, known redis.Backends) *RedisPlan {
 	f := n.Fields("the Redis", "url", "backend", "key_prefix", "keys", "stop", "start", "kill", "monitor")
-	p := &RedisPlan{URL: f["url"].String("url"), KeyPrefix: f["key_prefix"].String("key_prefix"), Keys: map[string]string{},
+	p := &RedisPlan{Backends: known, URL: f["url"].String("url"), KeyPrefix: f["key_prefix"].String("key_prefix"), Keys: map[string]string{},
 		Stop: argv(f["stop"]), Start: argv(f["start"]), Kill: argv(f["kill"])}
 	if f["backend"].Present() {
-		p.Backend = redis.Backend(f["backend"].OneOf("backend", redis.All().Startable()...))
+		p.Backend = redis.Backend(f["backend"].OneOf("backend", known.Startable()...))
 	}
 	switch {
 	case f["url"].Present() == f["backend"].Present():

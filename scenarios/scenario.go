@@ -14,6 +14,7 @@ import (
 
 // common is what the scenarios of a suite share, unless they say otherwise.
 type common struct {
+	language              Language
 	target                Target
 	prices                *cost.Prices
 	faults                strictyaml.Node
@@ -32,7 +33,7 @@ func (c common) check() {
 
 func (c common) scenario(e strictyaml.Entry) Scenario {
 	f := e.Value.FieldsRenamed("scenario "+e.Name, map[string]string{"push": "dip"}, "why", "workload", "phases", "faults", "dip", "slo")
-	sc := Scenario{Name: e.Name, Why: f["why"].String("why"), Target: c.target, Prices: c.prices}
+	sc := Scenario{Name: e.Name, Why: f["why"].String("why"), Target: c.target, Prices: c.prices, Language: c.language}
 	sc.Workload = decodeWorkload(overlay{
 		own:   f["workload"].Fields("the workload", workloadFields...),
 		suite: c.workload.Fields("the workload", workloadFields...),
@@ -60,7 +61,7 @@ func (c common) scenario(e strictyaml.Entry) Scenario {
 	}
 	written := append(c.faults.List("faults"), f["faults"].List("faults")...)
 	for _, n := range written {
-		if p, ok := faults.All().Decode(n, scope); ok {
+		if p, ok := c.language.Faults.Decode(n, scope); ok {
 			checkTimeline(n, p, sc.Phases)
 			sc.Faults = append(sc.Faults, p)
 		}

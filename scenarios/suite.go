@@ -4,7 +4,6 @@ package scenarios
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"time"
 
@@ -38,6 +37,7 @@ type Scenario struct {
 	Objectives []report.Grouped
 	Prices     *cost.Prices // of the suite
 	Halt       []Halt       // ends a drill early
+	Language   Language     // that it is written in
 
 	// ForeignWriters says that others may have written the keys before or may write them now; SharedKeys, that they may
 	// delete them too.
@@ -77,28 +77,6 @@ func (p Phases) DipBegins() time.Duration { return p.Warmup + p.Steady + p.Fault
 
 // Error is a file that can't be used, with everything that is wrong with it.
 type Error = strictyaml.Error
-
-// Load reads and checks a suite from a file. What is wrong with its content comes as an [*Error].
-func Load(file string) (Suite, error) {
-	src, err := os.ReadFile(file)
-	if err != nil {
-		return Suite{}, fmt.Errorf("reading the suite: %w", err)
-	}
-	return Parse(file, src)
-}
-
-// Parse reads and checks a suite; file is used in messages only.
-func Parse(file string, src []byte) (Suite, error) {
-	root, problems := strictyaml.Parse(src)
-	suite := Suite{File: file}
-	if root.Present() {
-		suite = decodeSuite(file, root)
-	}
-	if len(problems.List) > 0 {
-		return Suite{}, &Error{File: file, Problems: problems.Sorted()}
-	}
-	return suite, nil
-}
 
 // Scenario finds one by name.
 func (s Suite) Scenario(name string) (Scenario, error) {
@@ -158,7 +136,7 @@ func (s Suite) DefaultPolicy() string {
 // PolicyNames lists the policies, sorted.
 func (s Suite) PolicyNames() []string { return slices.Sorted(maps.Keys(s.Policies)) }
 
-func decodeSuite(file string, root strictyaml.Node) Suite {
+func decodeSuite(file string, root strictyaml.Node, l Language) Suite {
 	f := root.Fields("the suite", "version", "policies", "prices", "target", "environment", "safety", "workload", "phases", "slo", "scenarios")
 	suite := Suite{File: file, Policies: service.Presets()}
 	if !f["version"].Present() {
@@ -166,8 +144,8 @@ func decodeSuite(file string, root strictyaml.Node) Suite {
 	} else if f["version"].Int("version", 1, 1) != 1 {
 		f["version"].Fail("", "this program reads version 1", "version: 1")
 	}
-	common := common{workload: f["workload"], phases: f["phases"], slo: f["slo"]}
-	suite.Target = decodeTarget(file, f)
+	common := common{language: l, workload: f["workload"], phases: f["phases"], slo: f["slo"]}
+	suite.Target = decodeTarget(file, f, l)
 	common.target = suite.Target
 	if t, isHTTP := suite.Target.(*HTTPTarget); isHTTP {
 		suite.decodeHTTPPolicies(f["policies"], t)
@@ -194,7 +172,7 @@ func decodeSuite(file string, root strictyaml.Node) Suite {
 	return suite
 }
 
-func decodeTarget(file string, suite map[string]strictyaml.Node) Target {
+func decodeTarget(file string, suite map[string]strictyaml.Node, l Language) Target {
 	n := suite["target"]
 	if !n.Present() {
 		n.Fail("target", "the suite needs a target", "target: {reference: {regions: ..., families: ...}} or target: {http: {...}}")
@@ -206,7 +184,7 @@ func decodeTarget(file string, suite map[string]strictyaml.Node) Target {
 		n.Fail("", "the target needs to be one of: reference, http", "target: {http: {instances: [...], read: ..., write: ..., answer: ...}}")
 		return ReferenceTarget{}
 	case f["http"].Present():
-		return decodeHTTP(file, f["http"], suite["environment"], suite["safety"])
+		return decodeHTTP(file, f["http"], suite["environment"], suite["safety"], l)
 	}
 	for _, name := range []string{"environment", "safety"} {
 		refuse(suite[name], name, "this is for services of your own: the reference service brings everything along", "remove it, or make the target http")

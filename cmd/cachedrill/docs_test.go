@@ -12,6 +12,7 @@ import (
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/scenarios"
+	"github.com/cachedrill/cachedrill/targets/redis"
 )
 
 // The catalogues in docs come from the code. UPDATE_DOCS=1 go test ./cmd/cachedrill writes them.
@@ -76,11 +77,16 @@ func faultsPage() string {
 	var b strings.Builder
 	b.WriteString("# Fault catalogue\n\n" + generated)
 	b.WriteString("`cachedrill faults NAME` shows the same. Every fault is proven through another channel than its own word, and\n" +
-		"healed on every way out: at its end, on an error, on Ctrl-C. A fault without evidence makes its drill *unknown*.\n\n" +
-		"What undoes a fault is written to an undo journal, and is on disk, before it is injected: when a drill was killed, `cachedrill heal`\n" +
-		"undoes what it left, and says what had ended by itself and what can't be undone. The audit log tells who did what, when and where.\n\n" +
-		"An edge is a network link, by name (`worker@eu -> redis@eu`) or as a glob with `*` (`worker@eu -> *`); a list means all of them. Faults\n" +
-		"that have the same edge at the same time add up, and the heal of one leaves what is another's.\n")
+		"healed on every way out: at its end, on an error, on Ctrl-C. Nothing that a fault without evidence showed counts: its\n" +
+		"drill is *unknown*, unless a safety violation was proven, which fails it in any case.\n\n" +
+		"What undoes a fault is written to an undo journal, and is on disk, before it is injected: when a drill was killed,\n" +
+		"`cachedrill heal` undoes what it left, and lists what had ended by itself and what can't be undone. The audit log\n" +
+		"holds when each fault was injected and healed, by which user and process, and where.\n\n" +
+		"An edge is a network link, by name (`worker@eu -> redis@eu`) or as a glob with `*` (`worker@eu -> *`); a list means all\n" +
+		"of them. Faults that have the same edge at the same time add up, and the heal of one leaves what is another's.\n\n" +
+		"What a fault needs, the target must have: `cachedrill validate` refuses a fault that is not possible there, and\n" +
+		"`cachedrill check` lists which are. What can be done to a Redis is up to where it comes from:\n\n")
+	b.WriteString(redis.All().Markdown())
 	b.WriteString(faults.All().Markdown())
 	return b.String()
 }

@@ -44,7 +44,7 @@ func Go(target targets.Target, sc scenarios.Scenario, opt Options) (Environment,
 	var site faults.Site
 	if plan.Redis != nil {
 		var err error
-		if e.redis, err = openRedis(plan.Redis, ""); err != nil {
+		if e.redis, err = plan.Redis.Open(""); err != nil {
 			return nil, err
 		}
 		site = faults.Site{

@@ -126,7 +126,7 @@ func (s *httpEnvironment) startRedis(ctx context.Context) (err error) {
 	if plan == nil {
 		return nil
 	}
-	if s.redis, err = openRedis(plan, s.plan.Dir); err != nil {
+	if s.redis, err = plan.Open(s.plan.Dir); err != nil {
 		return err
 	}
 	if plan.Backend == "" {
@@ -136,22 +136,6 @@ func (s *httpEnvironment) startRedis(ctx context.Context) (err error) {
 		return fmt.Errorf("starting the Redis: %w", err)
 	}
 	return nil
-}
-
-// openRedis makes the Redis that a suite names; dir is where its owner's commands run.
-func openRedis(plan *scenarios.RedisPlan, dir string) (redis.Node, error) {
-	if plan.Backend != "" {
-		node, err := redis.New(plan.Backend, "the Redis")
-		if err != nil {
-			return nil, fmt.Errorf("making the Redis: %w", err)
-		}
-		return node, nil
-	}
-	spec, err := redis.All().Find(redis.URL)
-	if err != nil {
-		return nil, err
-	}
-	return spec.Open("the Redis", plan.Config(dir))
 }
 
 func (s *httpEnvironment) redisAddr() string {

@@ -326,7 +326,7 @@ func (c *conversation) faults() {
 	scope := c.plan.Scope()
 	var can, reasons []string
 	cannot := map[string][]string{}
-	for _, d := range faults.All() {
+	for _, d := range c.sc.Language.Faults {
 		why := d.Refused(scope)
 		if d.Name == "sham" {
 			continue

@@ -129,6 +129,27 @@ func (s BackendSpec) check() error {
 	return nil
 }
 
+// Open makes a server of a backend; name stands for it in errors. One that a drill starts is not started
+// yet.
+func (b Backends) Open(backend Backend, name string, c Config) (Node, error) {
+	if backend == Auto {
+		backend = settle()
+	}
+	spec, err := b.Find(backend)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return spec.Open(name, c)
+}
+
+// settle makes [Auto] one of the backends that it may become.
+func settle() Backend {
+	if _, err := findServer(); err != nil {
+		return Embedded
+	}
+	return Process
+}
+
 // Startable lists the names of the backends that a drill can start, [Auto] first.
 func (b Backends) Startable() []string {
 	names := []string{string(Auto)}

@@ -56,9 +56,5 @@ func New(b Backend, name string) (Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec, err := All().Find(b)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return spec.Open(name, Config{})
+	return All().Open(b, name, Config{})
 }
