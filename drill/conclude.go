@@ -78,7 +78,7 @@ func unreadable(own environment.Observations, sent load.Sent) string {
 	if own.Garbled == 0 || float64(own.Garbled) < unreadableShare*float64(sent.Sent) {
 		return ""
 	}
-	return fmt.Sprintf("%d answers said ok and could not be understood (the first: %s)", own.Garbled, own.FirstGarbled)
+	return fmt.Sprintf("%d answers had a good status and could not be understood (the first: %s)", own.Garbled, own.FirstGarbled)
 }
 
 // publishVerdict publishes the accusations that only the end shows, and the verdict.

@@ -288,7 +288,7 @@ func TestOddServicesNeverPass(t *testing.T) {
 	}
 }
 
-// Others write and delete the same keys, and had some before: nobody is accused for it, and what is only the drill's is judged on.
+// Others write and delete the same keys, and had some before: the service is not accused for it, and what is only the drill's is judged on.
 func TestSharedKeysAccuseNobody(t *testing.T) {
 	s := newShop(t, 10*time.Second, true)
 	for i := range 60 {
@@ -330,7 +330,7 @@ func TestSharedKeysAccuseNobody(t *testing.T) {
 	}
 	require.Empty(t, res.Accusations, rows(res))
 	require.Positive(t, res.Oracle.UnjudgedKeys, rows(res))
-	require.Positive(t, res.Oracle.Opportunities["stale"], "the keys that nobody else touched: %s", rows(res))
+	require.Positive(t, res.Oracle.Opportunities["stale"], "the keys that no other writer touched: %s", rows(res))
 }
 
 const startedSuite = `
@@ -485,15 +485,15 @@ func TestAHistogramTellsStampedes(t *testing.T) {
 			"width_bucket{le=\"1\"} %d\nwidth_bucket{le=\"3\"} %d\nwidth_bucket{le=\"+Inf\"} %d\n", n, n-three, n, n)
 		return true
 	})
-	told := []string{"counter: db_queries_total", "counter: db_queries_total, stampede: width",
+	counters := []string{"counter: db_queries_total", "counter: db_queries_total, stampede: width",
 		`"errors < 1%"`, `"errors < 1%", "stampede.max <= 1"`}
-	narrow := calm(t, s, told...)
+	narrow := calm(t, s, counters...)
 	require.Equal(t, report.Pass, narrow.Outcome, rows(narrow))
 	require.EqualValues(t, 1, *narrow.Phases[1].StampedeMax)
 	require.Nil(t, narrow.Phases[1].RedundantLoads, "a histogram tells no keys")
 
 	wide.Store(true)
-	res := calm(t, s, told[0], told[1], "  always:", `  fault: ["stampede.max <= 1"]
+	res := calm(t, s, counters[0], counters[1], "  always:", `  fault: ["stampede.max <= 1"]
   recovery: ["stampede.max <= 2", "redundant_loads <= 2"]
   always:`)
 	found := map[string]report.SLO{}
@@ -506,7 +506,7 @@ func TestAHistogramTellsStampedes(t *testing.T) {
 	require.Equal(t, report.Unknown, found["stampede.max <= 2"].Outcome, "two or three: the buckets don't tell")
 	require.Equal(t, report.Unknown, found["redundant_loads <= 2"].Outcome)
 
-	without := calm(t, s, told[0], "counter: db_queries_total, stampede: db_queries_total")
+	without := calm(t, s, counters[0], "counter: db_queries_total, stampede: db_queries_total")
 	require.Contains(t, without.Why, "db_queries_total is no histogram")
 }
 
@@ -538,13 +538,13 @@ func TestLoadsAreCountedOnTheirWay(t *testing.T) {
 
 // Versions that only reads tell hide nothing: what is stale by the tokens is stale.
 func TestVersionsThatOnlyReadsTell(t *testing.T) {
-	for _, told := range []bool{false, true} {
+	for _, numbersWrites := range []bool{false, true} {
 		s := newShop(t, 10*time.Second, false)
-		s.numbered, s.numbersWrites = true, told
+		s.numbered, s.numbersWrites = true, numbersWrites
 		res := unhurried(func() report.Scenario {
 			return drillShop(t, s, "tier: {header: X-Cache}", "tier: {header: X-Cache}\n      version: {header: X-Version}")
 		})
-		require.Equal(t, report.Fail, res.Outcome, "%v: %s", told, rows(res))
+		require.Equal(t, report.Fail, res.Outcome, "%v: %s", numbersWrites, rows(res))
 		require.Contains(t, res.Why, "staleness.max", rows(res))
 	}
 }
@@ -558,7 +558,7 @@ func TestADrillThatIsNotHaltedEnds(t *testing.T) {
 	require.Equal(t, report.Pass, res.Outcome, rows(res))
 }
 
-// Whoever listens where the service is about to be would be drilled in its place.
+// A process that listens where the service is about to be would be drilled in its place.
 func TestTheServicesPortIsTaken(t *testing.T) {
 	s := newShop(t, time.Second, true)
 	addr := s.Listener.Addr().String()
@@ -578,7 +578,7 @@ func TestAServiceThatShouldRunAlready(t *testing.T) {
 	require.ErrorContains(t, err, "nothing listens on http://"+addr+": start the service first")
 }
 
-// Answers that nobody understands are no pass, even if no objective asks for them.
+// Answers that can't be read are no pass, even if no objective asks for them.
 func TestUnreadableAnswersVoidADrill(t *testing.T) {
 	s := newShop(t, time.Second, true)
 	n := atomic.Int64{}

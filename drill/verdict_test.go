@@ -144,9 +144,9 @@ func TestWhatCannotBeJudgedIsUnknown(t *testing.T) {
 		"no opportunity":  {variant{impossible: "stale{family=page, tenant=t3} < 50%"}, "stale{family=page, tenant=t3} < 50%", false},
 		"no write to lose": {variant{writes: "0%", always: "lost_writes == 0", faults: "[{keys.expire: {family: page}}]"},
 			"lost_writes == 0", false},
-		"fault without evidence":   {variant{faults: "[" + proof + ", {keys.expire: {pattern: nothing*}}]"}, "keys.expire{pattern: nothing*", true},
-		"delay that met no event":  {variant{faults: "[" + proof + ", {invalidation.delay: {by: 1ms, for: 10ms, at: 1s}}]"}, "invalidation.delay", false},
-		"load that nobody offered": {variant{impossible: "hit_ratio{tier=l1, family=page, region=us, tenant=t9} > 1%"}, "hit_ratio", false},
+		"fault without evidence":    {variant{faults: "[" + proof + ", {keys.expire: {pattern: nothing*}}]"}, "keys.expire{pattern: nothing*", true},
+		"delay that met no event":   {variant{faults: "[" + proof + ", {invalidation.delay: {by: 1ms, for: 10ms, at: 1s}}]"}, "invalidation.delay", false},
+		"load that was not offered": {variant{impossible: "hit_ratio{tier=l1, family=page, region=us, tenant=t9} > 1%"}, "hit_ratio", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sc := c.scenario(t)
@@ -239,7 +239,7 @@ func TestSmallDrills(t *testing.T) {
 	}{
 		"recommended passes": {variant{}, "recommended", report.Pass},
 		"naive fails":        {variant{}, "naive", report.Fail},
-		"nobody asked a read-only drill about writes": {
+		"no write in a read-only drill about writes": {
 			variant{writes: "0%", always: "leaks == 0", faults: "[{keys.expire: {family: page}}]"}, "recommended", report.Pass},
 	} {
 		t.Run(name, func(t *testing.T) {

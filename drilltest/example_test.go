@@ -104,7 +104,7 @@ func (s *shop) databaseDown(context.Context) (func(context.Context) (string, err
 		s.down.Store(false)
 		n := s.failed.Load() - before
 		if n == 0 {
-			return "", nil // nobody noticed: no evidence
+			return "", nil // not noticed: no evidence
 		}
 		return fmt.Sprintf("%d calls of the database failed", n), nil
 	}, nil

@@ -15,7 +15,7 @@ type Fault struct {
 	Name string
 
 	// Inject breaks it. heal puts it back and gives the evidence that the fault bit: in words, what was seen broken, through another
-	// channel than the fault's own, such as a count of calls that failed. Without evidence nobody knows what the drill has shown, and it
+	// channel than the fault's own, such as a count of calls that failed. Without evidence it is unknown what the drill has shown, and it
 	// is unknown. heal is called on every way out, with a live context, and again if it failed. With an error nothing must be left broken.
 	Inject func(ctx context.Context) (heal func(ctx context.Context) (evidence string, err error), err error)
 
@@ -81,11 +81,11 @@ func (p programmed) Inject(ctx context.Context, site faults.Site) (faults.Inject
 		}
 		ctx, cancel := context.WithTimeout(ctx, healLimit)
 		defer cancel()
-		said, err := heal(ctx)
+		text, err := heal(ctx)
 		if err != nil {
 			return "", fmt.Errorf("healing: %w", err)
 		}
-		healed, evidence = true, said
-		return said, nil
+		healed, evidence = true, text
+		return text, nil
 	}}, nil
 }

@@ -128,7 +128,7 @@ const beforeDeadline = 5 * time.Second
 // Run drills the target, with a subtest for each objective: steady/errors < 1%, fault/p99 < 50ms, and verdict for the drill as a whole. A missed
 // one fails with what was observed, the limit and the evidence; an unknown one fails with the reason, or is skipped with
 // [SkipUnknown]. The line that repeats the drill comes with each. A scenario that can't be used ends the test at once. The target is not
-// closed: whoever made it does that.
+// closed: its maker does that.
 //
 // The report is written to the test's artifacts, which go test -artifacts keeps, unless [Out] or CACHEDRILL_OUT name a directory.
 func Run(t *testing.T, target targets.Target, sc Scenario, opts ...Option) report.Scenario {
@@ -221,16 +221,16 @@ func tell(t *testing.T, s report.Scenario, how settings, repeat string) {
 	})
 }
 
-func settle(t *testing.T, o report.Outcome, said string, how settings, repeat string) {
+func settle(t *testing.T, o report.Outcome, text string, how settings, repeat string) {
 	switch {
 	case o == report.Pass:
-		t.Log(said)
+		t.Log(text)
 	case o == report.Unknown && how.skipUnknown:
-		t.Skipf("unknown: %s\n%s", said, repeat)
+		t.Skipf("unknown: %s\n%s", text, repeat)
 	case o == report.Unknown:
-		t.Errorf("unknown: %s\n%s", said, repeat)
+		t.Errorf("unknown: %s\n%s", text, repeat)
 	default:
-		t.Errorf("%s\n%s", said, repeat)
+		t.Errorf("%s\n%s", text, repeat)
 	}
 }
 

@@ -232,7 +232,7 @@ func (b *edgeFault) heal(ctx context.Context) (string, error) {
 }
 
 // settle waits until every edge answers as it should again, and names those that another fault still has:
-// of them it can only be said that their proxies confirmed to do nothing for this one.
+// of them it is only known that their proxies confirmed to do nothing for this one.
 func (b *edgeFault) settle(ctx context.Context) (still []string, err error) {
 	for {
 		except := map[string]bool{}

@@ -98,7 +98,7 @@ func TestJournalOfWhatWasHealed(t *testing.T) {
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 }
 
-// What is not healed when the process ends is told, once, with what can be done about it.
+// What is not healed when the process ends is reported, once, with what can be done about it.
 func TestRepairTellsWhatEndedAndWhatIsLost(t *testing.T) {
 	n := newMini(t)
 	s, dir := noted(t, site(n))
@@ -120,7 +120,7 @@ func TestRepairTellsWhatEndedAndWhatIsLost(t *testing.T) {
 		Fault: "keys.flush{region: eu}", Action: undo.AuditHeal, Where: []string{n.Addr() + " db 0"},
 		Evidence: "can't be undone: keys that were deleted can't be brought back",
 	}, log[len(log)-1])
-	require.Empty(t, repair(t, Site{Audit: s.Audit}, dir), "it is told once")
+	require.Empty(t, repair(t, Site{Audit: s.Audit}, dir), "it is reported once")
 }
 
 // armedByJournal arms keys as keys.expire does, and leaves them to the journal.

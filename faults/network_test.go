@@ -231,7 +231,7 @@ func TestLatencyUnderPipeliningClients(t *testing.T) {
 				}
 				n, _ := c.Read(make([]byte, 512)) // and goes away with the rest on its way
 				answers.Add(int64(n))
-				_ = pause.For(ctx, 50*time.Millisecond) // or nobody else gets to be accepted
+				_ = pause.For(ctx, 50*time.Millisecond) // or no other connection gets to be accepted
 				_ = c.Close()
 			}
 		})

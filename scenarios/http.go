@@ -71,7 +71,7 @@ type RedisPlan struct {
 // LoadPlan says how loads of the source are counted.
 type LoadPlan struct {
 	Prometheus, Counter string // a page of metrics, and the counter on it
-	Stampede            string // a histogram on it: of how many loads of a key were under way when one began; "": not told
+	Stampede            string // a histogram on it: of how many loads of a key were under way when one began; "": none
 	Origin              string // the admin address of an origin
 	Edge                string // a counter in front of what this edge leads to
 	Postgres            string // URL of a database whose own statistics are asked
@@ -140,17 +140,17 @@ func (t *HTTPTarget) RedisIs() string {
 	case r.Backend == "":
 		return "url: somebody else's"
 	}
-	_, said, err := redis.Resolve(string(r.Backend))
+	_, problem, err := redis.Resolve(string(r.Backend))
 	if err != nil {
 		return string(r.Backend) + ": " + err.Error()
 	}
-	return said
+	return problem
 }
 
 // MainRedis is the only Redis of a service, as faults name its region.
 const MainRedis = "main"
 
-// Scope is what faults can be told to touch, and which are refused here.
+// Scope is what faults can be set to touch, and which are refused here.
 func (t *HTTPTarget) Scope() faults.Scope {
 	e := &t.Environment
 	s := faults.Scope{Lacks: map[faults.Capability]string{
@@ -258,7 +258,7 @@ func decodeHTTP(file string, target, environment, safety strictyaml.Node, l Lang
 	return o
 }
 
-// checkHosts refuses hosts that nobody has allowed.
+// checkHosts refuses hosts that the suite does not allow.
 func (t *HTTPTarget) checkHosts(at strictyaml.Node) {
 	check := func(what, address string) {
 		host := address

@@ -56,7 +56,7 @@ func checkSamples(n strictyaml.Node, o report.Objective, g report.Group, sc *Sce
 	least, of := o.Needs()
 	w := sc.window(g)
 	if w.length() <= 0 || len(sc.Workload.Mixes) == 0 {
-		return // said elsewhere
+		return // reported elsewhere
 	}
 	if o.Metric == "source_qps.peak" && w.length() < time.Second {
 		n.Fail("", fmt.Sprintf("the %s phase of %v in %s is too short to show it: it counts loads by whole seconds", w.phase, w.length(), sc.Name),

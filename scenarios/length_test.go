@@ -48,7 +48,7 @@ func TestWhatAPlanCantShowIsRefused(t *testing.T) {
 		{"steady", "p99{family=price} < 9s", ""},
 		{"steady", "p99{family=price, tenant=t2} < 9s", "about 200 operations of these labels"},
 		{"steady", "p99{class=bounded, tenant=t2} < 9s", ""},
-		{"steady", "p99{tier=l1} < 9s", ""}, // nobody can plan which tier answers
+		{"steady", "p99{tier=l1} < 9s", ""}, // it can't be planned which tier answers
 		{"steady", "p999{endpoint=read page} < 9s", "about 1360 operations of these labels"},
 		{"steady", "staleness.p99{family=price} < 9s", ""},
 		{"fault", "invalidation_lag.p99 < 9s", ""}, // 360

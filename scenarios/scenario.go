@@ -215,7 +215,7 @@ func checkRecovery(n strictyaml.Node, o report.Objective, ph Phases) {
 func checkResources(n strictyaml.Node, o report.Objective, sc *Scenario) {
 	switch {
 	case o.Metric == "cost_per_million" && sc.Prices == nil:
-		n.Fail("", "nobody said what anything costs", "write into the suite prices: {currency: EUR, per_million_source_loads: 0.20}")
+		n.Fail("", "there are no prices", "write into the suite prices: {currency: EUR, per_million_source_loads: 0.20}")
 	case o.Metric == "cross_region_bytes" && sc.regions() == 1:
 		n.Fail("", "the target has one region only: nothing can cross", "regions: {eu: 2, us: 2}")
 	}

@@ -75,7 +75,7 @@ slo: {always: ["OBJECTIVE"]}
 scenarios: {quiet: {faults: [{sham: {for: 500ms}}]}}
 `
 	for objective, want := range map[string]string{
-		"cost_per_million < 1":     `suite:5:16: "cost_per_million < 1": nobody said what anything costs; write into the suite prices: {currency: EUR`,
+		"cost_per_million < 1":     `suite:5:16: "cost_per_million < 1": there are no prices; write into the suite prices: {currency: EUR`,
 		"cross_region_bytes < 1MB": `suite:5:16: "cross_region_bytes < 1MB": the target has one region only: nothing can cross`,
 	} {
 		_, err := Parse("suite", []byte(strings.Replace(suite, "OBJECTIVE", objective, 1)))

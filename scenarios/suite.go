@@ -19,7 +19,7 @@ import (
 type Suite struct {
 	File     string
 	Policies map[string]service.Policy
-	Prices   *cost.Prices // nil: nobody said what anything costs
+	Prices   *cost.Prices // nil: there are no prices
 	// Env is what each policy sets in the environment of a service that is not the reference.
 	Env       map[string]map[string]string
 	Target    Target // what all scenarios drill

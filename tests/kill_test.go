@@ -27,7 +27,7 @@ func TestServedWritesSurviveKill(t *testing.T) {
 	require.NoError(t, err)
 	defer conn.Close(context.Background())
 	total := 0
-	// Another process, which goes on, hears of what was committed and told by nobody who wrote it. Its copies live for a minute.
+	// Another process, which goes on, hears of what was committed and not announced by its writer. Its copies live for a minute.
 	survivor := s.Serve(t)
 	written := []string{"price", "news", "stock"} // strong aside, bounded aside, bounded through
 	for round := range rounds {

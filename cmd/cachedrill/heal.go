@@ -13,7 +13,7 @@ import (
 	"github.com/cachedrill/cachedrill/faults/undo"
 )
 
-// stateDir is where drills keep their undo journal and audit log unless told otherwise.
+// stateDir is where drills keep their undo journal and audit log unless a flag says otherwise.
 const stateDir = ".cachedrill"
 
 func healCommand() *cobra.Command {

@@ -27,7 +27,7 @@ import (
 // roleArmer is a process that arms the expiry of all keys, and is killed.
 const roleArmer = "test-armer"
 
-// elsewhere is a Redis that belongs to nobody here.
+// elsewhere is a Redis that is no Redis of this test.
 type elsewhere struct{ client *goredis.Client }
 
 func (n elsewhere) Start(context.Context) error    { return errors.ErrUnsupported }

@@ -51,7 +51,7 @@ func (a *httpAnswers) flags(c *cobra.Command) {
 	f.StringVar(&a.Source, "source", "", "the service's database, host:port: 127.0.0.1:5432")
 }
 
-// questions are asked on a terminal, for what no flag has said.
+// questions are asked on a terminal, for what no flag has set.
 var questions = []struct {
 	into   func(*httpAnswers) *string
 	ask    string
@@ -70,7 +70,7 @@ var questions = []struct {
 	{func(a *httpAnswers) *string { return &a.Source }, "Its database, host:port (empty: left alone)", "", false},
 }
 
-// ask fills in from a terminal what no flag has said.
+// ask fills in from a terminal what no flag has set.
 func (a *httpAnswers) ask(in io.Reader, out io.Writer) error {
 	lines := bufio.NewScanner(in)
 	one := func(ask, def string, needed bool) (string, error) {
@@ -316,7 +316,7 @@ scenarios:
     slo:
       fault: ["errors < 5%"]
   redis-refuses:
-    why: Nobody listens where Redis was. Catches a missing fallback.
+    why: Nothing listens where Redis was. Catches a missing fallback.
     faults:
       - network.refuse: {edge: redis, for: 5s}
     slo:

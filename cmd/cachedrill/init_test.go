@@ -12,7 +12,7 @@ import (
 	"github.com/cachedrill/cachedrill/scenarios"
 )
 
-// What init writes for a service is a suite that validate accepts, with what the flags said in it.
+// What init writes for a service is a suite that validate accepts, with what the flags set in it.
 func TestInitForAService(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "drill.yaml")
 	for i, c := range []struct {
@@ -62,7 +62,7 @@ func TestInitForAService(t *testing.T) {
 
 func TestInitAsks(t *testing.T) {
 	var a httpAnswers
-	a.Tier = "X-Cache" // a flag said it
+	a.Tier = "X-Cache" // set by a flag
 	var out bytes.Buffer
 	answers := []string{"http://127.0.0.1:9", "", "PUT /products/{key}", `{"title": "{token}"}`, "$.title", "", "-", "", "shop:", ""}
 	require.NoError(t, a.ask(strings.NewReader(strings.Join(answers, "\n")+"\n"), &out))

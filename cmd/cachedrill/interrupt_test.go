@@ -50,30 +50,30 @@ func TestCtrlCInTheMiddleOfAFault(t *testing.T) {
 			require.NoError(t, cmd.Start())
 			defer func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }()
 
-			var said strings.Builder
+			var output strings.Builder
 			lines := bufio.NewScanner(stderr)
 			for lines.Scan() {
-				said.WriteString(lines.Text() + "\n")
+				output.WriteString(lines.Text() + "\n")
 				if strings.Contains(lines.Text(), bites) {
 					break
 				}
 			}
-			require.Contains(t, said.String(), bites)
+			require.Contains(t, output.String(), bites)
 			require.GreaterOrEqual(t, len(program.WithEnvironment("TMPDIR="+tmp)), 4, "two proxies and two guards at least, besides the program")
 			require.NoError(t, syscall.Kill(-cmd.Process.Pid, syscall.SIGINT))
 			for lines.Scan() {
-				said.WriteString(lines.Text() + "\n")
+				output.WriteString(lines.Text() + "\n")
 			}
 			exited := make(chan error, 1)
 			go func() { exited <- cmd.Wait() }()
 			select {
 			case <-exited:
 			case <-time.After(60 * time.Second):
-				t.Fatal("still running a minute after Ctrl-C:\n" + said.String())
+				t.Fatal("still running a minute after Ctrl-C:\n" + output.String())
 			}
-			require.Equal(t, exitInterrupted, cmd.ProcessState.ExitCode(), said.String())
-			require.Contains(t, said.String(), "healed and stopped")
-			require.NotContains(t, said.String(), "not healed")
+			require.Equal(t, exitInterrupted, cmd.ProcessState.ExitCode(), output.String())
+			require.Contains(t, output.String(), "healed and stopped")
+			require.NotContains(t, output.String(), "not healed")
 			require.Empty(t, program.WithEnvironment("TMPDIR="+tmp), "processes are left")
 			left, err := os.ReadDir(tmp)
 			require.NoError(t, err)

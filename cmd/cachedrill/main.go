@@ -58,7 +58,7 @@ func roles() map[string]reexec.Role {
 	return all
 }
 
-// exit is an error that decides the exit code. One without an inner error has been told already.
+// exit is an error that decides the exit code. One without an inner error has been printed already.
 type exit struct {
 	code int
 	err  error

@@ -135,7 +135,7 @@ func (f *originFlags) run(ctx context.Context, out io.Writer) error {
 		if err != nil {
 			return "", exit{exitFail, fmt.Errorf("--%s: %w", flag, err)}
 		}
-		// A cache keeps connections: one that is closed just when it is used again is an error that nobody wants to drill.
+		// A cache keeps connections: one that is closed just when it is used again is an error that is not worth a drill.
 		s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 5 * time.Minute}
 		servers = append(servers, s)
 		go func() { ended <- s.Serve(l) }()
@@ -157,7 +157,7 @@ func (f *originFlags) run(ctx context.Context, out io.Writer) error {
 	case <-ctx.Done():
 	case broken = <-ended: // it was not asked to
 	}
-	o.Close() // whoever waits for news has its answer
+	o.Close() // those that wait for news get an answer
 	last, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	last, stop := signal.NotifyContext(last, os.Interrupt, syscall.SIGTERM)

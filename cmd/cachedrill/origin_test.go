@@ -144,7 +144,7 @@ func TestOriginUsage(t *testing.T) {
 	require.Equal(t, exitPass, <-ended)
 }
 
-// freeAddrs gives addresses on loopback that nobody listens at.
+// freeAddrs gives addresses on loopback that are free.
 func freeAddrs(t *testing.T, n int) (all []string) {
 	t.Helper()
 	for range n {
@@ -181,23 +181,23 @@ func TestOriginHelpHasAConfigurationOfNginx(t *testing.T) {
 	require.True(t, ok)
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte("pid nginx.pid;"+conf+"\n}\n"), 0o644))
-	said, err := exec.Command(nginx, "-t", "-e", "stderr", "-p", dir, "-c", "nginx.conf").CombinedOutput()
-	require.NoError(t, err, string(said))
+	output, err := exec.Command(nginx, "-t", "-e", "stderr", "-p", dir, "-c", "nginx.conf").CombinedOutput()
+	require.NoError(t, err, string(output))
 }
 
-// The example runs with its defaults, ends when it is told to, and leaves nothing behind, however it ends.
+// The example runs with its defaults, ends on a signal, and leaves nothing behind, however it ends.
 func TestNginxExampleLeavesNothing(t *testing.T) {
 	nginxPath(t)
 	for _, how := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		t.Run(how.String(), func(t *testing.T) {
 			tmp := t.TempDir()
 			addr := freeAddrs(t, 3)
-			said := newLoud()
+			output := newLoud()
 			cmd := exec.Command("../../examples/nginx/start.sh")
 			// Without a race report's usual second of waiting at the end.
 			cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "CACHEDRILL="+os.Args[0], asProgram+"=1", "GORACE=atexit_sleep_ms=0",
 				"LISTEN="+addr[0], "ORIGIN="+addr[1], "ORIGIN_ADMIN="+addr[2])
-			cmd.Stdout, cmd.Stderr = said, said
+			cmd.Stdout, cmd.Stderr = output, output
 			cmd.WaitDelay = 20 * time.Second
 			require.NoError(t, cmd.Start())
 			defer http.DefaultClient.CloseIdleConnections()
@@ -207,7 +207,7 @@ func TestNginxExampleLeavesNothing(t *testing.T) {
 				if err == nil && r.Code == 200 {
 					break
 				}
-				require.NotEmpty(t, program.WithEnvironment("TMPDIR="+tmp), "%s", said)
+				require.NotEmpty(t, program.WithEnvironment("TMPDIR="+tmp), "%s", output)
 				time.Sleep(5 * time.Millisecond)
 			}
 			require.Equal(t, "1", program.Ask(t, "PUT", at+"/a", "first").Head.Get("X-Version"))
@@ -218,9 +218,9 @@ func TestNginxExampleLeavesNothing(t *testing.T) {
 			require.Equal(t, "first", r.Body)
 
 			require.NoError(t, cmd.Process.Signal(how))
-			err := cmd.Wait() // and until nobody has its output any more
+			err := cmd.Wait() // and until its output is closed
 			if how == syscall.SIGTERM {
-				require.NoError(t, err, "%s", said)
+				require.NoError(t, err, "%s", output)
 			}
 			if how == syscall.SIGKILL { // a sleep of the script's, of a second, outlives it
 				require.Eventually(t, func() bool { return len(program.WithEnvironment("TMPDIR="+tmp)) == 0 }, 10*time.Second, 10*time.Millisecond)
@@ -229,7 +229,7 @@ func TestNginxExampleLeavesNothing(t *testing.T) {
 			left, err := os.ReadDir(tmp)
 			require.NoError(t, err)
 			require.Empty(t, left)
-			require.Contains(t, said.String(), "ended: every request was answered")
+			require.Contains(t, output.String(), "ended: every request was answered")
 		})
 	}
 }
@@ -257,13 +257,13 @@ func TestNginxExampleUnderDrill(t *testing.T) {
 	require.NoError(t, err)
 	seen := 0
 	for _, r := range res.Scenario.SLOs {
-		said := fmt.Sprintf("%s: %s, observed %s: %s %s", r.Expr, r.Outcome, r.Observed, r.Why, r.Evidence)
+		output := fmt.Sprintf("%s: %s, observed %s: %s %s", r.Expr, r.Outcome, r.Observed, r.Why, r.Evidence)
 		switch {
 		case r.Expr == "staleness.max < 500ms":
-			require.NotEqual(t, report.Pass, r.Outcome, said)
+			require.NotEqual(t, report.Pass, r.Outcome, output)
 			seen++
 		case strings.HasPrefix(r.Expr, "staleness.max"), r.Safety:
-			require.NotEqual(t, report.Fail, r.Outcome, said)
+			require.NotEqual(t, report.Fail, r.Outcome, output)
 			seen++
 		}
 	}

@@ -78,7 +78,7 @@ type plan struct {
 }
 
 func makePlan(f runFlags, names []string) (plan, string, error) {
-	suite, said, err := loadSuite(f.file)
+	suite, note, err := loadSuite(f.file)
 	if err != nil {
 		return plan{}, "", err
 	}
@@ -116,7 +116,7 @@ func makePlan(f runFlags, names []string) (plan, string, error) {
 		p.options.Seed = uint64(rand.Uint32()) // short enough to type
 	}
 	p.where.Seed = p.options.Seed
-	return p, said, nil
+	return p, note, nil
 }
 
 // total is how long load will be sent, over all scenarios.
@@ -171,13 +171,13 @@ func (p plan) repeat(names []string) string {
 }
 
 func runDrills(c *cobra.Command, f runFlags, names []string) error {
-	p, said, err := makePlan(f, names)
+	p, note, err := makePlan(f, names)
 	if err != nil {
 		return err
 	}
 	stderr := c.ErrOrStderr()
-	if said != "" && !f.quiet {
-		fmt.Fprintln(stderr, said)
+	if note != "" && !f.quiet {
+		fmt.Fprintln(stderr, note)
 	}
 	if f.dry {
 		printPlan(c.OutOrStdout(), p)

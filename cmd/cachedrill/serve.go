@@ -49,10 +49,10 @@ share one Redis per region and one PostgreSQL.
   DELETE likewise
   GET    /healthz /readyz /metrics                            it lives; the source answers; for Prometheus
 
-There is no authentication: whoever reaches the address reads, writes and deletes. --listen is loopback unless you say otherwise.
+There is no authentication: who reaches the address reads, writes and deletes. --listen is loopback unless you say otherwise.
 
 --prices has prices and budgets: /metrics then tells what things cost, and which budgets are exceeded, and a line on standard error
-says when that changes. The memory of Redis is told without it.
+says when that changes. The memory of Redis is reported without it.
 
 Families and regions come from --config (what a suite has under target.reference: regions, source, families), or from a suite.
 A process serves one region. Every process runs the region's relay, which drops what others have changed; to run it twice does no
@@ -97,7 +97,7 @@ skips the wait. Passwords stay out of the process list in the environment variab
 	c.Flags().StringSliceVar(&f.without, "without", nil, "controls to take from the policy")
 	c.Flags().StringSliceVar(&f.tenants, "tenants", nil, "tenants that the metrics count by name")
 	c.Flags().IntVar(&f.l1Size, "l1-size", 10_000, "copies kept in memory")
-	c.Flags().DurationVar(&f.drain, "drain", time.Second, "how long to go on after /readyz said that it ends")
+	c.Flags().DurationVar(&f.drain, "drain", time.Second, "how long to go on after /readyz reports that it ends")
 	c.Flags().BoolVar(&f.noRelay, "no-relay", false, "leave the region's relay to other processes")
 	c.Flags().BoolVar(&f.metrics, "metrics", true, "count what the cache does, and serve /metrics")
 	return c
@@ -122,8 +122,8 @@ func serve(c *cobra.Command, f serveFlags) error {
 	if err != nil {
 		return exit{exitUsage, err}
 	}
-	if what.said != "" {
-		fmt.Fprintln(c.ErrOrStderr(), what.said)
+	if what.note != "" {
+		fmt.Fprintln(c.ErrOrStderr(), what.note)
 	}
 	if err := f.check(); err != nil {
 		return exit{exitUsage, err}
@@ -157,7 +157,7 @@ func (f serveFlags) check() error {
 		return fmt.Errorf("--l1-size %d: at least 1 (to have no copies in memory: --without l1)", f.l1Size)
 	}
 	if f.prices != "" && !f.metrics {
-		return errors.New("--prices: costs and budgets are told by metrics, which --metrics=false leaves out")
+		return errors.New("--prices: costs and budgets are shown by metrics, which --metrics=false leaves out")
 	}
 	if f.sourceRegion != "" && f.source == "model" {
 		return errors.New("--source-region is for --source postgres://...: the model is in this process, and so in its region")
@@ -273,11 +273,11 @@ func (what served) greet(ctx context.Context, out io.Writer, f serveFlags, p *se
 	fmt.Fprintf(out, "  source   %s\n", t.sourceName)
 	answers := p.RedisAnswers(ctx)
 	for _, pool := range append([]string{""}, what.spec.Pools...) {
-		said := t.redisNames[pool]
+		note := t.redisNames[pool]
 		if pool != "" {
-			said += fmt.Sprintf(" for pool %s: %s", pool, strings.Join(what.spec.In(pool), ", "))
+			note += fmt.Sprintf(" for pool %s: %s", pool, strings.Join(what.spec.In(pool), ", "))
 		}
-		fmt.Fprintf(out, "  redis    %s\n", said)
+		fmt.Fprintf(out, "  redis    %s\n", note)
 		if err := answers[pool]; err != nil {
 			fmt.Fprintf(out, "           it does not answer (%v): reads go to the source until it does\n", err)
 		}
@@ -308,7 +308,7 @@ type served struct {
 	policy service.Policy
 	find   func(name string) (service.Policy, error)
 	known  []string // names that find knows
-	said   string
+	note   string
 
 	metering service.Metering
 }

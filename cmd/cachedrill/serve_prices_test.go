@@ -61,9 +61,9 @@ func TestServeRefusesWhatCannotBeAccounted(t *testing.T) {
 		{"--prices none.yaml", "none.yaml: no such file"},
 		{"--prices prices.yaml --source-region eu --source postgres://localhost/x --metrics=false", "--metrics=false leaves out"},
 	} {
-		code, out, said := cli(t, files, append([]string{"serve", "--region", "eu", "--listen", "127.0.0.1:0"}, strings.Fields(c.args)...)...)
-		require.Equal(t, exitUsage, code, "%s: %s", c.args, said)
+		code, out, output := cli(t, files, append([]string{"serve", "--region", "eu", "--listen", "127.0.0.1:0"}, strings.Fields(c.args)...)...)
+		require.Equal(t, exitUsage, code, "%s: %s", c.args, output)
 		require.Empty(t, out)
-		require.Contains(t, said, c.want)
+		require.Contains(t, output, c.want)
 	}
 }

@@ -43,7 +43,7 @@ func TestServeTwoProcessesOfOneService(t *testing.T) {
 	require.Equal(t, http.StatusNoContent, program.Ask(t, "DELETE", b.URL+"/price/9", "").Code)
 	require.Equal(t, http.StatusNotFound, program.Ask(t, "GET", a.URL+"/price/9", "").Code)
 
-	// A bounded one: within its bound; here much earlier, because the other worker is told.
+	// A bounded one: within its bound; here much earlier, because the other worker is notified.
 	require.Equal(t, http.StatusNoContent, program.Ask(t, "PUT", a.URL+"/news/1", "old").Code)
 	require.Contains(t, program.Ask(t, "GET", b.URL+"/news/1", "").Body, `"token":"old"`)
 	require.Eventually(t, func() bool { return program.Ask(t, "GET", b.URL+"/news/1", "").Head.Get("X-Tier") == "l1" }, 10*time.Second, time.Millisecond)
@@ -65,9 +65,9 @@ func TestServeTwoProcessesOfOneService(t *testing.T) {
 	require.Zero(t, b.Metric(t, `cachedrill_redis_breaker_open{region="eu"}`))
 	program.Ask(t, "PUT", a.URL+"/product/1?tenant=acme", "x")
 	program.Ask(t, "GET", a.URL+"/product/1?tenant=acme", "")
-	program.Ask(t, "GET", a.URL+"/product/1?tenant=nobody", "")
+	program.Ask(t, "GET", a.URL+"/product/1?tenant=unlisted", "")
 	require.EqualValues(t, 1, a.Metric(t, `cachedrill_tenant_reads_total{region="eu",tenant="acme",tier="source"}`))
-	require.NotContains(t, program.Ask(t, "GET", a.URL+"/metrics", "").Body, "nobody")
+	require.NotContains(t, program.Ask(t, "GET", a.URL+"/metrics", "").Body, "unlisted")
 
 	require.NoError(t, a.Cmd.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, b.Cmd.Process.Signal(syscall.SIGINT))
@@ -77,7 +77,7 @@ func TestServeTwoProcessesOfOneService(t *testing.T) {
 }
 
 // Two processes with a pool of their own in another database of the same server: each family is in its own, and what is written
-// through one process is told to the other over the pool's bus.
+// through one process reaches the other over the pool's bus.
 func TestServePools(t *testing.T) {
 	s := program.NewShop(t)
 	flags := []string{"--assign", "news=critical", "--pool", "critical=" + s.Redis + "/1"}
@@ -88,7 +88,7 @@ func TestServePools(t *testing.T) {
 		require.Contains(t, program.Ask(t, "GET", b.URL+path, "").Body, `"token":"old"`)
 		require.Equal(t, http.StatusNoContent, program.Ask(t, "PUT", a.URL+path, "new").Code)
 		require.Eventually(t, func() bool { return strings.Contains(program.Ask(t, "GET", b.URL+path, "").Body, `"token":"new"`) }, 20*time.Second, time.Millisecond,
-			"news are kept for a minute: this was told")
+			"news are kept for a minute: this was heard")
 	}
 	for db, name := range map[int]string{0: "price:9:v1", 1: "news:1:v1"} {
 		c := goredis.NewClient(&goredis.Options{Addr: strings.TrimPrefix(s.Redis, "redis://"), DB: db})
@@ -111,7 +111,7 @@ func TestServeRegionsHearOfEachOther(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return strings.Contains(program.Ask(t, "GET", us.URL+"/news/1", "").Body, `"token":"new"`)
 	}, time.Minute, time.Millisecond)
-	require.Less(t, time.Since(acked), 30*time.Second, "it was told, and did not wait for the copy's end")
+	require.Less(t, time.Since(acked), 30*time.Second, "it was notified, and did not wait for the copy's end")
 	require.Positive(t, us.Metric(t, `cachedrill_invalidation_lag_seconds_count{region="us",via="bus"}`))
 }
 
@@ -155,7 +155,7 @@ func TestServeEndsInOrder(t *testing.T) {
 			_ = c.Close()
 		}
 		return err != nil
-	}, 30*time.Second, 5*time.Millisecond, "then nobody new is let in")
+	}, 30*time.Second, 5*time.Millisecond, "then no new request is let in")
 	select {
 	case r := <-slow:
 		t.Fatalf("the write was not waited for: %+v", r)
@@ -193,7 +193,7 @@ func TestServeUsage(t *testing.T) {
 		{"--region eu --redis redis://u:secret@h:1", "would answer with what no longer is"},
 		{"--region eu --redis h:1", "redis://[user:password@]host:port"},
 		{"--region eu --redis redis://u:secret@h:1/x --source postgres://h/d", "can't be read"},
-		{"--region eu --redis redis://h:1 --source postgres://h/d --assign product=critical", "nobody says where the Redis of pool critical is: --pool critical=redis://host:port, or CACHEDRILL_REDIS_CRITICAL"},
+		{"--region eu --redis redis://h:1 --source postgres://h/d --assign product=critical", "no flag says where the Redis of pool critical is: --pool critical=redis://host:port, or CACHEDRILL_REDIS_CRITICAL"},
 		{"--region eu --place critical=redis://h:1", "--place is now --pool"},
 		{"--region eu --put product=critical", "--put is now --assign"},
 		{"--region eu --assign product", "FAMILY=POOL is needed"},

@@ -43,14 +43,14 @@ func (f serveFlags) served() (what served, err error) {
 			return service.Policy{}, fmt.Errorf("no policy is named %q; %s", name, strictyaml.Suggest(name, what.known))
 		}
 	default:
-		suite, said, err := loadSuite(f.file)
+		suite, note, err := loadSuite(f.file)
 		if err != nil {
 			return what, err
 		}
 		if what.spec, err = suite.Scenarios[0].Reference(); err != nil {
 			return what, exit{exitUsage, err}
 		}
-		what.said = said
+		what.note = note
 		what.metering.Prices = suite.Prices
 		what.find, what.known = suite.Policy, suite.PolicyNames()
 	}
@@ -103,7 +103,7 @@ func (what *served) takePrices(f serveFlags) error {
 	return nil
 }
 
-// accounted says what costs are told in, and which budgets there are; empty when there are neither.
+// accounted says the currency of costs, and which budgets there are; empty when there are neither.
 func (what *served) accounted() string {
 	var parts []string
 	if p := what.metering.Prices; p != nil {
@@ -210,14 +210,14 @@ func (t *tiers) openRedises(ctx context.Context, f serveFlags, what served) (own
 		return own, nil, err
 	}
 	at = map[string]reference.ClientConfig{}
-	said := f.poolFlags()
+	given := f.poolFlags()
 	for _, pool := range what.spec.Pools {
-		where, ok := said[pool]
+		where, ok := given[pool]
 		if !ok {
 			where = os.Getenv(poolEnv(pool))
 		}
 		if where == "" && strings.Contains(f.redis, ":") {
-			return own, nil, exit{exitUsage, fmt.Errorf("nobody says where the Redis of pool %s is: --pool %[1]s=redis://host:port, or %s", pool, poolEnv(pool))}
+			return own, nil, exit{exitUsage, fmt.Errorf("no flag says where the Redis of pool %s is: --pool %[1]s=redis://host:port, or %s", pool, poolEnv(pool))}
 		}
 		if where == "" {
 			where = f.redis // one more of the same kind
@@ -267,7 +267,7 @@ func (t *tiers) openRedis(ctx context.Context, flag, where string, f serveFlags,
 	return reference.ClientConfig{Addr: node.Addr()}, nil
 }
 
-// redisAt reads the URL of a Redis. What is wrong is said without the URL, which may hold a password.
+// redisAt reads the URL of a Redis. What is wrong is reported without the URL, which may hold a password.
 func redisAt(flag, text string) (reference.ClientConfig, error) {
 	const form = "redis://[user:password@]host:port[/database], or rediss:// for TLS"
 	scheme, _, ok := strings.Cut(text, "://")

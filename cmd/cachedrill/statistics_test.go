@@ -27,7 +27,7 @@ func TestStatisticsOfADatabase(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.NoError(t, conn.Close(t.Context()))
-	// A backend tells its figures when it ends; ours are told a second late, and taken off.
+	// A backend tells its figures when it ends; ours are reported a second late, and taken off.
 	require.Eventually(t, func() bool { return ask()-before >= 40 }, 20*time.Second, 50*time.Millisecond)
 	require.LessOrEqual(t, ask()-before, 70.0)
 	_, err = (&statistics{}).ask(t.Context(), "postgres://user:s3cret@127.0.0.1:1/x\x00")

@@ -17,8 +17,8 @@ import (
 const defaultFile = "scenarios.yaml"
 
 // loadSuite reads the named file, or the scenarios.yaml of this folder, or else the suite that comes
-// with the program; said tells which when it isn't obvious.
-func loadSuite(file string) (s scenarios.Suite, said string, err error) {
+// with the program; note says which when it isn't obvious.
+func loadSuite(file string) (s scenarios.Suite, note string, err error) {
 	if file != "" {
 		s, err = scenarios.Load(file)
 		if errors.Is(err, os.ErrNotExist) {
@@ -52,12 +52,12 @@ func listCommand() *cobra.Command {
 		Short: "List the scenarios and policies of a suite",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			s, said, err := loadSuite(file)
+			s, note, err := loadSuite(file)
 			if err != nil {
 				return err
 			}
-			if said != "" {
-				fmt.Fprintln(c.ErrOrStderr(), said)
+			if note != "" {
+				fmt.Fprintln(c.ErrOrStderr(), note)
 			}
 			listSuite(c.OutOrStdout(), s)
 			return nil

@@ -30,7 +30,7 @@ type Capabilities struct {
 type LoadDetail struct {
 	Counted   bool
 	PerKey    bool // which key was loaded is known
-	PerLabel  bool // loads are told apart by tenant, region and the like
+	PerLabel  bool // loads are counted by tenant, region and the like
 	PerSecond bool // the second in which a load arrived is known
 	Width     bool // how many loads of the same key were under way is known, even without PerKey
 }

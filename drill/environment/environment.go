@@ -53,7 +53,7 @@ type Observations struct {
 	Notes   []string // for the reader of the report
 	Failure string   // which part of the harness broke by itself; "" when none did
 
-	Garbled      int64  // answers that said ok and could not be understood
+	Garbled      int64  // answers with a good status that could not be understood
 	FirstGarbled string // the first of them
 
 	Corroborations []report.Trace // causes of what was measured, what explains most first

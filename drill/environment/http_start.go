@@ -41,7 +41,7 @@ func (s *httpEnvironment) start(ctx context.Context, opt Options) error {
 	return s.ready(ctx)
 }
 
-// vacant sees that nobody is where the service is about to be: whoever it is would be drilled in its place.
+// vacant makes sure that nothing listens where the service is about to be: it would be drilled in its place.
 func (s *httpEnvironment) vacant(ctx context.Context) error {
 	for _, r := range s.plan.Service.Regions {
 		for _, base := range r.URLs {
@@ -49,7 +49,7 @@ func (s *httpEnvironment) vacant(ctx context.Context) error {
 			err := probeTCP(ctx, base)
 			cancel()
 			if err == nil {
-				return fmt.Errorf("something listens on %s already, and could not be told from the service that the suite starts: end it, or leave out start", base)
+				return fmt.Errorf("something listens on %s already, and could not be distinguished from the service that the suite starts: end it, or leave out start", base)
 			}
 		}
 	}
@@ -112,7 +112,7 @@ func (s *httpEnvironment) late(base string, within time.Duration, err error) err
 	return fmt.Errorf("the service was not ready within %v: %s: %w%s%s", within, base, err, hint, s.words())
 }
 
-// words are the last that the service said, if it is ours to hear them.
+// words are the end of the service's output, if it is ours to hear them.
 func (s *httpEnvironment) words() string {
 	if s.server == nil {
 		return ""

@@ -123,12 +123,12 @@ func (blackBox) CacheStats() []targets.CacheStats { return nil }
 
 func (blackBox) CrossRegionBytes() (map[string]int64, string) { return nil, noEgress }
 
-// writtenVersions lets the versions that reads answer through once a write of their family has told its own.
+// writtenVersions lets the versions that reads answer through once a write of their family has shown its own.
 // Versions that only reads tell leave acknowledged writes without a rank among them: hardly anything could
 // be proven then, and tokens alone prove more.
 type writtenVersions struct {
 	Target
-	families sync.Map // by name: a write has told its version
+	families sync.Map // by name: a write has shown its version
 }
 
 // Do implements [targets.Target].
@@ -139,7 +139,7 @@ func (v *writtenVersions) Do(ctx context.Context, r targets.Request) (targets.Re
 	}
 	if r.Kind.Changes() {
 		v.families.Store(r.Key.Family, true)
-	} else if _, told := v.families.Load(r.Key.Family); !told {
+	} else if _, shown := v.families.Load(r.Key.Family); !shown {
 		reply.Version = 0
 	}
 	return reply, nil

@@ -131,7 +131,7 @@ func (c *conversation) family(name string) {
 		c.add(false, "read", "%s: %v", name, err).Fatal = true
 		return
 	}
-	c.told(name, first)
+	c.shows(name, first)
 	c.again(k, first)
 	c.absent(name)
 	if f.Bypass != nil {
@@ -174,17 +174,17 @@ const (
 	probeLimit = 2 * time.Second
 )
 
-// told says what an answer holds beside the value.
-func (c *conversation) told(family string, r targets.Reply) {
+// shows reports what an answer holds beside the value.
+func (c *conversation) shows(family string, r targets.Reply) {
 	var also []string
 	for _, t := range []struct {
-		told bool
-		text string
+		shown bool
+		text  string
 	}{
 		{r.Token != "", "its value"}, {r.Version != 0, "its version"}, {r.Owner != targets.Key{}, "whose it is"},
 		{r.Tier != "", "its tier (" + r.Tier + ")"}, {r.Worker != "", "which worker answered"},
 	} {
-		if t.told {
+		if t.shown {
 			also = append(also, t.text)
 		}
 	}
@@ -214,11 +214,11 @@ func (c *conversation) absent(family string) {
 	r, err := c.do(targets.Request{Kind: targets.Read, Key: k})
 	switch {
 	case err != nil:
-		c.add(false, "absent", "%s: a key that nobody wrote: %v", family, err).Fix = "absent: [404], with the status that the service answers then"
+		c.add(false, "absent", "%s: a key that was never written: %v", family, err).Fix = "absent: [404], with the status that the service answers then"
 	case !r.Absent:
-		c.add(false, "absent", "%s: a key that nobody wrote answers a value (%q): a missing one can't be told", family, r.Token).Fix = "absent: [404]"
+		c.add(false, "absent", "%s: a key that was never written answers a value (%q): a missing one can't be recognised", family, r.Token).Fix = "absent: [404]"
 	default:
-		c.add(true, "absent", "%s: a key that nobody wrote is not found", family)
+		c.add(true, "absent", "%s: a key that was never written is not found", family)
 	}
 }
 

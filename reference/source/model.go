@@ -19,7 +19,7 @@ type ModelConfig struct {
 	VersionTime time.Duration            // mean time of a version read; 0: a fifth of the load's
 	WriteTime   time.Duration            // mean time of a store, and of a fence
 	Queue       int                      // requests that may wait; more are shed with [ErrShed]. 0: no bound
-	// ServeAbandoned serves loads whose callers have given up, as a database does that was not told: they keep
+	// ServeAbandoned serves loads whose callers have given up, as a database does that was not informed: they keep
 	// their place in the queue and take their time.
 	ServeAbandoned bool
 	Seed           uint64       // of the service times
@@ -38,7 +38,7 @@ type Load struct {
 	Failed  bool
 	Width   int   // loads of this name from this region under way at arrival, itself included; 0 of a check
 	Queued  int64 // nanoseconds between arrival and the moment at which a server took it up
-	// Abandoned says that its caller gave up at Done, and that it will be served all the same: work for nobody.
+	// Abandoned says that its caller gave up at Done, and that it will be served all the same: wasted work.
 	Abandoned bool
 }
 
@@ -53,7 +53,7 @@ type Model struct {
 	log     *Log
 	meter   Meter
 
-	life    context.Context // ends what nobody waits for
+	life    context.Context // ends loads without a waiter
 	end     context.CancelFunc
 	orphans sync.WaitGroup
 
@@ -86,7 +86,7 @@ func NewModel(cfg ModelConfig) (*Model, error) {
 	return m, nil
 }
 
-// Close ends the loads that nobody waits for any more.
+// Close ends the loads without a waiter.
 func (m *Model) Close() {
 	m.end()
 	m.orphans.Wait()

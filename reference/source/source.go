@@ -52,7 +52,7 @@ type Source interface {
 	Version(ctx context.Context, n key.Name, by Caller) (Record, error)
 	// Store commits a value as the next version. token is its writer's mark, which may be empty, for the feed only. An error that is
 	// [ErrNotApplied] guarantees that there was and will be no effect; after any other error the outcome is unknown. One that is also
-	// [ErrFenced] says that by's fence is not the name's any more. Nobody changes value after the call,
+	// [ErrFenced] says that by's fence is not the name's any more. The caller does not change value after the call,
 	// nor that of a Record.
 	Store(ctx context.Context, n key.Name, value []byte, token string, by Caller) (Record, error)
 	// Delete commits an absence, also where nothing is. Its errors are those of Store.

@@ -84,12 +84,12 @@ func lastWords(log string) string {
 	if err != nil {
 		return fmt.Sprintf(" (its log can't be read: %v)", err)
 	}
-	said := string(b)
-	if len(said) > logTail {
-		said = said[len(said)-logTail:]
+	output := string(b)
+	if len(output) > logTail {
+		output = output[len(output)-logTail:]
 	}
-	if said = strings.Join(strings.FieldsFunc(said, func(r rune) bool { return r == '\n' || r == '\r' }), "; "); said == "" {
+	if output = strings.Join(strings.FieldsFunc(output, func(r rune) bool { return r == '\n' || r == '\r' }), "; "); output == "" {
 		return ""
 	}
-	return " (its log: " + said + ")"
+	return " (its log: " + output + ")"
 }

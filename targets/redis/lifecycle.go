@@ -76,7 +76,7 @@ func newNode(name string, b Backend, f facts, l launcher) *node {
 	return n
 }
 
-// begin waits until nobody else changes the state. The context it returns ends with ctx, with the node,
+// begin waits until no other call changes the state. The context it returns ends with ctx, with the node,
 // and after limit; done must be called.
 func (n *node) begin(ctx context.Context, limit time.Duration) (_ context.Context, done func(), _ error) {
 	select {
@@ -149,7 +149,7 @@ func (n *node) startAnywhere(ctx context.Context) error {
 	return err
 }
 
-// startAgain wants the same port again, and waits for whoever sits on it now: connections of the last
+// startAgain wants the same port again, and waits for what sits on it now: connections of the last
 // incarnation that linger, or a passer-by.
 func (n *node) startAgain(ctx context.Context, port int) error {
 	for {
@@ -227,7 +227,7 @@ func (n *node) finish(ctx context.Context, doing string, how func(server, contex
 }
 
 // awaitRefused makes sure that nothing listens any more. A server that was killed together with its
-// guard is nobody's child: nobody is told when it has ended.
+// guard is reparented: its end is not reported here.
 func awaitRefused(addr string) error {
 	for deadline := time.Now().Add(refuseWithin); ; {
 		c, err := net.DialTimeout("tcp4", addr, refuseWithin)

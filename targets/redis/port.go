@@ -10,7 +10,7 @@ import (
 
 const lowestPort = 10240
 
-// freePort picks a port of 127.0.0.1 at random that nobody listens on now. It stays outside the range
+// freePort picks a port of 127.0.0.1 at random that is free now. It stays outside the range
 // from which the kernel takes the ports of outgoing connections where that leaves room: a port must be
 // had again after a restart, and while its server is down some client's connection could sit on it
 // (or, dialled again and again, connect to itself).

@@ -58,7 +58,7 @@ func (p *process) meet(ctx context.Context) error {
 	}
 	id, dir, _ := strings.Cut(line, " ")
 	if p.pid, err = strconv.Atoi(id); err != nil || dir == "" {
-		return fmt.Errorf("it said %q instead of a process id and a directory", line)
+		return fmt.Errorf("it printed %q instead of a process id and a directory", line)
 	}
 	p.dir = dir
 	if p.server, err = os.FindProcess(p.pid); err != nil {

@@ -71,7 +71,7 @@ func identify(path string) (program, error) {
 	}
 	m := versionLine.FindSubmatch(out)
 	if m == nil {
-		return program{}, fmt.Errorf("asking %s for its version: it said %.80q", path, out)
+		return program{}, fmt.Errorf("asking %s for its version: it printed %.80q", path, out)
 	}
 	return program{path: path, product: strings.ToLower(string(m[1])), version: string(m[2])}, nil
 }

@@ -42,7 +42,7 @@ func TestResolve(t *testing.T) {
 		{name: "auto", path: map[string]string{"redis-server": valkey8}, want: Process, says: []string{"process: valkey-server 8.0.1 at DIR/redis-server"}},
 		{name: "auto", want: Embedded, says: []string{"embedded: miniredis", "neither redis-server nor valkey-server is on PATH"}},
 		{name: "auto", path: map[string]string{"redis-server": ""}, want: Embedded, says: []string{"embedded: ", "DIR/redis-server", "exit status 1"}},
-		{name: "auto", path: map[string]string{"redis-server": "hello"}, want: Embedded, says: []string{`it said "hello`}},
+		{name: "auto", path: map[string]string{"redis-server": "hello"}, want: Embedded, says: []string{`it printed "hello`}},
 		{name: "process", path: map[string]string{"redis-server": redis7}, want: Process, says: []string{"redis-server 7.0.15"}},
 		{name: "process", says: []string{"backend process: neither", "embedded needs no server"}},
 		{name: "embedded", path: map[string]string{"redis-server": redis7}, want: Embedded, says: []string{"embedded: miniredis"}},

@@ -130,11 +130,11 @@ func (w *reality) fault(rng *rand.Rand, kind string) *realFault {
 			f.hits = func(n int) bool { return n == c.number }
 		}
 		on.badly(f, weather(rng, kind))
-	case kind == "answers cut off": // PostgreSQL commits, and nobody hears of it
+	case kind == "answers cut off": // PostgreSQL commits, and the answer is lost
 		f.hits = func(n int) bool { return n == c.number }
 		f.lasts = time.Duration(20+rng.IntN(130)) * time.Millisecond
 		c.toPG.badly(f, link.Mode{Kind: link.Blackhole, Direction: link.Down})
-	case kind == "answers late": // what PostgreSQL said was true when it said it
+	case kind == "answers late": // the answer was true when PostgreSQL gave it
 		f.hits = func(n int) bool { return n == c.number }
 		f.lasts = time.Duration(500+rng.IntN(1500)) * time.Millisecond
 		by := time.Duration(110+rng.IntN(70)) * time.Millisecond

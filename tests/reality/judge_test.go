@@ -145,7 +145,7 @@ func (v *verdict) commitTimes(a account) map[string][]span {
 	times := map[string]int{}
 	for name, of := range a.commits {
 		s := make([]span, len(of))
-		untold := map[string]int{} // deletes that nobody was told of, by region
+		untold := map[string]int{} // deletes that no worker heard of, by region
 		for i, c := range of {
 			s[i] = span{0, never}
 			var by *realWrite
@@ -164,13 +164,13 @@ func (v *verdict) commitTimes(a account) map[string][]span {
 						}
 					}
 					if untold[c.origin]++; untold[c.origin] > unanswered {
-						v.accuse("corruption", "%s version %d is a delete that nobody asked for", name, c.version)
+						v.accuse("corruption", "%s version %d is a delete without a request", name, c.version)
 					} else {
 						s[i].from = first.from
 					}
 				}
 			} else if by = asked[c.token]; by == nil || by.name != name {
-				v.accuse("corruption", "%s version %d has the token %q, which nobody wrote there", name, c.version, c.token)
+				v.accuse("corruption", "%s version %d has the token %q, which was never written there", name, c.version, c.token)
 				by = nil
 			}
 			if c.token != "" {
@@ -276,7 +276,7 @@ func (v *verdict) read(a account, r realRead, s []span) {
 	}
 }
 
-// Where only what is heard makes a copy end, it is to be heard within that time after all was healed and told.
+// Where only what is heard makes a copy end, it is to be heard within that time after all was healed and delivered.
 const convergeMost = 5 * time.Second
 
 // The judge accuses of what is proven, and of nothing else.
@@ -309,7 +309,7 @@ func TestRealityJudge(t *testing.T) {
 		{"twice", "a a", "w a 0 10 unknown 0", "corruption"},
 		{"against the order of time", "b a", "w a 0 10 ack 2|w b 20 30 ack 1", "order"},
 		{"a delete without an answer", "a -", "w a 0 10 ack 1|w - 20 90 unknown 0|r - 2 22 30|r a 1 31 40", "family"},
-		{"a delete that nobody asked for", "a -", "w a 0 10 ack 1", "corruption"},
+		{"a delete without a request", "a -", "w a 0 10 ack 1", "corruption"},
 		{"two deletes for one", "a - -", "w a 0 10 ack 1|w - 20 90 unknown 0", "corruption"},
 		{"unanswered is no loss", "a", "w a 0 10 ack 1|w b 20 30 unknown 0", ""},
 	} {

@@ -112,7 +112,7 @@ func (r *faultRow) missing() string {
 	case r.windows == 0 && r.kind != "nothing":
 		return r.kind + " did not happen"
 	case r.reads == 0:
-		return "nobody read while: " + r.kind
+		return "no read while: " + r.kind
 	case r.bitten == 0 && (r.kind == "redis flushed" || r.kind == "redis evicts" || r.kind == "listeners cut off"):
 		return r.kind + ": nothing was there"
 	case felt == 0 && r.kind != "nothing":
@@ -172,7 +172,7 @@ func (w *reality) watchClock(ctx context.Context) {
 	}
 }
 
-// settle waits until everybody can be reached and has been told, asks every worker for every name, and gives what is to be
+// settle waits until everybody can be reached and has been notified, asks every worker for every name, and gives what is to be
 // judged.
 func (w *reality) settle(t *testing.T) account {
 	t.Helper()
@@ -224,7 +224,7 @@ func (w *reality) settle(t *testing.T) account {
 	return a
 }
 
-// finally reads a name after everything was healed. That a worker was told of a lasting one's newest version takes as long as its
+// finally reads a name after everything was healed. That a worker heard of a lasting one's newest version takes as long as its
 // connection takes to come back, which is waited for, within reason.
 func (w *reality) finally(ctx context.Context, c *realWorker, n key.Name, newest uint64, healed time.Duration) bool {
 	ask := func(final bool) (uint64, bool) {

@@ -67,7 +67,7 @@ type reality struct {
 	asked    []realAsked
 	withheld int // operations that were due while too many were under way
 	problems []string
-	heard    time.Duration // after all was healed and told, until the last worker knew it of a lasting family
+	heard    time.Duration // after all was healed and delivered, until the last worker knew it of a lasting family
 }
 
 // realAsked is an operation as the table of faults counts it.
@@ -300,7 +300,7 @@ func (w *reality) load(ctx context.Context) {
 		if family == "leased" {
 			share, patience = 8, patience+300*time.Millisecond
 		}
-		// Who is told of a write by its writer looks for it at another worker: where something older is allowed, when it is no more.
+		// A reader that hears of a write by its writer looks for it at another worker: where something older is allowed, when it is no more.
 		echo, later := w.workers[rng.IntN(len(w.workers))], time.Duration(0)
 		if f := realFamilies[family]; f.Class == policy.Bounded {
 			later = time.Duration(float64(f.Within) * (1.01 + 0.5*rng.Float64()))
@@ -403,7 +403,7 @@ func change(ctx context.Context, cache *reference.Cache, n key.Name, token strin
 	return 0, unknown
 }
 
-// history reads every commit, past all proxies. What a reader or a writer was told before it was called is in it.
+// history reads every commit, past all proxies. What a reader or a writer heard before it was called is in it.
 func (w *reality) history(ctx context.Context) (map[string][]realCommit, error) {
 	conn, err := pgx.ConnectConfig(ctx, w.audit)
 	if err != nil {

@@ -27,7 +27,7 @@ const (
 	pollEvery = 250 * time.Millisecond
 	pollLimit = 2 * time.Second
 	pollBody  = 16 << 20
-	pollMost  = 100_000 // loads in one interval that are told one by one
+	pollMost  = 100_000 // loads in one interval that are passed on one by one
 )
 
 // Poll counts loads of the source by a counter that the service itself shows. What the counter grew by between two looks is
@@ -75,7 +75,7 @@ func New(ctx context.Context, plan *scenarios.LoadPlan, mixes []load.Mix, reader
 // Statistics asks the database at a URL how many transactions it has ended, without the questions themselves.
 type Statistics func(ctx context.Context, url string) (float64, error)
 
-// Keyed says whether loads are told apart by key.
+// Keyed says whether loads are counted by key.
 func (l *Poll) Keyed() bool { return l.plan.Origin != "" }
 
 // healthy sees whether the origin is there.
@@ -102,10 +102,10 @@ func (l *Poll) get(ctx context.Context, url string) error {
 	return nil
 }
 
-// MeansOnly says whether no second can be told from the next.
+// MeansOnly says whether seconds can't be distinguished.
 func (l *Poll) MeansOnly() bool { return l.plan.Postgres != "" }
 
-// Widths says whether it is told how many loads of their key were under way.
+// Widths reports whether it is known how many loads of their key were under way.
 func (l *Poll) Widths() bool { return l.plan.Stampede != "" }
 
 // SetEpoch says when offset 0 of all times is; it comes before Begin.
@@ -265,7 +265,7 @@ func (l *Poll) Trouble() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.missed > 0 {
-		return fmt.Sprintf("%d loads of the source were told too late and are not counted: the origin keeps only so many", l.missed)
+		return fmt.Sprintf("%d loads of the source arrived too late and are not counted: the origin keeps only so many", l.missed)
 	}
 	if l.failed == 0 {
 		return ""

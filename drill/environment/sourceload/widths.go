@@ -33,13 +33,13 @@ func bucketsOf(all []*dto.Metric) []bucket {
 	return out
 }
 
-// anyWidth is at most what nobody has bounded.
+// anyWidth is the bound of a width without one.
 const anyWidth = math.MaxInt32
 
 // width is how wide a load was: one number where the buckets tell, else a range.
 type width struct{ least, most int }
 
-// widthLog hands out the widths by which a histogram has grown, the widest first, so that none is told later than need be.
+// widthLog hands out the widths by which a histogram has grown, the widest first, so that none is passed on later than need be.
 type widthLog struct {
 	last []bucket
 	left map[width]int
@@ -48,7 +48,7 @@ type widthLog struct {
 func (w *widthLog) grow(now []bucket) {
 	before := w.last
 	w.last = now
-	if before == nil { // what was before the first look is nobody's
+	if before == nil { // what was before the first look does not count
 		w.left = map[width]int{}
 		return
 	}

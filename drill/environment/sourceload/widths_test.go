@@ -39,14 +39,14 @@ func TestWidthsOfAHistogram(t *testing.T) {
 	}
 	var w widthLog
 	w.grow(at("5", "9", "9", "9"))
-	require.Empty(t, w.all(), "what was before the first look is nobody's")
+	require.Empty(t, w.all(), "what was before the first look does not count")
 	w.grow(at("7", "12", "13", "15"))
 	require.Equal(t, [][2]int{{5, anyWidth}, {5, anyWidth}, {3, 4}, {2, 0}, {1, 0}, {1, 0}}, w.all())
 	w.grow(at("7", "12", "13", "15"))
 	require.Empty(t, w.all())
 	w.grow(at("8", "13", "14", "16"))
 	w.grow(at("8", "14", "15", "17"))
-	require.Equal(t, [][2]int{{2, 0}, {1, 0}}, w.all(), "what was not told yet is not lost")
+	require.Equal(t, [][2]int{{2, 0}, {1, 0}}, w.all(), "what was not passed on yet is not lost")
 	w.grow(at("1", "2", "2", "2"))
 	require.Equal(t, [][2]int{{2, 0}, {1, 0}}, w.all(), "the service was started anew")
 }

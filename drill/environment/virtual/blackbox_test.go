@@ -16,7 +16,7 @@ import (
 func TestZooAsBlackBoxes(t *testing.T) {
 	suite, err := scenarios.Parse("zoo.yaml", zoo.Suite)
 	require.NoError(t, err)
-	// late-version can't be seen: nobody tells versions. The drills of the others are about counts of loads, which a
+	// late-version can't be seen: versions are not shown. The drills of the others are about counts of loads, which a
 	// stranger does not have.
 	visible := []string{"without-class-routing", "without-age-clamp", "early-join", "negative-forever", "tenant-blind",
 		"dual-write", "delete-first", "slow-fill", "deaf-memory", "no-clamp", "write-behind"}

@@ -18,14 +18,14 @@ import (
 
 // seeds is how many seeds each animal is shown to: a few, or as many as CACHEDRILL_VIRTUAL_SEEDS says.
 func seeds(t *testing.T) uint64 {
-	said := os.Getenv("CACHEDRILL_VIRTUAL_SEEDS")
+	seeds := os.Getenv("CACHEDRILL_VIRTUAL_SEEDS")
 	switch {
-	case said == "" && raced:
+	case seeds == "" && raced:
 		return 1
-	case said == "":
+	case seeds == "":
 		return 3
 	}
-	n, err := strconv.ParseUint(said, 10, 32)
+	n, err := strconv.ParseUint(seeds, 10, 32)
 	require.NoError(t, err)
 	return n
 }

@@ -23,7 +23,7 @@ func BenchmarkStore(b *testing.B) {
 			b.RunParallel(func(p *testing.PB) {
 				for p.Next() {
 					k := i.Add(1)
-					if _, err := s.Store(b.Context(), key.Name{ID: fmt.Sprint(k % names)}, []byte("value"), fmt.Sprint(k), nobody); err != nil {
+					if _, err := s.Store(b.Context(), key.Name{ID: fmt.Sprint(k % names)}, []byte("value"), fmt.Sprint(k), anonymous); err != nil {
 						b.Error(err)
 					}
 				}
@@ -36,12 +36,12 @@ func BenchmarkLoad(b *testing.B) {
 	s, err := Open(b.Context(), Config{URL: pgtest.Shared(b).Database(b) + "&pool_max_conns=16"})
 	require.NoError(b, err)
 	b.Cleanup(s.Close)
-	_, err = s.Store(b.Context(), n17, make([]byte, 1000), "x", nobody)
+	_, err = s.Store(b.Context(), n17, make([]byte, 1000), "x", anonymous)
 	require.NoError(b, err)
 	b.SetParallelism(8)
 	b.RunParallel(func(p *testing.PB) {
 		for p.Next() {
-			if _, err := s.Load(b.Context(), n17, nobody); err != nil {
+			if _, err := s.Load(b.Context(), n17, anonymous); err != nil {
 				b.Error(err)
 			}
 		}

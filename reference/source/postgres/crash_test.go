@@ -31,7 +31,7 @@ const (
 	crashNames   = 6 // few: most writes wait for another
 )
 
-// writeUntilKilled tells each write's token on a line of its own: "ack" after it was acknowledged, "no" after it was said to be without
+// writeUntilKilled tells each write's token on a line of its own: "ack" after it was acknowledged, "no" after it was refused as without
 // effect. It ends by itself only when its parent has.
 func writeUntilKilled() {
 	go func() {
@@ -59,24 +59,24 @@ func writeUntilKilled() {
 				}
 				_, err := s.Store(ctx, n, []byte("value of "+token), token, by)
 				cancel()
-				said := ""
+				line := ""
 				switch {
 				case err == nil:
-					said = "ack " + token + "\n"
+					line = "ack " + token + "\n"
 				case errors.Is(err, source.ErrNotApplied):
-					said = "no " + token + "\n"
+					line = "no " + token + "\n"
 					if !errors.Is(err, source.ErrFenced) {
 						time.Sleep(time.Millisecond) // the server is away
 					}
 				}
-				_, _ = os.Stdout.WriteString(said) // one write: whole, or not at all
+				_, _ = os.Stdout.WriteString(line) // one write: whole, or not at all
 			}
 		}()
 	}
 	select {}
 }
 
-// Acknowledged writes survive kill -9 of the service in the middle of writes, and of the whole of PostgreSQL; what was said to be
+// Acknowledged writes survive kill -9 of the service in the middle of writes, and of the whole of PostgreSQL; what was acknowledged as
 // without effect has none. CACHEDRILL_SOAK=1 runs 50 rounds.
 func TestAcknowledgedWritesSurviveKills(t *testing.T) {
 	rounds := 3
@@ -112,7 +112,7 @@ func TestAcknowledgedWritesSurviveKills(t *testing.T) {
 	t.Logf("%d rounds, in %d of them PostgreSQL was killed too: %d writes acknowledged, %d refused", rounds, killedServers, len(acked), len(refused))
 }
 
-// requireHistory holds what the database has to what the writers said.
+// requireHistory holds what the database has to what the writers printed.
 func requireHistory(t *testing.T, url string, acked, refused map[string]bool) {
 	t.Helper()
 	s, err := Open(t.Context(), Config{URL: url})
@@ -132,7 +132,7 @@ func requireHistory(t *testing.T, url string, acked, refused map[string]bool) {
 			newest[e.Name], at = e, e.Index
 			times[e.Token]++
 			require.Equal(t, 1, times[e.Token], "%s is there more than once", e.Token)
-			require.False(t, refused[e.Token], "%s was said to be without effect", e.Token)
+			require.False(t, refused[e.Token], "%s was refused as without effect", e.Token)
 		}
 	}
 	for token := range acked {
@@ -180,7 +180,7 @@ func startWriter(t *testing.T, url string, round int, env ...string) *writer {
 		for r := bufio.NewReader(out); ; {
 			line, err := r.ReadString('\n')
 			if err != nil {
-				return // what was cut off was not said
+				return // what was cut off was not printed
 			}
 			what, token, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 			p.mu.Lock()

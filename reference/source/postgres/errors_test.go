@@ -22,23 +22,23 @@ import (
 )
 
 func TestWhatGuaranteesNoEffect(t *testing.T) {
-	said := func(severity, code string) error {
+	serverError := func(severity, code string) error {
 		return fmt.Errorf("wrapped: %w", &pgconn.PgError{SeverityUnlocalized: severity, Code: code})
 	}
 	for _, c := range []struct {
 		err  error
 		want bool
 	}{
-		{said("ERROR", "23505"), true}, {said("ERROR", "53100"), true}, {said("ERROR", "40P01"), true}, {said("ERROR", "57014"), true},
-		{said("ERROR", "40001"), true}, {said("ERROR", "40003"), false}, {said("ERROR", "08P01"), false}, {said("ERROR", "08007"), false},
-		{said("ERROR", "57P01"), false}, {said("FATAL", "57P01"), false}, {said("FATAL", "53300"), false}, {said("PANIC", "XX000"), false},
+		{serverError("ERROR", "23505"), true}, {serverError("ERROR", "53100"), true}, {serverError("ERROR", "40P01"), true}, {serverError("ERROR", "57014"), true},
+		{serverError("ERROR", "40001"), true}, {serverError("ERROR", "40003"), false}, {serverError("ERROR", "08P01"), false}, {serverError("ERROR", "08007"), false},
+		{serverError("ERROR", "57P01"), false}, {serverError("FATAL", "57P01"), false}, {serverError("FATAL", "53300"), false}, {serverError("PANIC", "XX000"), false},
 		{context.DeadlineExceeded, false}, {io.ErrUnexpectedEOF, false}, {errors.New("odd"), false},
 	} {
 		require.Equal(t, c.want, noEffect(c.err), "%v", c.err)
 	}
 }
 
-// proxy passes bytes on to a server, until it is told to swallow the server's answers.
+// proxy passes bytes on to a server, until it is set to swallow the server's answers.
 func proxy(t *testing.T, to string) (addr string, mute *atomic.Bool) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -98,18 +98,18 @@ func TestErrorsTellWhetherAChangeWasApplied(t *testing.T) {
 	addr, mute := proxy(t, at)
 	s := open(t, Config{URL: strings.Replace(url, at, addr, 1) + "&pool_max_conns=1"})
 	version := func(n key.Name) uint64 {
-		r, err := direct.Load(t.Context(), n, nobody)
+		r, err := direct.Load(t.Context(), n, anonymous)
 		require.NoError(t, err)
 		return r.Version
 	}
-	_, err = s.Store(t.Context(), n17, nil, "1", nobody)
+	_, err = s.Store(t.Context(), n17, nil, "1", anonymous)
 	require.NoError(t, err)
 
 	t.Run("the server refuses", func(t *testing.T) {
 		for what, n := range map[string]key.Name{"no text": {ID: "\x00"}, "no UTF-8": {ID: "\xff"}, "too long": {ID: randomText(20_000)}} {
-			_, err := s.Store(t.Context(), n, nil, "x", nobody)
+			_, err := s.Store(t.Context(), n, nil, "x", anonymous)
 			require.ErrorIs(t, err, source.ErrNotApplied, what)
-			_, err = s.Load(t.Context(), n, nobody)
+			_, err = s.Load(t.Context(), n, anonymous)
 			if what != "too long" {
 				require.Error(t, err, what)
 			}
@@ -121,18 +121,18 @@ func TestErrorsTellWhetherAChangeWasApplied(t *testing.T) {
 		defer conn.Release()
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
-		_, err = s.Store(ctx, n17, nil, "x", nobody)
+		_, err = s.Store(ctx, n17, nil, "x", anonymous)
 		require.ErrorIs(t, err, source.ErrNotApplied)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.EqualValues(t, 1, version(n17))
 	})
 	t.Run("the answer is lost", func(t *testing.T) {
-		_, err := s.Store(t.Context(), n17, nil, "2", nobody) // prepares the statement again
+		_, err := s.Store(t.Context(), n17, nil, "2", anonymous) // prepares the statement again
 		require.NoError(t, err)
 		mute.Store(true)
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
-		_, err = s.Store(ctx, n17, nil, "x", nobody)
+		_, err = s.Store(ctx, n17, nil, "x", anonymous)
 		require.Error(t, err)
 		require.NotErrorIs(t, err, source.ErrNotApplied, "it was applied")
 		require.Eventually(t, func() bool { return version(n17) == 3 }, patience, time.Millisecond)
@@ -143,9 +143,9 @@ func TestErrorsTellWhetherAChangeWasApplied(t *testing.T) {
 		run(t, conn, "SELECT pg_advisory_lock($1, $2)", s.locks, lockKey(n17))
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
-		_, err := direct.Store(ctx, n17, nil, "x", nobody)
+		_, err := direct.Store(ctx, n17, nil, "x", anonymous)
 		require.Error(t, err)
-		require.NotErrorIs(t, err, source.ErrNotApplied, "nobody can know")
+		require.NotErrorIs(t, err, source.ErrNotApplied, "the outcome is unknown")
 		require.Eventually(t, func() bool {
 			var waiting int
 			err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").Scan(&waiting)
@@ -156,7 +156,7 @@ func TestErrorsTellWhetherAChangeWasApplied(t *testing.T) {
 	})
 	t.Run("a fence taken over stops a late commit", func(t *testing.T) {
 		n := key.Name{ID: "fenced"}
-		require.NoError(t, direct.Fence(t.Context(), n, "first", false, nobody))
+		require.NoError(t, direct.Fence(t.Context(), n, "first", false, anonymous))
 		tx, err := connect(t, url).Begin(t.Context())
 		require.NoError(t, err)
 		_, err = tx.Exec(t.Context(), direct.sql.takeFence, append(nameArgs(n), direct.locks, lockKey(n), "second")...)

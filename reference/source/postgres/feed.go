@@ -114,7 +114,7 @@ type tips struct {
 	mu      sync.Mutex
 	tip     uint64
 	err     error         // of the last look
-	ended   bool          // nobody looks any more
+	ended   bool          // nothing waits any more
 	changed chan struct{} // closed and replaced when the above change
 	waiting int
 	looks   int           // so far

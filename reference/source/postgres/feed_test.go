@@ -58,7 +58,7 @@ func TestLateCommitIsNotSkipped(t *testing.T) {
 	tx, err := s.pool.Begin(t.Context())
 	require.NoError(t, err)
 	storeIn(t, tx, s, key.Name{ID: "late"}, "late")
-	_, err = s.Store(t.Context(), key.Name{ID: "early"}, nil, "early", nobody)
+	_, err = s.Store(t.Context(), key.Name{ID: "early"}, nil, "early", anonymous)
 	require.NoError(t, err)
 
 	naiveFirst, naiveAt := naive(0)
@@ -87,25 +87,25 @@ func TestLateCommitIsNotSkipped(t *testing.T) {
 	require.Equal(t, []string{"late", "early"}, second)
 	require.Equal(t, tip, at)
 
-	// What is rolled back is told to nobody, and holds up nobody.
+	// What is rolled back is told to anonymous, and holds up anonymous.
 	tx, err = s.pool.Begin(t.Context())
 	require.NoError(t, err)
 	storeIn(t, tx, s, key.Name{ID: "late"}, "rolled back")
-	_, err = s.Store(t.Context(), key.Name{ID: "early"}, nil, "third", nobody)
+	_, err = s.Store(t.Context(), key.Name{ID: "early"}, nil, "third", anonymous)
 	require.NoError(t, err)
 	require.NoError(t, tx.Rollback(t.Context()))
 	third, _ := following(t, s, at, patience)
 	require.Equal(t, []string{"third"}, third)
 }
 
-// Those who queue for a hot name have no transaction id yet: they hold up nobody's feed, and get their ids in the order of their versions.
+// Those who queue for a hot name have no transaction id yet: they hold up no feed, and get their ids in the order of their versions.
 func TestQueueOnANameDoesNotHoldUpTheFeed(t *testing.T) {
 	s := open(t, Config{})
 	conn := connect(t, s.pool.Config().ConnString())
 	run(t, conn, "SELECT pg_advisory_lock($1, $2)", s.locks, lockKey(n17)) // as if its writer took long to begin
 	done := make(chan error, 1)
 	go func() {
-		_, err := s.Store(t.Context(), n17, nil, "queued", nobody)
+		_, err := s.Store(t.Context(), n17, nil, "queued", anonymous)
 		done <- err
 	}()
 	require.Eventually(t, func() bool {
@@ -113,7 +113,7 @@ func TestQueueOnANameDoesNotHoldUpTheFeed(t *testing.T) {
 		err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").Scan(&waiting)
 		return err == nil && waiting == 1
 	}, patience, time.Millisecond)
-	_, err := s.Store(t.Context(), key.Name{ID: "18"}, nil, "other", nobody)
+	_, err := s.Store(t.Context(), key.Name{ID: "18"}, nil, "other", anonymous)
 	require.NoError(t, err)
 	got, at := following(t, s, 0, patience)
 	require.Equal(t, []string{"other"}, got)
@@ -126,7 +126,7 @@ func TestQueueOnANameDoesNotHoldUpTheFeed(t *testing.T) {
 func TestTrim(t *testing.T) {
 	s := open(t, Config{})
 	for i := range 10 {
-		_, err := s.Store(t.Context(), n17, nil, strconv.Itoa(i), nobody)
+		_, err := s.Store(t.Context(), n17, nil, strconv.Itoa(i), anonymous)
 		require.NoError(t, err)
 	}
 	entries, err := s.Next(t.Context(), 0, 4)
@@ -141,7 +141,7 @@ func TestTrim(t *testing.T) {
 	require.EqualValues(t, 6, gone)
 	got, _ = following(t, s, 0, 50*time.Millisecond)
 	require.Empty(t, got)
-	r, err := s.Store(t.Context(), n17, nil, "10", nobody)
+	r, err := s.Store(t.Context(), n17, nil, "10", anonymous)
 	require.NoError(t, err)
 	require.EqualValues(t, 11, r.Version, "versions are not the feed's")
 	got, _ = following(t, s, 0, patience)
@@ -167,7 +167,7 @@ func TestFollowersOfOtherProcesses(t *testing.T) {
 			got <- tokens(entries)
 		}()
 		awaited(t, b)
-		_, err = a.Store(t.Context(), n17, nil, fmt.Sprint(i), nobody)
+		_, err = a.Store(t.Context(), n17, nil, fmt.Sprint(i), anonymous)
 		require.NoError(t, err)
 		require.Equal(t, []string{fmt.Sprint(i)}, <-got)
 		b.Close()

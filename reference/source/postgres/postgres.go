@@ -56,9 +56,9 @@ type Config struct {
 	// MayLose takes a server that may lose what it acknowledged when it crashes: fsync or synchronous_commit is off. Others are refused.
 	MayLose bool
 	// OnLoad is called after each load ended for its caller, concurrently; may be nil. A load's Queued is its wait for a connection, its
-	// width counts this process only. Audits aren't told of. None is Abandoned: a server whose caller gave up is asked to cancel.
+	// width counts this process only. Audits aren't reported. None is Abandoned: a server whose caller gave up is asked to cancel.
 	OnLoad func(source.Load)
-	// Traffic counts the bytes that go to the server and come from it; nil: nobody does.
+	// Traffic counts the bytes that go to the server and come from it; nil: they are not counted.
 	Traffic *traffic.Counter
 	// Now is the clock of the times that OnLoad tells, monotonic, in nanoseconds. nil: since Open.
 	Now func() int64
@@ -146,7 +146,7 @@ func newPool(cfg Config, conns int32) (*pgxpool.Pool, error) {
 	if conns > 0 {
 		c.MaxConns, c.MinConns, c.MinIdleConns = conns, 0, 0
 	}
-	if c.ConnConfig.ConnectTimeout <= 0 { // or the pool would give a connection two minutes to be made, and its place to nobody else
+	if c.ConnConfig.ConnectTimeout <= 0 { // or the pool would give a connection two minutes to be made, and keep its place
 		c.ConnConfig.ConnectTimeout = connectTimeout
 	}
 	if c.ConnConfig.ValidateConnect == nil {

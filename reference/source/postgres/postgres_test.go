@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 const patience = 30 * time.Second // for what takes milliseconds
 
 var (
-	n17    = key.Name{Family: "product", ID: "17"}
-	nobody source.Caller
+	n17       = key.Name{Family: "product", ID: "17"}
+	anonymous source.Caller
 )
 
 func open(t *testing.T, cfg Config) *Source {

@@ -20,7 +20,7 @@ import (
 // statement_timestamp() is after a commit that the answer doesn't show; now() never is.
 func TestTimeIsNotAfterTheSnapshot(t *testing.T) {
 	s := open(t, Config{})
-	w, err := s.Store(t.Context(), n17, []byte("old"), "old", nobody)
+	w, err := s.Store(t.Context(), n17, []byte("old"), "old", anonymous)
 	require.NoError(t, err)
 	conn := connect(t, s.pool.Config().ConnString()+"&TimeZone=UTC").PgConn()
 	f := conn.Frontend()
@@ -41,7 +41,7 @@ func TestTimeIsNotAfterTheSnapshot(t *testing.T) {
 	f.Send(&pgproto3.Bind{Parameters: [][]byte{[]byte(n17.Family), []byte(n17.ID), {}, {}, {}, {}}})
 	f.Send(&pgproto3.Flush{})
 	hear(func(m pgproto3.BackendMessage) bool { _, bound := m.(*pgproto3.BindComplete); return bound })
-	newer, err := s.Store(t.Context(), n17, []byte("new"), "new", nobody)
+	newer, err := s.Store(t.Context(), n17, []byte("new"), "new", anonymous)
 	require.NoError(t, err)
 	f.Send(&pgproto3.Execute{})
 	f.Send(&pgproto3.Sync{})
@@ -60,7 +60,7 @@ func TestTimeIsNotAfterTheSnapshot(t *testing.T) {
 		return ready
 	})
 	require.Equal(t, fmt.Sprint(w.Version), version, "the answer is from before the second store")
-	require.Less(t, now, newer.T0, "and so is the time told with it")
+	require.Less(t, now, newer.T0, "and so is the time given with it")
 	require.Greater(t, statement, newer.T0, "the other function would have lied")
 }
 
@@ -72,7 +72,7 @@ func TestSeveralProcessesMakeTheTables(t *testing.T) {
 		wg.Go(func() {
 			s, err := Open(t.Context(), Config{URL: url})
 			if err == nil {
-				_, err = s.Store(t.Context(), n17, nil, fmt.Sprint(i), nobody)
+				_, err = s.Store(t.Context(), n17, nil, fmt.Sprint(i), anonymous)
 				s.Close()
 			}
 			errs <- err
@@ -83,14 +83,14 @@ func TestSeveralProcessesMakeTheTables(t *testing.T) {
 		require.NoError(t, <-errs)
 	}
 	s := open(t, Config{URL: url})
-	r, err := s.Load(t.Context(), n17, nobody)
+	r, err := s.Load(t.Context(), n17, anonymous)
 	require.NoError(t, err)
 	require.EqualValues(t, 8, r.Version)
 }
 
 func TestOpenRefuses(t *testing.T) {
 	url := pgtest.Shared(t).Database(t)
-	_, err := Open(t.Context(), Config{URL: "postgres://nobody here"})
+	_, err := Open(t.Context(), Config{URL: "postgres://not a url"})
 	require.ErrorContains(t, err, "the source's URL")
 	_, err = Open(t.Context(), Config{URL: url + "&synchronous_commit=off"})
 	require.ErrorIs(t, err, errMayLose)
@@ -111,7 +111,7 @@ func TestOpenRefuses(t *testing.T) {
 	clerk, err := Open(t.Context(), Config{URL: "postgres://clerk:x@" + at})
 	require.NoError(t, err)
 	defer clerk.Close()
-	_, err = clerk.Store(t.Context(), n17, nil, "x", nobody)
+	_, err = clerk.Store(t.Context(), n17, nil, "x", anonymous)
 	require.NoError(t, err)
 
 	run(t, conn, "UPDATE cachedrill.version SET version = 99")
@@ -122,7 +122,7 @@ func TestOpenRefuses(t *testing.T) {
 func TestVersionsBeyondTheDatabases(t *testing.T) {
 	s := open(t, Config{})
 	require.NoError(t, s.Own(t.Context(), "r", "me", false))
-	_, err := s.Apply(t.Context(), source.Change{Name: n17, Version: 1 << 63, Realm: "r", Owner: "me"}, nobody)
+	_, err := s.Apply(t.Context(), source.Change{Name: n17, Version: 1 << 63, Realm: "r", Owner: "me"}, anonymous)
 	require.ErrorIs(t, err, source.ErrNotApplied)
 }
 

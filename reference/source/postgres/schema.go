@@ -123,7 +123,7 @@ func newStatements(schema string) statements {
 		"{realm}", pgx.Identifier{schema, "realm"}.Sanitize(), "{columns}", columns, "{name}", "$1, $2, $3, $4, $5, $6",
 		"{is name}", "(e.family, e.id, e.tenant, e.locale, e.currency, e.variant) = ($1, $2, $3, $4, $5, $6)",
 		"{held}", "held AS MATERIALIZED (SELECT pg_advisory_xact_lock($7, $8))",
-		"{told}", "told AS (INSERT INTO {outbox} ({columns}, version, deleted, token, origin, at) SELECT {name}, version, $9, $10, $12, at FROM put)",
+		"{logged}", "logged AS (INSERT INTO {outbox} ({columns}, version, deleted, token, origin, at) SELECT {name}, version, $9, $10, $12, at FROM put)",
 		"{open}", "pg_snapshot_xmin(pg_current_snapshot())",
 	)
 	sql := func(s string) string { return r.Replace(r.Replace(s)) } // twice: what is put in has names to be put in
@@ -138,12 +138,12 @@ FROM (VALUES (1)) AS one LEFT JOIN {entry} AS e ON {is name}`),
 	ON CONFLICT ({columns}) DO UPDATE
 		SET version = e.version + 1, deleted = excluded.deleted, token = excluded.token, value = excluded.value
 	RETURNING e.version, e.fence <> '' AS fenced, clock_timestamp() AS at
-), {told} SELECT at, version, fenced FROM put`),
+), {logged} SELECT at, version, fenced FROM put`),
 		fencedStore: sql(`WITH {held}, put AS (
 	UPDATE {entry} AS e SET version = e.version + 1, deleted = $9, token = $10, value = $11, fence = '' FROM held
 	WHERE {is name} AND e.fence = $13
 	RETURNING e.version, false AS fenced, clock_timestamp() AS at
-), {told} SELECT at, version, fenced FROM put`),
+), {logged} SELECT at, version, fenced FROM put`),
 		// The share lock keeps a new owner waiting until what the one before has under way is committed.
 		apply: sql(`WITH mine AS MATERIALIZED (SELECT 1 FROM {realm} WHERE realm = $14 AND owner = $15 FOR SHARE), {held}, put AS (
 	INSERT INTO {entry} AS e ({columns}, version, deleted, token, value) SELECT {name}, $13::bigint, $9::boolean, $10, $11::bytea FROM mine, held
@@ -151,7 +151,7 @@ FROM (VALUES (1)) AS one LEFT JOIN {entry} AS e ON {is name}`),
 		SET version = excluded.version, deleted = excluded.deleted, token = excluded.token, value = excluded.value
 		WHERE e.version < excluded.version
 	RETURNING e.version, e.fence <> '' AS fenced, clock_timestamp() AS at
-), {told} SELECT at, version, fenced FROM put`),
+), {logged} SELECT at, version, fenced FROM put`),
 		own: sql(`INSERT INTO {realm} AS r (realm, owner) VALUES ($1, $2)
 	ON CONFLICT (realm) DO UPDATE SET owner = excluded.owner WHERE r.owner IN ('', excluded.owner) OR excluded.owner = '' OR $3 RETURNING true`),
 		owner: sql(`SELECT EXISTS (SELECT 1 FROM {realm} WHERE realm = $1 AND owner = $2)`),
@@ -196,16 +196,16 @@ func noEffect(err error) bool {
 	if pgconn.SafeToRetry(err) {
 		return true
 	}
-	var said *pgconn.PgError
-	if !errors.As(err, &said) || said.SeverityUnlocalized != "ERROR" {
+	var failure *pgconn.PgError
+	if !errors.As(err, &failure) || failure.SeverityUnlocalized != "ERROR" {
 		return false // FATAL and PANIC end the session, at any moment
 	}
 	switch {
-	case strings.HasPrefix(said.Code, "08"): // a connection's failure, as poolers between us and the server tell it
+	case strings.HasPrefix(failure.Code, "08"): // a connection's failure, as poolers between us and the server tell it
 		return false
-	case strings.HasPrefix(said.Code, "57P"): // the server's end
+	case strings.HasPrefix(failure.Code, "57P"): // the server's end
 		return false
-	case said.Code == "40003": // statement_completion_unknown
+	case failure.Code == "40003": // statement_completion_unknown
 		return false
 	}
 	return true

@@ -27,7 +27,7 @@ func TestConnectingEndsAfterSilence(t *testing.T) {
 	load := func(within time.Duration) error {
 		ctx, cancel := context.WithTimeout(t.Context(), within)
 		defer cancel()
-		_, err := s.Load(ctx, n17, nobody)
+		_, err := s.Load(ctx, n17, anonymous)
 		return err
 	}
 	mute.Store(true)
@@ -40,7 +40,7 @@ func TestConnectingEndsAfterSilence(t *testing.T) {
 func TestFollowingEndsAfterSilence(t *testing.T) {
 	through, mute := silently(t)
 	s := open(t, Config{URL: through})
-	_, err := s.Store(t.Context(), n17, []byte("v"), "t1", nobody)
+	_, err := s.Store(t.Context(), n17, []byte("v"), "t1", anonymous)
 	require.NoError(t, err)
 	entries, err := s.Next(t.Context(), 0, 0)
 	require.NoError(t, err)

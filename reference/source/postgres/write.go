@@ -109,7 +109,7 @@ func (s *Source) Fence(ctx context.Context, n key.Name, fence string, take bool,
 	return nil
 }
 
-// write runs a statement that is a transaction of its own. It returns after the server said that it is ready for another, which it does
+// write runs a statement that is a transaction of its own. It returns after the server reported that it is ready for another, which it does
 // after the commit: the row itself arrives before that. [pgx.ErrNoRows] says that the statement changed nothing.
 func (s *Source) write(ctx context.Context, sql string, args []any, into ...any) error {
 	conn, err := s.pool.Acquire(ctx)

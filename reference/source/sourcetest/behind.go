@@ -34,17 +34,17 @@ func applies(t *testing.T, s source.Source) {
 		{2, "b", false, true}, {1, "a", false, false}, {2, "other", false, false}, {3, "", true, true}, {3, "", true, false},
 		{7, "g", false, true}, {6, "f", false, false},
 	} {
-		needed, err := b.Apply(t.Context(), change(c.version, c.value, c.deleted), nobody)
+		needed, err := b.Apply(t.Context(), change(c.version, c.value, c.deleted), anonymous)
 		require.NoError(t, err)
 		require.Equal(t, c.needed, needed, "change %d", i)
 	}
 	r := load(t, s, n17)
 	require.EqualValues(t, 7, r.Version)
 	require.Equal(t, "g", string(r.Value))
-	_, err := b.Apply(t.Context(), change(0, "x", false), nobody)
+	_, err := b.Apply(t.Context(), change(0, "x", false), anonymous)
 	require.ErrorIs(t, err, source.ErrNotApplied)
-	require.NoError(t, s.Fence(t.Context(), n17, "f", false, nobody))
-	needed, err := b.Apply(t.Context(), change(8, "x", false), nobody)
+	require.NoError(t, s.Fence(t.Context(), n17, "f", false, anonymous))
+	needed, err := b.Apply(t.Context(), change(8, "x", false), anonymous)
 	require.NoError(t, err)
 	require.True(t, needed)
 	require.True(t, load(t, s, n17).Fenced, "a fence is left alone")
@@ -54,7 +54,7 @@ func applies(t *testing.T, s source.Source) {
 func owns(t *testing.T, s source.Source) {
 	b := behind(t, s)
 	apply := func(realm, owner string, version uint64) error {
-		_, err := b.Apply(t.Context(), source.Change{Name: n17, Version: version, Realm: realm, Owner: owner}, nobody)
+		_, err := b.Apply(t.Context(), source.Change{Name: n17, Version: version, Realm: realm, Owner: owner}, anonymous)
 		return err
 	}
 	refused := func(err error) {

@@ -30,9 +30,9 @@ func writers(t *testing.T, s source.Source) {
 				var err error
 				if i%5 == 4 {
 					value = ""
-					r, err = s.Delete(t.Context(), n17, nobody)
+					r, err = s.Delete(t.Context(), n17, anonymous)
 				} else {
-					r, err = s.Store(t.Context(), n17, []byte(value), value, nobody)
+					r, err = s.Store(t.Context(), n17, []byte(value), value, anonymous)
 				}
 				if !assert.NoError(t, err) {
 					return
@@ -69,7 +69,7 @@ func readers(t *testing.T, s source.Source) {
 			last := uint64(0)
 			for {
 				least := acked.Load()
-				r, err := s.Load(t.Context(), n17, nobody)
+				r, err := s.Load(t.Context(), n17, anonymous)
 				if !assert.NoError(t, err) {
 					return
 				}
@@ -82,7 +82,7 @@ func readers(t *testing.T, s source.Source) {
 				}
 				saw[r.Version] = string(r.Value)
 				mu.Unlock()
-				v, err := s.Version(t.Context(), n17, nobody)
+				v, err := s.Version(t.Context(), n17, anonymous)
 				if !assert.NoError(t, err) {
 					return
 				}
@@ -99,7 +99,7 @@ func readers(t *testing.T, s source.Source) {
 	wrote := map[uint64]string{0: ""}
 	for i := range changes {
 		value := fmt.Sprint("value ", i)
-		r, err := s.Store(t.Context(), n17, []byte(value), value, nobody)
+		r, err := s.Store(t.Context(), n17, []byte(value), value, anonymous)
 		if !assert.NoError(t, err) {
 			break
 		}
@@ -115,8 +115,8 @@ func readers(t *testing.T, s source.Source) {
 
 func fenceEnds(t *testing.T, s source.Source) {
 	store(t, s, n17, "a")
-	require.NoError(t, s.Fence(t.Context(), n17, "mine", false, nobody))
-	require.NoError(t, s.Fence(t.Context(), n17, "mine", false, nobody), "one's own fence is no obstacle")
+	require.NoError(t, s.Fence(t.Context(), n17, "mine", false, anonymous))
+	require.NoError(t, s.Fence(t.Context(), n17, "mine", false, anonymous), "one's own fence is no obstacle")
 	requireFenced(t, s, true)
 	r := load(t, s, n17)
 	require.EqualValues(t, 1, r.Version, "a fence is no version")
@@ -132,7 +132,7 @@ func fenceEnds(t *testing.T, s source.Source) {
 	requireLost(t, err)
 	require.EqualValues(t, 2, load(t, s, n17).Version, "a fence is good for one change")
 
-	require.NoError(t, s.Fence(t.Context(), n17, "another", false, nobody))
+	require.NoError(t, s.Fence(t.Context(), n17, "another", false, anonymous))
 	w, err = s.Delete(t.Context(), n17, source.Caller{Fence: "another"})
 	require.NoError(t, err)
 	require.EqualValues(t, 3, w.Version)
@@ -141,13 +141,13 @@ func fenceEnds(t *testing.T, s source.Source) {
 
 func fenceTaken(t *testing.T, s source.Source) {
 	store(t, s, n17, "a")
-	require.NoError(t, s.Fence(t.Context(), n17, "first", false, nobody))
-	err := s.Fence(t.Context(), n17, "second", false, nobody)
+	require.NoError(t, s.Fence(t.Context(), n17, "first", false, anonymous))
+	err := s.Fence(t.Context(), n17, "second", false, anonymous)
 	require.ErrorIs(t, err, source.ErrFenced)
 	_, err = s.Store(t.Context(), n17, []byte("s"), "s", source.Caller{Fence: "second"})
 	requireLost(t, err)
 
-	require.NoError(t, s.Fence(t.Context(), n17, "second", true, nobody))
+	require.NoError(t, s.Fence(t.Context(), n17, "second", true, anonymous))
 	_, err = s.Store(t.Context(), n17, []byte("f"), "f", source.Caller{Fence: "first"})
 	requireLost(t, err)
 	_, err = s.Delete(t.Context(), n17, source.Caller{Fence: "first"})
@@ -169,13 +169,13 @@ func fenceOfNothing(t *testing.T, s source.Source) {
 	requireLost(t, err)
 	require.Zero(t, load(t, s, n17).Version)
 
-	require.NoError(t, s.Fence(t.Context(), n17, "mine", false, nobody))
+	require.NoError(t, s.Fence(t.Context(), n17, "mine", false, anonymous))
 	requireFenced(t, s, true)
 	r := load(t, s, n17)
 	require.Zero(t, r.Version)
 	require.False(t, r.Deleted)
 	require.Empty(t, r.Value)
-	require.ErrorIs(t, s.Fence(t.Context(), n17, "other", false, nobody), source.ErrFenced)
+	require.ErrorIs(t, s.Fence(t.Context(), n17, "other", false, anonymous), source.ErrFenced)
 	w, err := s.Store(t.Context(), n17, []byte("a"), "a", source.Caller{Fence: "mine"})
 	require.NoError(t, err)
 	require.EqualValues(t, 1, w.Version)
@@ -183,12 +183,12 @@ func fenceOfNothing(t *testing.T, s source.Source) {
 }
 
 func fenceLeftAlone(t *testing.T, s source.Source) {
-	require.NoError(t, s.Fence(t.Context(), n17, "mine", true, nobody))
+	require.NoError(t, s.Fence(t.Context(), n17, "mine", true, anonymous))
 	w := store(t, s, n17, "a")
 	require.EqualValues(t, 1, w.Version)
 	require.True(t, w.Fenced)
 	requireFenced(t, s, true)
-	w, err := s.Delete(t.Context(), n17, nobody)
+	w, err := s.Delete(t.Context(), n17, anonymous)
 	require.NoError(t, err)
 	require.True(t, w.Fenced)
 	requireFenced(t, s, true)
@@ -206,7 +206,7 @@ func takers(t *testing.T, s source.Source) {
 		wg.Go(func() {
 			for i := range 5 {
 				fence := fmt.Sprintf("%d/%d", w, i)
-				if !assert.NoError(t, s.Fence(t.Context(), n17, fence, true, nobody)) {
+				if !assert.NoError(t, s.Fence(t.Context(), n17, fence, true, anonymous)) {
 					return
 				}
 				var applied atomic.Uint64
@@ -231,13 +231,13 @@ func takers(t *testing.T, s source.Source) {
 	wg.Wait()
 	r := load(t, s, n17)
 	require.Equal(t, changed.Load(), r.Version, "what was refused wrote nothing")
-	require.Positive(t, r.Version, "nobody takes the last fence away")
+	require.Positive(t, r.Version, "the last fence is not taken away")
 	require.False(t, r.Fenced, "the last taker's change ended the last fence")
 }
 
 func requireFenced(t *testing.T, s source.Source, want bool) {
 	t.Helper()
-	v, err := s.Version(t.Context(), n17, nobody)
+	v, err := s.Version(t.Context(), n17, anonymous)
 	require.NoError(t, err)
 	require.Equal(t, want, v.Fenced, "version")
 	require.Equal(t, want, load(t, s, n17).Fenced, "load")

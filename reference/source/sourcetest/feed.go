@@ -79,7 +79,7 @@ func feedEntries(t *testing.T, s source.Source, f source.Feed) {
 	require.NoError(t, err)
 	_, err = s.Store(t.Context(), strange, []byte("a"), "token ☃", source.Caller{Region: "eu"})
 	require.NoError(t, err)
-	require.NoError(t, s.Fence(t.Context(), strange, "fence", false, nobody), "a fence is no commit")
+	require.NoError(t, s.Fence(t.Context(), strange, "fence", false, anonymous), "a fence is no commit")
 	_, err = s.Store(t.Context(), strange, []byte("lost"), "lost", source.Caller{Region: "eu", Fence: "none"})
 	require.ErrorIs(t, err, source.ErrNotApplied)
 	_, err = s.Delete(t.Context(), strange, source.Caller{Region: "us", Fence: "fence"})
@@ -172,7 +172,7 @@ func feedConcurrent(t *testing.T, s source.Source, f source.Feed) {
 				if i%4 == 3 {
 					by.Fence = token
 				}
-				for applied := false; !applied; { // until nobody has taken the fence away
+				for applied := false; !applied; { // until anonymous has taken the fence away
 					if by.Fence != "" && !assert.NoError(t, s.Fence(t.Context(), n, by.Fence, true, by)) {
 						return
 					}

@@ -44,18 +44,18 @@ func Run(t *testing.T, open func(t *testing.T) source.Source) {
 
 var n17 = key.Name{Family: "product", ID: "17"}
 
-var nobody source.Caller
+var anonymous source.Caller
 
 func load(t *testing.T, s source.Source, n key.Name) source.Record {
 	t.Helper()
-	r, err := s.Load(t.Context(), n, nobody)
+	r, err := s.Load(t.Context(), n, anonymous)
 	require.NoError(t, err)
 	return r
 }
 
 func store(t *testing.T, s source.Source, n key.Name, value string) source.Record {
 	t.Helper()
-	r, err := s.Store(t.Context(), n, []byte(value), "token of "+value, nobody)
+	r, err := s.Store(t.Context(), n, []byte(value), "token of "+value, anonymous)
 	require.NoError(t, err)
 	return r
 }
@@ -84,7 +84,7 @@ func versions(t *testing.T, s source.Source) {
 		var r source.Record
 		if c.deleted {
 			var err error
-			r, err = s.Delete(t.Context(), n17, nobody)
+			r, err = s.Delete(t.Context(), n17, anonymous)
 			require.NoError(t, err)
 		} else {
 			r = store(t, s, n17, c.value)
@@ -98,7 +98,7 @@ func versions(t *testing.T, s source.Source) {
 			require.Equal(t, c.value, string(r.Value), what)
 			require.False(t, r.Fenced, what)
 		}
-		v, err := s.Version(t.Context(), n17, nobody)
+		v, err := s.Version(t.Context(), n17, anonymous)
 		require.NoError(t, err)
 		require.Equal(t, want, v.Version)
 		require.Equal(t, c.deleted, v.Deleted)
@@ -116,7 +116,7 @@ func audit(t *testing.T, s source.Source, n key.Name) source.Record {
 }
 
 func deleteOfNothing(t *testing.T, s source.Source) {
-	r, err := s.Delete(t.Context(), n17, nobody)
+	r, err := s.Delete(t.Context(), n17, anonymous)
 	require.NoError(t, err)
 	require.EqualValues(t, 1, r.Version)
 	r = load(t, s, n17)
@@ -169,7 +169,7 @@ func values(t *testing.T, s source.Source) {
 		every[i] = byte(i)
 	}
 	for i, v := range [][]byte{nil, {}, {0}, []byte("text"), []byte(`\x00`), every, []byte(strings.Repeat(string(every), 1000))} {
-		w, err := s.Store(t.Context(), n17, v, fmt.Sprint(i), nobody)
+		w, err := s.Store(t.Context(), n17, v, fmt.Sprint(i), anonymous)
 		require.NoError(t, err)
 		require.Equal(t, string(v), string(w.Value))
 		require.False(t, w.Deleted, "an empty value is a value")
@@ -199,7 +199,7 @@ func sourceTime(t *testing.T, s source.Source) {
 			before = clock()
 		}
 		for _, read := range []func(context.Context, key.Name, source.Caller) (source.Record, error){s.Load, s.Version} {
-			r, err := read(t.Context(), n17, nobody)
+			r, err := read(t.Context(), n17, anonymous)
 			require.NoError(t, err)
 			require.GreaterOrEqual(t, r.T0, before, "a read's time lies within it")
 			require.GreaterOrEqual(t, r.T0, last, "source time goes back")
@@ -213,18 +213,18 @@ func cancelled(t *testing.T, s source.Source) {
 	store(t, s, n17, "a")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := s.Store(ctx, n17, []byte("b"), "b", nobody)
+	_, err := s.Store(ctx, n17, []byte("b"), "b", anonymous)
 	require.ErrorIs(t, err, source.ErrNotApplied)
 	require.ErrorIs(t, err, context.Canceled)
-	_, err = s.Delete(ctx, n17, nobody)
+	_, err = s.Delete(ctx, n17, anonymous)
 	require.ErrorIs(t, err, source.ErrNotApplied)
 	require.ErrorIs(t, err, context.Canceled)
-	err = s.Fence(ctx, n17, "fence", false, nobody)
+	err = s.Fence(ctx, n17, "fence", false, anonymous)
 	require.ErrorIs(t, err, source.ErrNotApplied)
 	require.ErrorIs(t, err, context.Canceled)
-	_, err = s.Load(ctx, n17, nobody)
+	_, err = s.Load(ctx, n17, anonymous)
 	require.ErrorIs(t, err, context.Canceled)
-	_, err = s.Version(ctx, n17, nobody)
+	_, err = s.Version(ctx, n17, anonymous)
 	require.ErrorIs(t, err, context.Canceled)
 	r := load(t, s, n17)
 	require.EqualValues(t, 1, r.Version)
