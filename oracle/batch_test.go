@@ -17,7 +17,7 @@ type slot struct {
 	must     bool // it was committed, under whichever version
 }
 
-// bruteForce answers a read by enumeration, from what was told by operations sent by its return.
+// bruteForce answers a read by enumeration, from what operations sent by its return showed.
 func (w *world) bruteForce(read targets.Operation) (Answer, time.Duration, time.Duration) {
 	end := time.Duration(0)
 	for _, a := range w.acts {
@@ -78,7 +78,7 @@ func (w *world) bruteForce(read targets.Operation) (Answer, time.Duration, time.
 	e := &enumeration{v: read.Reply.Version, end: end + 1, earliest: never, latest: before}
 	e.orders(slots, loose)
 	if read.Reply.Absent && (known[1] == nil || known[1].from == before) {
-		e.earliest = before // nobody said that it did not exist
+		e.earliest = before // it may have existed
 	}
 	i := read.Sent
 	low, high := time.Duration(0), time.Duration(-1)

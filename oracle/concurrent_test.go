@@ -14,7 +14,7 @@ import (
 )
 
 // service is a small real service: rows under one lock, and a cache that is correct (every write replaces the copy under
-// the row's lock) until it is told to misbehave.
+// the row's lock) until a field makes it misbehave.
 type service struct {
 	clock atomic.Int64 // every look at it is a moment of its own
 	rows  []row

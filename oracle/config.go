@@ -55,7 +55,7 @@ func (f Family) bound() time.Duration {
 	return f.Within
 }
 
-// Config is what a judge is told before the first operation.
+// Config is what a judge knows before the first operation.
 type Config struct {
 	Run      string            // the run part of this run's tokens; see [targets.NewToken]
 	Families map[string]Family // a family that is not here is judged, but has no class to violate

@@ -93,7 +93,7 @@ func TestDeletions(t *testing.T) {
 			d.write(1, 1, 2, 4)
 			d.delete(2, 1, 3, 4)
 		}, map[string]string{"lost write": "deletion 2 of " + price9 + " was acknowledged as v4 at 0.003s; another write was acknowledged as the same version"}},
-		{"odd: a deletion in the log, whoever made it", true, func(d *drill) {
+		{"odd: a deletion in the log by an unknown client", true, func(d *drill) {
 			d.write(1, 1, 2, 1)
 			d.commit(1, 1, 2)
 			d.delete(2, 3, 5, 2)

@@ -46,7 +46,7 @@ func (k *keyState) written(i int) []Event {
 		return []Event{{What: Committed, Key: k.key, Version: v.N, Writer: v.Token.Seq, Absent: v.Deleted, At: v.Own}}
 	case v.Deleted:
 		return k.testimony(v.N)
-	case v.Token.Hash == 0, v.Sent == before: // nobody tells tokens; it was there before
+	case v.Token.Hash == 0, v.Sent == before: // no tokens are known, or it was there before
 		return nil
 	}
 	return []Event{{What: WriteSent, Key: k.key, Seq: v.Token.Seq, Writer: v.Token.Seq, Version: v.N, Sent: v.Sent}}
@@ -114,7 +114,7 @@ func once(events []Event) []Event {
 	return kept
 }
 
-// silentAfter finds the write whose acknowledgement told no version, returned at acked, and which was sent after
+// silentAfter finds the write whose acknowledgement carried no version, returned at acked, and which was sent after
 // version at had been committed.
 func (k *keyState) silentAfter(at int, read *targets.Operation, returned time.Duration) []Event {
 	known := k.history.All[at].Own
@@ -168,17 +168,17 @@ func (k *keyState) goneHistory(i int, against Event) []Event {
 	if v.AckedAt == never || v.OwnProof == history.Acknowledged {
 		return append(once(events), against)
 	}
-	told := v.N
+	shown := v.N
 	for _, n := range k.history.Late {
 		if n == v.N {
-			told = 0
+			shown = 0
 		}
 	}
-	ack := acked(k.key, v.Token.Seq, told, v.Sent, v.AckedAt)
+	ack := acked(k.key, v.Token.Seq, shown, v.Sent, v.AckedAt)
 	switch {
 	case v.OwnProof == history.Committed:
 		return append(once(events), ack, against)
-	case told != 0 && v.AckedAt < began: // the acknowledgement alone proves it
+	case shown != 0 && v.AckedAt < began: // the acknowledgement alone proves it
 		return append(once(append(events[:instead], ack)), against)
 	}
 	return append(once(append(append(events[:instead], ack), k.testimony(v.N)...)), against)

@@ -9,7 +9,7 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Each proven fault is found, counted once, under its own name, and told so that a person understands it.
+// Each proven fault is found, counted once, under its own name, in words that a person understands.
 func TestFaultsAreFound(t *testing.T) {
 	other := key9
 	other.Tenant = "t4"
@@ -70,7 +70,7 @@ func TestFaultsAreFound(t *testing.T) {
 			elsewhere(d, unrelated)
 			d.read(3, 5, 6, 1, 0, token(foreign(unrelated, 77)))
 		}, map[string]string{"corruption": price9 + " answered with the value of product:17 at 0.005s from l2 at eu-1"}},
-		{"a token of a key that nobody knows", false, func(d *drill) {
+		{"a token of an unknown key", false, func(d *drill) {
 			d.read(3, 5, 6, 1, 0, token(foreign(unrelated, 77)))
 		}, map[string]string{"corruption": price9 + ": the value of write 77 as v1, answered at 0.005s from l2 at eu-1, was the value of a key unknown to this drill"}},
 		{"a damaged token", false, func(d *drill) {
@@ -119,7 +119,7 @@ func TestFaultsAreFound(t *testing.T) {
 			d.read(3, 5, 6, 5, 1)
 			d.read(4, 20, 21, 5, 2, past)
 		}, map[string]string{"rollback": "v5 of " + price9 + " was seen at 0.006s and is gone; the source answered its version with another value"}},
-		{"a value that nobody wrote", false, func(d *drill) {
+		{"a value that no write stored", false, func(d *drill) {
 			d.read(3, 5, 6, 1, 55)
 		}, map[string]string{"dirty read": price9 + ": the value of write 55 as v1, answered at 0.005s from l2 at eu-1, was stored by no write of this drill"}},
 		{"a value that was never committed", true, func(d *drill) {
@@ -178,7 +178,7 @@ func TestFaultsAreFound(t *testing.T) {
 			d.read(4, 20, 21, 4, 1, past)
 			d.read(5, 22, 23, 4, 1, past)
 		}, map[string]string{"lost write": "write 2 of " + price9 + " was acknowledged as v5 at 0.004s; the source answered v4 at 0.020s"}},
-		{"everything is gone, even a write whose version nobody told", false, func(d *drill) {
+		{"everything is gone, even a write of unknown version", false, func(d *drill) {
 			d.write(1, 1, 2, 0)
 			d.read(4, 20, 21, 0, 0, absent, past)
 		}, map[string]string{"lost write": "write 1 of " + price9 + " was acknowledged at 0.002s; the source answered not found at 0.020s"}},

@@ -27,9 +27,9 @@ type Accusation struct {
 // Lag is one superseded version, as the harness saw it die.
 type Lag struct {
 	Family    unique.Handle[string] // there are as many lags as writes: two words of text would outweigh the rest
-	Region    unique.Handle[string] // of the client that last read it stale; empty when nobody did
+	Region    unique.Handle[string] // of the client that last read it stale; empty when no client did
 	Committed time.Duration         // the earliest proof that it was superseded; with a historian, when
-	Lag       time.Duration         // from then until its last proven-stale read began; 0 when nobody read it stale
+	Lag       time.Duration         // from then until its last proven-stale read began; 0 when it was not read stale
 }
 
 // Findings is what a drill proved. A number counts everything; of accusations some are kept. It is wide because it is the
@@ -134,7 +134,7 @@ func ParseWhat(s string) (What, bool) {
 	return 0, false
 }
 
-// NoWriter is an [Event.Writer] that nobody told.
+// NoWriter is an [Event.Writer] that is not known.
 const NoWriter = oddSeq
 
 // Event is one thing that was observed. The events of an accusation prove it, and none of them can be left out. It is
@@ -143,8 +143,8 @@ type Event struct {
 	What    What
 	Key     targets.Key
 	Seq     uint64 // of a write or a read: the operation
-	Version uint64 // the key's version that was written, committed or answered; 0: not told, or the absence before all
-	Writer  uint64 // which write stored the value; [targets.SeedSeq] for an initial one, [NoWriter] if nobody told
+	Version uint64 // the key's version that was written, committed or answered; 0: not known, or the absence before all
+	Writer  uint64 // which write stored the value; [targets.SeedSeq] for an initial one, [NoWriter] if not known
 	Absent  bool   // the version is an absence; the answer was "not found"
 	Accused bool   // it is what is accused
 

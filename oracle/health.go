@@ -54,14 +54,15 @@ func (c *healthLog) copied() []outage {
 	return nil
 }
 
-// longer says whether the world had been healthy for longer than within at time t.
-func (c *healthLog) longer(t, within time.Duration) bool {
+// healthy reports whether no fault was on from longer than within before from until to: from the beginning of a
+// read until its return, for a fault that begins meanwhile can show in its answer.
+func (c *healthLog) healthy(from, to, within time.Duration) bool {
 	all := c.all.Load()
 	if all == nil {
 		return true
 	}
 	for _, u := range *all {
-		if u.from <= t && u.to >= t-within {
+		if u.from <= to && u.to >= from-within {
 			return false
 		}
 	}

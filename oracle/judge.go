@@ -1,6 +1,6 @@
-// Package oracle says what was true. A [Judge] is told of every operation of a drill when it begins
-// and when it ends, and of the source's history where there is one, and says of each read whether
-// what it answered was fresh, stale or neither provably, and of each write whether it survived.
+// Package oracle judges what was true. A [Judge] gets every operation of a drill when it begins and
+// when it ends, and the source's history where there is one. It finds for each read whether the answer
+// was fresh, stale or neither provably, and for each write whether it survived.
 //
 // It knows no target, no fault, no phase and no clock: all it has are the stamps in the operations.
 // It streams: memory grows with keys and writes, never with reads.
@@ -17,8 +17,9 @@
 // A request that reads k keys is k reads, one a key, that share Seq, Sent and Returned: each is begun
 // and ended by itself, and judged by itself.
 //
-// The families' values must be acknowledged only once they are committed at the source, and a family's
-// versions must grow in commit order. Write-behind families break the first half: they are out of scope.
+// Without a source's log, values must be acknowledged only once they are committed at the source, and
+// versions must grow in commit order. A write-behind family needs the log: there acknowledgements are no
+// evidence of order.
 package oracle
 
 import (

@@ -70,7 +70,7 @@ type verdict struct {
 
 	base     uint64           // the latest version that the read's session is known to have seen before
 	next     history.Evidence // of a stale read judged by values: the write that superseded what it answered
-	logEnded bool             // the source's log ended before the read did: an absence proves nothing
+	logEnded bool             // the source's log ended before the read did: without a version, the answer proves nothing
 }
 
 // answer decides between fresh, stale and indeterminate, and bounds the staleness. next is the earliest proof of

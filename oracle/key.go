@@ -182,7 +182,7 @@ func (k *keyState) witness(v *history.Version, op *targets.Operation) {
 // violates reports whether a read that is stale is proven to break the family's class.
 func (k *keyState) violates(d *Judgement) bool {
 	f := k.family
-	return f.classed && d.Low > f.bound() && (f.Class != Eventual || k.drill.health.longer(d.Op.Sent, f.Within))
+	return f.classed && d.Low > f.bound() && (f.Class != Eventual || k.drill.health.healthy(d.Op.Sent, d.Op.Returned, f.Within))
 }
 
 // accusation is one about the key, to be kept under some kind.

@@ -214,7 +214,7 @@ func (m logModel) compare(of match, d *verdict) {
 		d.Next = high.Via
 	}
 	m.sawSource(&d.Judgement)
-	if op.Reply.Absent && end <= op.Returned { // a deletion that explains it may come after the log's end
+	if op.Reply.Version == 0 && end <= op.Returned { // what explains it may have been committed after the log's end
 		d.logEnded = true
 		if d.Answer == Stale {
 			d.doubt()

@@ -72,7 +72,7 @@ func (f finding) excuse() string {
 	case alien:
 		return "another run wrote this value"
 	case blank:
-		return "the target told neither version nor token"
+		return "the answer has neither version nor token"
 	case contradicting:
 		return "the source contradicted its own history"
 	case unplaced:

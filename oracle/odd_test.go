@@ -86,7 +86,7 @@ func TestOddButAllowed(t *testing.T) {
 			d.j.Commit(targets.Commit{Key: key9, Version: 2, Deleted: true, At: ms(6)})
 			d.seal(7)
 		}, 0},
-		{"the log is told twice", true, func(d *drill) {
+		{"the log arrives twice", true, func(d *drill) {
 			d.commit(1, 1, 2)
 			d.commit(1, 1, 2)
 			d.seal(1)

@@ -24,7 +24,7 @@ func TestEventualFamilies(t *testing.T) {
 	d.j.FaultBegan(ms(25))
 	d.j.FaultHealed(ms(40))
 	at(45)
-	d.j.FaultHealed(ms(30)) // told late
+	d.j.FaultHealed(ms(30)) // late
 	at(50)
 	at(51)
 	d.j.FaultBegan(ms(60))
@@ -150,9 +150,9 @@ func TestVersionsToldLater(t *testing.T) {
 	d.write(1, 1, 2, 0)
 	w := op(targets.Write, 2, 8, 40)
 	d.j.Begin(w)
-	d.read(3, 5, 6, 0, 1)    // returned before anybody told a version
+	d.read(3, 5, 6, 0, 1)    // returned before any version was known
 	d.read(4, 10, 30, 0, 1)  // returned after
-	d.read(5, 20, 21, 10, 1) // told
+	d.read(5, 20, 21, 10, 1) // versioned
 	w.Reply.Version = 11
 	d.j.End(w)
 	d.read(6, 50, 51, 0, 1)

@@ -68,7 +68,7 @@ func TestStrongWithoutVersionsEqualsPorcupine(t *testing.T) {
 		worlds(t, histories*10/12, r, func(t *testing.T, name named, rng *rand.Rand, w *world) {
 			judged, f := w.stream(rng, strong)
 			_, g := w.stream(rng, strong)
-			for _, x := range []*Findings{&f, &g} { // when a rejection and a read contradict each other, either may be told first
+			for _, x := range []*Findings{&f, &g} { // when a rejection and a read contradict each other, either may come first
 				x.Accusations = slices.DeleteFunc(x.Accusations, func(a Accusation) bool { return a.Kind == "false rejection" })
 			}
 			require.Equal(t, f, g, "interleaving mattered: %s", name)
@@ -100,7 +100,7 @@ type numbered struct {
 	absent bool
 }
 
-// ordered is a register whose writes take effect in the order of their versions. A deletion whose version nobody told fits
+// ordered is a register whose writes take effect in the order of their versions. A deletion of unknown version fits
 // anywhere.
 var orderedModel = porcupine.Model{
 	Init: func() any { return numbered{absent: true} },
@@ -119,24 +119,24 @@ var orderedModel = porcupine.Model{
 	},
 }
 
-// versioned gives the world with the versions that reads told of writes that did not tell them, without writes that nobody
+// versioned gives the world with the versions that reads showed of writes that carried none, without writes that no one
 // read, and with the initial value as a write, if it was read: what the ordered model asks.
 func (w *world) versioned() *world {
-	told := map[string]uint64{}
+	shown := map[string]uint64{}
 	for _, o := range w.reads() {
-		told[o.Reply.Token] = o.Reply.Version
+		shown[o.Reply.Token] = o.Reply.Version
 	}
 	v := &world{}
 	for _, a := range w.acts {
 		if a.op.Kind == targets.Write && a.op.Reply.Version == 0 {
-			if a.op.Reply.Version = told[a.op.Token]; a.op.Reply.Version == 0 {
+			if a.op.Reply.Version = shown[a.op.Token]; a.op.Reply.Version == 0 {
 				continue
 			}
 		}
 		v.acts = append(v.acts, a)
 	}
 	seed := targets.NewToken(run, targets.SeedSeq, key9)
-	if n := told[seed]; n != 0 {
+	if n := shown[seed]; n != 0 {
 		o := targets.Operation{Request: targets.Request{Kind: targets.Write, Token: seed}, Outcome: targets.Unknown}
 		o.Reply.Version = n
 		v.acts = append(v.acts, act{op: o})

@@ -97,7 +97,7 @@ func show(history []Event) string {
 }
 
 // oneRegister is a oneRegister whose versions only grow, for porcupine: input is what was done, the state is the version. An
-// acknowledged write whose version nobody told makes one that no read of the history answered.
+// acknowledged write of unknown version makes one that no read of the history answered.
 var oneRegister = porcupine.Model{
 	Init: func() any { return [2]uint64{} },
 	Step: func(state, input, _ any) (bool, any) {
@@ -137,7 +137,7 @@ func operations(history []Event, base uint64) []porcupine.Operation {
 			if e.Accused {
 				e.Version = base
 			}
-			if !written[e.Version] { // there before, or nobody knows since when
+			if !written[e.Version] { // there before, at an unknown time
 				written[e.Version] = true
 				add(Event{What: WriteSent, Version: e.Version}, -1<<62, time.Duration(forever))
 			}
@@ -147,7 +147,7 @@ func operations(history []Event, base uint64) []porcupine.Operation {
 	return ops
 }
 
-// The evidence of a stale read of a strong family is enough, independently checked, and minimal: a fresh judge that is told
+// The evidence of a stale read of a strong family is enough, independently checked, and minimal: a fresh judge that is given
 // of nothing else accuses the same read of the same, and no longer when any one of the events is left out; porcupine finds it
 // not linearizable, and without the accused read linearizable.
 func TestEvidenceOfStaleReads(t *testing.T) {

@@ -115,7 +115,11 @@ func (s *sessions) saw(k *keyState, op *targets.Operation, v uint64) {
 // read answered.
 func (s *sessions) note(k *keyState, op *targets.Operation, m match) (base uint64) {
 	base = s.before(k, op)
-	if !op.Reply.Absent {
+	switch {
+	case op.Reply.Absent, op.Session == 0:
+	case op.Reply.Version == 0 && m.version != 0: // the value may be stored twice: the session saw the first at least
+		s.saw(k, op, k.history.FirstLike(m.version))
+	default:
 		s.saw(k, op, m.version)
 	}
 	return base

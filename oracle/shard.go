@@ -41,13 +41,8 @@ func (s *shard) add(hash uint64, key targets.Key, f *family) *keyState {
 // endRead takes what a read proves, and judges it unless something that bears on it is still to come:
 // an operation in flight that overlaps it, or the source's log.
 func (s *shard) endRead(k *keyState, op *targets.Operation, done []verdict) []verdict {
-	if !s.drill.cfg.Historian {
-		if op.Reply.Version != 0 {
-			k.versioned(op)
-		}
-		if op.Reply.Absent {
-			k.notFound(op)
-		}
+	if !s.drill.cfg.Historian && op.Reply.Version != 0 {
+		k.versioned(op)
 	}
 	by := k.model(op)
 	m := by.match(op)
@@ -60,6 +55,9 @@ func (s *shard) endRead(k *keyState, op *targets.Operation, done []verdict) []ve
 	k.countClaims(op)
 	if !m.placed() {
 		return append(done, k.setAside(op, m))
+	}
+	if op.Reply.Absent {
+		k.notFound(op)
 	}
 	base := s.sessions.note(k, op, m)
 	k.inflight.Remove(op.Sent, op.Seq)
@@ -182,7 +180,7 @@ func (s *shard) judge(by model, k *keyState, op *targets.Operation, m match, bas
 // notFound notes an answer "not found" of a strong family: together they must be explained, and one of them may leave
 // only one absence for another.
 func (k *keyState) notFound(op *targets.Operation) {
-	if s := op.Instance == targets.SourceInstance; s || !k.family.strong() || (op.Reply.Owner != targets.Key{}) && op.Reply.Owner != k.key {
+	if op.Instance == targets.SourceInstance || !k.family.strong() || k.drill.cfg.Historian {
 		return
 	}
 	if k.absences == nil {

@@ -117,7 +117,7 @@ func (k *keyState) opportunity(by model, op *targets.Operation, d *Judgement) {
 	}
 	d.CanViolate = d.CanBeStale
 	if bound := f.bound(); bound > 0 {
-		d.CanViolate = by.superseded(op.Sent-bound, f.Horizon) && (f.Class != Eventual || k.drill.health.longer(op.Sent, bound))
+		d.CanViolate = by.superseded(op.Sent-bound, f.Horizon) && (f.Class != Eventual || k.drill.health.healthy(op.Sent, op.Returned, bound))
 	}
 	if d.CanViolate {
 		k.counts.canViolate++

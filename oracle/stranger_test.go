@@ -11,16 +11,16 @@ import (
 
 // stranger is a key of a service that is known by its answers alone.
 type stranger struct {
-	j    *Judge
-	key  targets.Key
-	seq  uint64
-	told []Judgement
+	j      *Judge
+	key    targets.Key
+	seq    uint64
+	judged []Judgement
 }
 
 func newStranger(cfg Config) *stranger {
 	s := &stranger{key: targets.Key{Family: "product", ID: "1"}}
 	cfg.Run, cfg.ForeignWriters = "run", true
-	cfg.Judged = func(j Judgement) { s.told = append(s.told, j) }
+	cfg.Judged = func(j Judgement) { s.judged = append(s.judged, j) }
 	s.j = New(cfg)
 	return s
 }
@@ -101,10 +101,10 @@ func TestAFamilyThatPromisesNothing(t *testing.T) {
 		s.write(time.Second)
 		s.read(5*time.Second, "", targets.Reply{Token: first})
 		f := s.j.Finish()
-		require.Len(t, s.told, 1)
-		require.Equal(t, Stale, s.told[0].Answer)
-		require.True(t, s.told[0].CanBeStale)
-		require.Equal(t, !unclassed, s.told[0].Violation)
+		require.Len(t, s.judged, 1)
+		require.Equal(t, Stale, s.judged[0].Answer)
+		require.True(t, s.judged[0].CanBeStale)
+		require.Equal(t, !unclassed, s.judged[0].Violation)
 		_, has := f.Violations["bounded"]
 		require.Equal(t, !unclassed, has)
 	}

@@ -139,7 +139,7 @@ func (w *world) requireTrue(t *testing.T, d Judgement, name named) {
 	}
 }
 
-// With a historian the log decides, whatever was acknowledged, and in whichever order things are told.
+// With a historian the log decides, whatever was acknowledged, and in whichever order things arrive.
 func TestAnswersEqualTheLog(t *testing.T) {
 	r := recipe{historian: true, seeded: true, unknown: true, silent: true, duplicates: true, stale: true, lateBegins: true,
 		writes: 6, reads: 8, span: 14}
@@ -148,7 +148,7 @@ func TestAnswersEqualTheLog(t *testing.T) {
 		again, g := w.stream(rng, Config{Historian: true})
 		require.Equal(t, judged, again, "interleaving mattered: %s", name)
 		require.LessOrEqual(t, f.SessionViolations, w.sessionViolations(), name)
-		for _, x := range []*Findings{&f, &g} { // a write's end may be told after the seal
+		for _, x := range []*Findings{&f, &g} { // a write's end may come after the seal
 			x.SessionViolations, x.Opportunities["sessions"] = 0, 0
 		}
 		require.Equal(t, f, g, "interleaving mattered: %s", name)
@@ -232,7 +232,7 @@ func TestCorrectCachesAreNeverAccused(t *testing.T) {
 				require.Equal(t, map[string]int{c.family.Class.String(): 0}, f.Violations, name)
 				require.Zero(t, f.LostWrites+f.Rollbacks+f.Leaks+f.Corruptions+f.DirtyReads+f.FalseRejections+f.Unjudged, name)
 				for _, d := range judged {
-					if c.duplicates && !c.historian { // a duplicate that nobody saw can't be known: only Low is promised
+					if c.duplicates && !c.historian { // an unseen duplicate can't be known: only Low is promised
 						d.High = -1
 						if d.Answer == Fresh {
 							continue

@@ -15,7 +15,7 @@ import (
 
 type loosely struct {
 	read     targets.Operation
-	writes   []slot // which of them may be missing is told by must
+	writes   []slot // which of them may be missing is in must
 	values   []bool // which of them are no deletions
 	v        int    // index of the one that the read answered; -1: the initial value; -2: an absence
 	end      time.Duration
@@ -97,7 +97,7 @@ func (l *loosely) try(times []time.Duration) {
 			earliest = min(earliest, t)
 		}
 	}
-	if l.v == -2 && at == before { // nobody said that it did not exist
+	if l.v == -2 && at == before { // it may have existed
 		latest, earliest = min(latest, l.seedSeen), before
 	}
 	l.least = min(l.least, max(0, l.read.Sent-latest))

@@ -38,6 +38,8 @@ func (m versionModel) match(op *targets.Operation) match {
 	switch {
 	case r.Absent && m.drill.cfg.Shared:
 		return match{finding: unplaced}
+	case r.Absent && ok && h.All[at].Token.Hash != 0:
+		return m.conflict(at, op)
 	case r.Absent:
 		if r.Version != 0 && !ok { // the target tells the version of a deletion that is not ours
 			at, _ = h.Put(r.Version)
@@ -62,12 +64,18 @@ func (m versionModel) match(op *targets.Operation) match {
 	case f != sound:
 		return match{finding: f}
 	case ok && h.All[at].Token.Hash != 0:
-		if h.All[at].AckedAt == never && op.Instance != targets.SourceInstance { // of two reads, either may be right
-			m.tainted = true
-		}
-		return m.contradicted(match{finding: conflicting, version: r.Version, known: h.All[at].Token}, op)
+		return m.conflict(at, op)
 	}
 	return m.matchToken(t, op)
+}
+
+// conflict is the match of an answer that shows version at with another value than is known of it.
+func (m versionModel) conflict(at int, op *targets.Operation) match {
+	v := &m.history.All[at]
+	if v.AckedAt == never && op.Instance != targets.SourceInstance { // of two reads, either may be right
+		m.tainted = true
+	}
+	return m.contradicted(match{finding: conflicting, version: v.N, known: v.Token}, op)
 }
 
 // matchToken finds which write stored the value that a read answered, and notes its version if that is news.
@@ -233,6 +241,9 @@ func (m versionModel) unresolved(op *targets.Operation, v uint64, low, known tim
 // excuse gives the time by which the last deletion was committed that can explain an answer "not found" and whose version
 // is not known; ok is false when there is none.
 func (m versionModel) excuse(op *targets.Operation) (by time.Duration, ok bool) {
+	if m.open.forgotten && m.open.deletion <= op.Returned {
+		return op.Returned, true
+	}
 	by = before
 	for i := range m.open.all {
 		w := &m.open.all[i]
@@ -274,6 +285,7 @@ func (m versionModel) audit(of match, d *verdict) {
 	}
 	m.missing(first, v, op)
 	if v != 0 {
+		m.followers(v, op)
 		return
 	}
 	for i := len(m.open.all) - 1; i >= 0; i-- { // nothing is there: neither is any write of unknown version
@@ -281,6 +293,24 @@ func (m versionModel) audit(of match, d *verdict) {
 			m.open.close(i)
 			m.lost(w, "; "+textAudit(v, op), acked(m.key, w.seq, 0, w.sent, w.returned), accused(op, 0))
 		}
+	}
+}
+
+// followers counts acknowledged writes of unknown version as lost that certainly follow version v, which is still
+// there: they were sent after it was proven, and acknowledged before the source was asked.
+func (m versionModel) followers(v uint64, op *targets.Operation) {
+	at, known := m.history.Find(v)
+	if !known || op.Reply.Version != v { // a value without a version may have been stored again
+		return
+	}
+	for i := len(m.open.all) - 1; i >= 0; i-- {
+		w := m.open.all[i]
+		if w.state != history.Unversioned || w.returned >= op.Sent || w.sent <= m.history.All[at].Own {
+			continue
+		}
+		events := append(m.proven(at), acked(m.key, w.seq, 0, w.sent, w.returned))
+		m.open.close(i)
+		m.lost(w, "; "+textAudit(v, op), append(events, accused(op, v))...)
 	}
 }
 

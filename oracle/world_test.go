@@ -54,7 +54,7 @@ type recipe struct {
 	audits     bool
 	deletes    bool // some writes are deletions
 	broken     bool // writes that failed may commit; reads may answer any value at all
-	blind      bool // nobody tells versions
+	blind      bool // no versions are known
 	mute       bool // half of the answers don't
 }
 
@@ -230,7 +230,7 @@ func (w *world) interleaveLog(rng *rand.Rand, all []call) []call {
 		}
 		commit := targets.Commit{Key: key9, Version: c.n, Token: c.token, Deleted: c.deleted, At: c.at}
 		log, where = append(log, call{do: func(j *Judge) { j.Commit(commit) }}), append(where, pos)
-		if rng.IntN(8) == 0 { // told twice
+		if rng.IntN(8) == 0 { // twice
 			log, where = append(log, call{do: func(j *Judge) { j.Commit(commit) }}), append(where, pos)
 		}
 	}

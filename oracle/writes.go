@@ -49,6 +49,9 @@ type openWrites struct {
 	ended    int         // of all
 	pruned   bool        // some were forgotten: in gaps of the history they can have superseded anything
 	overfull bool        // some were forgotten while the key was judged by values
+	// forgotten says that a deletion was forgotten because there were too many, and deletion when the earliest was sent.
+	forgotten bool
+	deletion  time.Duration
 }
 
 func (o *openWrites) add(seq, token uint64, op *targets.Operation) {
@@ -132,6 +135,9 @@ func (k *keyState) keepOpen(i int, state history.Fate, returned time.Duration) {
 			o.overfull = true // the value model knows them
 		} else {
 			k.crowded = true
+		}
+		if w := &o.all[i]; w.deleted && (!o.forgotten || w.sent < o.deletion) {
+			o.forgotten, o.deletion = true, w.sent
 		}
 		o.close(i)
 	}

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// mostPlacements bounds the search for a place for deletions that told no version.
+// mostPlacements bounds the search for a place for deletions without a version.
 const mostPlacements = 5_000
 
-// Deletion is one that told no version. By is when it had taken effect, [Never] if it may not have.
+// Deletion is one without a known version. By is when it had taken effect, [Never] if it may not have.
 type Deletion struct{ Sent, By time.Duration }
 
-// ExplainsWith says whether the absences can be explained with deletions that told no version: each
+// ExplainsWith says whether the absences can be explained with deletions without a version: each
 // stands somewhere between the versions, or, if it may have had no effect, nowhere. All places are
 // tried, if they are few enough.
 func (h *Versions) ExplainsWith(deletions []Deletion, reads []Interval) (explained, decided bool) {
@@ -40,7 +40,7 @@ func (h *Versions) explainsWith(deletions []Deletion, reads []Interval) bool {
 }
 
 // withTomb gives the history with a deletion before version at, numbered anew: where versions are not known there is room, and
-// where none seems to be, nobody knows whether a deletion takes up a number.
+// where none seems to be, a deletion may not take up a number.
 func (h *Versions) withTomb(at int, w Deletion) *Versions {
 	d := Version{Sent: w.Sent, Own: w.By, Last: Before, Deleted: true}
 	out := &Versions{All: slices.Insert(slices.Clone(h.All), at, d)}

@@ -9,7 +9,7 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// WriteRecord is one write of a key whose versions nobody tells. Its commit lies in [sent, by], if it was committed at all.
+// WriteRecord is one write of a key without versions. Its commit lies in [sent, by], if it was committed at all.
 type WriteRecord struct {
 	Seq     uint64
 	Sent    time.Duration // [Before] for an initial value
@@ -36,7 +36,7 @@ type Values struct {
 	BySent  []*WriteRecord // without the initial value; of equal sent, by seq
 	bySeq   []*WriteRecord // the same
 	Tombs   []*WriteRecord // the deletions among them, by sent
-	pending []*WriteRecord // those in flight, and those of unknown outcome that nobody has read
+	pending []*WriteRecord // those in flight, and those of unknown outcome without a read
 	Seed    *WriteRecord   // the initial value, once it was read
 	Nothing WriteRecord    // the absence before the first write
 
@@ -171,7 +171,7 @@ func (r *Values) End(op *targets.Operation) {
 	}
 }
 
-// endDeletion notes that a deletion was acknowledged at t, or, with [Never], that nobody knows whether it was done.
+// endDeletion notes that a deletion was acknowledged at t, or, with [Never], that it may not have been done.
 func (r *Values) endDeletion(m *WriteRecord, t time.Duration) {
 	if !m.Deleted {
 		return

@@ -10,7 +10,7 @@ import (
 // each write of a drill: nested structs would pad it.
 type Version struct {
 	N     uint64
-	Token Signature // none: deleted, or nobody told
+	Token Signature // none: deleted, or not known
 
 	Sent time.Duration // the commit is not before: its write's Sent, or the log's stamp; [Before] for seeds
 	Low  time.Duration // L: the largest sent among versions <= n
@@ -18,7 +18,7 @@ type Version struct {
 	High time.Duration // U: the earliest evidence among versions >= n
 	Via  uint64        // the version whose evidence high is
 
-	Since   time.Duration // the earliest Sent among the operations that told of this version
+	Since   time.Duration // the earliest Sent among the operations that carried this version
 	AckedAt time.Duration // when its write's acknowledgement returned; [Never] if it was not acknowledged
 	Last    time.Duration // the latest Sent among the reads from caches that answered it; without a historian only
 
@@ -34,10 +34,10 @@ type Version struct {
 //
 // Invariants: low never falls and high never falls from one version to the next; low[i] = max(sent[..i]),
 // high[i] = min(own[i..]). Both are kept up by walking from the change until it no longer matters,
-// which is at once when things are told in about the order in which they happened.
+// which is at once when things arrive in about the order in which they happened.
 type Versions struct {
 	All   []Version
-	Shown time.Duration // no version was first told of by an operation that was sent later than this and than its own write
+	Shown time.Duration // no operation that was sent later than this and than a version's own write was the first to carry it
 	Tombs []uint64      // the versions that are absences, ascending
 	Late  []uint64      // versions of writes that ended before or without telling their version, ascending
 }
@@ -71,6 +71,18 @@ func (h *Versions) ByToken(token uint64, t time.Duration) (int, bool) {
 		}
 	}
 	return 0, false
+}
+
+// FirstLike gives the first known version with the same token as version n.
+func (h *Versions) FirstLike(n uint64) uint64 {
+	at, _ := h.Find(n)
+	token := h.All[at].Token.Hash
+	for i := range h.All {
+		if v := &h.All[i]; v.Token.Hash == token && !v.Deleted {
+			return v.N
+		}
+	}
+	return n
 }
 
 // Put gives the index of version n and adds it, without any evidence, if it is new.
@@ -167,7 +179,7 @@ func (h *Versions) AbsentAt(t time.Duration) uint64 {
 	return 0
 }
 
-// Visible says whether an operation sent by t told of version n.
+// Visible reports whether an operation sent by t carried version n.
 func (h *Versions) Visible(n uint64, t time.Duration) bool {
 	i, ok := h.Find(n)
 	return ok && h.All[i].Since <= t
@@ -178,7 +190,7 @@ func (h *Versions) CreatedAt(i int) bool {
 	return i < len(h.All) && h.All[i].N == 1 && h.All[i].Sent != Before
 }
 
-// Around gives what operations sent by t told about the versions before index pos and from it on: the largest
+// Around gives what operations sent by t showed of the versions before index pos and from it on: the largest
 // Sent among those before, the earliest evidence of those from it on, and the index of the first of those.
 func (h *Versions) Around(pos int, t time.Duration) (low time.Duration, high Evidence, next int) {
 	low, high, next = Before, Evidence{At: Never}, pos
@@ -230,7 +242,7 @@ func (h *Versions) Superseded(t, within time.Duration) bool {
 }
 
 // Following gives the earliest evidence of a version that follows v and whatever was committed by the given time, and the index
-// of the first such version, as operations sent by t told it.
+// of the first such version, as operations sent by t showed it.
 func (h *Versions) Following(v uint64, by, t time.Duration) (e Evidence, first int) {
 	pos := h.After(v)
 	low, _, _ := h.Around(pos, t)
