@@ -74,7 +74,7 @@ schedules:
 # Random input for the parsers and for the judge, for a while each.
 fuzz:
 	$(GO) test -run '^$$' -fuzz FuzzJudge -fuzzminimizetime 1x -fuzztime $(FUZZTIME) ./oracle
-	$(GO) test -run '^$$' -fuzz FuzzParseObjective -fuzztime $(FUZZTIME) ./report
+	$(GO) test -run '^$$' -fuzz FuzzParseObjective -fuzztime $(FUZZTIME) ./report/slo
 	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./scenarios
 	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./internal/strictyaml
 	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./reference/contract
@@ -85,7 +85,7 @@ fuzz:
 	$(GO) test -run '^$$' -fuzz FuzzReadSegment -fuzztime $(FUZZTIME) ./reference/journal
 
 bench:
-	$(GO) test -run '^$$' -bench . -benchtime 2s ./load ./oracle ./report
+	$(GO) test -run '^$$' -bench . -benchtime 2s ./load ./oracle ./report/measure
 
 # The reference cache's hits and decisions, each beside what it is held against; docs/performance.md says what they mean.
 bench-cache: setup

@@ -8,18 +8,19 @@ import (
 
 	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/load"
-	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/measure"
+	"github.com/cachedrill/cachedrill/report/verdict"
 )
 
 // loaded is what came of the load and the faults.
 type loaded struct {
 	sent   load.Sent
-	faults []report.FaultRun // in the order of the plan
-	halted string            // why the drill was ended before its time; "" when it was not
+	faults []verdict.FaultRun // in the order of the plan
+	halted string             // why the drill was ended before its time; "" when it was not
 }
 
 // attack sends the load and runs the faults beside it, until both have ended.
-func attack(ctx context.Context, p *plan, env environment.Environment, seen *observer, begin func(report.Phase, time.Duration), events *Stream, epoch time.Time) (found loaded, err error) {
+func attack(ctx context.Context, p *plan, env environment.Environment, seen *observer, begin func(measure.Phase, time.Duration), events *Stream, epoch time.Time) (found loaded, err error) {
 	sc, can := p.scenario, env.Capabilities()
 	attackCtx, stopAttack := context.WithCancel(ctx)
 	rules := newHaltRules(sc.Halt, events)
@@ -31,7 +32,7 @@ func attack(ctx context.Context, p *plan, env environment.Environment, seen *obs
 
 	line := &timeline{phases: sc.Phases, faults: p.faults, site: env.Site(), epoch: epoch,
 		mark: begin, publish: events.publish, health: seen.judge}
-	events.publish(PhaseBegan{Phase: report.Warmup, Length: sc.Phases.Warmup})
+	events.publish(PhaseBegan{Phase: measure.Warmup, Length: sc.Phases.Warmup})
 	var unhealed error
 	var faulting sync.WaitGroup
 	faulting.Go(func() { found.faults, unhealed = line.run(attackCtx) })

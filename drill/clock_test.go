@@ -14,6 +14,8 @@ import (
 
 	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/measure"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/targets/redis"
 	"github.com/cachedrill/cachedrill/targets/service"
 )
@@ -66,14 +68,14 @@ func TestSteppedWallClockChangesNoVerdict(t *testing.T) {
 	step := steppedRedis(t)
 	requireStepped(t, step)
 	sc := variant{}.scenario(t)
-	for name, want := range map[string]report.Outcome{"recommended": report.Pass, "naive": report.Fail} {
-		var s report.Scenario
+	for name, want := range map[string]slo.Outcome{"recommended": slo.Pass, "naive": slo.Fail} {
+		var s report.Drill
 		for try := 1; try <= 5; try++ { // a machine that others use can make a drill unknown
 			step(0)
 			var steps atomic.Int64
 			progress := func(e Event) {
 				w, is := e.(Window)
-				if is && w.Phase == report.Fault {
+				if is && w.Phase == measure.Fault {
 					step([]int64{3600, -3600}[min(steps.Add(1)-1, 1)])
 				}
 			}
@@ -81,7 +83,7 @@ func TestSteppedWallClockChangesNoVerdict(t *testing.T) {
 				Options{Policy: name, Seed: 11, Events: watched(t, progress)})
 			require.NoError(t, err)
 			require.Positive(t, steps.Load(), "the clock was never stepped")
-			if s = res.Scenario; s.Outcome != report.Unknown {
+			if s = res.Scenario; s.Outcome != slo.Unknown {
 				break
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/load"
 	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/verdict"
 )
 
 // findings are what the stages of a drill found, besides what the observer took in.
@@ -26,36 +27,32 @@ func conclude(p *plan, opt Options, env environment.Environment, seen *observer,
 	sc, sent, loads := p.scenario, found.load.sent, env.Capabilities().Loads
 	own := env.Observations()
 	seen.recorder.Finish(seen.judge.Finish(), found.end)
-	s := report.Evaluate(seen.recorder, report.Drill{
+	s := verdict.Evaluate(seen.recorder, verdict.Input{
 		Name: sc.Name, Description: sc.Why, Target: sc.Target.String(), Policy: opt.Policy,
 		Operations: report.Operations{Planned: int64(sent.Planned), Sent: int64(sent.Sent),
 			Withheld: int64(sent.Withheld.Total()), Digest: sent.Digest},
-		Generator: report.GeneratorResult{
-			Rate: sc.Workload.Rate(),
-			LatenessMS: report.Lateness{
-				P50: millis(sent.Lateness.P50), P99: millis(sent.Lateness.P99), Max: millis(sent.Lateness.Max),
+		Generator: verdict.Generator{
+			GeneratorResult: report.GeneratorResult{
+				Rate: sc.Workload.Rate(),
+				LatenessMS: report.Lateness{
+					P50: millis(sent.Lateness.P50), P99: millis(sent.Lateness.P99), Max: millis(sent.Lateness.Max),
+				},
+				Saturated: sent.Saturated, Why: sent.Why,
 			},
-			Saturated: sent.Saturated, Why: sent.Why,
+			UnlimitedWorkers: true, // [attack] sets no bound
 		},
-		Disturbed:              disturbed(sent),
-		Starved:                found.starved,
-		Broken:                 own.Failure,
-		AuditBlind:             found.audit.unread,
-		UnlimitedWorkers:       true, // [attack] sets no bound
-		Faults:                 found.load.faults,
-		LoadsCounted:           loads.Counted,
-		LoadsUnkeyed:           loads.Counted && !loads.PerKey,
-		LoadsMeansOnly:         loads.Counted && !loads.PerSecond,
-		LoadsUnlabelled:        loads.Counted && !loads.PerLabel,
-		WidthsTold:             loads.Width,
-		Traces:                 own.Corroborations,
-		Interrupted:            found.load.halted,
-		Unreadable:             unreadable(own, sent),
-		Notes:                  slices.Concat(found.notes, found.audit.notes, own.Notes),
-		Prices:                 sc.Prices,
-		Began:                  found.usage.began,
-		Ended:                  found.usage.ended,
-		CrossRegionUnavailable: found.usage.egressUnavailable,
+		Faults: found.load.faults,
+		Loads:  loads,
+		Resources: verdict.Resources{
+			Prices: sc.Prices, Began: found.usage.began, Ended: found.usage.ended,
+			CrossRegionUnavailable: found.usage.egressUnavailable,
+		},
+		Reasons: verdict.Reasons{
+			Interrupted: found.load.halted, Garbled: unreadable(own, sent), Broken: own.Failure,
+			Starved: found.starved, Disturbed: disturbed(sent), AuditBlind: found.audit.unread,
+		},
+		Corroborations: own.Corroborations,
+		Notes:          slices.Concat(found.notes, found.audit.notes, own.Notes),
 	})
 	return Result{Scenario: s, Intervals: seen.recorder.Intervals(sc.Name, found.started)}
 }
@@ -82,7 +79,7 @@ func unreadable(own environment.Observations, sent load.Sent) string {
 }
 
 // publishVerdict publishes the accusations that only the end shows, and the verdict.
-func publishVerdict(events *Stream, seen *observer, s report.Scenario, end time.Duration) {
+func publishVerdict(events *Stream, seen *observer, s report.Drill, end time.Duration) {
 	for _, a := range s.Accusations {
 		if a.Kind != "stale" && !seen.sampler.accused[a.Text] { // a stale read that its class allows accuses nothing
 			at := time.Duration(a.AtS * float64(time.Second))

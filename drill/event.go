@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/measure"
+	"github.com/cachedrill/cachedrill/report/slo"
 )
 
 // Event is one thing that happened in a drill: [PhaseBegan], [FaultInjected], [FaultProven],
@@ -22,7 +23,7 @@ type Event interface {
 // PhaseBegan is the beginning of a phase.
 type PhaseBegan struct {
 	At     time.Duration
-	Phase  report.Phase
+	Phase  measure.Phase
 	Length time.Duration // as planned; 0 when the phase ends by itself
 }
 
@@ -57,7 +58,7 @@ type FaultFailed struct {
 type Window struct {
 	At       time.Duration // its end
 	Length   time.Duration
-	Phase    report.Phase // at its end
+	Phase    measure.Phase // at its end
 	Total    Figures
 	Families map[string]Figures // those with an operation or a load in the window
 	Regions  map[string]Figures // likewise; operations of targets without regions are not here
@@ -92,7 +93,7 @@ type Halted struct {
 // Ended is the last event of a drill that came to a verdict.
 type Ended struct {
 	At      time.Duration
-	Outcome report.Outcome
+	Outcome slo.Outcome
 	Why     string // the outcome in one line; empty when it is pass
 }
 

@@ -12,26 +12,27 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/measure"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
 // everyEvent is one of each kind, with every field set.
 var everyEvent = []Event{
-	PhaseBegan{At: time.Second, Phase: report.Steady, Length: 3 * time.Second},
+	PhaseBegan{At: time.Second, Phase: measure.Steady, Length: 3 * time.Second},
 	FaultInjected{At: 4 * time.Second, Fault: "keys.flush{region: eu}"},
 	FaultProven{At: 4100 * time.Millisecond, Fault: "keys.flush{region: eu}", Evidence: "40 keys before, 0 after"},
 	FaultHealed{At: 5 * time.Second, Fault: "keys.flush{region: eu}"},
 	FaultFailed{At: 5 * time.Second, Fault: "redis.kill{region: eu}", Problem: "not injected: no"},
 	Window{
-		At: 5500 * time.Millisecond, Length: 500 * time.Millisecond, Phase: report.Fault, Violations: 2, Missed: 1,
+		At: 5500 * time.Millisecond, Length: 500 * time.Millisecond, Phase: measure.Fault, Violations: 2, Missed: 1,
 		Total:    Figures{Rate: 298.5, Errors: 0.25, P50: time.Millisecond, P95: 2 * time.Millisecond, P99: 3 * time.Millisecond, SourceQPS: 12, Stale: 0.5},
 		Families: map[string]Figures{"page": {Rate: 200}}, Regions: map[string]Figures{"eu": {Rate: 100}},
 	},
 	Accused{At: 4500 * time.Millisecond, Kind: "violation", Text: "page:1 read v3"},
 	Halted{At: 6 * time.Second, Why: "errors > 50% for 500ms"},
-	Ended{At: 7 * time.Second, Outcome: report.Fail, Why: "always violations == 0 missed"},
+	Ended{At: 7 * time.Second, Outcome: slo.Fail, Why: "always violations == 0 missed"},
 }
 
 func TestEventsAsJSON(t *testing.T) {
@@ -76,7 +77,7 @@ func TestSlowSubscriber(t *testing.T) {
 	stream := NewStream()
 	slow, quick := stream.Subscribe(), stream.Subscribe()
 	const extra = 7
-	stream.publish(PhaseBegan{Phase: report.Steady})
+	stream.publish(PhaseBegan{Phase: measure.Steady})
 	for i := range pendingWindows + extra {
 		stream.publish(Window{At: time.Duration(i)})
 		stream.publish(Accused{Text: "one"})
@@ -139,7 +140,7 @@ func TestWindows(t *testing.T) {
 			s.run(ctx, epoch)
 		}()
 		synctest.Wait()
-		s.begin(report.Steady, 0)
+		s.begin(measure.Steady, 0)
 		for i := range 100 {
 			op := targets.Operation{Request: targets.Request{Key: targets.Key{Family: "page"}, Region: "eu"}, Outcome: targets.OK}
 			op.Returned = time.Duration(i+1) * time.Millisecond
@@ -154,9 +155,9 @@ func TestWindows(t *testing.T) {
 		<-done
 		stream.Close()
 		e, _ := events.Next(t.Context())
-		require.Equal(t, PhaseBegan{Phase: report.Warmup, Length: time.Second}, e)
+		require.Equal(t, PhaseBegan{Phase: measure.Warmup, Length: time.Second}, e)
 		e, _ = events.Next(t.Context())
-		require.Equal(t, PhaseBegan{Phase: report.Steady, Length: time.Second}, e)
+		require.Equal(t, PhaseBegan{Phase: measure.Steady, Length: time.Second}, e)
 		e, _ = events.Next(t.Context())
 		w := e.(Window)
 		require.Equal(t, windowLength, w.At)

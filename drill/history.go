@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/cachedrill/cachedrill/oracle"
-	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/measure"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -14,7 +14,7 @@ import (
 type history struct {
 	known    bool // the target has one
 	judge    *oracle.Judge
-	recorder *report.Recorder
+	recorder *measure.Recorder
 	sealed   atomic.Int64 // the offset up to which every commit is known
 }
 

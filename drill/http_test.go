@@ -21,6 +21,7 @@ import (
 	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/drill/preflight"
 	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets"
 )
@@ -157,7 +158,7 @@ scenarios:
   quiet: {why: nothing happens, faults: [{sham: {for: 300ms}}]}
 `
 
-func drillShop(t *testing.T, s *shop, change ...string) report.Scenario {
+func drillShop(t *testing.T, s *shop, change ...string) report.Drill {
 	t.Helper()
 	text := strings.NewReplacer(change...).Replace(fmt.Sprintf(shopSuite, s.URL, s.URL))
 	suite, err := scenarios.Parse("shop.yaml", []byte(text))
@@ -168,13 +169,13 @@ func drillShop(t *testing.T, s *shop, change ...string) report.Scenario {
 	require.NoError(t, err)
 	res, err := RunIn(t.Context(), sc, environment.New, environment.Options{Policy: policy, Seed: 7}, Options{Policy: policy.Name, Seed: 7})
 	if err != nil {
-		return report.Scenario{Outcome: report.Unknown, Why: err.Error()}
+		return report.Drill{Outcome: slo.Unknown, Why: err.Error()}
 	}
 	return res.Scenario
 }
 
 // unhurried drills again where the machine was too busy to tell.
-func unhurried(drill func() report.Scenario) (s report.Scenario) {
+func unhurried(drill func() report.Drill) (s report.Drill) {
 	for range 6 {
 		if s = drill(); !strings.Contains(s.Why, "the load generator was saturated") && !strings.Contains(s.Why, "the machine was") {
 			break
@@ -183,7 +184,7 @@ func unhurried(drill func() report.Scenario) (s report.Scenario) {
 	return s
 }
 
-func rows(s report.Scenario) string {
+func rows(s report.Drill) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", s.Outcome, s.Why)
 	for _, r := range s.SLOs {
@@ -196,15 +197,15 @@ func rows(s report.Scenario) string {
 }
 
 func TestAServiceOfSomebody(t *testing.T) {
-	correct := unhurried(func() report.Scenario { return drillShop(t, newShop(t, 10*time.Second, true)) })
-	require.Equal(t, report.Pass, correct.Outcome, rows(correct))
+	correct := unhurried(func() report.Drill { return drillShop(t, newShop(t, 10*time.Second, true)) })
+	require.Equal(t, slo.Pass, correct.Outcome, rows(correct))
 	require.Positive(t, correct.Oracle.Opportunities["lost_writes"])
 	require.Positive(t, correct.Oracle.Opportunities["stale"])
 	require.NotNil(t, correct.Phases[1].SourceQPS.Mean)
 	require.Nil(t, correct.Phases[1].StampedeMax, "a counter tells no keys")
 
-	stale := unhurried(func() report.Scenario { return drillShop(t, newShop(t, 10*time.Second, false)) })
-	require.Equal(t, report.Fail, stale.Outcome, rows(stale))
+	stale := unhurried(func() report.Drill { return drillShop(t, newShop(t, 10*time.Second, false)) })
+	require.Equal(t, slo.Fail, stale.Outcome, rows(stale))
 	require.Contains(t, stale.Why, "staleness.max", rows(stale))
 }
 
@@ -220,7 +221,7 @@ func TestWritesThatAreLostOutside(t *testing.T) {
 		return true
 	})
 	lost := drillShop(t, s)
-	require.Equal(t, report.Fail, lost.Outcome, rows(lost))
+	require.Equal(t, slo.Fail, lost.Outcome, rows(lost))
 	require.Positive(t, lost.Oracle.LostWrites, rows(lost))
 }
 
@@ -281,7 +282,7 @@ func TestOddServicesNeverPass(t *testing.T) {
 			s := newShop(t, time.Second, true)
 			s.be(late(c.after, c.odd))
 			res := drillShop(t, s, "staleness.max < 200ms", "staleness.max < 20s", `settle: 1s`, `settle: 1s`, "timeout: 500ms", "timeout: 100ms\n    settle: 1s")
-			require.NotEqual(t, report.Pass, res.Outcome, rows(res))
+			require.NotEqual(t, slo.Pass, res.Outcome, rows(res))
 			require.Contains(t, rows(res), c.says)
 			require.Zero(t, res.Oracle.Corruptions+res.Oracle.LostWrites+res.Oracle.Leaks, rows(res))
 		})
@@ -326,7 +327,7 @@ func TestSharedKeysAccuseNobody(t *testing.T) {
 	others.Wait()
 	nethttp.DefaultClient.CloseIdleConnections()
 	for _, r := range res.SLOs {
-		require.NotEqual(t, report.Fail, r.Outcome, rows(res))
+		require.NotEqual(t, slo.Fail, r.Outcome, rows(res))
 	}
 	require.Empty(t, res.Accusations, rows(res))
 	require.Positive(t, res.Oracle.UnjudgedKeys, rows(res))
@@ -372,11 +373,11 @@ func TestAServiceThatTheSuiteStarts(t *testing.T) {
 	require.Equal(t, []string{"as-is", "forgets"}, suite.PolicyNames())
 	sc, err := suite.Scenario("quiet")
 	require.NoError(t, err)
-	for policy, want := range map[string]report.Outcome{"as-is": report.Pass, "forgets": report.Fail} {
+	for policy, want := range map[string]slo.Outcome{"as-is": slo.Pass, "forgets": slo.Fail} {
 		p, err := suite.Policy(policy)
 		require.NoError(t, err)
 		out := t.TempDir()
-		s := unhurried(func() report.Scenario {
+		s := unhurried(func() report.Drill {
 			res, err := RunIn(t.Context(), sc, environment.New, environment.Options{Policy: p, Env: suite.Env[policy], Seed: 3, Out: out}, Options{Policy: p.Name, Seed: 3})
 			require.NoError(t, err)
 			return res.Scenario
@@ -419,7 +420,7 @@ func TestADrillIsHalted(t *testing.T) {
 	})
 	began := time.Now()
 	res := drillShop(t, s, "scenarios:", "safety: {halt: [\"errors > 50% for 500ms\"]}\nscenarios:", "recovery: 500ms", "recovery: 60s")
-	require.Equal(t, report.Unknown, res.Outcome, rows(res))
+	require.Equal(t, slo.Unknown, res.Outcome, rows(res))
 	require.Contains(t, res.Why, "halted at")
 	require.Contains(t, res.Why, "errors > 50% for 500ms")
 	require.Less(t, time.Since(began), 40*time.Second)
@@ -457,9 +458,9 @@ func TestACheckTellsWhatDrillsCanSee(t *testing.T) {
 }
 
 // calm drills anew while the machine was too busy to tell.
-func calm(t *testing.T, s *shop, change ...string) report.Scenario {
+func calm(t *testing.T, s *shop, change ...string) report.Drill {
 	t.Helper()
-	var res report.Scenario
+	var res report.Drill
 	for range 8 {
 		res = drillShop(t, s, change...)
 		if !res.Generator.Saturated && !strings.Contains(rows(res), "the machine was") {
@@ -488,7 +489,7 @@ func TestAHistogramTellsStampedes(t *testing.T) {
 	counters := []string{"counter: db_queries_total", "counter: db_queries_total, stampede: width",
 		`"errors < 1%"`, `"errors < 1%", "stampede.max <= 1"`}
 	narrow := calm(t, s, counters...)
-	require.Equal(t, report.Pass, narrow.Outcome, rows(narrow))
+	require.Equal(t, slo.Pass, narrow.Outcome, rows(narrow))
 	require.EqualValues(t, 1, *narrow.Phases[1].StampedeMax)
 	require.Nil(t, narrow.Phases[1].RedundantLoads, "a histogram tells no keys")
 
@@ -500,11 +501,11 @@ func TestAHistogramTellsStampedes(t *testing.T) {
 	for _, o := range res.SLOs {
 		found[o.Expr] = o
 	}
-	require.Equal(t, report.Fail, found["stampede.max <= 1"].Outcome, rows(res))
+	require.Equal(t, slo.Fail, found["stampede.max <= 1"].Outcome, rows(res))
 	require.Equal(t, "2", found["stampede.max <= 1"].Observed, "two at least")
 	require.Contains(t, found["stampede.max <= 1"].Evidence, "2 loads of one key under way at once")
-	require.Equal(t, report.Unknown, found["stampede.max <= 2"].Outcome, "two or three: the buckets don't tell")
-	require.Equal(t, report.Unknown, found["redundant_loads <= 2"].Outcome)
+	require.Equal(t, slo.Unknown, found["stampede.max <= 2"].Outcome, "two or three: the buckets don't tell")
+	require.Equal(t, slo.Unknown, found["redundant_loads <= 2"].Outcome)
 
 	without := calm(t, s, counters[0], "counter: db_queries_total, stampede: db_queries_total")
 	require.Contains(t, without.Why, "db_queries_total is no histogram")
@@ -519,13 +520,13 @@ func TestLoadsAreCountedOnTheirWay(t *testing.T) {
 	listen := freeAddr(t)
 	s := newShop(t, 100*time.Millisecond, true)
 	s.ask = "http://" + listen + "/row"
-	res := unhurried(func() report.Scenario {
+	res := unhurried(func() report.Drill {
 		asked.Store(0)
 		return drillShop(t, s, fmt.Sprintf(`source_qps: {prometheus: "%s/metrics", counter: db_queries_total}`, s.URL),
 			fmt.Sprintf(`{edges: {source: {listen: %q, upstream: %q, protocol: http}}, source_qps: {edge: source}}`, listen, database.Listener.Addr().String()),
 			"environment:\n  ", "environment: ", "[{sham: {for: 300ms}}]", "[{source.slow: {by: 20ms, for: 300ms}}]", "staleness.max < 200ms", "staleness.max < 2s")
 	})
-	require.Equal(t, report.Pass, res.Outcome, rows(res))
+	require.Equal(t, slo.Pass, res.Outcome, rows(res))
 	sum := 0.0
 	for _, p := range res.Phases {
 		if p.SourceQPS.Mean != nil {
@@ -541,10 +542,10 @@ func TestVersionsThatOnlyReadsTell(t *testing.T) {
 	for _, numbersWrites := range []bool{false, true} {
 		s := newShop(t, 10*time.Second, false)
 		s.numbered, s.numbersWrites = true, numbersWrites
-		res := unhurried(func() report.Scenario {
+		res := unhurried(func() report.Drill {
 			return drillShop(t, s, "tier: {header: X-Cache}", "tier: {header: X-Cache}\n      version: {header: X-Version}")
 		})
-		require.Equal(t, report.Fail, res.Outcome, "%v: %s", numbersWrites, rows(res))
+		require.Equal(t, slo.Fail, res.Outcome, "%v: %s", numbersWrites, rows(res))
 		require.Contains(t, res.Why, "staleness.max", rows(res))
 	}
 }
@@ -552,10 +553,10 @@ func TestVersionsThatOnlyReadsTell(t *testing.T) {
 // A condition that is never met halts nothing, and holds nothing up.
 func TestADrillThatIsNotHaltedEnds(t *testing.T) {
 	s := newShop(t, time.Second, true)
-	res := unhurried(func() report.Scenario {
+	res := unhurried(func() report.Drill {
 		return drillShop(t, s, "scenarios:", "safety: {halt: [\"errors > 50% for 5s\", \"p99 > 10s for 5s\"]}\nscenarios:", "staleness.max < 200ms", "staleness.max < 5s")
 	})
-	require.Equal(t, report.Pass, res.Outcome, rows(res))
+	require.Equal(t, slo.Pass, res.Outcome, rows(res))
 }
 
 // A process that listens where the service is about to be would be drilled in its place.
@@ -590,7 +591,7 @@ func TestUnreadableAnswersVoidADrill(t *testing.T) {
 		return true
 	})
 	res := drillShop(t, s, `"errors < 1%", "source_qps.mean < 1000/s", "hit_ratio > 1%"`, `"p50 < 10s"`, `, "staleness.max < 200ms"`, "")
-	require.Equal(t, report.Unknown, res.Outcome, rows(res))
+	require.Equal(t, slo.Unknown, res.Outcome, rows(res))
 	require.Contains(t, res.Why, "could not be understood")
 }
 
@@ -606,11 +607,11 @@ func TestPurgingShowsWhatIsNotLost(t *testing.T) {
 		clear(s.cache)
 		return true
 	})
-	res := unhurried(func() report.Scenario {
+	res := unhurried(func() report.Drill {
 		return drillShop(t, s, "    bypass: {GET: \"/products/{key}?tenant={tenant}&fresh=1\"}\n", "    purge: {POST: \"/purge?id={key}\"}\n",
 			"keys: 40, zipf: 1.0", "keys: 4, zipf: 0", `, "hit_ratio > 1%"`, "", "staleness.max < 200ms", "staleness.max < 2s")
 	})
-	require.Equal(t, report.Pass, res.Outcome, rows(res))
+	require.Equal(t, slo.Pass, res.Outcome, rows(res))
 	require.Positive(t, res.Oracle.Writes)
 	require.EqualValues(t, res.Oracle.Writes, res.Oracle.Opportunities["lost_writes"], "every write was looked for")
 }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/oracle"
-	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/measure"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets"
 )
@@ -15,7 +15,7 @@ import (
 // judge, the recorder and the sampler.
 type observer struct {
 	judge    *oracle.Judge
-	recorder *report.Recorder
+	recorder *measure.Recorder
 	sampler  *sampler
 	written  writtenKeys
 }
@@ -24,7 +24,7 @@ func newObserver(p *plan, sc scenarios.Scenario, can environment.Capabilities, e
 	families, classes := p.promises()
 	siblings := p.siblings()
 	o := &observer{
-		recorder: report.NewRecorder(report.RecorderConfig{Objectives: sc.Objectives, Classes: classes}),
+		recorder: measure.NewRecorder(measure.RecorderConfig{Objectives: sc.Objectives, Classes: classes}),
 		sampler:  newSampler(sc.Phases, events),
 		written:  writtenKeys{keys: map[targets.Key]bool{}},
 	}
@@ -66,7 +66,7 @@ func (o *observer) judged(j oracle.Judgement) {
 }
 
 // begin takes in the beginning of a phase.
-func (o *observer) begin(p report.Phase, at time.Duration) {
+func (o *observer) begin(p measure.Phase, at time.Duration) {
 	o.recorder.Mark(p, at)
 	o.sampler.begin(p, at)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
@@ -29,7 +30,7 @@ scenarios:
   restart: {faults: [{redis.restart: {region: eu, down: 200ms}}]}
 `
 
-func drilled(t *testing.T, backend redis.Backend) (report.Scenario, map[string]report.SLO) {
+func drilled(t *testing.T, backend redis.Backend) (report.Drill, map[string]report.SLO) {
 	t.Helper()
 	suite, err := scenarios.Parse("priced", []byte(priced))
 	require.NoError(t, err)
@@ -48,15 +49,15 @@ func TestWhatADrillUsesIsJudged(t *testing.T) {
 		t.Skip(err)
 	}
 	s, rows := drilled(t, redis.Process)
-	for expr, want := range map[string]report.Outcome{
-		"fault: redis_memory.max < 1TB":            report.Pass,
-		"fault: redis_memory.max{region=us} > 1kB": report.Pass,
-		"fault: cross_region_bytes > 1kB":          report.Pass,
-		"always: redis_memory.max < 1kB":           report.Fail,
-		"always: cross_region_bytes < 1MB":         report.Pass,
-		"always: cross_region_bytes < 1kB":         report.Fail,
-		"always: cost_per_million < 100":           report.Pass,
-		"always: cost_per_million > 1":             report.Pass,
+	for expr, want := range map[string]slo.Outcome{
+		"fault: redis_memory.max < 1TB":            slo.Pass,
+		"fault: redis_memory.max{region=us} > 1kB": slo.Pass,
+		"fault: cross_region_bytes > 1kB":          slo.Pass,
+		"always: redis_memory.max < 1kB":           slo.Fail,
+		"always: cross_region_bytes < 1MB":         slo.Pass,
+		"always: cross_region_bytes < 1kB":         slo.Fail,
+		"always: cost_per_million < 100":           slo.Pass,
+		"always: cost_per_million > 1":             slo.Pass,
 	} {
 		require.Equal(t, want, rows[expr].Outcome, "%s: %+v", expr, rows[expr])
 	}
@@ -88,10 +89,10 @@ func TestMemoryThatIsNotToldIsUnknown(t *testing.T) {
 	for expr, o := range rows {
 		switch o.Expr {
 		case "redis_memory.max < 1TB", "redis_memory.max < 1kB", "redis_memory.max{region=us} > 1kB", "cost_per_million < 100":
-			require.Equal(t, report.Unknown, o.Outcome, expr)
+			require.Equal(t, slo.Unknown, o.Outcome, expr)
 			require.Contains(t, o.Why, "has no used_memory", expr)
 		case "cross_region_bytes > 1kB":
-			require.Equal(t, report.Pass, o.Outcome, "%+v", o)
+			require.Equal(t, slo.Pass, o.Outcome, "%+v", o)
 		}
 	}
 	require.Nil(t, s.Cost)

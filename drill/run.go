@@ -10,6 +10,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/measure"
 	"github.com/cachedrill/cachedrill/scenarios"
 )
 
@@ -25,8 +26,8 @@ type Options struct {
 
 // Result is a drill that came to an end.
 type Result struct {
-	Scenario  report.Scenario
-	Intervals report.Intervals // latency second by second
+	Scenario  report.Drill
+	Intervals measure.Intervals // latency second by second
 }
 
 // Run drills the scenario's target once, in an environment that was made for it and that the caller closes. An
@@ -73,7 +74,7 @@ func run(ctx context.Context, sc scenarios.Scenario, env environment.Environment
 	watch := startWatch(ctx, p, env, seen, opt.Events, prepared.Epoch, opt.cpuLoss)
 	defer watch.stop()
 
-	begin := func(p report.Phase, at time.Duration) {
+	begin := func(p measure.Phase, at time.Duration) {
 		seen.begin(p, at)
 		watch.usage.begin(p)
 	}
@@ -87,7 +88,7 @@ func run(ctx context.Context, sc scenarios.Scenario, env environment.Environment
 	} else {
 		// The load ended as planned, however long its last operations took; the recorder keeps each operation in
 		// the phase of its due time.
-		begin(report.Audit, min(time.Since(prepared.Epoch), sc.Phases.Total()))
+		begin(measure.Audit, min(time.Since(prepared.Epoch), sc.Phases.Total()))
 		if found.audit, err = audit(ctx, p, env.Target(), seen, prepared.Epoch); err != nil {
 			return res, err
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cachedrill/cachedrill/drill/environment"
-	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 )
 
 // A drill on two processors took 10 s: 20 s of processor time.
@@ -43,7 +43,7 @@ func TestStarvedMachines(t *testing.T) {
 // A starved machine makes the drill unknown, with the figures in the reason; what was proven wrong is a fail.
 func TestADrillOnAStarvedMachineIsVoid(t *testing.T) {
 	sc := variant{}.scenario(t)
-	for policy, want := range map[string]report.Outcome{"recommended": report.Unknown, "naive": report.Fail} {
+	for policy, want := range map[string]slo.Outcome{"recommended": slo.Unknown, "naive": slo.Fail} {
 		loss := cpuLoss{known: true}
 		read := func() cpuLoss {
 			loss.at = time.Now()
@@ -54,7 +54,7 @@ func TestADrillOnAStarvedMachineIsVoid(t *testing.T) {
 			Options{Policy: policy, Seed: 11, cpuLoss: read})
 		require.NoError(t, err)
 		require.Equal(t, want, res.Scenario.Outcome, res.Scenario.Why)
-		if want == report.Unknown && !res.Scenario.Generator.Saturated {
+		if want == slo.Unknown && !res.Scenario.Generator.Saturated {
 			require.Contains(t, res.Scenario.Why, "of the processors' time was taken away")
 		}
 	}

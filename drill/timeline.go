@@ -9,7 +9,8 @@ import (
 	"time"
 
 	"github.com/cachedrill/cachedrill/faults"
-	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/measure"
+	"github.com/cachedrill/cachedrill/report/verdict"
 	"github.com/cachedrill/cachedrill/scenarios"
 )
 
@@ -22,7 +23,7 @@ type timeline struct {
 	faults  []faults.Planned
 	site    faults.Site
 	epoch   time.Time
-	mark    func(report.Phase, time.Duration)
+	mark    func(measure.Phase, time.Duration)
 	publish func(Event)
 	health  faultObserver // may be nil
 }
@@ -38,20 +39,20 @@ func (t *timeline) now() time.Duration { return time.Since(t.epoch) }
 // run returns when the last fault has been healed, or ctx ended; either way it has tried to heal each. It
 // marks the phases as they begin, and gives what became of each fault, in the order of the plan. The
 // error says what could not be healed.
-func (t *timeline) run(ctx context.Context) ([]report.FaultRun, error) {
-	runs := make([]report.FaultRun, len(t.faults))
+func (t *timeline) run(ctx context.Context) ([]verdict.FaultRun, error) {
+	runs := make([]verdict.FaultRun, len(t.faults))
 	for i, p := range t.faults {
-		runs[i] = report.FaultRun{Name: p.Fault.String(), Problem: "not injected: the drill was stopped"}
+		runs[i] = verdict.FaultRun{Name: p.Fault.String(), Problem: "not injected: the drill was stopped"}
 	}
 	if t.until(ctx, t.phases.Warmup) != nil {
 		return runs, nil
 	}
-	t.mark(report.Steady, t.phases.Warmup)
+	t.mark(measure.Steady, t.phases.Warmup)
 	begin := t.phases.Warmup + t.phases.Steady
 	if t.until(ctx, begin) != nil {
 		return runs, nil
 	}
-	t.mark(report.Fault, t.now())
+	t.mark(measure.Fault, t.now())
 	errs := make([]error, len(t.faults))
 	var wg sync.WaitGroup
 	for i, p := range t.faults {
@@ -59,12 +60,12 @@ func (t *timeline) run(ctx context.Context) ([]report.FaultRun, error) {
 	}
 	wg.Wait()
 	if ctx.Err() == nil {
-		t.mark(report.Recovery, t.now())
+		t.mark(measure.Recovery, t.now())
 	}
 	if at := t.phases.DipBegins(); t.phases.Dip > 0 && t.until(ctx, at) == nil {
-		t.mark(report.Push, at)
+		t.mark(measure.Dip, at)
 		if t.until(ctx, at+t.phases.Dip) == nil {
-			t.mark(report.After, at+t.phases.Dip)
+			t.mark(measure.AfterDip, at+t.phases.Dip)
 		}
 	}
 	return runs, errors.Join(errs...)
@@ -72,8 +73,8 @@ func (t *timeline) run(ctx context.Context) ([]report.FaultRun, error) {
 
 // one injects a fault at its time, keeps it for as long as it lasts, heals it on every way out, and
 // watches on for as long as the plan says.
-func (t *timeline) one(ctx context.Context, p faults.Planned, begin time.Duration) (run report.FaultRun, unhealed error) {
-	run = report.FaultRun{Name: p.Fault.String()}
+func (t *timeline) one(ctx context.Context, p faults.Planned, begin time.Duration) (run verdict.FaultRun, unhealed error) {
+	run = verdict.FaultRun{Name: p.Fault.String()}
 	if err := t.until(ctx, begin+p.At); err != nil {
 		run.Problem = "not injected: the drill was stopped"
 		return run, nil

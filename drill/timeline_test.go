@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cachedrill/cachedrill/faults"
-	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/measure"
 	"github.com/cachedrill/cachedrill/scenarios"
 )
 
@@ -64,10 +64,10 @@ func TestTimeline(t *testing.T) {
 				start := time.Now()
 				var injected, healed []time.Duration
 				c.fault.start, c.fault.injected, c.fault.healed = start, &injected, &healed
-				marks := map[report.Phase]time.Duration{}
+				marks := map[measure.Phase]time.Duration{}
 				line := &timeline{phases: phases, epoch: start, publish: func(Event) {},
 					faults: []faults.Planned{{Fault: c.fault, At: c.at, Observe: c.observe}},
-					mark:   func(p report.Phase, at time.Duration) { marks[p] = at }}
+					mark:   func(p measure.Phase, at time.Duration) { marks[p] = at }}
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				if c.cancelAt > 0 {
@@ -77,7 +77,7 @@ func TestTimeline(t *testing.T) {
 				require.Equal(t, c.unhealed, err != nil)
 				require.Len(t, runs, 1)
 				require.Equal(t, c.problem, runs[0].Problem)
-				require.Equal(t, c.recovery, marks[report.Recovery])
+				require.Equal(t, c.recovery, marks[measure.Recovery])
 				if c.healed == 0 {
 					require.Empty(t, injected)
 					require.Zero(t, runs[0].Injected)

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/cachedrill/cachedrill/drill/environment"
-	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/measure"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -20,7 +20,7 @@ const (
 
 // usageSampler samples what a drill's target uses, and what its caches count.
 type usageSampler struct {
-	recorder *report.Recorder
+	recorder *measure.Recorder
 	env      environment.Environment
 	can      environment.Capabilities
 	epoch    time.Time
@@ -37,7 +37,7 @@ type usage struct {
 	egressUnavailable string
 }
 
-func newUsageSampler(env environment.Environment, recorder *report.Recorder, epoch time.Time) *usageSampler {
+func newUsageSampler(env environment.Environment, recorder *measure.Recorder, epoch time.Time) *usageSampler {
 	return &usageSampler{recorder: recorder, env: env, can: env.Capabilities(), epoch: epoch}
 }
 
@@ -97,12 +97,12 @@ func (a *usageSampler) crossing() bool {
 }
 
 // begin takes stock at the beginning of a phase.
-func (a *usageSampler) begin(p report.Phase) {
+func (a *usageSampler) begin(p measure.Phase) {
 	a.crossing()
 	switch {
-	case p == report.Steady:
+	case p == measure.Steady:
 		a.taken.began = a.env.Target().CacheStats()
-	case p > report.Recovery && !a.recovered:
+	case p > measure.Recovery && !a.recovered:
 		a.taken.ended, a.recovered = a.env.Target().CacheStats(), true
 	}
 }

@@ -15,6 +15,9 @@ import (
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/oracle"
 	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/measure"
+	"github.com/cachedrill/cachedrill/report/slo"
+	"github.com/cachedrill/cachedrill/report/verdict"
 )
 
 // gauge asks how much memory a Redis uses.
@@ -39,12 +42,12 @@ func (g gauged) UsedMemory(ctx context.Context, redis string) (used, peak int64,
 func (gauged) Close() error { return nil }
 
 // looked is what a report says of the memory of a Redis that answers like this, asked from 0 s to 2 s.
-func looked(t *testing.T, ask gauge) (slo report.SLO, asked int) {
+func looked(t *testing.T, ask gauge) (row report.SLO, asked int) {
 	synctest.Test(t, func(t *testing.T) {
-		o, bad := report.ParseObjective("redis_memory.max < 5MB")
+		o, bad := slo.ParseObjective("redis_memory.max < 5MB")
 		require.Nil(t, bad)
-		r := report.NewRecorder(report.RecorderConfig{Objectives: []report.Grouped{{Group: report.GroupSteady, Objective: o}}})
-		r.Mark(report.Steady, 0)
+		r := measure.NewRecorder(measure.RecorderConfig{Objectives: []slo.PhaseObjective{{Group: slo.GroupSteady, Objective: o}}})
+		r.Mark(measure.Steady, 0)
 		env := gauged{Base: environment.NewBase(nil, nil, faults.Site{}, environment.Options{}), ask: func(ctx context.Context) (int64, int64, error) {
 			asked++
 			return ask(ctx)
@@ -53,34 +56,34 @@ func looked(t *testing.T, ask gauge) (slo report.SLO, asked int) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		a.run(ctx)
-		r.Mark(report.Fault, time.Since(a.epoch))
+		r.Mark(measure.Fault, time.Since(a.epoch))
 		r.Finish(oracle.Findings{}, time.Since(a.epoch))
-		slo = report.Evaluate(r, report.Drill{}).SLOs[0]
+		row = verdict.Evaluate(r, verdict.Input{}).SLOs[0]
 	})
-	return slo, asked
+	return row, asked
 }
 
 func TestRedisIsAskedTenTimesASecond(t *testing.T) {
-	slo, asked := looked(t, func(context.Context) (int64, int64, error) { return 1e6, 2e6, nil })
-	require.Equal(t, report.Pass, slo.Outcome, slo.Why)
+	row, asked := looked(t, func(context.Context) (int64, int64, error) { return 1e6, 2e6, nil })
+	require.Equal(t, slo.Pass, row.Outcome, row.Why)
 	require.InDelta(t, 20, asked, 1)
 }
 
 func TestARedisThatIsDownUsesNothing(t *testing.T) {
-	slo, asked := looked(t, func(context.Context) (int64, int64, error) { return 0, 0, fmt.Errorf("dial: %w", syscall.ECONNREFUSED) })
-	require.Equal(t, report.Pass, slo.Outcome, slo.Why)
+	row, asked := looked(t, func(context.Context) (int64, int64, error) { return 0, 0, fmt.Errorf("dial: %w", syscall.ECONNREFUSED) })
+	require.Equal(t, slo.Pass, row.Outcome, row.Why)
 	require.Greater(t, asked, 15)
 }
 
 func TestARedisThatHangsIsGivenUpAndAskedAgain(t *testing.T) {
-	slo, asked := looked(t, func(ctx context.Context) (int64, int64, error) { <-ctx.Done(); return 0, 0, ctx.Err() })
-	require.Equal(t, report.Unknown, slo.Outcome)
-	require.Contains(t, slo.Why, "the Redis of eu did not tell: context deadline exceeded")
+	row, asked := looked(t, func(ctx context.Context) (int64, int64, error) { <-ctx.Done(); return 0, 0, ctx.Err() })
+	require.Equal(t, slo.Unknown, row.Outcome)
+	require.Contains(t, row.Why, "the Redis of eu did not show it: context deadline exceeded")
 	require.InDelta(t, 4, asked, 1)
 }
 
 func TestARedisThatNeverTellsIsAskedOnce(t *testing.T) {
-	slo, asked := looked(t, func(context.Context) (int64, int64, error) { return 0, 0, fmt.Errorf("no: %w", errors.ErrUnsupported) })
-	require.Equal(t, report.Unknown, slo.Outcome)
+	row, asked := looked(t, func(context.Context) (int64, int64, error) { return 0, 0, fmt.Errorf("no: %w", errors.ErrUnsupported) })
+	require.Equal(t, slo.Unknown, row.Outcome)
 	require.Equal(t, 1, asked)
 }

@@ -21,6 +21,8 @@ import (
 	"github.com/cachedrill/cachedrill/internal/reexec"
 	"github.com/cachedrill/cachedrill/internal/supervise"
 	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/measure"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets/redis"
 	"github.com/cachedrill/cachedrill/targets/service"
@@ -94,15 +96,15 @@ func (v variant) scenario(t *testing.T) scenarios.Scenario {
 	require.NoError(t, err)
 	sc := s.Scenarios[0]
 	if v.impossible != "" {
-		o, bad := report.ParseObjective(v.impossible)
+		o, bad := slo.ParseObjective(v.impossible)
 		require.Nil(t, bad)
-		sc.Objectives = append(sc.Objectives, report.Grouped{Group: report.GroupFault, Objective: o})
+		sc.Objectives = append(sc.Objectives, slo.PhaseObjective{Group: slo.GroupFault, Objective: o})
 	}
 	return sc
 }
 
 // drilledBy drills in virtual time, in which no machine is ever too busy.
-func drilledBy(t *testing.T, sc scenarios.Scenario, policyName string) (got report.Scenario) {
+func drilledBy(t *testing.T, sc scenarios.Scenario, policyName string) (got report.Drill) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		res, err := RunIn(t.Context(), sc, virtual.Open, environment.Options{Policy: preset(t, policyName), Seed: 11},
@@ -121,7 +123,7 @@ func preset(t *testing.T, name string) service.Policy {
 }
 
 // runWith drills on real servers and the network; watch sees every event.
-func runWith(t *testing.T, sc scenarios.Scenario, policyName string, watch func(Event)) report.Scenario {
+func runWith(t *testing.T, sc scenarios.Scenario, policyName string, watch func(Event)) report.Drill {
 	t.Helper()
 	res, err := RunIn(t.Context(), sc, environment.New, environment.Options{Policy: preset(t, policyName), Backend: redis.Embedded, Seed: 11},
 		Options{Policy: policyName, Seed: 11, Events: watched(t, watch)})
@@ -151,7 +153,7 @@ func TestWhatCannotBeJudgedIsUnknown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			sc := c.scenario(t)
 			good := drilledBy(t, sc, "recommended")
-			require.Equal(t, report.Unknown, good.Outcome, "%s", good.Why)
+			require.Equal(t, slo.Unknown, good.Outcome, "%s", good.Why)
 			require.Contains(t, good.Why, c.says)
 			require.Equal(t, 3, good.Outcome.ExitCode())
 
@@ -159,7 +161,7 @@ func TestWhatCannotBeJudgedIsUnknown(t *testing.T) {
 				return
 			}
 			bad := drilledBy(t, sc, "naive")
-			require.Equal(t, report.Fail, bad.Outcome, "%s", bad.Why)
+			require.Equal(t, slo.Fail, bad.Outcome, "%s", bad.Why)
 			require.Contains(t, bad.Why, "violations == 0")
 			require.Positive(t, bad.Oracle.Violations["strong"])
 		})
@@ -169,7 +171,7 @@ func TestWhatCannotBeJudgedIsUnknown(t *testing.T) {
 // A real starvation: one processor, and goroutines that never yield it.
 func TestStarvedGenerator(t *testing.T) {
 	sc := variant{}.scenario(t)
-	starved := func(policy string) report.Scenario {
+	starved := func(policy string) report.Drill {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 		stop := make(chan struct{})
 		var once sync.Once
@@ -177,7 +179,7 @@ func TestStarvedGenerator(t *testing.T) {
 		defer hogs.Wait()
 		defer close(stop)
 		return runWith(t, sc, policy, func(e Event) {
-			if p, is := e.(PhaseBegan); !is || p.Phase < report.Steady {
+			if p, is := e.(PhaseBegan); !is || p.Phase < measure.Steady {
 				return
 			}
 			once.Do(func() { // not before: the target must come up
@@ -189,11 +191,11 @@ func TestStarvedGenerator(t *testing.T) {
 		})
 	}
 	good := starved("recommended")
-	require.Equal(t, report.Unknown, good.Outcome, "%s", good.Why)
+	require.Equal(t, slo.Unknown, good.Outcome, "%s", good.Why)
 	require.Contains(t, good.Why, "saturated")
 	require.True(t, good.Generator.Saturated)
 	bad := starved("naive")
-	require.Equal(t, report.Fail, bad.Outcome, "%s", bad.Why)
+	require.Equal(t, slo.Fail, bad.Outcome, "%s", bad.Why)
 	require.Contains(t, bad.Why, "violations == 0")
 }
 
@@ -235,12 +237,12 @@ func TestSmallDrills(t *testing.T) {
 	for name, c := range map[string]struct {
 		variant
 		policy string
-		want   report.Outcome
+		want   slo.Outcome
 	}{
-		"recommended passes": {variant{}, "recommended", report.Pass},
-		"naive fails":        {variant{}, "naive", report.Fail},
+		"recommended passes": {variant{}, "recommended", slo.Pass},
+		"naive fails":        {variant{}, "naive", slo.Fail},
 		"no write in a read-only drill about writes": {
-			variant{writes: "0%", always: "leaks == 0", faults: "[{keys.expire: {family: page}}]"}, "recommended", report.Pass},
+			variant{writes: "0%", always: "leaks == 0", faults: "[{keys.expire: {family: page}}]"}, "recommended", slo.Pass},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := drilledBy(t, c.scenario(t), c.policy)
@@ -251,7 +253,7 @@ func TestSmallDrills(t *testing.T) {
 			}
 			for _, o := range got.SLOs {
 				require.NotEmpty(t, o.Observed, o.Expr)
-				if o.Outcome == report.Fail {
+				if o.Outcome == slo.Fail {
 					require.NotEmpty(t, o.Evidence, o.Expr)
 				}
 			}

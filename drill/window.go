@@ -8,7 +8,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/cachedrill/cachedrill/oracle"
-	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/measure"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets"
 )
@@ -28,7 +28,7 @@ type sampler struct {
 	epoch  time.Time
 
 	mu         sync.Mutex
-	phase      report.Phase
+	phase      measure.Phase
 	total      cell
 	families   map[string]*cell
 	regions    map[string]*cell
@@ -117,7 +117,7 @@ func (s *sampler) judge(j oracle.Judgement) {
 }
 
 // begin notes and publishes the beginning of a phase.
-func (s *sampler) begin(p report.Phase, at time.Duration) {
+func (s *sampler) begin(p measure.Phase, at time.Duration) {
 	s.mu.Lock()
 	s.phase = p
 	s.mu.Unlock()
@@ -125,19 +125,19 @@ func (s *sampler) begin(p report.Phase, at time.Duration) {
 }
 
 // planned is how long a phase that begins at the given time will last; 0: it ends by itself.
-func (s *sampler) planned(p report.Phase, at time.Duration) time.Duration {
+func (s *sampler) planned(p measure.Phase, at time.Duration) time.Duration {
 	switch p {
-	case report.Warmup:
+	case measure.Warmup:
 		return s.phases.Warmup
-	case report.Steady:
+	case measure.Steady:
 		return s.phases.Steady
-	case report.Fault:
+	case measure.Fault:
 		return s.phases.Fault
-	case report.Recovery:
+	case measure.Recovery:
 		return s.phases.DipBegins() - at
-	case report.Push:
+	case measure.Dip:
 		return s.phases.Dip
-	case report.After:
+	case measure.AfterDip:
 		return s.phases.AfterDip
 	}
 	return 0
@@ -147,7 +147,7 @@ func (s *sampler) planned(p report.Phase, at time.Duration) time.Duration {
 // ends, and what is left then.
 func (s *sampler) run(ctx context.Context, epoch time.Time) {
 	if s.phases.Warmup > 0 {
-		s.begin(report.Warmup, 0)
+		s.begin(measure.Warmup, 0)
 	}
 	start := time.NewTimer(time.Until(epoch))
 	defer start.Stop()

@@ -11,7 +11,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/drilltest"
 	"github.com/cachedrill/cachedrill/internal/redistest"
-	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -62,7 +62,7 @@ func TestFlushOfTheTargetsRedis(t *testing.T) {
 	rep, err := drilltest.Measure(t.Context(), &aside{target{s}, client}, sc)
 	require.NoError(t, err)
 	got := rep.Scenarios[0]
-	require.NotEqual(t, report.Fail, got.Outcome, got.Why)
+	require.NotEqual(t, slo.Fail, got.Outcome, got.Why)
 	require.Empty(t, got.Faults[0].Problem)
 	require.NotEmpty(t, got.Faults[0].Evidence)
 	require.NotNil(t, got.Phases[1].HitRatio.L2)

@@ -18,6 +18,7 @@ import (
 	"github.com/cachedrill/cachedrill/drill"
 	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets"
 )
@@ -102,7 +103,7 @@ func execute(ctx context.Context, target targets.Target, sc scenarios.Scenario, 
 	if err != nil {
 		return rep, err
 	}
-	rep.Schema, rep.Outcome, rep.Scenarios = report.Schema, res.Scenario.Outcome, []report.Scenario{res.Scenario}
+	rep.Schema, rep.Outcome, rep.Scenarios = report.Schema, res.Scenario.Outcome, []report.Drill{res.Scenario}
 	if s.out == "" {
 		return rep, nil
 	}
@@ -131,7 +132,7 @@ const beforeDeadline = 5 * time.Second
 // closed: its maker does that.
 //
 // The report is written to the test's artifacts, which go test -artifacts keeps, unless [Out] or CACHEDRILL_OUT name a directory.
-func Run(t *testing.T, target targets.Target, sc Scenario, opts ...Option) report.Scenario {
+func Run(t *testing.T, target targets.Target, sc Scenario, opts ...Option) report.Drill {
 	t.Helper()
 	if sc.Name == "" {
 		sc.Name = t.Name()
@@ -184,7 +185,7 @@ func here() string {
 	return "."
 }
 
-func overview(s report.Scenario) string {
+func overview(s report.Drill) string {
 	line := fmt.Sprintf("%s: %s, %d operations", s.Name, s.Outcome, s.Operations.Sent)
 	for _, f := range s.Faults {
 		line += "\nfault " + f.Name + ": " + cmp.Or(f.Problem, f.Evidence, "no evidence")
@@ -196,9 +197,9 @@ func overview(s report.Scenario) string {
 }
 
 // tell makes the subtests.
-func tell(t *testing.T, s report.Scenario, how settings, repeat string) {
+func tell(t *testing.T, s report.Drill, how settings, repeat string) {
 	t.Helper()
-	for _, g := range report.Groups() {
+	for _, g := range slo.Groups() {
 		var rows []report.SLO
 		for _, o := range s.SLOs {
 			if o.Phase == g {
@@ -221,13 +222,13 @@ func tell(t *testing.T, s report.Scenario, how settings, repeat string) {
 	})
 }
 
-func settle(t *testing.T, o report.Outcome, text string, how settings, repeat string) {
+func settle(t *testing.T, o slo.Outcome, text string, how settings, repeat string) {
 	switch {
-	case o == report.Pass:
+	case o == slo.Pass:
 		t.Log(text)
-	case o == report.Unknown && how.skipUnknown:
+	case o == slo.Unknown && how.skipUnknown:
 		t.Skipf("unknown: %s\n%s", text, repeat)
-	case o == report.Unknown:
+	case o == slo.Unknown:
 		t.Errorf("unknown: %s\n%s", text, repeat)
 	default:
 		t.Errorf("%s\n%s", text, repeat)

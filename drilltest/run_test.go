@@ -18,6 +18,7 @@ import (
 	"github.com/cachedrill/cachedrill/drilltest"
 	"github.com/cachedrill/cachedrill/internal/redistest"
 	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) {
 func TestShop(t *testing.T) {
 	s := newShop(10 * time.Second)
 	got := drilltest.Run(t, target{s}, promises(s))
-	require.Equal(t, report.Pass, got.Outcome, got.Why)
+	require.Equal(t, slo.Pass, got.Outcome, got.Why)
 	require.Positive(t, got.Oracle.Opportunities["lost_writes"])
 	require.Contains(t, got.Faults[0].Evidence, "calls of the database failed")
 }
@@ -103,7 +104,7 @@ func TestAMissedObjectiveIsAFailedSubtest(t *testing.T) {
 	require.NoError(t, err)
 	var rep report.Report
 	require.NoError(t, json.Unmarshal(raw, &rep))
-	require.Equal(t, report.Fail, rep.Outcome)
+	require.Equal(t, slo.Fail, rep.Outcome)
 	require.EqualValues(t, 7, rep.Seed)
 	require.FileExists(t, filepath.Join(dir, "TestForgetfulShop", "junit.xml"))
 }
@@ -191,7 +192,7 @@ slo:
 	require.EqualValues(t, 450, got.Operations.Planned)
 	var exprs []string
 	for _, o := range got.SLOs {
-		if o.Phase == report.GroupFault {
+		if o.Phase == slo.GroupFault {
 			exprs = append(exprs, o.Expr)
 		}
 	}
@@ -305,7 +306,7 @@ func TestOptionalInterfaces(t *testing.T) {
 	rep, err := drilltest.Measure(t.Context(), i, sc)
 	require.NoError(t, err)
 	got := rep.Scenarios[0]
-	require.NotEqual(t, report.Fail, got.Outcome, got.Why)
+	require.NotEqual(t, slo.Fail, got.Outcome, got.Why)
 	require.Zero(t, got.Operations.Withheld, "a history tells the order of concurrent changes")
 	require.NotNil(t, got.Phases[1].SourceQPS.Mean)
 	require.Positive(t, got.Phases[1].Reads.Fresh)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/cachedrill/cachedrill/oracle"
@@ -45,12 +44,9 @@ type Event struct {
 	Token     string   `json:"token,omitempty"` // of an accused read: the value as it was answered
 }
 
-// recent is how long after its heal a fault is still named beside an accusation.
-const recent = 5 * time.Second
-
-// accusationsOf puts the oracle's accusations into the report's form: the gravest kind first, then by time. A stale read
+// Accusations puts the oracle's accusations into the report's form: the gravest kind first, then by time. A stale read
 // that broke its class is there once, as the violation.
-func accusationsOf(all []oracle.Accusation) []Accusation {
+func Accusations(all []oracle.Accusation) []Accusation {
 	kinds := oracle.Kinds()
 	broke := map[uint64]bool{}
 	for _, a := range all {
@@ -103,8 +99,11 @@ func eventOf(key targets.Key, e oracle.Event) Event {
 	return out
 }
 
-// nanos is an offset in seconds that [offsetOf] makes the same offset of.
+// nanos is an offset in seconds that [Accusation.At] makes the same offset of.
 func nanos(t time.Duration) float64 { return t.Seconds() }
+
+// At is when the accusation is about: AtS as a duration.
+func (a *Accusation) At() time.Duration { return offsetOf(&a.AtS) }
 
 func offsetOf(s *float64) time.Duration {
 	if s == nil {
@@ -113,39 +112,8 @@ func offsetOf(s *float64) time.Duration {
 	return time.Duration(math.Round(*s * 1e9))
 }
 
-// beside names the faults that were active at an offset, and those healed not long before.
-func beside(faults []FaultRun, at time.Duration) []string {
-	out := []string{}
-	for _, f := range faults {
-		if strings.HasPrefix(f.Name, "sham") {
-			continue // it broke nothing
-		}
-		switch {
-		case f.Injected <= 0, f.Injected > at:
-		case f.Healed <= 0:
-			out = append(out, fmt.Sprintf("%s %ss.. (never seen healed)", f.Name, trimmed(f.Injected.Seconds(), 2)))
-		case at <= f.Healed:
-			out = append(out, fmt.Sprintf("%s %ss..%ss", f.Name, trimmed(f.Injected.Seconds(), 2), trimmed(f.Healed.Seconds(), 2)))
-		case at-f.Healed <= recent:
-			out = append(out, fmt.Sprintf("%s %ss..%ss (healed %s before)", f.Name, trimmed(f.Injected.Seconds(), 2),
-				trimmed(f.Healed.Seconds(), 2), length((at-f.Healed).Seconds())))
-		}
-	}
-	return out
-}
-
-// withFaults names the faults beside each accusation.
-func withFaults(all []Accusation, faults []FaultRun) []Accusation {
-	out := make([]Accusation, 0, len(all))
-	for _, a := range all {
-		a.Faults = beside(faults, offsetOf(&a.AtS))
-		out = append(out, a)
-	}
-	return out
-}
-
 // numbered numbers the accusations over all drills.
-func numbered(drills []Scenario) []Scenario {
+func numbered(drills []Drill) []Drill {
 	drills, n := slices.Clone(drills), 0
 	for i := range drills {
 		own := make([]Accusation, 0, len(drills[i].Accusations))
@@ -160,7 +128,7 @@ func numbered(drills []Scenario) []Scenario {
 }
 
 // Accusation gives accusation n and the drill that it is about.
-func (r Report) Accusation(n int) (Accusation, Scenario, bool) {
+func (r Report) Accusation(n int) (Accusation, Drill, bool) {
 	for _, s := range r.Scenarios {
 		for _, a := range s.Accusations {
 			if a.N == n {
@@ -168,5 +136,5 @@ func (r Report) Accusation(n int) (Accusation, Scenario, bool) {
 			}
 		}
 	}
-	return Accusation{}, Scenario{}, false
+	return Accusation{}, Drill{}, false
 }

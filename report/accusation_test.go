@@ -65,7 +65,7 @@ func TestEvidenceInReportsIsAProof(t *testing.T) {
 		t.Run(fmt.Sprintf("historian=%v", historian), func(t *testing.T) {
 			checked := 0
 			for seed := range uint64(1000) {
-				for _, a := range accusationsOf(brokenRegister(seed, historian)) {
+				for _, a := range Accusations(brokenRegister(seed, historian)) {
 					require.Equal(t, "violation", a.Kind, "seed %d: each stale read of a strong family is there once", seed)
 					checked++
 					data, err := json.Marshal(a)
@@ -109,26 +109,8 @@ func TestVisualize(t *testing.T) {
 	require.ErrorIs(t, Visualize(&b, a), ErrNoVisualization)
 }
 
-func TestFaultsBesideAnAccusation(t *testing.T) {
-	runs := []FaultRun{
-		{Name: "a", Injected: 1 * time.Second, Healed: 2 * time.Second},
-		{Name: "b", Injected: 3 * time.Second},
-		{Name: "never"},
-	}
-	for at, want := range map[time.Duration][]string{
-		500 * time.Millisecond:  {},
-		time.Second:             {"a 1s..2s"},
-		2 * time.Second:         {"a 1s..2s"},
-		2500 * time.Millisecond: {"a 1s..2s (healed 500ms before)"},
-		3 * time.Second:         {"a 1s..2s (healed 1s before)", "b 3s.. (never seen healed)"},
-		9 * time.Second:         {"b 3s.. (never seen healed)"},
-	} {
-		require.Equal(t, want, beside(runs, at), "%v", at)
-	}
-}
-
 func TestAccusationsAreNumberedOverTheReport(t *testing.T) {
-	r := Report{Scenarios: []Scenario{
+	r := Report{Scenarios: []Drill{
 		{Name: "a", Accusations: []Accusation{{Kind: "leak"}, {Kind: "stale"}}}, {Name: "b"}, {Name: "c", Accusations: []Accusation{{Kind: "rollback"}}},
 	}}.Conclude()
 	for n, where := range map[int]string{1: "a", 2: "a", 3: "c"} {
@@ -162,11 +144,9 @@ func exampleAccusation(t *testing.T) Accusation {
 	do(read(30, 2, "eu-2"), 5050, 5052)
 	do(read(41, 1, "eu-1"), 5952, 5953)
 	f := j.Finish()
-	all := withFaults(accusationsOf(f.Accusations), []FaultRun{
-		{Name: "redis.restart{region: eu}", Injected: 4500 * time.Millisecond, Healed: 5600 * time.Millisecond},
-		{Name: "region.split", Injected: 5 * time.Second, Healed: 9 * time.Second},
-	})
-	r := Report{Scenarios: []Scenario{{Name: "region-split", Accusations: all}}}.Conclude()
+	all := Accusations(f.Accusations)
+	all[0].Faults = []string{"redis.restart{region: eu} 4.5s..5.6s (healed 352ms before)", "region.split 5s..9s"}
+	r := Report{Scenarios: []Drill{{Name: "region-split", Accusations: all}}}.Conclude()
 	a, _, ok := r.Accusation(1)
 	require.True(t, ok)
 	return a

@@ -8,11 +8,14 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/cachedrill/cachedrill/report/measure"
+	"github.com/cachedrill/cachedrill/report/slo"
 )
 
 // WriteLatencyLog writes the drills' latency in the HdrHistogram log format, second by second, tagged
 // with the drill. Values are nanoseconds, timestamps seconds since the first drill's start.
-func WriteLatencyLog(w io.Writer, drills []Intervals) error {
+func WriteLatencyLog(w io.Writer, drills []measure.Intervals) error {
 	var base time.Time
 	for _, d := range drills {
 		if base.IsZero() || d.Started.Before(base) {
@@ -33,18 +36,18 @@ func WriteLatencyLog(w io.Writer, drills []Intervals) error {
 	for _, d := range drills {
 		tag := tagOf(d.Tag)
 		shift := d.Started.Sub(base)
-		list := slices.Clone(d.list)
-		slices.SortStableFunc(list, func(a, b interval) int { return int(a.start - b.start) })
+		list := slices.Clone(d.Seconds)
+		slices.SortStableFunc(list, func(a, b measure.Interval) int { return int(a.Start - b.Start) })
 		for _, i := range list {
-			h, err := hdrhistogram.Decode(i.encoded)
+			h, err := hdrhistogram.Decode(i.Encoded)
 			if err != nil {
-				return fmt.Errorf("reading back the latency of %s at %s: %w", d.Tag, moment(i.start), err)
+				return fmt.Errorf("reading back the latency of %s at %s: %w", d.Tag, slo.FormatMoment(i.Start), err)
 			}
 			h.SetTag(tag)
-			h.SetStartTimeMs((shift + i.start).Milliseconds())
-			h.SetEndTimeMs((shift + i.start + time.Second).Milliseconds())
+			h.SetStartTimeMs((shift + i.Start).Milliseconds())
+			h.SetEndTimeMs((shift + i.Start + time.Second).Milliseconds())
 			if err := out.OutputIntervalHistogram(h); err != nil {
-				return fmt.Errorf("writing the latency of %s at %s: %w", d.Tag, moment(i.start), err)
+				return fmt.Errorf("writing the latency of %s at %s: %w", d.Tag, slo.FormatMoment(i.Start), err)
 			}
 		}
 	}

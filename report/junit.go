@@ -4,6 +4,8 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+
+	"github.com/cachedrill/cachedrill/report/slo"
 )
 
 type junitSuites struct {
@@ -99,20 +101,20 @@ func junitObjective(drill string, o SLO) junitCase {
 		observed = "nothing observed"
 	}
 	switch o.Outcome {
-	case Fail:
+	case slo.Fail:
 		c.Failure = &junitWrong{Message: observed + ", limit " + o.Limit, Type: "objective missed", Text: o.Evidence}
-	case Unknown:
+	case slo.Unknown:
 		c.Error = &junitWrong{Message: o.Why, Type: "unknown", Text: observed + ", limit " + o.Limit}
 	}
 	return c
 }
 
-func junitDrill(s Scenario) junitCase {
+func junitDrill(s Drill) junitCase {
 	c := junitCase{Name: "drill", Classname: "cachedrill." + s.Name, Time: junitTime(0)}
 	switch s.Outcome {
-	case Fail:
+	case slo.Fail:
 		c.Failure = &junitWrong{Message: s.Why, Type: "drill failed"}
-	case Unknown:
+	case slo.Unknown:
 		c.Error = &junitWrong{Message: s.Why, Type: "unknown"}
 	}
 	return c

@@ -1,11 +1,12 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
 
-	"github.com/cachedrill/cachedrill/internal/cost"
+	"github.com/cachedrill/cachedrill/report/slo"
 )
 
 // Markdown writes the report as tables, for a job summary or a pull request.
@@ -31,7 +32,7 @@ func Markdown(w io.Writer, r Report) error {
 	return nil
 }
 
-func mdScenario(b *strings.Builder, s Scenario) {
+func mdScenario(b *strings.Builder, s Drill) {
 	fmt.Fprintf(b, "## %s: %s\n\n", escaped(s.Name), s.Outcome)
 	if s.Description != "" {
 		fmt.Fprintf(b, "%s\n\n", escaped(s.Description))
@@ -40,7 +41,7 @@ func mdScenario(b *strings.Builder, s Scenario) {
 	if len(s.SLOs) > 0 {
 		b.WriteString("| objective | when | outcome | observed | evidence |\n| --- | --- | --- | --- | --- |\n")
 		for _, o := range s.SLOs {
-			mdRow(b, o.Expr, string(o.Phase), o.Outcome.String(), o.Observed, firstOf(o.Why, o.Evidence))
+			mdRow(b, o.Expr, string(o.Phase), o.Outcome.String(), o.Observed, cmp.Or(o.Why, o.Evidence))
 		}
 		b.WriteByte('\n')
 	}
@@ -56,15 +57,15 @@ func mdScenario(b *strings.Builder, s Scenario) {
 		for _, p := range s.Phases {
 			l := [3]string{"-", "-", "-"}
 			if p.LatencyMS != nil {
-				l = [3]string{length(p.LatencyMS.P50 / 1e3), length(p.LatencyMS.P99 / 1e3), length(p.LatencyMS.Max / 1e3)}
+				l = [3]string{slo.FormatSeconds(p.LatencyMS.P50 / 1e3), slo.FormatSeconds(p.LatencyMS.P99 / 1e3), slo.FormatSeconds(p.LatencyMS.Max / 1e3)}
 			}
 			stampede := "-"
 			if p.StampedeMax != nil {
-				stampede = count(*p.StampedeMax)
+				stampede = slo.FormatCount(*p.StampedeMax)
 			}
-			mdRow(b, p.Name, trimmed(p.StartS, 2)+"s", trimmed(p.EndS, 2)+"s", count(p.Requests), count(p.Errors), l[0], l[1], l[2],
+			mdRow(b, p.Name, slo.FormatDecimal(p.StartS, 2)+"s", slo.FormatDecimal(p.EndS, 2)+"s", slo.FormatCount(p.Requests), slo.FormatCount(p.Errors), l[0], l[1], l[2],
 				orDash(p.SourceQPS.Mean, "/s", 1), orDash(p.SourceQPS.Peak, "/s", 0), stampede,
-				count(p.Reads.Stale)+" of "+count(p.Reads.Total))
+				slo.FormatCount(p.Reads.Stale)+" of "+slo.FormatCount(p.Reads.Total))
 		}
 		b.WriteByte('\n')
 	}
@@ -82,14 +83,14 @@ func mdScenario(b *strings.Builder, s Scenario) {
 	if len(s.Faults) > 0 {
 		b.WriteString("| fault | injected | healed | evidence |\n| --- | --: | --: | --- |\n")
 		for _, f := range s.Faults {
-			mdRow(b, f.Name, orDash(f.InjectedS, "s", 3), orDash(f.HealedS, "s", 3), firstOf(f.Problem, f.Evidence, "none"))
+			mdRow(b, f.Name, orDash(f.InjectedS, "s", 3), orDash(f.HealedS, "s", 3), cmp.Or(f.Problem, f.Evidence, "none"))
 		}
 		b.WriteByte('\n')
 	}
 }
 
 // mdCaches shows what the caches counted themselves, by family and by region.
-func mdCaches(b *strings.Builder, s Scenario) {
+func mdCaches(b *strings.Builder, s Drill) {
 	if s.Cache == nil {
 		return
 	}
@@ -102,13 +103,13 @@ func mdCaches(b *strings.Builder, s Scenario) {
 		}
 		looks := "-"
 		if f := c.Flights; f != nil {
-			looks = fmt.Sprintf("%s by %s readers, %s at most", count(f.Looks), count(f.Readers), orDash(f.WidestAtMost, "", 0))
+			looks = fmt.Sprintf("%s by %s readers, %s at most", slo.FormatCount(f.Looks), slo.FormatCount(f.Readers), orDash(f.WidestAtMost, "", 0))
 		}
 		stale := "-"
 		if c.SourceLoads != nil {
 			stale = listed(c.StaleServes, "none")
 		}
-		mdRow(b, firstOf(r.Labels.Family, r.Labels.Region), count(c.Reads), share(c.HitRatio.L1), share(c.HitRatio.L2), orDash(c.MissPenaltyMS, "ms", 2),
+		mdRow(b, cmp.Or(r.Labels.Family, r.Labels.Region), slo.FormatCount(c.Reads), share(c.HitRatio.L1), share(c.HitRatio.L2), orDash(c.MissPenaltyMS, "ms", 2),
 			countOrDash(c.SourceLoads), countOrDash(c.SourceChecks), stale, countOrDash(c.LeaseWaits), looks, countOrDash(c.BreakerOpenings),
 			bytesOrDash(r.RedisMemoryMaxBytes), bytesOrDash(r.CrossRegionBytes))
 	}
@@ -119,21 +120,21 @@ func share(r *float64) string {
 	if r == nil {
 		return "-"
 	}
-	return percent(*r)
+	return slo.FormatPercent(*r)
 }
 
 func countOrDash(n *int64) string {
 	if n == nil {
 		return "-"
 	}
-	return count(*n)
+	return slo.FormatCount(*n)
 }
 
 func bytesOrDash(n *int64) string {
 	if n == nil {
 		return "-"
 	}
-	return cost.InBytes(float64(*n))
+	return slo.FormatBytes(float64(*n))
 }
 
 func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
@@ -147,8 +148,8 @@ func mdRecovery(b *strings.Builder, r *RecoverySummary) {
 	for _, effect := range r.SustainedBy {
 		fmt.Fprintf(b, "- %s\n", escaped(effect))
 	}
-	if r.Push != nil {
-		fmt.Fprintf(b, "- after %ss of lower load: %s\n", trimmed(r.Push.ForS, 1), r.Push.State)
+	if r.Dip != nil {
+		fmt.Fprintf(b, "- after %ss of lower load: %s\n", slo.FormatDecimal(r.Dip.ForS, 1), r.Dip.State)
 	}
 	b.WriteByte('\n')
 }
@@ -160,7 +161,7 @@ func orDash(v *float64, unit string, decimals int) string {
 	if v == nil {
 		return "-"
 	}
-	return trimmed(*v, decimals) + unit
+	return slo.FormatDecimal(*v, decimals) + unit
 }
 
 func mdRow(b *strings.Builder, cells ...string) {

@@ -1,6 +1,10 @@
 package report
 
-import "time"
+import (
+	"time"
+
+	"github.com/cachedrill/cachedrill/report/slo"
+)
 
 // Schema names the version of the JSON form of a [Report]. Fields are added under the same name;
 // when one changes its meaning or goes, the number rises.
@@ -13,9 +17,9 @@ type Report struct {
 	Version     string      `json:"version"` // of cachedrill
 	Seed        uint64      `json:"seed"`
 	Started     time.Time   `json:"started"`
-	Outcome     Outcome     `json:"outcome"`
+	Outcome     slo.Outcome `json:"outcome"`
 	Environment Environment `json:"environment"`
-	Scenarios   []Scenario  `json:"scenarios"`
+	Scenarios   []Drill     `json:"scenarios"`
 }
 
 // Environment is where a run took place.
@@ -25,16 +29,17 @@ type Environment struct {
 	Go    string `json:"go"`
 }
 
-// Scenario is one drill: one run of a scenario.
-type Scenario struct {
-	Name        string   `json:"name"`
-	Description string   `json:"description,omitempty"` // why the scenario exists
-	Target      string   `json:"target"`
-	Policy      string   `json:"policy"`
-	Outcome     Outcome  `json:"outcome"`
-	Why         string   `json:"why"` // the outcome in one line; empty when it is pass
-	Attempts    int      `json:"attempts,omitempty"`
-	RecoveryS   *float64 `json:"recovery_s"`
+// Drill is one run of a scenario. It is wide because its fields are the keys
+// of report.json.
+type Drill struct {
+	Name        string      `json:"name"`
+	Description string      `json:"description,omitempty"` // why the scenario exists
+	Target      string      `json:"target"`
+	Policy      string      `json:"policy"`
+	Outcome     slo.Outcome `json:"outcome"`
+	Why         string      `json:"why"` // the outcome in one line; empty when it is pass
+	Attempts    int         `json:"attempts,omitempty"`
+	RecoveryS   *float64    `json:"recovery_s"`
 	// Recovery says whether the service came back; null when there was no recovery phase.
 	Recovery   *RecoverySummary `json:"recovery,omitempty"`
 	Operations Operations       `json:"operations"`
@@ -116,7 +121,8 @@ type Reads struct {
 	Unjudged      int64 `json:"unjudged"`
 }
 
-// PhaseSummary is what happened in one phase. Staleness shows proven lower bounds.
+// PhaseSummary is what happened in one phase. Staleness shows proven lower bounds. It is wide because
+// its fields are keys of report.json.
 type PhaseSummary struct {
 	Name              string    `json:"name"`
 	StartS            float64   `json:"start_s"`
@@ -141,11 +147,11 @@ type PhaseSummary struct {
 
 // BreakdownRow counts steady, fault and recovery together for one set of labels.
 type BreakdownRow struct {
-	Labels    Labels   `json:"labels"`
-	Requests  int64    `json:"requests"`
-	LatencyMS *Latency `json:"latency_ms"`
-	Stale     *float64 `json:"stale"` // proven stale of judged reads, 0..1
-	HitRatio  *float64 `json:"hit_ratio"`
+	Labels    slo.Labels `json:"labels"`
+	Requests  int64      `json:"requests"`
+	LatencyMS *Latency   `json:"latency_ms"`
+	Stale     *float64   `json:"stale"` // proven stale of judged reads, 0..1
+	HitRatio  *float64   `json:"hit_ratio"`
 	// Cache is what the caches counted themselves, where the target tells it of what the labels say.
 	Cache *CacheFigures `json:"cache,omitempty"`
 	// Of rows of a region, where they are known.
@@ -205,19 +211,29 @@ type FaultSummary struct {
 
 // SLO is one objective and what came of it.
 type SLO struct {
-	Expr     string  `json:"expr"`
-	Phase    Group   `json:"phase"` // the group it was written in
-	Outcome  Outcome `json:"outcome"`
-	Observed string  `json:"observed"`        // for people; empty when nothing was observed
-	Limit    string  `json:"limit"`           // the comparison and its right side: "<= 2"
-	Where    string  `json:"where,omitempty"` // the region that the evidence is about
-	Evidence string  `json:"evidence"`        // one line: which key, when, where; empty when there is none
-	Why      string  `json:"why,omitempty"`   // why it is unknown
-	Safety   bool    `json:"safety,omitempty"`
-	Implicit bool    `json:"implicit,omitempty"` // nobody wrote it; it holds always
+	Expr     string      `json:"expr"`
+	Phase    slo.Group   `json:"phase"` // the group it was written in
+	Outcome  slo.Outcome `json:"outcome"`
+	Observed string      `json:"observed"`        // for people; empty when nothing was observed
+	Limit    string      `json:"limit"`           // the comparison and its right side: "<= 2"
+	Where    string      `json:"where,omitempty"` // the region that the evidence is about
+	Evidence string      `json:"evidence"`        // one line: which key, when, where; empty when there is none
+	Why      string      `json:"why,omitempty"`   // why it is unknown
+	Safety   bool        `json:"safety,omitempty"`
+	Implicit bool        `json:"implicit,omitempty"` // nobody wrote it; it holds always
 }
 
-// OracleSummary is what the oracle concluded about the whole drill.
+// Verdicts gives the outcomes of objectives as the precedence of a drill sees them.
+func Verdicts(rows []SLO) []slo.Verdict {
+	out := make([]slo.Verdict, len(rows))
+	for i, r := range rows {
+		out[i] = slo.Verdict{Outcome: r.Outcome, Safety: r.Safety}
+	}
+	return out
+}
+
+// OracleSummary is what the oracle concluded about the whole drill. It is wide because its fields are
+// keys of report.json.
 type OracleSummary struct {
 	Writes            int64            `json:"writes"`
 	Acknowledged      int64            `json:"acknowledged"`
@@ -266,4 +282,49 @@ type Lateness struct {
 	P50 float64 `json:"p50"`
 	P99 float64 `json:"p99"`
 	Max float64 `json:"max"`
+}
+
+// RecoveryState says how a drill stood when its recovery window ended.
+type RecoveryState string
+
+// The states. A service is stuck when the failure is sustained although its trigger is gone (Bronson et al. 2021,
+// "Metastable failures in distributed systems").
+const (
+	Recovered       RecoveryState = "recovered"
+	Recovering      RecoveryState = "recovering" // still bad at the end, with a hit ratio or goodput that rises
+	Stuck           RecoveryState = "stuck"      // bad to the end, and neither rises
+	RecoveryUnknown RecoveryState = "unknown"
+)
+
+// RecoverySummary is what became of the service after the heal.
+type RecoverySummary struct {
+	State       RecoveryState `json:"state"`
+	SustainedBy []string      `json:"sustained_by,omitempty"` // retries, abandoned fills, queueing: what kept the failure up
+	Evidence    string        `json:"evidence,omitempty"`
+	Dip         *DipSummary   `json:"push,omitempty"` // null: the load was not lowered
+}
+
+// DipSummary is what lowering the load did.
+type DipSummary struct {
+	ForS     float64       `json:"for_s"` // how long the load was lowered
+	State    RecoveryState `json:"state"` // at the end of the time that followed, at full load
+	Evidence string        `json:"evidence,omitempty"`
+}
+
+// NotJudged ends the reasons that took the outcome of many objectives.
+const NotJudged = ": not judged"
+
+// Conclude fills in what follows from the drills of a run: the schema and the outcome.
+func (r Report) Conclude() Report {
+	r.Schema = Schema
+	outcomes := make([]slo.Outcome, len(r.Scenarios))
+	for i, s := range r.Scenarios {
+		outcomes[i] = s.Outcome
+	}
+	r.Outcome = slo.SuiteOutcome(outcomes)
+	r.Scenarios = numbered(r.Scenarios)
+	if r.Scenarios == nil {
+		r.Scenarios = []Drill{}
+	}
+	return r
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/cachedrill/cachedrill/report/slo"
 )
 
 // TextOptions of [Text].
@@ -45,10 +47,10 @@ func Text(w io.Writer, r Report, o TextOptions) error {
 	return nil
 }
 
-func textScenario(b *strings.Builder, s Scenario, width int, o TextOptions) {
+func textScenario(b *strings.Builder, s Drill, width int, o TextOptions) {
 	line := fmt.Sprintf("%s  %-*s", badge(s.Outcome, o.Color), width, oneLine(s.Name))
-	if s.RecoveryS != nil && s.Outcome == Pass {
-		line += fmt.Sprintf("   recovered %ss", trimmed(*s.RecoveryS, 1))
+	if s.RecoveryS != nil && s.Outcome == slo.Pass {
+		line += fmt.Sprintf("   recovered %ss", slo.FormatDecimal(*s.RecoveryS, 1))
 	}
 	if s.Attempts > 1 {
 		line += fmt.Sprintf("   attempt %d", s.Attempts)
@@ -59,16 +61,16 @@ func textScenario(b *strings.Builder, s Scenario, width int, o TextOptions) {
 	exprs, values := columns(s.SLOs)
 	for _, r := range s.SLOs {
 		switch {
-		case r.Outcome == Fail:
+		case r.Outcome == slo.Fail:
 			textRow(b, r, exprs, values)
 			textEvidence(b, r.Evidence)
-		case r.Outcome == Unknown && strings.HasSuffix(r.Why, notJudged):
+		case r.Outcome == slo.Unknown && strings.HasSuffix(r.Why, NotJudged):
 			// One reason took the outcome of many objectives: say it once.
 			if !shown[r.Why] {
 				fmt.Fprintf(b, "      %s\n", oneLine(r.Why))
 			}
 			shown[r.Why] = true
-		case r.Outcome == Unknown:
+		case r.Outcome == slo.Unknown:
 			textRow(b, r, exprs, values)
 			textEvidence(b, r.Why)
 		}
@@ -76,7 +78,7 @@ func textScenario(b *strings.Builder, s Scenario, width int, o TextOptions) {
 	if line := consistencyLine(s); line != "" {
 		fmt.Fprintf(b, "      %s\n", line)
 	}
-	if line := cacheLine(s.Cache); line != "" && s.Outcome != Pass {
+	if line := cacheLine(s.Cache); line != "" && s.Outcome != slo.Pass {
 		fmt.Fprintf(b, "      %s\n", line)
 	}
 	if line := costLine(s); line != "" {
@@ -85,10 +87,10 @@ func textScenario(b *strings.Builder, s Scenario, width int, o TextOptions) {
 	for _, n := range s.Notes {
 		fmt.Fprintf(b, "      note: %s\n", oneLine(n))
 	}
-	if n := len(s.Accusations); n > 0 && s.Outcome == Fail && o.Dir != "" {
+	if n := len(s.Accusations); n > 0 && s.Outcome == slo.Fail && o.Dir != "" {
 		fmt.Fprintf(b, "      evidence: cachedrill report %s --explain %s\n", oneLine(o.Dir), span(quoted(s), s.Accusations[0].N, s.Accusations[n-1].N))
 	}
-	if s.Outcome != Pass && len(shown) == 0 && s.Outcome != decidedBy(s.SLOs) && s.Why != "" {
+	if s.Outcome != slo.Pass && len(shown) == 0 && s.Outcome != decidedBy(s.SLOs) && s.Why != "" {
 		fmt.Fprintf(b, "      %s\n", oneLine(s.Why))
 	}
 }
@@ -102,16 +104,16 @@ func textRecovery(b *strings.Builder, r *RecoverySummary) {
 	for _, effect := range r.SustainedBy {
 		fmt.Fprintf(b, "        %s\n", oneLine(effect))
 	}
-	if p := r.Push; p != nil {
-		fmt.Fprintf(b, "        after %ss of lower load: %s\n", trimmed(p.ForS, 1), p.State)
+	if p := r.Dip; p != nil {
+		fmt.Fprintf(b, "        after %ss of lower load: %s\n", slo.FormatDecimal(p.ForS, 1), p.State)
 	}
 }
 
 // quoted is the number of the accusation that stands under the first missed objective, or of the first one.
-func quoted(s Scenario) int {
+func quoted(s Drill) int {
 	for _, r := range s.SLOs {
 		for _, a := range s.Accusations {
-			if r.Outcome == Fail && a.Text == r.Evidence {
+			if r.Outcome == slo.Fail && a.Text == r.Evidence {
 				return a.N
 			}
 		}
@@ -128,15 +130,11 @@ func span(one, first, last int) string {
 }
 
 // decidedBy is what a drill's rows alone come to.
-func decidedBy(rows []SLO) Outcome {
-	vs := make([]Verdict, len(rows))
-	for i, r := range rows {
-		vs[i] = Verdict{r.Outcome, r.Safety}
+func decidedBy(rows []SLO) slo.Outcome {
+	if len(rows) == 0 {
+		return slo.Pass // so that the drill's own reason is shown
 	}
-	if len(vs) == 0 {
-		return Pass // so that the drill's own reason is shown
-	}
-	return DrillOutcome(false, vs)
+	return slo.DrillOutcome(false, Verdicts(rows))
 }
 
 func textRow(b *strings.Builder, r SLO, exprs, values int) {
@@ -152,7 +150,7 @@ func textEvidence(b *strings.Builder, line string) {
 // columns gives the widths of the objectives that a drill shows, and of what was observed.
 func columns(rows []SLO) (exprs, values int) {
 	for _, r := range rows {
-		if r.Outcome == Fail || r.Outcome == Unknown && !strings.HasSuffix(r.Why, notJudged) {
+		if r.Outcome == slo.Fail || r.Outcome == slo.Unknown && !strings.HasSuffix(r.Why, NotJudged) {
 			exprs, values = max(exprs, len(oneLine(r.Expr))), max(values, len(textValue(r)))
 		}
 	}
@@ -161,7 +159,7 @@ func columns(rows []SLO) (exprs, values int) {
 
 func textValue(r SLO) string {
 	switch {
-	case r.Outcome == Fail:
+	case r.Outcome == slo.Fail:
 		return "observed " + oneLine(r.Observed)
 	case r.Observed != "":
 		return "unknown " + oneLine(r.Observed)
@@ -177,12 +175,12 @@ func place(r SLO) string {
 	return string(r.Phase) + ", " + oneLine(r.Where)
 }
 
-func badge(o Outcome, color bool) string {
+func badge(o slo.Outcome, color bool) string {
 	text, tint := "UNKN", yellow
 	switch o {
-	case Pass:
+	case slo.Pass:
 		text, tint = "PASS", green
-	case Fail:
+	case slo.Fail:
 		text, tint = "FAIL", red
 	}
 	if color {
@@ -191,12 +189,12 @@ func badge(o Outcome, color bool) string {
 	return text
 }
 
-func tallyLine(ss []Scenario) string {
+func tallyLine(ss []Drill) string {
 	var n [3]int
 	for _, s := range ss {
 		n[s.Outcome%3]++
 	}
-	return fmt.Sprintf("%d passed, %d failed, %d unknown", n[Pass], n[Fail], n[Unknown])
+	return fmt.Sprintf("%d passed, %d failed, %d unknown", n[slo.Pass], n[slo.Fail], n[slo.Unknown])
 }
 
 // oneLine makes text of a target or a key safe for a line on a terminal: control characters, which

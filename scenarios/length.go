@@ -8,7 +8,7 @@ import (
 	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/load"
 	"github.com/cachedrill/cachedrill/reference/policy"
-	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -26,16 +26,16 @@ func (w window) longer(needed time.Duration) time.Duration { return w.planned + 
 
 // window gives the longest that a group can have. Recovery begins when the last fault has been seen
 // healed: what the plan leaves of the fault phase is part of it.
-func (sc *Scenario) window(g report.Group) window {
+func (sc *Scenario) window(g slo.Group) window {
 	ph := sc.Phases
 	steady := ph.Warmup
 	fault := steady + ph.Steady
 	switch g {
-	case report.GroupSteady:
+	case slo.GroupSteady:
 		return window{"steady", steady, fault, ph.Steady}
-	case report.GroupFault:
+	case slo.GroupFault:
 		return window{"fault", fault, fault + ph.Fault, ph.Fault}
-	case report.GroupRecovery:
+	case slo.GroupRecovery:
 		return window{"recovery", fault + sc.faultsEnd(), ph.Total(), ph.Recovery}
 	}
 	return window{"recovery", steady, ph.Total(), ph.Recovery}
@@ -52,8 +52,8 @@ func (sc *Scenario) faultsEnd() time.Duration {
 
 // checkSamples refuses an objective that can't pass, since too little of what it is about is planned.
 // What the plan can't know, such as which tier will answer, is taken for as much as is possible.
-func checkSamples(n strictyaml.Node, o report.Objective, g report.Group, sc *Scenario) {
-	least, of := o.Needs()
+func checkSamples(n strictyaml.Node, o slo.Objective, g slo.Group, sc *Scenario) {
+	least, of := o.LeastSamples(), o.Definition().Needs.Samples
 	w := sc.window(g)
 	if w.length() <= 0 || len(sc.Workload.Mixes) == 0 {
 		return // reported elsewhere
@@ -63,7 +63,7 @@ func checkSamples(n strictyaml.Node, o report.Objective, g report.Group, sc *Sce
 			lengthen(w, time.Second, sc))
 		return
 	}
-	if of == report.SampleNone {
+	if of == slo.SampleNone {
 		return
 	}
 	share := sc.share(o.Labels, of)
@@ -72,7 +72,7 @@ func checkSamples(n strictyaml.Node, o report.Objective, g report.Group, sc *Sce
 		return
 	}
 	planned := operations(sc.Workload.Steps, w.from, w.to) * share
-	if of == report.SampleCommit || o.Labels["kind"] == targets.Write.String() {
+	if of == slo.SampleCommit || o.Labels["kind"] == targets.Write.String() {
 		planned += sc.burstWrites(w.length())
 	}
 	if planned >= float64(least) || planned <= 0 {
@@ -119,7 +119,7 @@ func (sc *Scenario) burstWrites(length time.Duration) float64 {
 }
 
 // share is which part of the operations is a sample of the given labels, 0..1.
-func (sc *Scenario) share(labels map[string]string, of report.Sample) float64 {
+func (sc *Scenario) share(labels map[string]string, of slo.Sample) float64 {
 	sum := 0.0
 	for _, m := range sc.Workload.Mixes {
 		promised, _ := sc.Target.Family(m.Family)
@@ -131,7 +131,7 @@ func (sc *Scenario) share(labels map[string]string, of report.Sample) float64 {
 			targets.Read: 1 - m.Writes - m.Deletes, targets.Write: m.Writes, targets.Delete: m.Deletes,
 		} {
 			if fits(labels["kind"], kind.String()) && fits(labels["endpoint"], kind.String()+" "+m.Family) &&
-				(of == report.SampleOperation || kind.Changes() == (of == report.SampleCommit)) {
+				(of == slo.SampleOperation || kind.Changes() == (of == slo.SampleCommit)) {
 				part += share
 			}
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/cachedrill/cachedrill/internal/cost"
 	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/load"
-	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 )
 
 // common is what the scenarios of a suite share, unless they say otherwise.
@@ -147,7 +147,7 @@ func faultEnd(p faults.Planned) time.Duration { return p.At + max(p.Fault.Lasts(
 
 func groupNames() []string {
 	var names []string
-	for _, g := range report.Groups() {
+	for _, g := range slo.Groups() {
 		names = append(names, string(g))
 	}
 	return names
@@ -156,7 +156,7 @@ func groupNames() []string {
 // objectives reads the suite's objectives and the scenario's own. One of the scenario's replaces the
 // suite's with the same metric and labels in the same group. What is left must be possible in the phases
 // of the scenario.
-func (c common) objectives(own strictyaml.Node, sc *Scenario) []report.Grouped {
+func (c common) objectives(own strictyaml.Node, sc *Scenario) []slo.PhaseObjective {
 	mine := group(own, sc)
 	placed := slices.DeleteFunc(group(c.slo, sc), func(old placedObjective) bool {
 		return slices.ContainsFunc(mine, func(o placedObjective) bool {
@@ -165,31 +165,31 @@ func (c common) objectives(own strictyaml.Node, sc *Scenario) []report.Grouped {
 	})
 	placed = append(placed, mine...)
 	slices.SortStableFunc(placed, func(a, b placedObjective) int {
-		return slices.Index(report.Groups(), a.Group) - slices.Index(report.Groups(), b.Group)
+		return slices.Index(slo.Groups(), a.Group) - slices.Index(slo.Groups(), b.Group)
 	})
-	var out []report.Grouped
+	var out []slo.PhaseObjective
 	for _, o := range placed {
 		checkRecovery(o.at, o.Objective, sc.Phases)
 		checkResources(o.at, o.Objective, sc)
 		checkSamples(o.at, o.Objective, o.Group, sc)
-		out = append(out, o.Grouped)
+		out = append(out, o.PhaseObjective)
 	}
 	return out
 }
 
 // placedObjective is an objective and where it was written.
 type placedObjective struct {
-	report.Grouped
+	slo.PhaseObjective
 	at strictyaml.Node
 }
 
 func group(n strictyaml.Node, sc *Scenario) []placedObjective {
 	var out []placedObjective
 	f := n.Fields("slo", groupNames()...)
-	for _, g := range report.Groups() {
+	for _, g := range slo.Groups() {
 		for _, item := range f[string(g)].List("objectives") {
 			if o, ok := objective(item, g, sc); ok {
-				out = append(out, placedObjective{report.Grouped{Group: g, Objective: o}, item})
+				out = append(out, placedObjective{slo.PhaseObjective{Group: g, Objective: o}, item})
 			}
 		}
 	}
@@ -200,7 +200,7 @@ func group(n strictyaml.Node, sc *Scenario) []placedObjective {
 const recoveryHold = time.Second
 
 // checkRecovery refuses an objective on recovery that the phase is too short to show.
-func checkRecovery(n strictyaml.Node, o report.Objective, ph Phases) {
+func checkRecovery(n strictyaml.Node, o slo.Objective, ph Phases) {
 	if o.Metric != "recovery_time" {
 		return
 	}
@@ -212,7 +212,7 @@ func checkRecovery(n strictyaml.Node, o report.Objective, ph Phases) {
 }
 
 // checkResources refuses an objective on what nothing in the plan can show.
-func checkResources(n strictyaml.Node, o report.Objective, sc *Scenario) {
+func checkResources(n strictyaml.Node, o slo.Objective, sc *Scenario) {
 	switch {
 	case o.Metric == "cost_per_million" && sc.Prices == nil:
 		n.Fail("", "there are no prices", "write into the suite prices: {currency: EUR, per_million_source_loads: 0.20}")
@@ -230,9 +230,9 @@ func (sc *Scenario) regions() int {
 	return len(spec.Regions)
 }
 
-func objective(n strictyaml.Node, g report.Group, sc *Scenario) (report.Objective, bool) {
+func objective(n strictyaml.Node, g slo.Group, sc *Scenario) (slo.Objective, bool) {
 	text := n.String("an objective")
-	o, err := report.ParseObjective(text)
+	o, err := slo.ParseObjective(text)
 	if err == nil {
 		err = o.CheckGroup(g)
 	}

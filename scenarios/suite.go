@@ -10,7 +10,7 @@ import (
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/internal/cost"
 	"github.com/cachedrill/cachedrill/internal/strictyaml"
-	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/targets/service"
 	"github.com/cachedrill/cachedrill/targets/zoo"
 )
@@ -34,7 +34,7 @@ type Scenario struct {
 	Workload   Workload
 	Phases     Phases
 	Faults     []faults.Planned
-	Objectives []report.Grouped
+	Objectives []slo.PhaseObjective
 	Prices     *cost.Prices // of the suite
 	Halt       []Halt       // ends a drill early
 	Language   Language     // that it is written in

@@ -19,6 +19,7 @@ import (
 	"github.com/cachedrill/cachedrill/drill/environment/virtual"
 	"github.com/cachedrill/cachedrill/internal/redistest"
 	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets/redis"
 	"github.com/cachedrill/cachedrill/targets/zoo"
@@ -158,13 +159,13 @@ func (c *conformance) one(ctx context.Context, a zoo.Specimen, name string, seed
 	if err != nil {
 		return err
 	}
-	var s report.Scenario
+	var s report.Drill
 	for try := 1; try <= tries && ctx.Err() == nil; try++ {
 		res, err := run(sc, environment.Options{Policy: a.Policy, Seed: seed})
 		if err != nil && try == tries {
 			return fmt.Errorf("%s at %s, seed %d: %w", a.Name, name, seed, err)
 		}
-		if s = res.Scenario; err == nil && s.Outcome != report.Unknown {
+		if s = res.Scenario; err == nil && s.Outcome != slo.Unknown {
 			break
 		}
 	}
@@ -173,12 +174,12 @@ func (c *conformance) one(ctx context.Context, a zoo.Specimen, name string, seed
 	seen := c.seen[a.Name]
 	counts := of(seen)
 	counts.shown++
-	if s.Outcome == report.Unknown {
+	if s.Outcome == slo.Unknown {
 		counts.unknown++
 	}
 	for _, o := range s.SLOs {
 		switch {
-		case o.Outcome != report.Fail:
+		case o.Outcome != slo.Fail:
 		case a.Correct() && !(a.Costly && zoo.AboutCost(o.Expr)):
 			seen.accusations = append(seen.accusations, fmt.Sprintf("%s, seed %d: %s, observed %s: %s", name, seed, o.Expr, o.Observed, o.Evidence))
 		case !a.Correct() && strings.HasPrefix(o.Expr, a.Objective):

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/internal/redistest"
 	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/tests/program"
 )
 
@@ -102,7 +103,7 @@ func guilty(t *testing.T, drill func(scenario string) report.Report, scenario, e
 	for range 3 {
 		r = drill(scenario)
 		for _, o := range r.Scenarios[0].SLOs {
-			if o.Expr == expr && o.Outcome == report.Fail {
+			if o.Expr == expr && o.Outcome == slo.Fail {
 				t.Logf("%s: observed %s: %s", o.Expr, o.Observed, o.Evidence)
 				return o
 			}
@@ -139,13 +140,13 @@ func TestExamples(t *testing.T) {
 			suite := pythonExample(t, shorter...)
 			t.Parallel()
 			r := program.Drill(t, "writes-under-load", "redis-gone", "slow-source", "-f", suite, "--policy", "repaired", "--seed", "1")
-			require.Equal(t, report.Pass, r.Outcome, program.Explain(r))
+			require.Equal(t, slo.Pass, r.Outcome, program.Explain(r))
 		})
 		t.Run("go", func(t *testing.T) {
 			suite := goExample(t, shorter...)
 			t.Parallel()
 			r := program.Drill(t, "redis-gone", "-f", suite, "--seed", "1")
-			require.Equal(t, report.Pass, r.Outcome, program.Explain(r))
+			require.Equal(t, slo.Pass, r.Outcome, program.Explain(r))
 			guilty(t, func(scenario string) report.Report {
 				return program.Drill(t, scenario, "-f", suite, "--policy", "forgetful", "--seed", "1")
 			}, "writes-under-load", "violations == 0")
@@ -165,7 +166,7 @@ func TestSoakExamples(t *testing.T) {
 		for name, suite := range map[string]string{"repaired": pythonExample(t), asGiven: goExample(t)} {
 			t.Run(fmt.Sprintf("%s %d", name, seed), func(t *testing.T) {
 				r := program.Drill(t, "-f", suite, "--policy", name, "--seed", strconv.Itoa(seed))
-				require.Equal(t, report.Pass, r.Outcome, program.Explain(r))
+				require.Equal(t, slo.Pass, r.Outcome, program.Explain(r))
 			})
 		}
 		t.Run(fmt.Sprintf("textbook %d", seed), func(t *testing.T) {

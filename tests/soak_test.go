@@ -10,6 +10,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/internal/redistest"
 	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/tests/program"
 )
 
@@ -33,7 +34,7 @@ func TestSoak(t *testing.T) {
 				name := strings.Join(append([]string{"recommended", redis, strconv.Itoa(seed)}, extra...), " ")
 				t.Run(name, func(t *testing.T) {
 					r := program.Drill(t, append([]string{"-f", "../scenarios.yaml", "--redis", redis, "--seed", strconv.Itoa(seed)}, extra...)...)
-					require.Equal(t, report.Pass, r.Outcome, program.Explain(r))
+					require.Equal(t, slo.Pass, r.Outcome, program.Explain(r))
 					require.True(t, strings.HasPrefix(r.Environment.Redis, redis), r.Environment.Redis)
 					sent := digestOf(t, r)
 					if digests[seed] == "" {
@@ -45,7 +46,7 @@ func TestSoak(t *testing.T) {
 		}
 		t.Run(fmt.Sprintf("naive %d", seed), func(t *testing.T) {
 			r := program.Drill(t, "-f", "../scenarios.yaml", "--policy", "naive", "--redis", "embedded", "--seed", strconv.Itoa(seed))
-			require.Equal(t, report.Fail, r.Outcome, program.Explain(r))
+			require.Equal(t, slo.Fail, r.Outcome, program.Explain(r))
 			requireCaught(t, r, "mass-expiry", "stampede.max")
 			if !caught(r, "delayed-invalidation", "stale{") {
 				requireCaught(t, r, "region-split", "stale{")
@@ -62,7 +63,7 @@ func TestSoak(t *testing.T) {
 					"--retry-unknown", "1", "--seed", strconv.Itoa(seed)) // a minute each; the state is known also when the outcome is not
 				require.Equal(t, report.Recovered, r.Scenarios[0].Recovery.State, program.Explain(r))
 				require.Equal(t, above, r.Scenarios[1].Recovery.State, program.Explain(r))
-				require.Equal(t, report.Recovered, r.Scenarios[1].Recovery.Push.State, program.Explain(r))
+				require.Equal(t, report.Recovered, r.Scenarios[1].Recovery.Dip.State, program.Explain(r))
 			}
 		})
 	}
@@ -81,7 +82,7 @@ func digestOf(t *testing.T, r report.Report) string {
 func caught(r report.Report, scenario, metric string) bool {
 	for _, s := range r.Scenarios {
 		for _, o := range s.SLOs {
-			if s.Name == scenario && strings.HasPrefix(o.Expr, metric) && o.Outcome == report.Fail &&
+			if s.Name == scenario && strings.HasPrefix(o.Expr, metric) && o.Outcome == slo.Fail &&
 				o.Observed != "" && o.Limit != "" && o.Evidence != "" {
 				return true
 			}

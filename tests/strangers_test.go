@@ -19,6 +19,7 @@ import (
 	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/reference/policy"
 	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets"
 	"github.com/cachedrill/cachedrill/targets/http"
@@ -61,7 +62,7 @@ func TestStrangers(t *testing.T) {
 				return err
 			}
 			for _, r := range s.SLOs {
-				if r.Safety && r.Outcome == report.Fail {
+				if r.Safety && r.Outcome == slo.Fail {
 					t.Errorf("%s at %s, seed %d, accused: %s, observed %s: %s", a.Name, s.Name, i+1, r.Expr, r.Observed, r.Evidence)
 				}
 			}
@@ -76,7 +77,7 @@ func TestStrangers(t *testing.T) {
 					return err
 				}
 				for _, r := range s.SLOs {
-					if r.Safety && r.Outcome == report.Fail {
+					if r.Safety && r.Outcome == slo.Fail {
 						mu.Lock()
 						caught[name] = fmt.Sprintf("%s, observed %s: %s", r.Expr, r.Observed, r.Evidence)
 						mu.Unlock()
@@ -94,10 +95,10 @@ func TestStrangers(t *testing.T) {
 	require.GreaterOrEqual(t, len(caught)*10, len(broken)*8, "caught: %v", caught)
 }
 
-func drillStranger(ctx context.Context, suite scenarios.Suite, a zoo.Specimen, name string, seed uint64) (report.Scenario, error) {
+func drillStranger(ctx context.Context, suite scenarios.Suite, a zoo.Specimen, name string, seed uint64) (report.Drill, error) {
 	sc, err := suite.Scenario(name)
 	if err != nil {
-		return report.Scenario{}, err
+		return report.Drill{}, err
 	}
 	where := environment.Options{Policy: a.Policy, Seed: seed, Backend: redis.Process}
 	var res drill.Result

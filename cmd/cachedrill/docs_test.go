@@ -10,7 +10,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/reference/policy"
-	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
@@ -91,24 +91,7 @@ func faultsPage() string {
 	return b.String()
 }
 
-func metricsPage() string {
-	var b strings.Builder
-	b.WriteString("# Metrics of objectives\n\n" + generated)
-	b.WriteString("An objective is `metric{label=value, ...} < limit`, with `<`, `<=`, `>`, `>=` or `==`.\n\n" +
-		"| metric | unit | labels | groups | what it is |\n| --- | --- | --- | --- | --- |\n")
-	for _, m := range report.Metrics() {
-		groups := make([]string, len(m.Groups))
-		for i, g := range m.Groups {
-			groups[i] = string(g)
-		}
-		doc := m.Doc
-		if m.Safety {
-			doc += " **(safety: a proven miss fails the drill, whatever else happened)**"
-		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", m.Name, m.Unit, strings.Join(m.Labels, ", "), strings.Join(groups, ", "), doc)
-	}
-	return b.String()
-}
+func metricsPage() string { return slo.Metrics().Markdown(generated) }
 
 func policiesPage() string {
 	var b strings.Builder

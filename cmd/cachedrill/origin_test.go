@@ -19,7 +19,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/drill"
 	"github.com/cachedrill/cachedrill/drill/environment"
-	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/tests/program"
 )
@@ -260,10 +260,10 @@ func TestNginxExampleUnderDrill(t *testing.T) {
 		output := fmt.Sprintf("%s: %s, observed %s: %s %s", r.Expr, r.Outcome, r.Observed, r.Why, r.Evidence)
 		switch {
 		case r.Expr == "staleness.max < 500ms":
-			require.NotEqual(t, report.Pass, r.Outcome, output)
+			require.NotEqual(t, slo.Pass, r.Outcome, output)
 			seen++
 		case strings.HasPrefix(r.Expr, "staleness.max"), r.Safety:
-			require.NotEqual(t, report.Fail, r.Outcome, output)
+			require.NotEqual(t, slo.Fail, r.Outcome, output)
 			seen++
 		}
 	}

@@ -21,6 +21,8 @@ import (
 	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/faults/undo"
 	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/measure"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
@@ -209,7 +211,7 @@ func runDrills(c *cobra.Command, f runFlags, names []string) error {
 		Version: version(), Seed: p.options.Seed, Started: time.Now(),
 		Environment: report.Environment{Redis: p.redis, CPUs: runtime.GOMAXPROCS(0), Go: runtime.Version()},
 	}
-	var latency []report.Intervals
+	var latency []measure.Intervals
 	for i, sc := range p.scenarios {
 		title := fmt.Sprintf("[%d/%d] %s", i+1, len(p.scenarios), sc.Name)
 		res, err := p.drill(c.Context(), sc, outlets, func() *screen { return newScreen(stderr, f.quiet, title) })
@@ -280,7 +282,7 @@ func (p plan) drill(ctx context.Context, sc scenarios.Scenario, outlets []io.Wri
 		if lost != nil {
 			s.say(lost.Error())
 		}
-		if err != nil || res.Scenario.Outcome != report.Unknown || try > p.flags.retry {
+		if err != nil || res.Scenario.Outcome != slo.Unknown || try > p.flags.retry {
 			if try > 1 {
 				res.Scenario.Attempts = try
 			}
@@ -303,14 +305,14 @@ func interrupted(err error) error {
 }
 
 // couldNotRun is the place of a drill that the harness failed to run: unknown, with the reason.
-func couldNotRun(sc scenarios.Scenario, policy string, err error) report.Scenario {
-	return report.Scenario{
-		Name: sc.Name, Description: sc.Why, Policy: policy, Outcome: report.Unknown, Why: "the drill could not be run: " + err.Error(),
+func couldNotRun(sc scenarios.Scenario, policy string, err error) report.Drill {
+	return report.Drill{
+		Name: sc.Name, Description: sc.Why, Policy: policy, Outcome: slo.Unknown, Why: "the drill could not be run: " + err.Error(),
 		Phases: []report.PhaseSummary{}, Breakdown: []report.BreakdownRow{}, Faults: []report.FaultSummary{}, SLOs: []report.SLO{},
 	}
 }
 
-func write(c *cobra.Command, f runFlags, rep report.Report, latency []report.Intervals, repeat string) error {
+func write(c *cobra.Command, f runFlags, rep report.Report, latency []measure.Intervals, repeat string) error {
 	var shown error
 	if f.json {
 		shown = writeReportLine(c.OutOrStdout(), rep)

@@ -3,6 +3,7 @@ package environment
 import (
 	"slices"
 
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -16,7 +17,7 @@ type Capabilities struct {
 	Invalidations bool // what workers drop is reported
 	CacheStats    bool // caches count hits and loads themselves
 
-	Loads LoadDetail
+	Loads slo.LoadDetail
 
 	// EgressUnavailable is why bytes between regions are not counted; "" when the target counts them.
 	EgressUnavailable string
@@ -26,17 +27,8 @@ type Capabilities struct {
 	VirtualTime bool
 }
 
-// LoadDetail is how closely loads of the source are counted. The zero value is not at all.
-type LoadDetail struct {
-	Counted   bool
-	PerKey    bool // which key was loaded is known
-	PerLabel  bool // loads are counted by tenant, region and the like
-	PerSecond bool // the second in which a load arrived is known
-	Width     bool // how many loads of the same key were under way is known, even without PerKey
-}
-
 // everyLoad is the detail of a target that counts its loads one by one.
-var everyLoad = LoadDetail{Counted: true, PerKey: true, PerLabel: true, PerSecond: true, Width: true}
+var everyLoad = slo.LoadDetail{Counted: true, PerKey: true, PerLabel: true, PerSecond: true, Width: true}
 
 // ofBlackBox are the capabilities that are left when only answers count.
 func (c Capabilities) ofBlackBox() Capabilities {

@@ -12,7 +12,7 @@ import (
 	"github.com/cachedrill/cachedrill/drill/environment/sourceload"
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/faults/undo"
-	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/measure"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets"
 	"github.com/cachedrill/cachedrill/targets/redis"
@@ -56,7 +56,7 @@ type Observations struct {
 	Garbled      int64  // answers with a good status that could not be understood
 	FirstGarbled string // the first of them
 
-	Corroborations []report.Trace // causes of what was measured, what explains most first
+	Corroborations []measure.Corroboration // causes of what was measured, what explains most first
 }
 
 // Preparer readies a target for a drill.

@@ -13,6 +13,7 @@ import (
 	"github.com/cachedrill/cachedrill/internal/querycount"
 	"github.com/cachedrill/cachedrill/internal/redismonitor"
 	"github.com/cachedrill/cachedrill/internal/supervise"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets"
 	"github.com/cachedrill/cachedrill/targets/http"
@@ -91,7 +92,7 @@ func HTTP(ctx context.Context, sc scenarios.Scenario, opt Options) (_ Environmen
 	}
 	counted := counted{httpPreparer{s.service}, s.loads}
 	s.Base = NewBase(counted, counted, s.makeSite(), opt)
-	s.capabilities.Loads = LoadDetail{
+	s.capabilities.Loads = slo.LoadDetail{
 		Counted: true, PerKey: s.loads.Keyed(), PerSecond: !s.loads.MeansOnly(), Width: s.loads.Widths(),
 	}
 	return s, nil

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/cachedrill/cachedrill/internal/redismonitor"
-	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/measure"
 )
 
 // listen begins to listen to the Redis, if the suite wants that.
@@ -27,7 +27,7 @@ func (s *httpEnvironment) listen(ctx context.Context) (err error) {
 
 // stolenLocks are the locks that were deleted by a client that did not hold them: that is how two loads of a key
 // come to meet.
-func (s *httpEnvironment) stolenLocks(epoch time.Time) []report.Trace {
+func (s *httpEnvironment) stolenLocks(epoch time.Time) []measure.Corroboration {
 	if s.monitor == nil {
 		return nil
 	}
@@ -43,11 +43,11 @@ func (s *httpEnvironment) stolenLocks(epoch time.Time) []report.Trace {
 		}
 		return 0
 	})
-	var out []report.Trace
+	var out []measure.Corroboration
 	for i := range f.Thefts {
 		t := &f.Thefts[i]
 		text := t.Tell(func(at time.Duration) string { return fmt.Sprintf("%.3fs", offset(at).Seconds()) })
-		out = append(out, report.Trace{Metric: "stampede.max", At: offset(t.Deleted.At), Text: "the Redis was asked (MONITOR): " + text})
+		out = append(out, measure.Corroboration{Metric: "stampede.max", At: offset(t.Deleted.At), Text: "the Redis was asked (MONITOR): " + text})
 	}
 	return out
 }

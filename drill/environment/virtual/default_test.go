@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/scenarios"
 )
 
@@ -18,7 +18,7 @@ func TestDefaultSuite(t *testing.T) {
 		t.Run(sc.Name, func(t *testing.T) {
 			t.Parallel()
 			s := drilled(t, sc, suite.Policies["recommended"], 1, false)
-			require.Equal(t, report.Pass, s.Outcome, s.Why)
+			require.Equal(t, slo.Pass, s.Outcome, s.Why)
 			if objective, ok := catches[sc.Name]; ok {
 				s = drilled(t, sc, suite.Policies["naive"], 1, false)
 				require.True(t, caught(s, objective), "%s: %s", s.Outcome, s.Why)

@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/measure"
 	"github.com/cachedrill/cachedrill/scenarios"
 )
 
@@ -17,8 +17,8 @@ func TestInvalidationLagFromInside(t *testing.T) {
 	delay, err := suite.Scenario("delay")
 	require.NoError(t, err)
 	const seed = 1
-	held := drilled(t, delay, suite.Policies["recommended"], seed, false).Phases[report.Fault].InvalidationLagTierMS
-	quiet := drilled(t, delay, suite.Policies["recommended"], seed, true).Phases[report.Fault].InvalidationLagTierMS
+	held := drilled(t, delay, suite.Policies["recommended"], seed, false).Phases[measure.Fault].InvalidationLagTierMS
+	quiet := drilled(t, delay, suite.Policies["recommended"], seed, true).Phases[measure.Fault].InvalidationLagTierMS
 	for _, tier := range []string{"l1", "l2"} { // l1 holds pages only
 		require.Greater(t, held[tier].Commits, int64(4), "seed %d: %+v", seed, held)
 		require.NotNil(t, held[tier].Max, "seed %d: %+v", seed, held)

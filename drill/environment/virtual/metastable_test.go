@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/scenarios"
 )
 
@@ -35,13 +36,13 @@ func TestMetastability(t *testing.T) {
 			if s.Recovery.State != report.Stuck {
 				continue
 			}
-			require.Equal(t, report.Fail, s.Outcome, s.Why)
+			require.Equal(t, slo.Fail, s.Outcome, s.Why)
 			require.Len(t, s.Recovery.SustainedBy, 3, "abandoned fills, retries, queueing: %v", s.Recovery.SustainedBy)
-			require.NotNil(t, s.Recovery.Push)
+			require.NotNil(t, s.Recovery.Dip)
 			if states[name+" push"] == nil {
 				states[name+" push"] = map[report.RecoveryState]int{}
 			}
-			states[name+" push"][s.Recovery.Push.State]++
+			states[name+" push"][s.Recovery.Dip.State]++
 		}
 		require.GreaterOrEqual(t, 10*states[name][c.state], 9*runs, "%s: %v", name, states[name])
 	}

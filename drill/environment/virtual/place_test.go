@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/scenarios"
 )
 
@@ -42,7 +43,7 @@ scenarios:
 func TestPlacesFailEachByItself(t *testing.T) {
 	suite, err := scenarios.Parse("placed", []byte(placed))
 	require.NoError(t, err)
-	hits := func(s report.Scenario, family string) report.SLO {
+	hits := func(s report.Drill, family string) report.SLO {
 		for _, o := range s.SLOs {
 			if strings.HasPrefix(o.Expr, "hit_ratio") && strings.Contains(o.Expr, "family="+family) {
 				return o
@@ -55,14 +56,14 @@ func TestPlacesFailEachByItself(t *testing.T) {
 		own, err := suite.Scenario("page-redis-away")
 		require.NoError(t, err)
 		s := drilled(t, own, suite.Policies["no-memory"], seed, false)
-		require.Equal(t, report.Pass, s.Outcome, "%s %v", s.Why, missed(s, false))
-		require.Equal(t, report.Pass, hits(s, "price").Outcome)
+		require.Equal(t, slo.Pass, s.Outcome, "%s %v", s.Why, missed(s, false))
+		require.Equal(t, slo.Pass, hits(s, "price").Outcome)
 
 		place, err := suite.Scenario("price-redis-away")
 		require.NoError(t, err)
 		s = drilled(t, place, suite.Policies["no-memory"], seed, false)
-		require.Equal(t, report.Pass, hits(s, "page").Outcome)
-		require.Equal(t, report.Fail, hits(s, "price").Outcome, "that one is away")
+		require.Equal(t, slo.Pass, hits(s, "page").Outcome)
+		require.Equal(t, slo.Fail, hits(s, "price").Outcome, "that one is away")
 		require.Contains(t, s.Faults[0].Name, "pool: critical")
 
 		expire, err := suite.Scenario("prices-expire")
@@ -74,6 +75,6 @@ func TestPlacesFailEachByItself(t *testing.T) {
 		together, err := scenarios.Parse("together", []byte(strings.NewReplacer(", pool: critical", "", "    pools: [critical]\n", "").Replace(placed[:strings.Index(placed, "  price-redis-away")])))
 		require.NoError(t, err)
 		s = drilled(t, together.Scenarios[0], together.Policies["no-memory"], seed, false)
-		require.Equal(t, report.Fail, hits(s, "price").Outcome, "%s", s.Why)
+		require.Equal(t, slo.Fail, hits(s, "price").Outcome, "%s", s.Why)
 	}
 }

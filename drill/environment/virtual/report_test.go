@@ -26,7 +26,7 @@ func TestReportKeepsItsFields(t *testing.T) {
 	for _, sc := range suite.Scenarios {
 		for _, policy := range []string{"recommended", "naive"} {
 			s := drilledWith(t, sc, environment.Options{Policy: suite.Policies[policy], Seed: 7, Run: "00c0ffee"}, false)
-			text, err := json.Marshal(report.Report{Scenarios: []report.Scenario{s}}.Conclude())
+			text, err := json.Marshal(report.Report{Scenarios: []report.Drill{s}}.Conclude())
 			require.NoError(t, err)
 			var document any
 			require.NoError(t, json.Unmarshal(text, &document))
@@ -65,7 +65,7 @@ func collectFields(v any, path string, into map[string]bool) {
 }
 
 // fixedFacts are what the seed alone decides: what was sent, and the verdicts.
-func fixedFacts(s report.Scenario, policy string) []string {
+func fixedFacts(s report.Drill, policy string) []string {
 	facts := []string{fmt.Sprintf("%s %s: planned %d, sent %d, digest %s, %s", s.Name, policy, s.Operations.Planned, s.Operations.Sent, s.Operations.Digest, s.Outcome)}
 	for _, o := range s.SLOs {
 		facts = append(facts, fmt.Sprintf("  %s %s %s", o.Phase, o.Expr, o.Outcome))

@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/scenarios"
 )
 
@@ -104,13 +104,13 @@ func TestNothingTellsWhatAPlaceInMemoryUses(t *testing.T) {
 	for _, o := range s.SLOs {
 		switch o.Expr {
 		case "redis_memory.max < 1TB":
-			require.Equal(t, report.Unknown, o.Outcome)
+			require.Equal(t, slo.Unknown, o.Outcome)
 			require.Contains(t, o.Why, "nothing here tells")
 		case "cross_region_bytes < 1TB":
-			require.Equal(t, report.Unknown, o.Outcome)
+			require.Equal(t, slo.Unknown, o.Outcome)
 			require.Contains(t, o.Why, "within the process")
 		}
 	}
-	require.Equal(t, report.Unknown, s.Outcome)
+	require.Equal(t, slo.Unknown, s.Outcome)
 	require.Nil(t, s.Cost)
 }

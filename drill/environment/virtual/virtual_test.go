@@ -10,6 +10,7 @@ import (
 	"github.com/cachedrill/cachedrill/drill"
 	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets/service"
 )
@@ -43,11 +44,11 @@ scenarios:
   split:   {faults: [{region.split: {between: [eu, us], for: 1s}}]}
 `
 
-func drilled(t *testing.T, sc scenarios.Scenario, p service.Policy, seed uint64, sham bool) report.Scenario {
+func drilled(t *testing.T, sc scenarios.Scenario, p service.Policy, seed uint64, sham bool) report.Drill {
 	return drilledWith(t, sc, environment.Options{Policy: p, Seed: seed}, sham)
 }
 
-func drilledWith(t *testing.T, sc scenarios.Scenario, where environment.Options, sham bool) (out report.Scenario) {
+func drilledWith(t *testing.T, sc scenarios.Scenario, where environment.Options, sham bool) (out report.Drill) {
 	synctest.Test(t, func(t *testing.T) {
 		res, err := drill.RunIn(t.Context(), sc, Open, where, drill.Options{Policy: where.Policy.Name, Seed: where.Seed, Sham: sham})
 		require.NoError(t, err)
@@ -62,13 +63,13 @@ func TestWholeDrills(t *testing.T) {
 	for _, sc := range suite.Scenarios {
 		for seed := range min(2, seeds(t)) {
 			good := drilled(t, sc, suite.Policies["recommended"], seed, false)
-			require.Equal(t, report.Pass, good.Outcome, "%s, seed %d: %s", sc.Name, seed, good.Why)
+			require.Equal(t, slo.Pass, good.Outcome, "%s, seed %d: %s", sc.Name, seed, good.Why)
 			require.NotEmpty(t, good.Faults[0].Evidence)
 			sham := drilled(t, sc, suite.Policies["recommended"], seed, true)
-			require.Equal(t, report.Pass, sham.Outcome, "sham of %s: %s", sc.Name, sham.Why)
+			require.Equal(t, slo.Pass, sham.Outcome, "sham of %s: %s", sc.Name, sham.Why)
 			bad := drilled(t, sc, suite.Policies["naive"], seed, false)
 			if sc.Name == "delay" || sc.Name == "split" {
-				require.Equal(t, report.Fail, bad.Outcome, "%s, seed %d: %s", sc.Name, seed, bad.Why)
+				require.Equal(t, slo.Fail, bad.Outcome, "%s, seed %d: %s", sc.Name, seed, bad.Why)
 				require.Positive(t, bad.Oracle.Violations["strong"])
 			}
 		}

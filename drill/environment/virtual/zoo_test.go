@@ -12,6 +12,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets/zoo"
 )
@@ -30,9 +31,9 @@ func seeds(t *testing.T) uint64 {
 	return n
 }
 
-func missed(s report.Scenario, costly bool) (out []string) {
+func missed(s report.Drill, costly bool) (out []string) {
 	for _, o := range s.SLOs {
-		if o.Outcome == report.Fail && !(costly && zoo.AboutCost(o.Expr)) {
+		if o.Outcome == slo.Fail && !(costly && zoo.AboutCost(o.Expr)) {
 			out = append(out, fmt.Sprintf("%s: observed %s; %s", o.Expr, o.Observed, o.Evidence))
 		}
 	}
@@ -40,9 +41,9 @@ func missed(s report.Scenario, costly bool) (out []string) {
 }
 
 // caught says whether the objective that must catch an animal did, with evidence.
-func caught(s report.Scenario, objective string) bool {
+func caught(s report.Drill, objective string) bool {
 	return slices.ContainsFunc(s.SLOs, func(o report.SLO) bool {
-		return o.Outcome == report.Fail && strings.HasPrefix(o.Expr, objective)
+		return o.Outcome == slo.Fail && strings.HasPrefix(o.Expr, objective)
 	})
 }
 
@@ -88,7 +89,7 @@ func notAccused(t *testing.T, suite scenarios.Suite, a zoo.Specimen, blackBox bo
 		s := drilledWith(t, sc, environment.Options{Policy: a.Policy, Seed: i, BlackBox: blackBox}, false)
 		require.Empty(t, missed(s, a.Costly || blackBox), "%s, seed %d", sc.Name, i)
 		if !a.Costly && !blackBox {
-			require.Equal(t, report.Pass, s.Outcome, "%s, seed %d: %s", sc.Name, i, s.Why)
+			require.Equal(t, slo.Pass, s.Outcome, "%s, seed %d: %s", sc.Name, i, s.Why)
 		}
 	}
 }

@@ -1,0 +1,39 @@
+package report
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/cachedrill/cachedrill/report/slo"
+)
+
+func TestNinesAreShownOfFailedDrills(t *testing.T) {
+	const line = "of 1,000 writes as readers saw them, consistent: 90% within 0s, 99% within 0s, 99.9% within 70ms"
+	late := Drill{
+		Name: "x", Consistency: []Consistency{{0, 1000, 995, 0.995, 2}, {100, 1000, 1000, 1, 3}},
+		ConsistentWithin: []ConsistentWithin{{0.9, 0}, {0.99, 0}, {0.999, 70}},
+	}
+	for _, outcome := range []slo.Outcome{slo.Fail, slo.Pass, slo.Unknown} {
+		d := late
+		d.Outcome = outcome
+		r := Report{Outcome: outcome, Scenarios: []Drill{d}}
+		var text, md bytes.Buffer
+		require.NoError(t, Text(&text, r, TextOptions{}))
+		require.NoError(t, Markdown(&md, r))
+		require.Equal(t, outcome == slo.Fail, bytes.Contains(text.Bytes(), []byte(line)), text.String())
+		require.Equal(t, outcome == slo.Fail, bytes.Contains(md.Bytes(), []byte(line)), md.String())
+	}
+	require.Empty(t, consistencyLine(Drill{Outcome: slo.Fail, Consistency: []Consistency{{0, 1000, 1000, 1, 3}},
+		ConsistentWithin: []ConsistentWithin{{0.9, 0}, {0.99, 0}, {0.999, 0}}}), "every write was consistent at once")
+}
+
+func TestTheLineOfWhatCachesCounted(t *testing.T) {
+	n := func(v int64) *int64 { return &v }
+	c := &CacheFigures{Reads: 240, HitRatio: HitRatio{num(0.8333), num(0.75)}, SourceLoads: n(14), SourceChecks: n(14),
+		StaleServes: map[string]int64{"refresh": 8}, LeaseWaits: n(6), BreakerOpenings: n(2), BusGaps: n(4)}
+	require.Equal(t, "the caches counted 240 reads, l1 83.3%, l2 75% of the rest, 14 loads, 14 checks, stale served: 8 refresh, 6 lease waits, 2 breaker openings, 4 gaps of the bus",
+		cacheLine(c))
+	require.Empty(t, cacheLine(nil))
+}
