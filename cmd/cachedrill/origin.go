@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -123,52 +122,28 @@ func (f *originFlags) run(ctx context.Context, out io.Writer) error {
 		return exit{exitUsage, err}
 	}
 	defer o.Close()
-	var servers []*http.Server
-	ended := make(chan error, 2)
-	defer func() {
-		for _, s := range servers {
-			_ = s.Close()
-		}
-	}()
-	open := func(flag, addr string, h http.Handler) (string, error) {
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			return "", exit{exitFail, fmt.Errorf("--%s: %w", flag, err)}
-		}
-		// A cache keeps connections: one that is closed just when it is used again is an error that is not worth a drill.
-		s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 5 * time.Minute}
-		servers = append(servers, s)
-		go func() { ended <- s.Serve(l) }()
-		return "http://" + l.Addr().String(), nil
-	}
-	at, err := open("listen", f.listen, o)
+	l := newListeners(2)
+	defer l.close()
+	// A cache keeps connections: one that is closed just when it is used again is an error that is not worth a drill.
+	const idle = 5 * time.Minute
+	at, err := l.open("listen", f.listen, idle, o)
 	if err != nil {
 		return err
 	}
 	admin := ""
 	if f.admin != "" {
-		if admin, err = open("admin", f.admin, o.Admin()); err != nil {
+		if admin, err = l.open("admin", f.admin, idle, o.Admin()); err != nil {
 			return err
 		}
 	}
 	f.greet(out, at, admin)
-	var broken error
-	select {
-	case <-ctx.Done():
-	case broken = <-ended: // it was not asked to
-	}
+	broken := l.wait(ctx)
 	o.Close() // those that wait for news get an answer
 	last, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	last, stop := signal.NotifyContext(last, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	var cut error
-	for _, s := range servers {
-		if s.Shutdown(last) != nil {
-			cut = errors.New("requests were still under way, and were cut off")
-		}
-	}
-	if err := errors.Join(failure(broken), failure(cut)); err != nil {
+	if err := errors.Join(failure(broken), failure(l.shutdown(last))); err != nil {
 		return err
 	}
 	fmt.Fprintln(out, "ended: every request was answered")

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"slices"
@@ -209,34 +208,21 @@ func (f serveFlags) start(ctx context.Context, what served) (*service.Process, *
 
 // answer answers requests until ctx ends, and then until those under way have ended.
 func (f serveFlags) answer(ctx context.Context, out io.Writer, p *service.Process, what served, t *tiers) error {
-	var servers []*http.Server
-	ended := make(chan error, 2)
-	open := func(flag, addr string, h http.Handler) (string, error) {
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			return "", exit{exitFail, fmt.Errorf("--%s: %w", flag, err)}
-		}
-		s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute}
-		servers = append(servers, s)
-		go func() { ended <- s.Serve(l) }()
-		return "http://" + l.Addr().String(), nil
-	}
-	at, err := open("listen", f.listen, p.Handler())
+	l := newListeners(2)
+	const idle = 2 * time.Minute
+	at, err := l.open("listen", f.listen, idle, p.Handler())
 	if err != nil {
 		return err
 	}
 	admin := ""
 	if f.admin != "" {
-		if admin, err = open("admin", f.admin, p.Admin(what.find, what.known)); err != nil {
-			return errors.Join(err, servers[0].Close())
+		if admin, err = l.open("admin", f.admin, idle, p.Admin(what.find, what.known)); err != nil {
+			l.close()
+			return err
 		}
 	}
 	what.greet(ctx, out, f, p, t, at, admin)
-	var broken error
-	select {
-	case <-ctx.Done():
-	case broken = <-ended: // it was not asked to
-	}
+	broken := l.wait(ctx)
 	p.Drain()
 	again, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -249,14 +235,7 @@ func (f serveFlags) answer(ctx context.Context, out io.Writer, p *service.Proces
 	}
 	last, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	var cut error
-	for _, s := range servers {
-		if err := s.Shutdown(last); err != nil {
-			cut = fmt.Errorf("requests were still under way after %v, and were cut off", grace)
-			_ = s.Close()
-		}
-	}
-	if err := errors.Join(failure(broken), failure(cut)); err != nil {
+	if err := errors.Join(failure(broken), failure(l.shutdown(last))); err != nil {
 		return err
 	}
 	fmt.Fprintln(out, "ended: every request was answered")
