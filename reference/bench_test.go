@@ -47,7 +47,8 @@ func memoryOnly(t testing.TB) *Cache {
 	return benchedCache(t, policy.Recommended(), store.NewMemory().Client(straight{}, store.Patience{}))
 }
 
-// otterHit is what an L1 hit is measured against: an otter cache with expiry as ours has it, and one reading of the clock.
+// otterHit is what an L1 hit is measured against: an otter cache with expiry as ours has it, and
+// one reading of the clock.
 func otterHit(t testing.TB) func() {
 	c, err := otter.New(&otter.Options[string, *l1.Copy]{
 		MaximumSize:      10_000,
@@ -76,8 +77,8 @@ func hit(t testing.TB, c *Cache, tier Tier) func() {
 	}
 }
 
-// sideBySide measures two things in turn, chunk by chunk, so that both meet the same machine. It reports the median
-// time of a call of each, and the median of the ratios of neighbours.
+// sideBySide measures two things in turn, chunk by chunk, so that both meet the same machine. It
+// reports the median time of a call of each, and the median of the ratios of neighbours.
 func sideBySide(b *testing.B, chunk int, ours, base func()) {
 	time1 := func(fn func()) float64 {
 		began := time.Now()
@@ -116,7 +117,8 @@ func BenchmarkL1Hit(b *testing.B) {
 	sideBySide(b, 1000, hit(b, memoryOnly(b), TierL1), otterHit(b))
 }
 
-// BenchmarkL1HitAlone is for profiles: go test -run '^$' -bench L1HitAlone -cpuprofile cpu.out ./reference
+// BenchmarkL1HitAlone is for profiles: go test -run '^$' -bench L1HitAlone -cpuprofile cpu.out
+// ./reference
 func BenchmarkL1HitAlone(b *testing.B) {
 	get := hit(b, memoryOnly(b), TierL1)
 	b.ReportAllocs()
@@ -125,7 +127,8 @@ func BenchmarkL1HitAlone(b *testing.B) {
 	}
 }
 
-// An L2 hit against a bare GET of the same bytes through a client with the same options; the target is a ratio of 1.25.
+// An L2 hit against a bare GET of the same bytes through a client with the same options; the target
+// is a ratio of 1.25.
 func BenchmarkL2Hit(b *testing.B) {
 	addr := redistest.Start(b, redis.Options{}).Addr
 	get, bare := l2Hit(b, addr)

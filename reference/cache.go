@@ -14,7 +14,8 @@ import (
 	"github.com/cachedrill/cachedrill/reference/source"
 )
 
-// Bounds on waiting. A fill lease outlives the load that it stands for, so that a slow load is not doubled.
+// Bounds on waiting. A fill lease outlives the load that it stands for, so that a slow load is not
+// doubled.
 const (
 	loadTimeout  = time.Second
 	leaseTTL     = loadTimeout + 200*time.Millisecond
@@ -58,8 +59,8 @@ type family struct {
 	keys key.Compiled
 }
 
-// Close ends the background work and waits for it. The cache must not be used after it, and what was under way may fail.
-// The source and the client are closed after it, by their owner.
+// Close ends the background work and waits for it. The cache must not be used after it, and what
+// was under way may fail. The source and the client are closed after it, by their owner.
 func (c *Cache) Close() {
 	c.work.Close()
 	c.l1.Close()

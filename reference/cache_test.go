@@ -100,7 +100,8 @@ func newRegion(t *testing.T, p policy.Policy, workers int) *region {
 	return newRegionOn(t, p, workers, nil)
 }
 
-// newRegionOn shares a store of the caller's instead of a Redis: one that answers at once, however busy the machine is.
+// newRegionOn shares a store of the caller's instead of a Redis: one that answers at once, however
+// busy the machine is.
 func newRegionOn(t *testing.T, p policy.Policy, workers int, shared store.Store) *region {
 	mr := miniredis.RunT(t)
 	start := time.Now()
@@ -247,7 +248,8 @@ func TestAgeClampHoldsWithoutMessages(t *testing.T) {
 	}
 }
 
-// joinLateLoad has a reader come to a load that read longer ago than the bound, and counts the loads.
+// joinLateLoad has a reader come to a load that read longer ago than the bound, and counts the
+// loads.
 func joinLateLoad(t *testing.T, p policy.Policy) int {
 	r := newRegion(t, p, 1)
 	open := r.source.shut()
@@ -274,7 +276,8 @@ func TestJoiningALoadThatReadTooLongAgo(t *testing.T) {
 	require.True(t, joined, "without its control the old value is served")
 }
 
-// What somebody else put under our key, or an older format of ours, must not make the key unreadable.
+// What somebody else put under our key, or an older format of ours, must not make the key
+// unreadable.
 func TestForeignEntryIsReplaced(t *testing.T) {
 	for _, garbage := range []string{"x", "somebody else's value, zzzzzzzzzzzzzzzzzzzzz, longer than a header of ours is, really"} {
 		r := newRegion(t, policy.Recommended(), 2)

@@ -26,8 +26,9 @@ import (
 	"github.com/cachedrill/cachedrill/reference/writebehind"
 )
 
-// A schedule is everything that happens in one small world: two regions of two workers, a few names of every class, a
-// hundred operations in two seconds, and whatever can go wrong, all drawn from one seed.
+// A schedule is everything that happens in one small world: two regions of two workers, a few names
+// of every class, a hundred operations in two seconds, and whatever can go wrong, all drawn from
+// one seed.
 const (
 	chaosOps   = 120
 	chaosTime  = 2 * time.Second
@@ -403,7 +404,8 @@ func (w *chaos) write(c *chaosWorker, n key.Name, token string, patience time.Du
 	w.writes = append(w.writes, o)
 }
 
-// verdict says what broke its promise, by the class of the promise. It knows every commit and its time, so that it is exact.
+// verdict says what broke its promise, by the class of the promise. It knows every commit and its
+// time, so that it is exact.
 func (w *chaos) verdict() map[string][]string {
 	const rounding = 2 * time.Nanosecond
 	commits := map[key.Name][]source.Entry{}
@@ -416,7 +418,8 @@ func (w *chaos) verdict() map[string][]string {
 	for _, f := range w.families {
 		family[f.Schema.Family] = f.Contract
 	}
-	// find gives the commit of a version, and the one after it; of version 0, what was there before all.
+	// find gives the commit of a version, and the one after it; of version 0, what was there before
+	// all.
 	find := func(n key.Name, version uint64) (at, next *source.Entry) {
 		for i := range commits[n] {
 			switch e := &commits[n][i]; {
@@ -495,7 +498,8 @@ func chaosOf(t *testing.T, p policy.Policy, seed uint64) (w *chaos, broken map[s
 	return w, broken
 }
 
-// schedules is how many are tried: a few hundred, or as many as CACHEDRILL_SCHEDULES says. CACHEDRILL_SCHEDULE names one.
+// schedules is how many are tried: a few hundred, or as many as CACHEDRILL_SCHEDULES says.
+// CACHEDRILL_SCHEDULE names one.
 func schedules(t *testing.T) (first, n uint64) {
 	if one := os.Getenv("CACHEDRILL_SCHEDULE"); one != "" {
 		seed, err := strconv.ParseUint(one, 10, 64)
@@ -513,8 +517,9 @@ func schedules(t *testing.T) (first, n uint64) {
 	return 0, 200
 }
 
-// Whatever is lost, late, repeated, stopped, forgotten, evicted, paused or restarted: strong families stay linearizable,
-// bounded ones within their bound, eventual ones converge, and no acknowledged write is lost.
+// Whatever is lost, late, repeated, stopped, forgotten, evicted, paused or restarted: strong
+// families stay linearizable, bounded ones within their bound, eventual ones converge, and no
+// acknowledged write is lost.
 func TestChaos(t *testing.T) {
 	first, n := schedules(t)
 	shards := uint64(runtime.GOMAXPROCS(0))
@@ -552,7 +557,7 @@ type tally struct {
 	reads, writes int
 	superseded    map[string]int // reads of names that had been changed less than half a second before, by family
 	paths         map[string]int // acknowledged writes, by family and write path
-	left          int            // reads of versions that nobody ever loaded
+	left          int            // reads of versions that were never loaded
 }
 
 func (s *tally) add(w *chaos) {

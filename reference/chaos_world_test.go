@@ -15,7 +15,8 @@ import (
 	"github.com/cachedrill/cachedrill/reference/writebehind"
 )
 
-// weather is how a link behaves at a time. What is late lands whether or not its sender still waits.
+// weather is how a link behaves at a time. What is late lands whether or not its sender still
+// waits.
 type weather struct {
 	lost  float64 // share of messages that never arrive, and as many replies
 	twice float64 // share that arrive again, up to a second later
@@ -94,7 +95,7 @@ func (p *pauser) pass() {
 type way struct {
 	link     *link
 	process  *pauser
-	landing  *sync.WaitGroup // what is under way, whoever waits for it
+	landing  *sync.WaitGroup // what is under way
 	patience time.Duration
 }
 
@@ -210,7 +211,8 @@ func (s *farSubscription) Close() error {
 	return err
 }
 
-// farSource is the source at the end of a way. What fails on the way fails without saying whether it had an effect.
+// farSource is the source at the end of a way. What fails on the way fails without saying whether
+// it had an effect.
 type farSource struct {
 	*source.Model
 	way way

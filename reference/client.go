@@ -21,24 +21,25 @@ type ClientConfig struct {
 	Password string // empty: none is sent
 	DB       int    // number of the database, from 0. Databases of one server fail, and run out of memory, together
 
-	// TLS encrypts the connection and checks who answers; nil: plain text. Versions before 1.2 are never
-	// spoken, whatever it says, and an empty ServerName is Addr's host. [LoadTLS] makes one from files.
+	// TLS encrypts the connection and checks who answers; nil: plain text. Versions before 1.2 are
+	// never spoken, whatever it says, and an empty ServerName is Addr's host. [LoadTLS] makes one
+	// from files.
 	TLS *tls.Config
 }
 
-// ErrUnverified marks a TLS configuration that would take anybody for the Redis.
-var ErrUnverified = errors.New("the TLS configuration checks nobody's certificate")
+// ErrUnverified marks a TLS configuration that would accept any server as the Redis.
+var ErrUnverified = errors.New("the TLS configuration checks no certificate")
 
 // NewClient connects to a region's Redis in plain text; see [NewClientWith].
 func NewClient(addr string, p policy.Policy) *redis.Client {
 	return redis.NewClient(options(addr, p))
 }
 
-// NewClientWith connects to a region's Redis as the policy wants it: with the redis-deadline control a
-// Redis that does not answer is given up after milliseconds and not asked again; without it the
-// client's own defaults hold, which wait for seconds and retry. No connection is made before the first command. It fails
-// with [ErrUnverified] when the TLS configuration skips verification and has no VerifyConnection of its own, and when
-// Addr has no host to be checked.
+// NewClientWith connects to a region's Redis as the policy wants it: with the redis-deadline
+// control a Redis that does not answer is given up after milliseconds and not asked again; without
+// it the client's own defaults hold, which wait for seconds and retry. No connection is made before
+// the first command. It fails with [ErrUnverified] when the TLS configuration skips verification
+// and has no VerifyConnection of its own, and when Addr has no host to be checked.
 func NewClientWith(cfg ClientConfig, p policy.Policy) (*redis.Client, error) {
 	o := options(cfg.Addr, p)
 	o.Username, o.Password, o.DB = cfg.Username, cfg.Password, cfg.DB
@@ -81,9 +82,10 @@ func options(addr string, p policy.Policy) *redis.Options {
 // ErrTLS marks certificate files that can't be used. The error says which file, and why.
 var ErrTLS = errors.New("no usable TLS configuration")
 
-// LoadTLS makes a client's TLS configuration, of version 1.2 or later, from PEM files: ca has the certificates to trust,
-// instead of the machine's own; cert and key are what the client shows of itself. Empty names leave these out; cert and key
-// come together. The server's name is checked against the address that is dialled.
+// LoadTLS makes a client's TLS configuration, of version 1.2 or later, from PEM files: ca has the
+// certificates to trust, instead of the machine's own; cert and key are what the client shows of
+// itself. Empty names leave these out; cert and key come together. The server's name is checked
+// against the address that is dialled.
 //
 // The files are read once: a certificate that was renewed needs another client.
 func LoadTLS(ca, cert, key string) (*tls.Config, error) {

@@ -78,7 +78,8 @@ func (a *authority) write(name, kind string, der []byte) string {
 	return path
 }
 
-// secureRedis starts a server that speaks nothing but TLS. auth says whether clients must show a certificate.
+// secureRedis starts a server that speaks nothing but TLS. auth says whether clients must show a
+// certificate.
 func secureRedis(t *testing.T, a *authority, ip net.IP, auth string) string {
 	t.Helper()
 	cert, key := a.issue("server", ip)
@@ -93,7 +94,8 @@ func secureRedis(t *testing.T, a *authority, ip net.IP, auth string) string {
 
 var loopback = net.IPv4(127, 0, 0, 1)
 
-// patient leaves out the deadline: a handshake on a busy machine may take longer, and is not what these tests are about.
+// patient leaves out the deadline: a handshake on a busy machine may take longer, and is not what
+// these tests are about.
 func patient(t *testing.T) policy.Policy { return without(t, "redis-deadline") }
 
 func TestCacheOverTLS(t *testing.T) {
@@ -120,7 +122,8 @@ func TestCacheOverTLS(t *testing.T) {
 	require.Eventually(t, func() bool { return r.get(1, hot).Version == 3 }, 5*time.Second, time.Millisecond, "the bus")
 }
 
-// What must not get through to a Redis does not, and what must does: each refusal beside the same client done right.
+// What must not get through to a Redis does not, and what must does: each refusal beside the same
+// client done right.
 func TestWhoIsRefused(t *testing.T) {
 	ours, other := newAuthority(t, "ours"), newAuthority(t, "other")
 	open := secureRedis(t, ours, loopback, "no")

@@ -32,9 +32,9 @@ func someJSON(size int) []byte {
 	return []byte(b.String()[:size])
 }
 
-// What compression does to a hit in Redis, by the size of the value: the 95th percentile with it against without it, side by
-// side on one redis-server over loopback, and how much smaller the entry is. The network between machines is slower than
-// loopback, which speaks for more of it.
+// What compression does to a hit in Redis, by the size of the value: the 95th percentile with it
+// against without it, side by side on one redis-server over loopback, and how much smaller the
+// entry is. The network between machines is slower than loopback, which speaks for more of it.
 func BenchmarkCompression(b *testing.B) {
 	addr := redistest.Start(b, redis.Options{}).Addr
 	for _, size := range []int{1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10} {

@@ -28,8 +28,8 @@ type Config struct {
 	OnInvalidated func(Invalidated) // called when the worker's memory dropped superseded copies; may be nil
 	Observer      Observer          // of what the cache decides and meets; may be nil
 
-	// Clock is the worker's own monotonic clock, relative to any moment; nil: the process's. The guarantees bear a rate
-	// that is wrong by up to a thousandth, and no jumps.
+	// Clock is the worker's own monotonic clock, relative to any moment; nil: the process's. The
+	// guarantees bear a rate that is wrong by up to a thousandth, and no jumps.
 	Clock func() time.Duration
 }
 
@@ -45,8 +45,9 @@ type Invalidated struct {
 	Version uint64
 }
 
-// Pool is a Redis that some families have to themselves, beside the region's own: a database of its own, or a server. What
-// happens to it happens to them only, and what happens to another pool is nothing to them.
+// Pool is a Redis that some families have to themselves, beside the region's own: a database of its
+// own, or a server. What happens to it happens to them only, and what happens to another pool is
+// nothing to them.
 type Pool struct {
 	Shared   store.Store
 	Observer Observer // of the families here; nil: the configuration's
@@ -109,7 +110,8 @@ func poolName(pool string) string {
 	return "pool " + pool
 }
 
-// validate refuses a family that this configuration can't cache. classes are those of the namespaces so far.
+// validate refuses a family that this configuration can't cache. classes are those of the
+// namespaces so far.
 func (cfg Config) validate(f Family, classes map[string]policy.Class) error {
 	if err := f.Schema.Validate(); err != nil {
 		return err

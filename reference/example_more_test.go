@@ -20,8 +20,8 @@ import (
 	"github.com/cachedrill/cachedrill/reference/writebehind"
 )
 
-// Wrong values were published, and corrected at the source past the cache: what the region holds of a tenant must go.
-// (must panics on an error.)
+// Wrong values were published, and corrected at the source past the cache: what the region holds of
+// a tenant must go. (must panics on an error.)
 func Example_purge() {
 	server := must(miniredis.Run())
 	defer server.Close()
@@ -53,8 +53,8 @@ func Example_purge() {
 	// true
 }
 
-// Views are counted behind: a write is acknowledged when it is on disk here, and read when the source has it.
-// (must panics on an error.)
+// Views are counted behind: a write is acknowledged when it is on disk here, and read when the
+// source has it. (must panics on an error.)
 func Example_writeBehind() {
 	server := must(miniredis.Run())
 	defer server.Close()

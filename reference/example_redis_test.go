@@ -18,8 +18,8 @@ import (
 	"github.com/cachedrill/cachedrill/reference/store"
 )
 
-// A Redis with TLS. The server here has a certificate for 127.0.0.1; a service has the file of its Redis's authority.
-// (must panics on an error.)
+// A Redis with TLS. The server here has a certificate for 127.0.0.1; a service has the file of its
+// Redis's authority. (must panics on an error.)
 func ExampleLoadTLS() {
 	https := httptest.NewTLSServer(nil) // for its certificate
 	defer https.Close()
@@ -46,8 +46,8 @@ func ExampleLoadTLS() {
 	// true
 }
 
-// Redis is away when the service starts. New does not fail, reads go to the source and stay in memory, writes are made; the
-// workers listen to it when it comes. (must panics on an error.)
+// Redis is away when the service starts. New does not fail, reads go to the source and stay in
+// memory, writes are made; the workers listen to it when it comes. (must panics on an error.)
 func ExampleNew_redisIsAway() {
 	database := must(source.NewModel(source.ModelConfig{Servers: 10}))
 	defer database.Close()

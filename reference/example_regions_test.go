@@ -65,7 +65,8 @@ func (w *place) heardOf(ctx context.Context, version uint64) error {
 	}
 }
 
-// Two regions with a Redis each, on one source. Two workers of eu and one of us hear of a write of one of them.
+// Two regions with a Redis each, on one source. Two workers of eu and one of us hear of a write of
+// one of them.
 func Example_regions() {
 	database, err := source.NewModel(source.ModelConfig{Servers: 10})
 	if err != nil {

@@ -45,7 +45,8 @@ type shop struct {
 	close func()
 }
 
-// newShop wires a process. feed is the commit log of db: with package source/postgres both are the same value.
+// newShop wires a process. feed is the commit log of db: with package source/postgres both are the
+// same value.
 func newShop(ctx context.Context, db source.Source, feed source.Feed, redisAddr string) (*shop, error) {
 	p := policy.Recommended()
 	client := reference.NewClient(redisAddr, p)
@@ -60,7 +61,7 @@ func newShop(ctx context.Context, db source.Source, feed source.Feed, redisAddr 
 		return nil, errors.Join(err, client.Close())
 	}
 
-	// The relay and the beat tell all workers of the region of every write, whoever made it.
+	// The relay and the beat tell all workers of the region of every write.
 	into := reference.NewInvalidator(p, families, shared)
 	relay := invalidation.NewRelay(invalidation.Config{Region: "eu", Log: feed, All: true,
 		Deliver: func(ctx context.Context, e invalidation.Event) error { return into.Apply(ctx, e.Name, e.Version, e.At) }})

@@ -26,7 +26,8 @@ type switching struct {
 	close func() error // of the cache's client
 }
 
-// follow has a new cache take the old one's place, when nobody uses that any more. After an error nothing has changed.
+// follow has a new cache take the old one's place, when no request uses that any more. After an
+// error nothing has changed.
 func (s *switching) follow(ctx context.Context, p policy.Policy) error {
 	client := reference.NewClient(s.redisAddr, p)
 	cfg := s.config
@@ -52,8 +53,9 @@ func (s *switching) get(ctx context.Context, n key.Name) (reference.Answer, erro
 	return s.cache.Get(ctx, n)
 }
 
-// A policy is for the life of a cache. To follow another, make another cache: its memory is empty, Redis is as it was. Writes must hold the
-// lock as reads do: none may be under way while the caches change places.
+// A policy is for the life of a cache. To follow another, make another cache: its memory is empty,
+// Redis is as it was. Writes must hold the lock as reads do: none may be under way while the caches
+// change places.
 func Example_switchPolicy() {
 	redis, err := miniredis.Run()
 	if err != nil {

@@ -23,8 +23,8 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// One worker's cache. A service has its own Redis in place of the miniredis, and its database (package source/postgres, or a
-// [source.Source] of its own) in place of the model.
+// One worker's cache. A service has its own Redis in place of the miniredis, and its database
+// (package source/postgres, or a [source.Source] of its own) in place of the model.
 func Example() {
 	server := must(miniredis.Run())
 	defer server.Close()

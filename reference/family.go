@@ -18,8 +18,9 @@ type Family struct {
 	Namespace string // families of one namespace must have one class, and one pool; empty: a namespace of its own
 	Pool      string // whose Redis has its copies, see [Config.Pools]; empty: the region's own
 
-	// Redact takes out of a value what must not be cached or shown; nil leaves it as it is. It is applied to what the
-	// source answers, before anything else sees it, and to nothing that is absent. A value that it refuses can't be read.
+	// Redact takes out of a value what must not be cached or shown; nil leaves it as it is. It is
+	// applied to what the source answers, before anything else sees it, and to nothing that is
+	// absent. A value that it refuses can't be read.
 	Redact func(value []byte) ([]byte, error)
 }
 
@@ -38,7 +39,8 @@ func PurgeFamilies(families []Family) []purge.Family {
 	return out
 }
 
-// entryOf makes an entry of a record of the source, redacted. It has no life yet; see [policy.Policy.Admit].
+// entryOf makes an entry of a record of the source, redacted. It has no life yet; see
+// [policy.Policy.Admit].
 func (f *Family) entryOf(r source.Record, took time.Duration) (e entry.Entry, err error) {
 	e = entry.Entry{Meta: policy.Meta{Kind: policy.Value, Version: r.Version, T0: r.T0, Took: took}, Value: r.Value}
 	if absent(r) {

@@ -10,9 +10,10 @@ import (
 	"github.com/cachedrill/cachedrill/reference/policy"
 )
 
-// fetch answers what the worker's memory could not: from Redis, or else from the source under the region's fill lease. When
-// Redis is away it goes to the source, and what it finds lives in memory only. When that fails too it answers with a copy
-// that is only just good enough, if there is one. The first look at Redis may have been taken already.
+// fetch answers what the worker's memory could not: from Redis, or else from the source under the
+// region's fill lease. When Redis is away it goes to the source, and what it finds lives in memory
+// only. When that fails too it answers with a copy that is only just good enough, if there is one.
+// The first look at Redis may have been taken already.
 func (c *Cache) fetch(ctx context.Context, o *op, look lookup) (Answer, error) {
 	var stale staleCopy
 	if held, ok := c.l1.Get(o.key); ok {
@@ -28,7 +29,8 @@ func (c *Cache) fetch(ctx context.Context, o *op, look lookup) (Answer, error) {
 	return a, err
 }
 
-// staleCopy is the best copy met on the way that may be served only when everything fails (stale-if-error, RFC 5861).
+// staleCopy is the best copy met on the way that may be served only when everything fails
+// (stale-if-error, RFC 5861).
 type staleCopy struct {
 	entry.Entry
 	tier Tier

@@ -14,9 +14,10 @@ import (
 	"github.com/cachedrill/cachedrill/reference/source"
 )
 
-// instrumented wraps the operations of a cache, its source and its listener, and reports to an observer what went through
-// them. Nil wraps without reporting. What no wrapper can see is reported where it is decided: that a copy is served although
-// a better one was wanted, a wait for another worker's load, and a refresh.
+// instrumented wraps the operations of a cache, its source and its listener, and reports to an
+// observer what went through them. Nil wraps without reporting. What no wrapper can see is reported
+// where it is decided: that a copy is served although a better one was wanted, a wait for another
+// worker's load, and a refresh.
 type instrumented struct {
 	observer Observer
 	clock    *sourceclock.Clock
@@ -154,7 +155,8 @@ func (l instrumentedListener) purge(what purge.Selection) {
 	l.observer.Purge()
 }
 
-// superseded reports how long ago, about, the version was committed, where the message has that time.
+// superseded reports how long ago, about, the version was committed, where the message has that
+// time.
 func (l instrumentedListener) superseded(f *family, m bus.Message) {
 	if m.At != 0 {
 		l.observer.Lag(f.Schema.Family, PathBus, time.Duration(max(0, l.clock.About(l.clock.Instant())-m.At)))
@@ -162,8 +164,8 @@ func (l instrumentedListener) superseded(f *family, m bus.Message) {
 	l.listener.superseded(f, m)
 }
 
-// servedForNow reports why a copy is served at source time now that is being renewed. One that is renewed early is as good
-// as any.
+// servedForNow reports why a copy is served at source time now that is being renewed. One that is
+// renewed early is as good as any.
 func (c *Cache) servedForNow(f *family, m *policy.Meta, now int64, suspect bool) {
 	switch {
 	case suspect:
@@ -173,7 +175,8 @@ func (c *Cache) servedForNow(f *family, m *policy.Meta, now int64, suspect bool)
 	}
 }
 
-// errSkipped marks a background refresh that was left to a later reader, because too many were under way.
+// errSkipped marks a background refresh that was left to a later reader, because too many were
+// under way.
 var errSkipped = errors.New("too many refreshes are under way")
 
 // outcome is how a read, load or refresh ended with err.

@@ -11,8 +11,8 @@ import (
 	"github.com/cachedrill/cachedrill/reference/store"
 )
 
-// A log is read from its beginning, and holds names from before a family varied by something more, or less. An error would have its relay
-// try for ever, and deliver nothing that comes after.
+// A log is read from its beginning, and holds names from before a family varied by something more,
+// or less. An error would have its relay try for ever, and deliver nothing that comes after.
 func TestNamesOfOtherSchemasDontHoldUpARelay(t *testing.T) {
 	server := miniredis.RunT(t)
 	client := NewClient(server.Addr(), policy.Recommended())
@@ -31,5 +31,5 @@ func TestNamesOfOtherSchemasDontHoldUpARelay(t *testing.T) {
 	require.NoError(t, into.Apply(t.Context(), key.Name{Family: "product", ID: "17", Tenant: "acme"}, 1, 0))
 	require.Contains(t, server.Keys(), "tenant:acme:product:17:v2")
 	server.Close()
-	require.Error(t, into.Apply(t.Context(), key.Name{Family: "product", ID: "17", Tenant: "acme"}, 1, 0), "it must be told again")
+	require.Error(t, into.Apply(t.Context(), key.Name{Family: "product", ID: "17", Tenant: "acme"}, 1, 0), "it must be announced again")
 }

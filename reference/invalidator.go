@@ -13,16 +13,16 @@ import (
 	"github.com/cachedrill/cachedrill/reference/store"
 )
 
-// Invalidator carries commits into a region's caches: Redis first, then the workers' memory, so that
-// no worker refills its memory from a copy that Redis is about to drop.
+// Invalidator carries commits into a region's caches: Redis first, then the workers' memory, so
+// that no worker refills its memory from a copy that Redis is about to drop.
 type Invalidator struct {
 	policy   policy.Policy
 	families map[string]Family
 	stores   map[string]store.Store // by pool
 }
 
-// NewInvalidator makes the invalidator of the region that the store belongs to, where no family has another pool. The
-// policy and the families are those of its workers.
+// NewInvalidator makes the invalidator of the region that the store belongs to, where no family has
+// another pool. The policy and the families are those of its workers.
 func NewInvalidator(p policy.Policy, families []Family, shared store.Store) *Invalidator {
 	v := &Invalidator{policy: p, families: map[string]Family{}, stores: map[string]store.Store{}}
 	if shared != nil {
@@ -34,8 +34,8 @@ func NewInvalidator(p policy.Policy, families []Family, shared store.Store) *Inv
 	return v
 }
 
-// NewPoolsInvalidator makes the invalidator of a region whose families have the given pools. It fails with [ErrPool] where
-// a family's is not among them.
+// NewPoolsInvalidator makes the invalidator of a region whose families have the given pools. It
+// fails with [ErrPool] where a family's is not among them.
 func NewPoolsInvalidator(p policy.Policy, families []Family, shared store.Store, pools map[string]Pool) (*Invalidator, error) {
 	v := NewInvalidator(p, families, shared)
 	for _, f := range families {
@@ -48,13 +48,15 @@ func NewPoolsInvalidator(p policy.Policy, families []Family, shared store.Store,
 	return v, nil
 }
 
-// Pool is the pool of a family. What goes to one pool must not wait for what goes to another, which may be away.
+// Pool is the pool of a family. What goes to one pool must not wait for what goes to another, which
+// may be away.
 func (v *Invalidator) Pool(family string) string { return v.families[family].Pool }
 
-// Apply announces to the region that version of n was committed, when the source's clock showed at: what a relay delivers
-// (invalidation.Config.Deliver). It may be called again for the same version, and in any order. An error means that Redis
-// may not have heard of it, and that it should be called again. Of names that the families make no key of, nothing can be
-// cached, and nothing is announced.
+// Apply announces to the region that version of n was committed, when the source's clock showed at:
+// what a relay delivers (invalidation.Config.Deliver). It may be called again for the same version,
+// and in any order. An error means that Redis may not have heard of it, and that it should be
+// called again. Of names that the families make no key of, nothing can be cached, and nothing is
+// announced.
 func (v *Invalidator) Apply(ctx context.Context, n key.Name, version uint64, at int64) error {
 	f, ok := v.families[n.Family]
 	if !ok || !v.policy.Controls.Has(policy.Bus) {
@@ -77,12 +79,13 @@ func (v *Invalidator) Apply(ctx context.Context, n key.Name, version uint64, at 
 	return l2.New(shared, v.policy).Invalidate(ctx, what)
 }
 
-// HeartbeatInterval is the time between two heartbeats of the bus: about as long as a lost message goes unnoticed.
+// HeartbeatInterval is the time between two heartbeats of the bus: about as long as a lost message
+// goes unnoticed.
 const HeartbeatInterval = 100 * time.Millisecond
 
-// Heartbeat keeps telling the workers how many messages there were, until ctx ends, so that they notice when they missed
-// the last one. One process of a region is enough; more do no harm. Without any, a lost message is noticed at the next
-// one. Each pool has a heartbeat of its own.
+// Heartbeat keeps telling the workers how many messages there were, until ctx ends, so that they
+// notice when they missed the last one. One process of a region is enough; more do no harm. Without
+// any, a lost message is noticed at the next one. Each pool has a heartbeat of its own.
 func (v *Invalidator) Heartbeat(ctx context.Context) {
 	if !v.policy.Controls.Has(policy.GapDetection | policy.Bus | policy.L1) {
 		return

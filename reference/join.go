@@ -7,8 +7,8 @@ import (
 	"github.com/cachedrill/cachedrill/reference/internal/coalesce"
 )
 
-// joined runs search once for all callers with the same name that come while it runs. It goes on when its first caller
-// gives up, since others may wait for it, but not beyond missTimeout.
+// joined runs search once for all callers with the same name that come while it runs. It goes on
+// when its first caller gives up, since others may wait for it, but not beyond missTimeout.
 func (c *Cache) joined(ctx context.Context, name string, search func(context.Context) (Answer, error)) (Answer, error) {
 	flight, lead := c.misses.Join(name)
 	if lead {

@@ -10,8 +10,9 @@ import (
 	"github.com/cachedrill/cachedrill/reference/store"
 )
 
-// A write voids the fill that began before it, once. The same event again, as relays and retries bring it, finds a fill that
-// began after the write and leaves it alone: nobody loads the key a second time.
+// A write voids the fill that began before it, once. The same event again, as relays and retries
+// bring it, finds a fill that began after the write and leaves it alone: no worker loads the key a
+// second time.
 func TestAnEventThatComesTwiceVoidsNoNewerFill(t *testing.T) {
 	shared := store.NewMemory().Client(straight{}, store.Patience{})
 	r := newRegionOn(t, policy.Recommended(), 2, shared)
@@ -40,7 +41,8 @@ func TestAnEventThatComesTwiceVoidsNoNewerFill(t *testing.T) {
 	require.Equal(t, 1, r.source.count())
 }
 
-// What an event left behind may be evicted before the older fill ends: the fill finds its lease gone all the same.
+// What an event left behind may be evicted before the older fill ends: the fill finds its lease
+// gone all the same.
 func TestAnEvictedFloorLetsNoOlderFillIn(t *testing.T) {
 	shared := store.NewMemory().Client(straight{}, store.Patience{})
 	r := newRegionOn(t, policy.Recommended(), 2, shared)

@@ -13,8 +13,9 @@ import (
 // listenAgain is the time between two attempts to begin listening.
 const listenAgain = 50 * time.Millisecond
 
-// listen drops the worker's copies as the bus announces newer versions. Messages are lost while the connection is: then the
-// copies that the worker has are suspect. A Redis that is away at first is listened to when it comes.
+// listen drops the worker's copies as the bus announces newer versions. Messages are lost while the
+// connection is: then the copies that the worker has are suspect. A Redis that is away at first is
+// listened to when it comes.
 func (c *Cache) listen(ctx context.Context) {
 	sub, err := c.cfg.Shared.Subscribe(ctx, bus.Channel)
 	_ = c.work.Go(func() { // nothing has closed it yet

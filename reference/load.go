@@ -8,7 +8,8 @@ import (
 	"github.com/cachedrill/cachedrill/reference/internal/l2"
 )
 
-// load reads a name at the source, and redacts what it finds. The entry has no life yet; see [policy.Policy.Admit].
+// load reads a name at the source, and redacts what it finds. The entry has no life yet; see
+// [policy.Policy.Admit].
 func (c *Cache) load(ctx context.Context, o *op, audit bool) (e entry.Entry, fenced bool, err error) {
 	by := c.caller()
 	by.Audit = audit
@@ -70,14 +71,16 @@ func (c *Cache) fill(ctx context.Context, o *op, lease string) (Answer, error) {
 	return answer(&e, TierSource), nil
 }
 
-// releaseLease frees a fill lease whose load came to nothing, also when the load's own time is over.
+// releaseLease frees a fill lease whose load came to nothing, also when the load's own time is
+// over.
 func (c *Cache) releaseLease(o *op, lease string) {
 	ctx, cancel := c.ownTime()
 	defer cancel()
 	_ = c.l2.Release(ctx, o.key, lease) // else it ends by its TTL
 }
 
-// releaseAsync frees, while the caller goes on, a fill lease whose grant may have been lost on the way here.
+// releaseAsync frees, while the caller goes on, a fill lease whose grant may have been lost on the
+// way here.
 func (c *Cache) releaseAsync(o *op, lease string) {
 	if lease != "" {
 		_ = c.work.Go(func() { c.releaseLease(o, lease) }) // of a closed cache it ends by its TTL

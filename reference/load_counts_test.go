@@ -44,8 +44,9 @@ var counted = Family{
 
 func countedName(id string) key.Name { return key.Name{Family: "counted", ID: id} }
 
-// countingSource is the source of truth in the parent process. It counts the loads of each name as they arrive. Each
-// load finds a new version, so that a reader can tell one load's answer from the next one's.
+// countingSource is the source of truth in the parent process. It counts the loads of each name as
+// they arrive. Each load finds a new version, so that a reader can tell one load's answer from the
+// next one's.
 type countingSource struct {
 	model *source.Model
 	http  *httptest.Server
@@ -116,8 +117,8 @@ func (s remoteSource) ask(ctx context.Context, path string, n key.Name) (rec sou
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		said, _ := io.ReadAll(resp.Body)
-		return rec, fmt.Errorf("the source said %s: %s", resp.Status, said)
+		reply, _ := io.ReadAll(resp.Body)
+		return rec, fmt.Errorf("the source reply %s: %s", resp.Status, reply)
 	}
 	return rec, json.NewDecoder(resp.Body).Decode(&rec)
 }
@@ -138,15 +139,15 @@ const (
 	countPrefix     = "count: " // before what a child says to its parent: the testing package says things too
 )
 
-// TestLoadCountsChild is no test: it is what the children of the tests below run. It does the jobs that come in over
-// standard input, one a line, until that ends:
+// TestLoadCountsChild is no test: it is what the children of the tests below run. It does the jobs
+// that come in over standard input, one a line, until that ends:
 //
 //	once ID        every reader reads the name once
 //	until ID V     every reader reads the name until it gets version V or a later one
 //	walk N         groups of readers walk overlapping parts of N names together
 //
-// It says "ready" once all readers stand at the barrier, or, of until, have all read once; it lets them go at the next
-// line, and says "done" when all are.
+// It says "ready" once all readers stand at the barrier, or, of until, have all read once; it lets
+// them go at the next line, and says "done" when all are.
 func TestLoadCountsChild(t *testing.T) {
 	if os.Getenv(countSourceEnv) == "" {
 		t.Skip("a child of the tests of load counts")
@@ -268,15 +269,16 @@ func (p countProcess) tell(format string, args ...any) {
 func (p countProcess) expect(what string) {
 	p.t.Helper()
 	select {
-	case said, ok := <-p.says:
+	case reply, ok := <-p.says:
 		require.True(p.t, ok, "the child ended")
-		require.Equal(p.t, what, said)
+		require.Equal(p.t, what, reply)
 	case <-time.After(2 * time.Minute):
 		require.Fail(p.t, "the child says nothing")
 	}
 }
 
-// fleet is the workers of one region, in several processes, with the Redis and the source that they share.
+// fleet is the workers of one region, in several processes, with the Redis and the source that they
+// share.
 type fleet struct {
 	t      *testing.T
 	source *countingSource
@@ -305,8 +307,8 @@ func newFleet(t *testing.T, load time.Duration, without ...string) *fleet {
 			defer close(read)
 			defer close(p.says)
 			for lines := bufio.NewScanner(stdout); lines.Scan(); {
-				if said, ok := strings.CutPrefix(lines.Text(), countPrefix); ok {
-					p.says <- said
+				if reply, ok := strings.CutPrefix(lines.Text(), countPrefix); ok {
+					p.says <- reply
 				}
 			}
 		}()
@@ -334,8 +336,8 @@ func (f *fleet) expect(what string) {
 	}
 }
 
-// run does a job in all processes and counts the loads from the moment at which all readers are ready. between happens
-// then, before they are let go.
+// run does a job in all processes and counts the loads from the moment at which all readers are
+// ready. between happens then, before they are let go.
 func (f *fleet) run(between func(), job string, args ...any) (loads int) {
 	f.t.Helper()
 	f.tell(job, args...)
@@ -364,8 +366,8 @@ func (f *fleet) hotAgain() entry.Entry {
 
 const countRounds = 5
 
-// A hot key of a bounded family ends under 256 concurrent readers on 4 workers in 2 processes: one load per region,
-// counted at the source.
+// A hot key of a bounded family ends under 256 concurrent readers on 4 workers in 2 processes: one
+// load per region, counted at the source.
 func TestOneLoadWhenAHotKeyEnds(t *testing.T) {
 	t.Run("deleted", func(t *testing.T) {
 		f := newFleet(t, 50*time.Millisecond, "l1")
@@ -392,8 +394,8 @@ func TestOneLoadWhenAHotKeyEnds(t *testing.T) {
 
 // After a flush with k distinct keys asked for: at most 1.02 k loads, counted at the source.
 //
-// The workers wait for Redis as long as it takes: on a machine that is too busy it misses the deadline now and then, and who
-// gives it up loads for itself, rightly.
+// The workers wait for Redis as long as it takes: on a machine that is too busy it misses the
+// deadline now and then, and who gives it up loads for itself, rightly.
 func TestLoadsAfterAFlush(t *testing.T) {
 	t.Run("flushed", func(t *testing.T) {
 		f := newFleet(t, 20*time.Millisecond, "l1", "redis-deadline")

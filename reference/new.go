@@ -13,9 +13,10 @@ import (
 	"github.com/cachedrill/cachedrill/reference/policy"
 )
 
-// New makes a worker's cache and starts listening to the region's invalidation bus, as soon as Redis is there: that it is
-// away is no error. It asks the source for its clock, and fails when that does not answer; ctx bounds the time this may
-// take, and nothing of it is kept. It also fails for families that no cache could keep.
+// New makes a worker's cache and starts listening to the region's invalidation bus, as soon as
+// Redis is there: that it is away is no error. It asks the source for its clock, and fails when
+// that does not answer; ctx bounds the time this may take, and nothing of it is kept. It also fails
+// for families that no cache could keep.
 func New(ctx context.Context, cfg Config) (*Cache, error) {
 	var err error
 	if cfg.Shared, err = cfg.onlyStore(); err != nil {

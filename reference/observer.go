@@ -4,28 +4,31 @@ import (
 	"time"
 )
 
-// Observer hears what a worker's cache decides and meets; package metrics has one for Prometheus. Its methods are called
-// concurrently, in the way of readers and writers: they must be quick, and must not block or call the cache. Embed
-// [NopObserver] to hear of some events only, and to need no change when events are added here.
+// Observer hears what a worker's cache decides and meets; package metrics has one for Prometheus.
+// Its methods are called concurrently, in the way of readers and writers: they must be quick, and
+// must not block or call the cache. Embed [NopObserver] to hear of some events only, and to need no
+// change when events are added here.
 //
 // Audits and [Cache.GetBypass] cause no event, nor do names that the cache makes no key of.
 type Observer interface {
 	// Read is called for each [Cache.Get] when it ends.
 	Read(ReadEvent)
-	// Stale is called each time that a copy is served although a better one was wanted. Readers that share what one of
-	// them found are one time.
+	// Stale is called each time that a copy is served although a better one was wanted. Readers
+	// that share what one of them found are one time.
 	Stale(family string, why StaleReason)
-	// Load is called for each question to the source when it ends, retries among them, and for those that the worker
-	// refused to ask.
+	// Load is called for each question to the source when it ends, retries among them, and for
+	// those that the worker refused to ask.
 	Load(LoadEvent)
-	// Lag is called with how long after the commit a newer version was heard of, about: the worker knows the source's
-	// clock from its answers. The cache reports [PathBus]; the process that runs a relay reports [PathRelay].
+	// Lag is called with how long after the commit a newer version was heard of, about: the worker
+	// knows the source's clock from its answers. The cache reports [PathBus]; the process that runs
+	// a relay reports [PathRelay].
 	Lag(family string, via Path, lag time.Duration)
 	// Shared is called with how many readers were answered by one look past the worker's memory.
 	Shared(readers int)
 	// LeaseWait is called for each look past memory that finds another worker loading the name.
 	LeaseWait(family string)
-	// Breaker is called when the circuit breaker before Redis opens and closes, and once at the beginning: closed.
+	// Breaker is called when the circuit breaker before Redis opens and closes, and once at the
+	// beginning: closed.
 	Breaker(open bool)
 	// Purge is called for each purge that the worker's memory hears of.
 	Purge()
@@ -84,7 +87,8 @@ var (
 	WriteOutcomes   = []Outcome{Done, NotApplied, Unknown}
 )
 
-// StaleReason says why a copy was served although a better one was wanted. Reports have the reasons as keys.
+// StaleReason says why a copy was served although a better one was wanted. Reports have the reasons
+// as keys.
 type StaleReason string
 
 // The reasons.

@@ -13,8 +13,9 @@ import (
 	"github.com/cachedrill/cachedrill/reference/source"
 )
 
-// op is one operation on one name: what every step past the worker's memory needs to know of it. Steps that outlive their
-// caller share it, so it is never changed; each step has a context of its own.
+// op is one operation on one name: what every step past the worker's memory needs to know of it.
+// Steps that outlive their caller share it, so it is never changed; each step has a context of its
+// own.
 type op struct {
 	key    string // of the name, in Redis and in memory
 	name   key.Name
@@ -43,7 +44,8 @@ func (o *op) contract() policy.Family { return o.family.Contract }
 // familyName is the name by which events and labels know the family.
 func (o *op) familyName() string { return o.family.Schema.Family }
 
-// copyOf makes a copy for the worker's memory. gaps is [l1.Tier.Gaps] when the load or look began that found it.
+// copyOf makes a copy for the worker's memory. gaps is [l1.Tier.Gaps] when the load or look began
+// that found it.
 func (o *op) copyOf(e entry.Entry, gaps uint64) *l1.Copy {
 	return &l1.Copy{Entry: e, Name: o.name, Gaps: gaps}
 }
@@ -66,7 +68,8 @@ func (c *Cache) ownTime() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(c.work.Context(), redisTimeout)
 }
 
-// versionRead is the source's answer about a name to a question asked at an instant of the worker's clock.
+// versionRead is the source's answer about a name to a question asked at an instant of the worker's
+// clock.
 type versionRead struct {
 	entry.Entry
 	asked  sourceclock.Instant

@@ -15,8 +15,9 @@ import (
 	"github.com/cachedrill/cachedrill/reference/store"
 )
 
-// A copy can end for its workers before Redis lets go of it, for their bounds on the source's clock differ. It is there then,
-// and can't be served, or only until it has been renewed: one load all the same.
+// A copy can end for its workers before Redis lets go of it, for their bounds on the source's clock
+// differ. It is there then, and can't be served, or only until it has been renewed: one load all
+// the same.
 func TestOneLoadWhenAHotCopyIsOutlived(t *testing.T) {
 	for name, change := range map[string]func(*policy.Meta){
 		"over":  func(m *policy.Meta) { m.FreshUntil, m.Until, m.DropAt = m.T0, m.T0, m.T0 },
@@ -51,8 +52,8 @@ func (s *slowLease) Run(ctx context.Context, script *store.Script, keys []string
 	return s.Store.Run(ctx, script, keys, args...)
 }
 
-// A worker that finds an outlived copy and asks for the lease only after another one has replaced that copy has nothing
-// to load any more.
+// A worker that finds an outlived copy and asks for the lease only after another one has replaced
+// that copy has nothing to load any more.
 func TestAnOutlivedCopyIsReplacedOnce(t *testing.T) {
 	for name, read := range map[string]func(*region, *Cache) (Answer, error){
 		"read": func(r *region, c *Cache) (Answer, error) { return c.Get(r.t.Context(), hot) },

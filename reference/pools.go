@@ -44,15 +44,16 @@ func (cfg Config) split() (map[string]Config, error) {
 	return out, nil
 }
 
-// Pools is one worker's view of tiers in several pools: a [Cache] for each, with memory, listener, circuit breaker and
-// source guard of its own, so that nothing but the source is common to two pools. It is safe for concurrent use.
+// Pools is one worker's view of tiers in several pools: a [Cache] for each, with memory, listener,
+// circuit breaker and source guard of its own, so that nothing but the source is common to two
+// pools. It is safe for concurrent use.
 type Pools struct {
 	families map[string]*Cache
 	caches   map[string]*Cache // by pool
 }
 
-// NewPools makes a worker's caches, as [New] makes one. L1Size counts for each pool. It fails with [ErrPool] where a family is in
-// a pool that is not configured, and where a namespace is in two.
+// NewPools makes a worker's caches, as [New] makes one. L1Size counts for each pool. It fails with
+// [ErrPool] where a family is in a pool that is not configured, and where a namespace is in two.
 func NewPools(ctx context.Context, cfg Config) (*Pools, error) {
 	if len(cfg.Families) == 0 { // still a cache, which knows no family
 		cache, err := New(ctx, cfg)

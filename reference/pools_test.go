@@ -60,7 +60,8 @@ var (
 	stock   = Family{Schema: key.Schema{Family: "stock", Version: 1}, Contract: policy.Family{Class: policy.Eventual, TTL: time.Minute}, Pool: "critical"}
 )
 
-// town is a worker with a family in the region's own Redis and one in a pool, and an observer on each.
+// town is a worker with a family in the region's own Redis and one in a pool, and an observer on
+// each.
 type town struct {
 	t           *testing.T
 	source      *source.Model
@@ -121,8 +122,8 @@ func clientOf(t *testing.T, s *redistest.Server, db int, p policy.Policy) *redis
 	return c
 }
 
-// outage kills the Redis of the unimportant family, and counts what the critical one then answers from, and how often its
-// breaker opened.
+// outage kills the Redis of the unimportant family, and counts what the critical one then answers
+// from, and how often its breaker opened.
 func outage(t *testing.T, apart bool) (tiers map[Tier]int, opened int64) {
 	p := without(t, "l1") // or memory would hide it
 	w := newTown(t, p, clientOf(t, redistest.Start(t, redis.Options{}), 0, p), clientOf(t, redistest.Start(t, redis.Options{}), 0, p), apart)
@@ -160,8 +161,8 @@ func TestTwoDatabasesOfOneServer(t *testing.T) {
 	require.Equal(t, map[Tier]int{TierSource: townNames}, w.unimportant.reads())
 }
 
-// Two services that know nothing of each other, with the same families, in two databases of a server: their channels
-// would be one, were channels called the same in both.
+// Two services that know nothing of each other, with the same families, in two databases of a
+// server: their channels would be one, were channels called the same in both.
 func TestDatabasesOfOneServerHaveTheirOwnBus(t *testing.T) {
 	p := policy.Recommended()
 	server := redistest.Start(t, redis.Options{})
@@ -269,25 +270,25 @@ func TestPlacesThatCanNotBe(t *testing.T) {
 
 // Pools that share an observer have one breaker to it, which is open while any is.
 func TestBreakersOfSeveralPlaces(t *testing.T) {
-	var said []bool
+	var seen []bool
 	all := &breakers{}
-	told := func(open bool) { said = append(said, open) }
-	a, b := &poolObserver{Observer: breakerEar{told: told}, all: all}, &poolObserver{Observer: breakerEar{told: told}, all: all}
+	report := func(open bool) { seen = append(seen, open) }
+	a, b := &poolObserver{Observer: breakerEar{report: report}, all: all}, &poolObserver{Observer: breakerEar{report: report}, all: all}
 	for _, step := range []struct {
 		who  *poolObserver
 		open bool
 	}{{a, false}, {b, false}, {a, true}, {b, true}, {a, false}, {b, false}} {
 		step.who.Breaker(step.open)
 	}
-	require.Equal(t, []bool{false, false, true, true, true, false}, said)
+	require.Equal(t, []bool{false, false, true, true, true, false}, seen)
 }
 
 type breakerEar struct {
 	NopObserver
-	told func(bool)
+	report func(bool)
 }
 
-func (e breakerEar) Breaker(open bool) { e.told(open) }
+func (e breakerEar) Breaker(open bool) { e.report(open) }
 
 func TestPlacedGoesToTheFamilysCache(t *testing.T) {
 	p := without(t, "bus")
@@ -310,7 +311,7 @@ func TestPlacedGoesToTheFamilysCache(t *testing.T) {
 	a, err = w.cache.GetBypass(ctx, names[0], true)
 	require.NoError(t, err)
 	require.True(t, a.Absent)
-	lost := key.Name{Family: "nobody", ID: "1"}
+	lost := key.Name{Family: "none", ID: "1"}
 	for _, err := range []error{
 		second(w.cache.Get(ctx, lost)), second(w.cache.GetBypass(ctx, lost, false)), second(w.cache.Delete(ctx, lost)),
 		second(w.cache.Put(ctx, lost, nil, "w")), w.cache.Warm(ctx, lost, true), w.cache.Prewarm(ctx, []key.Name{lost}, nil),
@@ -324,7 +325,8 @@ func TestPlacedGoesToTheFamilysCache(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-// Each pool has its beat: a Redis that forgot its epoch is noticed by the worker's memory of that pool, and by no other.
+// Each pool has its beat: a Redis that forgot its epoch is noticed by the worker's memory of that
+// pool, and by no other.
 func TestEachPlaceHasItsBeat(t *testing.T) {
 	p := policy.Recommended()
 	server := redistest.Start(t, redis.Options{})

@@ -162,7 +162,8 @@ func TestWhatWasReadFromRedisBeforeAPurgeIsNotKept(t *testing.T) {
 	require.False(t, kept)
 }
 
-// A fill of an older version that nothing voids, because the policy has no lease, must not win after a purge.
+// A fill of an older version that nothing voids, because the policy has no lease, must not win
+// after a purge.
 func olderFillAfterPurge(t *testing.T, p policy.Policy, purge func(store.Store)) uint64 {
 	shared := memory()
 	r := newRegionOn(t, p, 2, shared)
@@ -189,7 +190,8 @@ func TestNoOlderFillWinsAfterAPurge(t *testing.T) {
 	require.EqualValues(t, 1, olderFillAfterPurge(t, without(t, "fill-lease"), bare), "a bare delete would have let it win")
 }
 
-// The value of a purge's floor is that of the value it replaces: a fill of that version may come, one of an older may not.
+// The value of a purge's floor is that of the value it replaces: a fill of that version may come,
+// one of an older may not.
 func TestAPurgedValueRefusesOlderFills(t *testing.T) {
 	shared := memory()
 	r := newRegionOn(t, without(t, "fill-lease"), 1, shared)
@@ -228,7 +230,8 @@ func TestStrongReadsAreStrongAfterAPurge(t *testing.T) {
 	}
 }
 
-// Whatever else happens meanwhile, a bounded family's versions never run backwards after its event was applied.
+// Whatever else happens meanwhile, a bounded family's versions never run backwards after its event
+// was applied.
 func TestPurgesAmongWritesAndReads(t *testing.T) {
 	shared := memory()
 	r := newRegionOn(t, policy.Recommended(), 2, shared)

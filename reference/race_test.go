@@ -2,5 +2,6 @@
 
 package reference
 
-// raced: the race detector watches, and takes ten times as long, and a hundred times the memory for many short lives.
+// raced: the race detector watches, and takes ten times as long, and a hundred times the memory for
+// many short lives.
 const raced = true

@@ -39,20 +39,20 @@ var memoryRaces = []race{
 		},
 	},
 	{
-		name:  "memory told before Redis has changed",
+		name:  "memory informed before Redis has changed",
 		wrong: "a worker clears its memory, and takes the old value again from a Redis that has yet to drop it",
 		ways:  []loss{{"one-step", []string{"versioned-store"}}},
 		run: func(w *raceWorld) bool {
 			w.get(0, lasting)
 			w.get(1, lasting)
 			w.commit(lasting)
-			between := w.bus.place("told")
-			told := make(chan error, 1)
-			go func() { told <- w.apply(lasting) }()
+			between := w.bus.place("published")
+			applied := make(chan error, 1)
+			go func() { applied <- w.apply(lasting) }()
 			w.settle()
 			w.get(1, lasting)
 			between.pass()
-			if err := <-told; err != nil {
+			if err := <-applied; err != nil {
 				w.t.Fatal(err)
 			}
 			return w.stale(lasting)
@@ -164,8 +164,9 @@ var memoryRaces = []race{
 	},
 }
 
-// What no control prevents: memory may evict what it knows of a version while a read of Redis is on its way, and keep then what
-// that read brings. It ends with the copy: a TTL after that was read at the source.
+// What no control prevents: memory may evict what it knows of a version while a read of Redis is on
+// its way, and keep then what that read brings. It ends with the copy: a TTL after that was read at
+// the source.
 func TestMemoryForgetsDuringAReadOfRedis(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newRaceWorld(t, "hot-refresh") // it might end it before

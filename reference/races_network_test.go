@@ -7,7 +7,7 @@ import (
 	"github.com/cachedrill/cachedrill/reference/source"
 )
 
-// sourceShed is an answer of the source after which nobody asks again at once.
+// sourceShed is an answer of the source after which no worker asks again at once.
 var sourceShed = source.ErrShed
 
 func (w *raceWorld) isCopy(m policy.Meta) bool {

@@ -7,7 +7,8 @@ import (
 	"github.com/cachedrill/cachedrill/reference/source"
 )
 
-// Races of strong families, whose readers must see every write that was acknowledged before they came.
+// Races of strong families, whose readers must see every write that was acknowledged before they
+// came.
 var strongRaces = []race{
 	{
 		name:  "strong read of what another worker has replaced",
@@ -21,7 +22,7 @@ var strongRaces = []race{
 	},
 	{
 		name:  "strong read joins a check from before the write",
-		wrong: "the reader came after the acknowledgement, and is told what was true before",
+		wrong: "the reader came after the acknowledgement, and gets what was true before",
 		ways:  []loss{alone("later-rounds")},
 		run: func(w *raceWorld) bool {
 			w.get(0, strong)

@@ -21,7 +21,8 @@ type race struct {
 	test  string                          // then: where that is
 }
 
-// loss is one way to lose a race: a control or part taken away, and with it whatever would make up for it.
+// loss is one way to lose a race: a control or part taken away, and with it whatever would make up
+// for it.
 type loss struct {
 	without string
 	backups []string
@@ -29,7 +30,8 @@ type loss struct {
 
 func alone(without string) loss { return loss{without: without} }
 
-// part is a part of the design that no policy can leave out. The races put a double in its place that does without it.
+// part is a part of the design that no policy can leave out. The races put a double in its place
+// that does without it.
 type part struct{ name, does, double string }
 
 var raceParts = []part{
@@ -39,7 +41,7 @@ var raceParts = []part{
 	{"lease-void", "an invalidation ends the lease of the load that it overtakes", "the lease is put back after each invalidation"},
 	{"own-release", "a lease is given back only by its holder", "the lease is deleted, whosever it is"},
 	{"lease-outlives-load", "a load is given up before its lease ends", "leases end after 30 ms"},
-	{"one-step", "Redis changes and its workers are told of it in one step", "the workers are told first"},
+	{"one-step", "Redis changes and its workers are informed of it in one step", "the workers are informed first"},
 	{"checksum", "a value is served only as a whole", "the sum is computed anew over what is left"},
 	{"version-with-value", "version and value come from one read of the source", "the version is asked for after the value"},
 	{"later-rounds", "a strong read joins only a question to the source that is asked after it came", "readers join the question that is under way"},
@@ -72,8 +74,8 @@ func runRace(t *testing.T, r race, without ...string) (broke bool) {
 	return broke
 }
 
-// Every race ends well, unless what protects from it is taken away, and everything that makes up for that. No backup is named
-// that is not one.
+// Every race ends well, unless what protects from it is taken away, and everything that makes up
+// for that. No backup is named that is not one.
 func TestRaces(t *testing.T) {
 	for _, r := range allRaces() {
 		if r.run == nil {
@@ -181,7 +183,7 @@ and with any one of those still there it ends well. A race with several lines ca
 ` + "`like this`" + ` are controls that a policy can leave out ([policies](policies.md)). *Like this* are parts of the design that nothing can leave out;
 the tests put a double in their place that does it the way it must not be done. They are listed below.
 
-"Wrong" means here that a superseded value is served after everybody has been told. It is less than a promise broken: beyond these, every
+"Wrong" means here that a superseded value is served after all workers have the message. It is less than a promise broken: beyond these, every
 copy ends a TTL after it was read at the source, and in a bounded family no reader gets one that is older than the bound, whatever else fails.
 
 `

@@ -25,7 +25,7 @@ import (
 	"github.com/cachedrill/cachedrill/reference/store"
 )
 
-// stop is a place where the next one who comes by waits until he is told how to go on.
+// stop is a place where the next caller waits until the test lets it go on.
 type stop struct {
 	reached chan struct{} // closed when somebody is there
 	on      chan error    // closed, or what he fails with
@@ -155,10 +155,10 @@ func (s *raceStore) Run(ctx context.Context, sent *store.Script, keys []string, 
 			if _, err := s.Store.Run(ctx, sent, []string{"nothing", "no lease", keys[2], keys[3]}, args...); err != nil {
 				return nil, err
 			}
-			if err := s.visit(ctx, "told"); err != nil {
+			if err := s.visit(ctx, "published"); err != nil {
 				return nil, err
 			}
-			args[2] = "" // nobody
+			args[2] = "" // publishes nothing
 		case sent == l2.SupersedeScript && s.away["lease-void"]:
 			lease, leased, err := s.Store.Get(ctx, keys[1])
 			if err != nil || !leased {
@@ -224,7 +224,7 @@ func (s *raceSource) ask(ctx context.Context, what string, n key.Name, by source
 	if !s.away["later-rounds"] {
 		return s.read(ctx, what, n, by, read)
 	}
-	// Whoever comes joins the read that is under way, whenever that began.
+	// Each caller joins the read that is under way, whenever that began.
 	name := fmt.Sprint(what, n)
 	s.mu.Lock()
 	a := s.flying[name]
@@ -292,8 +292,8 @@ var (
 	held1   = key.Name{Family: "held", ID: "1"}
 )
 
-// raceWorld is a region of three workers, its Redis and its relay, in virtual time: nothing happens by itself, and everybody
-// can be stopped at every step. Version k of a name has the value "vk".
+// raceWorld is a region of three workers, its Redis and its relay, in virtual time: nothing happens
+// by itself, and everybody can be stopped at every step. Version k of a name has the value "vk".
 type raceWorld struct {
 	t       *testing.T
 	away    takenAway
@@ -381,7 +381,8 @@ func (w *raceWorld) goGet(worker int, n key.Name) <-chan raceAnswer {
 	return out
 }
 
-// slowGet begins a read that misses, and whose load has read at the source when this returns, but not yet answered.
+// slowGet begins a read that misses, and whose load has read at the source when this returns, but
+// not yet answered.
 func (w *raceWorld) slowGet(worker int, n key.Name) (*stop, <-chan raceAnswer) {
 	s := w.workers[worker].source.place("after load")
 	out := w.goGet(worker, n)
@@ -417,7 +418,8 @@ func (w *raceWorld) goPut(worker int, n key.Name) <-chan error {
 	return out
 }
 
-// slowPut begins a write-through that has committed when this returns, and not yet left its value in Redis.
+// slowPut begins a write-through that has committed when this returns, and not yet left its value
+// in Redis.
 func (w *raceWorld) slowPut(worker int, n key.Name) (*stop, <-chan error) {
 	s := w.workers[worker].redis.place("before store")
 	acked := w.goPut(worker, n)
@@ -440,7 +442,8 @@ func (w *raceWorld) version(n key.Name) uint64 { return w.model.Peek(n).Version 
 // commit writes the next version somewhere else: in another region.
 func (w *raceWorld) commit(n key.Name) { w.model.Seed(n, w.nextValue(n), "w") }
 
-// event has the relay tell the region of the current version; everybody who can hear has heard it after that.
+// event has the relay tell the region of the current version; everybody who can hear has heard it
+// after that.
 func (w *raceWorld) event(n key.Name) {
 	require.NoError(w.t, w.apply(n))
 	w.settle()
@@ -505,8 +508,8 @@ func (w *raceWorld) stamp(part string, worker int, n key.Name, change func(*Cach
 	c.l1.Replace(w.keyOf(n), fresh)
 }
 
-// stale says whether a worker answers, after everybody has heard everything, with another version than the current one, or
-// with a value that is not that version's.
+// stale says whether a worker answers, after everybody has heard everything, with another version
+// than the current one, or with a value that is not that version's.
 func (w *raceWorld) stale(n key.Name) bool {
 	w.settle()
 	broke := false

@@ -30,7 +30,7 @@ var writeRaces = []race{
 	},
 	{
 		name:  "write-through that lands when nothing newer is left",
-		wrong: "a newer write was told, and evicted from Redis, before the older value comes there",
+		wrong: "a newer write was announced, and evicted from Redis, before the older value comes there",
 		ways:  []loss{alone("fill-lease"), alone("token-compare"), alone("lease-void"), alone("versioned-store")},
 		run: func(w *raceWorld) bool {
 			slow, acked := w.slowPut(0, written)
@@ -43,7 +43,7 @@ var writeRaces = []race{
 	},
 	{
 		name:  "write-through into a Redis that was started anew",
-		wrong: "Redis has forgotten what it was told since the write began",
+		wrong: "Redis has forgotten what it received since the write began",
 		ways:  []loss{alone("fill-lease"), alone("token-compare"), alone("versioned-store")},
 		run: func(w *raceWorld) bool {
 			slow, acked := w.slowPut(0, written)
@@ -110,7 +110,7 @@ var writeRaces = []race{
 	},
 	{
 		name:  "writer dies between commit and caches",
-		wrong: "a write that was made is told to nobody",
+		wrong: "a write that was made is announced to no worker",
 		ways:  []loss{alone("bus")},
 		run: func(w *raceWorld) bool {
 			broke := false
@@ -163,7 +163,8 @@ func TestWritePathsLeaveWhatTheyPromise(t *testing.T) {
 	})
 }
 
-// A writer's lease does not outlive the write, whatever becomes of it: the next reader loads at once.
+// A writer's lease does not outlive the write, whatever becomes of it: the next reader loads at
+// once.
 func TestWriterGivesItsLeaseBack(t *testing.T) {
 	for name, end := range map[string]func(*stop){
 		"committed": func(s *stop) { s.pass() },
@@ -189,8 +190,8 @@ func TestWriterGivesItsLeaseBack(t *testing.T) {
 	}
 }
 
-// Where the writer gets no right, because somebody is loading or the write takes too long, it drops what was there, as on the path
-// aside; readers wait for a writer no longer than its lease lasts.
+// Where the writer gets no right, because somebody is loading or the write takes too long, it drops
+// what was there, as on the path aside; readers wait for a writer no longer than its lease lasts.
 func TestWriterWithoutALease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newRaceWorld(t)
@@ -220,7 +221,8 @@ func TestWriterWithoutALease(t *testing.T) {
 	})
 }
 
-// The value that a writer leaves is redacted, as one that was loaded is; what can't be redacted is not left.
+// The value that a writer leaves is redacted, as one that was loaded is; what can't be redacted is
+// not left.
 func TestWritersLeaveRedactedValues(t *testing.T) {
 	shy := raceWritten
 	shy.Redact = func(v []byte) ([]byte, error) {

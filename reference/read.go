@@ -12,9 +12,10 @@ import (
 	"github.com/cachedrill/cachedrill/reference/policy"
 )
 
-// Get reads a name. For a bounded family the answer is at most Within old; for a strong one it was the source's own at
-// some moment since the call. An error means that no honest answer could be given in time; the package's comment lists
-// them. That there is no value is an answer, not an error.
+// Get reads a name. For a bounded family the answer is at most Within old; for a strong one it was
+// the source's own at some moment since the call. An error means that no honest answer could be
+// given in time; the package's comment lists them. That there is no value is an answer, not an
+// error.
 func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
 	if c.instrumented != nil {
 		return c.instrumented.get(ctx, c, &n)
@@ -76,8 +77,9 @@ func (c *Cache) getPastMemory(ctx context.Context, o *op) (Answer, error) {
 	}
 }
 
-// read is fetch, once for all callers that come while it runs. The leading caller asks Redis itself, for a hit is one round
-// trip and must not cost a change of goroutine; what takes longer goes on without it, since others may wait for that.
+// read is fetch, once for all callers that come while it runs. The leading caller asks Redis
+// itself, for a hit is one round trip and must not cost a change of goroutine; what takes longer
+// goes on without it, since others may wait for that.
 func (c *Cache) read(ctx context.Context, o *op) (Answer, error) {
 	flight, lead := c.misses.Join(o.key)
 	if !lead {
@@ -106,7 +108,8 @@ func (c *Cache) read(ctx context.Context, o *op) (Answer, error) {
 	return flight.Wait(ctx, o.key)
 }
 
-// GetBypass reads a name from the source, past every tier. audit marks it as no part of the workload.
+// GetBypass reads a name from the source, past every tier. audit marks it as no part of the
+// workload.
 func (c *Cache) GetBypass(ctx context.Context, n key.Name, audit bool) (Answer, error) {
 	o, err := c.op(n)
 	if err != nil {

@@ -13,7 +13,8 @@ import (
 
 var errCantRedact = errors.New("can't be redacted")
 
-// What is redacted reaches no tier and no reader, whichever way it is read, and what can't be redacted is refused.
+// What is redacted reaches no tier and no reader, whichever way it is read, and what can't be
+// redacted is refused.
 func TestRedactedValuesAreNowhere(t *testing.T) {
 	const canary = "c4n4ry"
 	secret := product

@@ -8,8 +8,8 @@ import (
 	"github.com/cachedrill/cachedrill/reference/policy"
 )
 
-// background refreshes a copy, read at source time t0, while readers are served with it. A failed refresh is tried again by
-// a later reader; until then the copy ages towards its bound.
+// background refreshes a copy, read at source time t0, while readers are served with it. A failed
+// refresh is tried again by a later reader; until then the copy ages towards its bound.
 func (c *Cache) background(o *op, t0 int64) {
 	select {
 	case c.refresh <- struct{}{}:
@@ -39,7 +39,8 @@ func (c *Cache) renew(ctx context.Context, o *op, t0 int64) (Answer, error) {
 	return c.forceRefresh(ctx, o, l2.Replacing(look.Entry, look.found))
 }
 
-// forceRefresh replaces a copy, see [l2.Replacing], unless another worker is at it or has replaced it.
+// forceRefresh replaces a copy, see [l2.Replacing], unless another worker is at it or has replaced
+// it.
 func (c *Cache) forceRefresh(ctx context.Context, o *op, replace string) (Answer, error) {
 	if !c.policy.Controls.Has(policy.FillLease) {
 		return c.fill(ctx, o, "")
@@ -65,8 +66,8 @@ const (
 	hotEvery = 100 * time.Millisecond
 )
 
-// keepHot renews, until the cache is closed, the copies that the worker serves most, before a reader would find that they
-// have outlived their freshness.
+// keepHot renews, until the cache is closed, the copies that the worker serves most, before a
+// reader would find that they have outlived their freshness.
 func (c *Cache) keepHot() {
 	tick := time.NewTicker(hotEvery)
 	defer tick.Stop()

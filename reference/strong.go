@@ -16,10 +16,11 @@ import (
 	"github.com/cachedrill/cachedrill/reference/source"
 )
 
-// readStrong answers for a strong family. A copy from memory (held, or nil) or Redis is only payload: the source is asked,
-// after the reader came, which version is current, and the copy is served if it is that one. Where the family has a read
-// lease, a worker whose copy's version the source has confirmed may serve it for that long without asking again, because
-// every writer announces its change and waits.
+// readStrong answers for a strong family. A copy from memory (held, or nil) or Redis is only
+// payload: the source is asked, after the reader came, which version is current, and the copy is
+// served if it is that one. Where the family has a read lease, a worker whose copy's version the
+// source has confirmed may serve it for that long without asking again, because every writer
+// announces its change and waits.
 func (c *Cache) readStrong(ctx context.Context, o *op, held *l1.Copy) (Answer, error) {
 	if held != nil && c.leaseValid(o, held) {
 		return answer(&held.Entry, TierL1), nil
@@ -55,7 +56,8 @@ func (c *Cache) readStrong(ctx context.Context, o *op, held *l1.Copy) (Answer, e
 	return answer(&e, tier), nil
 }
 
-// leaseValid says whether the worker may serve a copy for a strong family without asking the source.
+// leaseValid says whether the worker may serve a copy for a strong family without asking the
+// source.
 func (c *Cache) leaseValid(o *op, held *l1.Copy) bool {
 	if o.contract().ReadLease == 0 || held.Asked == 0 || c.clock.Now() >= held.Meta.DropAt {
 		return false
@@ -129,10 +131,11 @@ const (
 	fencePatience = loadTimeout // with another writer, beyond the wait that it has to keep; any would be right
 )
 
-// fenceWrites announces a change of a name of a family with a read lease, and waits until no worker may serve the present
-// value any more. The change must be made as the caller by, which gets the fence, and free be called after it. A writer
-// that was overtaken, or died, can't change the name any more; one that fails here leaves the name fenced until the next
-// change, which costs its readers the memory.
+// fenceWrites announces a change of a name of a family with a read lease, and waits until no worker
+// may serve the present value any more. The change must be made as the caller by, which gets the
+// fence, and free be called after it. A writer that was overtaken, or died, can't change the name
+// any more; one that fails here leaves the name fenced until the next change, which costs its
+// readers the memory.
 func (c *Cache) fenceWrites(ctx context.Context, o *op, by *source.Caller) (free func(), err error) {
 	release, err := c.strong.writers.Lock(ctx, o.key)
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 
 // Prewarm puts names into the region's Redis as a long-running service would have them: the copies'
 // ages are spread over their fresh life by position(i) in [0, 1), so that they do not end together.
-// A copy is never made to look younger than it is. Names that the source does not know are left out.
+// A copy is never made to look younger than it is. Names that the source does not know are left
+// out.
 func (c *Cache) Prewarm(ctx context.Context, names []key.Name, position func(i int) float64) error {
 	var items []store.Item
 	for i, n := range names {
@@ -43,9 +44,10 @@ func (c *Cache) Prewarm(ctx context.Context, names []key.Name, position func(i i
 	return nil
 }
 
-// Warm makes sure that the region's Redis and the worker's memory hold a name, without a reader waiting. With renew it
-// loads the name even where a copy is still good, unless somebody is loading it already; of a strong family it looks
-// whether the copy is current. The load is bounded and shed as a reader's is.
+// Warm makes sure that the region's Redis and the worker's memory hold a name, without a reader
+// waiting. With renew it loads the name even where a copy is still good, unless somebody is loading
+// it already; of a strong family it looks whether the copy is current. The load is bounded and shed
+// as a reader's is.
 func (c *Cache) Warm(ctx context.Context, n key.Name, renew bool) error {
 	o, err := c.op(n)
 	if err != nil {

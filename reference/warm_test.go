@@ -42,7 +42,8 @@ func TestWarm(t *testing.T) {
 	require.ErrorIs(t, r.caches[0].Warm(t.Context(), wrong, false), ErrFamily)
 }
 
-// A worker that runs for longer than a TTL before it is read keeps what was warmed for a whole TTL all the same.
+// A worker that runs for longer than a TTL before it is read keeps what was warmed for a whole TTL
+// all the same.
 func TestWarmingAQuietWorker(t *testing.T) {
 	began := time.Now()
 	m, err := source.NewModel(source.ModelConfig{Servers: 1, Now: func() int64 { return int64(time.Since(began)) }})

@@ -14,13 +14,14 @@ import (
 	"github.com/cachedrill/cachedrill/reference/source"
 )
 
-// Put writes a value to the source, on the family's [policy.WritePath]: its region's copies of what was there before are
-// dropped, or replaced by the value. Other workers and regions hear of it through the source's commit log. An error that is
-// [source.ErrNotApplied] guarantees that nothing was written; after another one the outcome is unknown. ctx alone bounds
-// how long it may take: of a family with a read lease at least that. The value may be changed after the call.
+// Put writes a value to the source, on the family's [policy.WritePath]: its region's copies of what
+// was there before are dropped, or replaced by the value. Other workers and regions hear of it
+// through the source's commit log. An error that is [source.ErrNotApplied] guarantees that nothing
+// was written; after another one the outcome is unknown. ctx alone bounds how long it may take: of
+// a family with a read lease at least that. The value may be changed after the call.
 //
-// token is kept beside the value in the commit log, to tell who wrote it: a request's id, or nothing. It is not looked at:
-// a write that is repeated with its token is another version.
+// token is kept beside the value in the commit log, to tell who wrote it: a request's id, or
+// nothing. It is not looked at: a write that is repeated with its token is another version.
 func (c *Cache) Put(ctx context.Context, n key.Name, value []byte, token string) (source.Record, error) {
 	return c.instrumented.write(n.Family, false, func() (source.Record, error) {
 		o, err := c.op(n)
@@ -36,8 +37,8 @@ func (c *Cache) Put(ctx context.Context, n key.Name, value []byte, token string)
 	})
 }
 
-// Delete makes a name absent at the source, as [Cache.Put] does of a value. Deleting what is not there is a change like
-// any other.
+// Delete makes a name absent at the source, as [Cache.Put] does of a value. Deleting what is not
+// there is a change like any other.
 func (c *Cache) Delete(ctx context.Context, n key.Name) (source.Record, error) {
 	return c.instrumented.write(n.Family, true, func() (source.Record, error) {
 		o, err := c.op(n)
@@ -53,7 +54,8 @@ func (c *Cache) Delete(ctx context.Context, n key.Name) (source.Record, error) {
 	})
 }
 
-// change commits at the source, and drops what the region has cached of what was there before, or replaces it.
+// change commits at the source, and drops what the region has cached of what was there before, or
+// replaces it.
 func (c *Cache) change(ctx context.Context, o *op, kind policy.Kind, commit func(source.Caller) (source.Record, error)) (source.Record, error) {
 	by := c.caller()
 	if o.contract().ReadLease > 0 && c.policy.Confirms(o.contract()) && c.policy.Controls.Has(policy.Fence) {
@@ -90,12 +92,12 @@ type writeLease struct {
 	gaps    uint64 // of memory, before the commit
 }
 
-// writeLeaseTTL is how long a writer's lease lasts: readers who find nothing wait for it, as they do for another load. A
-// write that takes longer leaves nothing.
+// writeLeaseTTL is how long a writer's lease lasts: readers who find nothing wait for it, as they
+// do for another load. A write that takes longer leaves nothing.
 const writeLeaseTTL = 250 * time.Millisecond
 
-// acquireWriteLease asks for the right to leave what is about to be committed. A name that is being loaded has its lease
-// granted already: then the writer voids that one, and leaves nothing.
+// acquireWriteLease asks for the right to leave what is about to be committed. A name that is being
+// loaded has its lease granted already: then the writer voids that one, and leaves nothing.
 func (c *Cache) acquireWriteLease(o *op, kind policy.Kind) writeLease {
 	if !c.policy.Leaves(o.contract(), kind) {
 		return writeLease{}
@@ -116,8 +118,9 @@ func (c *Cache) acquireWriteLease(o *op, kind policy.Kind) writeLease {
 	return lease
 }
 
-// writeThrough puts what was committed into the region's Redis and the worker's memory. Where Redis does not take it,
-// something may have overtaken it, and memory does not get it either. It says whether it is there.
+// writeThrough puts what was committed into the region's Redis and the worker's memory. Where Redis
+// does not take it, something may have overtaken it, and memory does not get it either. It says
+// whether it is there.
 func (c *Cache) writeThrough(o *op, r source.Record, took time.Duration, lease writeLease) bool {
 	e, err := o.family.entryOf(r, took)
 	offered := l2.Unsettled

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// forms are the ways in which a text may hide in others: as it is, in hexadecimal, escaped as in JSON and in URLs, and in base64, whose
-// letters depend on what stands before it.
+// forms are the ways in which a text may hide in others: as it is, in hexadecimal, escaped as in
+// JSON and in URLs, and in base64, whose letters depend on what stands before it.
 func forms(text string) map[string][]byte {
 	var escaped, percent strings.Builder
 	for _, c := range []byte(text) {

@@ -92,7 +92,7 @@ func (f *flock) value(city string) []byte {
 	return b
 }
 
-// shaky is a source whose loads fail while it is told to.
+// shaky is a source whose loads fail while the test wants it.
 type shaky struct {
 	*source.Model
 	fails error
@@ -155,7 +155,8 @@ func canaryRun(t *testing.T, redacting bool) (places, *flock) {
 		seen.add("answers from "+string(tier), a.Value)
 	}
 
-	// Writes, fills, hits in every tier; the write-behind's record; an event; what was there before, at start and by a job.
+	// Writes, fills, hits in every tier; the write-behind's record; an event; what was there
+	// before, at start and by a job.
 	w, err := one.Put(t.Context(), customer("1"), birds.value("Lisbon"), "w1")
 	require.NoError(t, err)
 	answer(one, customer("1"), reference.TierSource)
@@ -194,7 +195,8 @@ func canaryRun(t *testing.T, redacting bool) (places, *flock) {
 	_, err = kept.Append(t.Context(), record)
 	require.NoError(t, err)
 
-	// What goes wrong: a value that can't be redacted, a load that fails, a name that is none, a job that does not get through.
+	// What goes wrong: a value that can't be redacted, a load that fails, a name that is none, a
+	// job that does not get through.
 	model.Seed(customer("4"), []byte(`"`+birds.canary("Broken")+`"`), "seed4")
 	if _, err := one.Get(t.Context(), customer("4")); redacting {
 		require.ErrorIs(t, err, ErrRedaction)
@@ -277,7 +279,8 @@ func captureOutput(t *testing.T) (stdout, logs func() []byte) {
 	return out, logged
 }
 
-// monitor takes every command that the server runs from now on until the marker. It is read raw: a client would hide some.
+// monitor takes every command that the server runs from now on until the marker. It is read raw: a
+// client would hide some.
 func monitor(t *testing.T, addr string) (stop func() []byte) {
 	conn, err := net.Dial("tcp", addr)
 	require.NoError(t, err)
@@ -327,7 +330,7 @@ func dumpKeys(t *testing.T, c *redis.Client, seen places) {
 		case "stream":
 			decoded, err = c.XRange(t.Context(), k, "-", "+").Result()
 		default:
-			t.Fatalf("%s is a %s, and nobody knows how to look into it", k, kind)
+			t.Fatalf("%s is a %s, and this test can not look into it", k, kind)
 		}
 		require.NoError(t, err)
 		seen.add("decoded values", fmt.Append(nil, decoded))
@@ -364,7 +367,8 @@ func found(seen places, canaries []string) map[string][]string {
 	return out
 }
 
-// Canaries in redacted fields are nowhere. Without redaction the same run shows them wherever values are: so it can fail.
+// Canaries in redacted fields are nowhere. Without redaction the same run shows them wherever
+// values are: so it can fail.
 func TestCanariesAreNowhere(t *testing.T) {
 	seen, birds := canaryRun(t, true)
 	require.Greater(t, len(birds.canaries), 40)

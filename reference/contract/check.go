@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Defect is something in a contract that must not stand: the file is well-formed, but a promise in it is broken, or
-// past its day.
+// Defect is something in a contract that must not stand: the file is well-formed, but a promise in
+// it is broken, or past its day.
 type Defect struct {
 	Pos  Pos
 	What string
@@ -19,9 +19,10 @@ func (d Defect) String() string {
 	return fmt.Sprintf("%d:%d: %s; %s", d.Pos.Line, d.Pos.Column, d.What, d.Fix)
 }
 
-// Check finds what must not stand on a day, in document order: exceptions that have expired, reviews that are overdue,
-// namespaces with two classes or in two pools, critical families beside others, pools without a family, sensitive fields that are neither redacted nor under a ceiling, rollback toggles past
-// their release, and decisions from the future.
+// Check finds what must not stand on a day, in document order: exceptions that have expired,
+// reviews that are overdue, namespaces with two classes or in two pools, critical families beside
+// others, pools without a family, sensitive fields that are neither redacted nor under a ceiling,
+// rollback toggles past their release, and decisions from the future.
 func Check(c Contract, on Date) []Defect {
 	var all []Defect
 	found := func(at Pos, fix, what string, args ...any) {
@@ -74,7 +75,8 @@ func Check(c Contract, on Date) []Defect {
 	return all
 }
 
-// crowded finds critical families in the pool of others, whose fate they share, and pools that nobody is in.
+// crowded finds critical families in the pool of others, whose fate they share, and pools that
+// no family is in.
 func (c Contract) crowded(found func(Pos, string, string, ...any)) {
 	other := map[string]string{} // of a pool: a family that is not critical
 	used := map[string]bool{}
@@ -97,8 +99,8 @@ func (c Contract) crowded(found func(Pos, string, string, ...any)) {
 	}
 }
 
-// exposed says whether a sensitive field would be kept as it is for longer than was agreed. A strong family's values
-// are kept too, as payload that every read confirms.
+// exposed says whether a sensitive field would be kept as it is for longer than was agreed. A
+// strong family's values are kept too, as payload that every read confirms.
 func (c Contract) exposed(f Family, p Field, found func(Pos, string, string, ...any)) {
 	if !p.Sensitivity.Sensitive() || p.Redact != None {
 		return
@@ -123,8 +125,9 @@ func (c Contract) ceiling(s Sensitivity) (time.Duration, bool) {
 	return 0, false
 }
 
-// CheckChange finds what is wrong with how a contract came from an earlier one: that something else than the log of
-// decisions was changed and the log has no new entry, and that entries were taken out of the log.
+// CheckChange finds what is wrong with how a contract came from an earlier one: that something else
+// than the log of decisions was changed and the log has no new entry, and that entries were taken
+// out of the log.
 func CheckChange(before, after Contract) []Defect {
 	var all []Defect
 	kept := 0
@@ -146,7 +149,8 @@ func (d Decision) same(other Decision) bool {
 	return d == other
 }
 
-// terms is all that a contract says except its log of decisions and the release that is being built, without positions.
+// terms is all that a contract says except its log of decisions and the release that is being
+// built, without positions.
 func (c Contract) terms() string {
 	c.Decisions, c.Release = nil, Release{}
 	c.TTLClasses, c.Ceilings, c.Families = slices.Clone(c.TTLClasses), slices.Clone(c.Ceilings), slices.Clone(c.Families)

@@ -1,6 +1,7 @@
-// Package contract is the cache contract of a service: what it caches, for how long, who answers for it, and what was agreed
-// to for a while only. It is one YAML file that is checked in CI ([Check]), enforced at run time ([Contract.Cached],
-// [Contract.Policy]) and rendered as the page that an on-call engineer reads ([Render]).
+// Package contract is the cache contract of a service: what it caches, for how long, who answers
+// for it, and what was agreed to for a while only. It is one YAML file that is checked in CI
+// ([Check]), enforced at run time ([Contract.Cached], [Contract.Policy]) and rendered as the page
+// that an on-call engineer reads ([Render]).
 //
 // docs/contract.md in the repository explains the file field by field.
 package contract
@@ -43,7 +44,8 @@ type TTLClass struct {
 	Why    string
 }
 
-// Pool is a Redis of each region: a database of its own, or a server. What happens to it happens to its families only.
+// Pool is a Redis of each region: a database of its own, or a server. What happens to it happens to
+// its families only.
 type Pool struct {
 	Pos     Pos
 	Name    string
@@ -54,8 +56,8 @@ type Pool struct {
 // Sensitivity is how much harm a field does in the wrong hands.
 type Sensitivity string
 
-// The sensitivities. Personal and secret fields are sensitive: they must be redacted before they are cached, or not be
-// cached for longer than the ceiling of their sensitivity.
+// The sensitivities. Personal and secret fields are sensitive: they must be redacted before they
+// are cached, or not be cached for longer than the ceiling of their sensitivity.
 const (
 	Public   Sensitivity = "public"
 	Internal Sensitivity = "internal"
@@ -120,8 +122,8 @@ const (
 	Refresh Kind = "refresh" // again and again
 )
 
-// Job is work that loads the source without a reader waiting. It has an owner, may only do so much, and somebody hears
-// of it when it fails.
+// Job is work that loads the source without a reader waiting. It has an owner, may only do so much,
+// and somebody hears of it when it fails.
 type Job struct {
 	Pos    Pos
 	Name   string

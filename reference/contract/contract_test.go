@@ -56,13 +56,14 @@ func TestExampleHasNoDefect(t *testing.T) {
 	require.Equal(t, Owner{"catalogue", "#catalogue-oncall"}, c.Families[0].Owner)
 }
 
-// Each defect is made by changing the example in one place, and must be found there and nowhere else.
+// Each defect is made by changing the example in one place, and must be found there and nowhere
+// else.
 func TestCheckFindsEachDefect(t *testing.T) {
 	good := read(t, example)
 	for name, c := range map[string]struct {
 		old, new string // one place of the example, and what it becomes
 		on       string // the day; empty: that of the example
-		line     string // a text on the line that is told
+		line     string // a text on the line of the error
 		what     string
 	}{
 		"expired exception":      {"expires: 2027-01-15", "expires: 2026-11-24", "", "expires: 2026-11-24", "the exception without stale-while-revalidate expired on 2026-11-24"},
@@ -89,7 +90,8 @@ func TestCheckFindsEachDefect(t *testing.T) {
 	}
 }
 
-// A day is inside until it is over: reviews may happen on their day, exceptions end with the day before.
+// A day is inside until it is over: reviews may happen on their day, exceptions end with the day
+// before.
 func TestDaysAtTheirEdges(t *testing.T) {
 	c := parse(t, read(t, example))
 	require.Empty(t, Check(c, day("2027-01-14")))
@@ -106,7 +108,7 @@ func TestFormIsChecked(t *testing.T) {
 		"unknown control":     {"without: stale-while-revalidate", "without: stale-while", "control"},
 		"no date":             {"2027-03-01", "soon", "not a date"},
 		"no release":          {"until: 4.4", "until: next", "not a release"},
-		"no release of ours":  {"release: 4.2  ", "#", "nobody knows whether the toggle is past its release"},
+		"no release of ours":  {"release: 4.2  ", "#", "it is unknown whether the toggle is past its release"},
 		"ttl above bound":     {"within: 10s", "within: 5s", "is above the family's bound (5s)"},
 		"strong with a bound": {"class: strong     #", "class: strong\n    within: 3s #", "only a bounded family has a bound"},
 		"strong and behind":   {"class: strong     #", "class: strong\n    writes: behind #", "only an eventual family can be written behind"},
@@ -287,7 +289,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// The default pool is the region's own Redis to a cache, which has no name; the others are called as the contract calls them.
+// The default pool is the region's own Redis to a cache, which has no name; the others are called
+// as the contract calls them.
 func TestCachedFamiliesHaveTheirPlaces(t *testing.T) {
 	at, writes := map[string]string{}, map[string]policy.WritePath{}
 	for _, f := range parse(t, strings.Replace(read(t, example), "    critical: true", "    writes: through\n    critical: true", 1)).Cached() {

@@ -11,9 +11,9 @@ import (
 	"github.com/cachedrill/cachedrill/reference/policy"
 )
 
-// Cached gives the families as a cache takes them ([reference.Config]): its keys, what its readers are promised, and
-// what is taken out of values before they enter any tier. The names of their pools are those of [reference.Config]'s Pools; the
-// default pool is its Shared.
+// Cached gives the families as a cache takes them ([reference.Config]): its keys, what its readers
+// are promised, and what is taken out of values before they enter any tier. The names of their
+// pools are those of [reference.Config]'s Pools; the default pool is its Shared.
 func (c Contract) Cached() []reference.Family {
 	out := make([]reference.Family, 0, len(c.Families))
 	for _, f := range c.Families {
@@ -38,8 +38,8 @@ func (c Contract) named(pool string) string {
 	return pool
 }
 
-// Policy gives base without the controls that an exception leaves out on a day. An exception that has expired leaves
-// nothing out: forgetting it is the safe side.
+// Policy gives base without the controls that an exception leaves out on a day. An exception that
+// has expired leaves nothing out: forgetting it is the safe side.
 func (c Contract) Policy(base policy.Policy, on Date) (policy.Policy, error) {
 	for _, e := range c.Exceptions {
 		if !on.Before(e.Expires.Time) {
@@ -54,15 +54,16 @@ func (c Contract) Policy(base policy.Policy, on Date) (policy.Policy, error) {
 	return base, nil
 }
 
-// ErrRedaction marks a value that can't be redacted, because it is not a JSON object. It must not be cached, nor shown.
+// ErrRedaction marks a value that can't be redacted, because it is not a JSON object. It must not
+// be cached, nor shown.
 var ErrRedaction = errors.New("can't be redacted: not a JSON object")
 
 // masked takes the place of a masked field's value.
 var masked = json.RawMessage(`"***"`)
 
-// Redactor gives a function that redacts the family's values, which are JSON objects; nil when it redacts nothing. A path
-// that leads into a list means the field of each of its elements. Its error is [ErrRedaction]. An empty value stays
-// empty.
+// Redactor gives a function that redacts the family's values, which are JSON objects; nil when it
+// redacts nothing. A path that leads into a list means the field of each of its elements. Its error
+// is [ErrRedaction]. An empty value stays empty.
 func (f Family) Redactor() func(value []byte) ([]byte, error) {
 	var paths []Field
 	for _, p := range f.Fields {
@@ -112,8 +113,8 @@ func redact(value json.RawMessage, path []string, how Redaction) (json.RawMessag
 	return json.Marshal(object)
 }
 
-// redactInside goes on below an object's field: into an object, or each object of a list. What is neither has no such
-// field.
+// redactInside goes on below an object's field: into an object, or each object of a list. What is
+// neither has no such field.
 func redactInside(value json.RawMessage, path []string, how Redaction) (json.RawMessage, error) {
 	switch bytes.TrimLeft(value, " \t\r\n")[0] {
 	case '{':

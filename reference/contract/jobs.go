@@ -15,16 +15,18 @@ import (
 
 // Warmer is what jobs need of a cache; [reference.Cache] is one.
 type Warmer interface {
-	// Warm makes sure that the cache holds a name. With renew it loads it even where a copy is still good.
+	// Warm makes sure that the cache holds a name. With renew it loads it even where a copy is
+	// still good.
 	Warm(ctx context.Context, n key.Name, renew bool) error
 }
 
-// Runner runs the jobs of a contract: warm-ups once, refreshes again and again, each within its budget.
+// Runner runs the jobs of a contract: warm-ups once, refreshes again and again, each within its
+// budget.
 type Runner struct {
 	Contract Contract
 	Cache    Warmer
 	Names    func(Job) iter.Seq[key.Name] // what a job is about, the most wanted first: a budget may end it early
-	Alert    func(Run)                    // told of each run that failed; called concurrently, must not block
+	Alert    func(Run)                    // called for each run that failed; called concurrently, must not block
 }
 
 // Run is one run of a job.
@@ -49,8 +51,8 @@ func (r Run) String() string {
 // atOnce bounds the loads of one run that are under way at a time.
 const atOnce = 16
 
-// Run runs the contract's jobs until ctx ends and every run has ended with it. Refreshes wait a period before their first
-// run: a cache that starts empty is a warm-up's business.
+// Run runs the contract's jobs until ctx ends and every run has ended with it. Refreshes wait a
+// period before their first run: a cache that starts empty is a warm-up's business.
 func (r *Runner) Run(ctx context.Context) {
 	var all sync.WaitGroup
 	for _, j := range r.Contract.Jobs {
@@ -75,13 +77,13 @@ func (r *Runner) Run(ctx context.Context) {
 }
 
 func (r *Runner) report(ctx context.Context, run Run) {
-	if run.Problem != "" && ctx.Err() == nil { // who is told to stop has no problem
+	if run.Problem != "" && ctx.Err() == nil { // a run that was stopped has no problem
 		r.Alert(run)
 	}
 }
 
-// Once runs a job now, and waits for it. It starts at most the budget's loads a second, and none when the budget's time is
-// over or ctx has ended.
+// Once runs a job now, and waits for it. It starts at most the budget's loads a second, and none
+// when the budget's time is over or ctx has ended.
 func (r *Runner) Once(ctx context.Context, j Job) Run {
 	run := Run{Job: j, Began: time.Now()}
 	within, cancel := context.WithTimeout(ctx, j.For)

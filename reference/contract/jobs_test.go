@@ -97,19 +97,19 @@ func TestJobsKeepTheirBudget(t *testing.T) {
 
 func TestFailedRunsAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var told []Run
+		var failed []Run
 		c := &slowCache{takes: time.Millisecond, fails: func(n key.Name) error {
 			if n.ID == "3" {
 				return errors.New("the source is away")
 			}
 			return nil
 		}}
-		r := &Runner{Cache: c, Names: products(10), Alert: func(run Run) { told = append(told, run) }, Contract: Contract{Jobs: []Job{
+		r := &Runner{Cache: c, Names: products(10), Alert: func(run Run) { failed = append(failed, run) }, Contract: Contract{Jobs: []Job{
 			{Name: "cold", Kind: WarmUp, Family: "product", Rate: 100, For: time.Minute},
 		}}}
 		r.Run(t.Context())
-		require.Len(t, told, 1)
-		require.Equal(t, "warm-up cold of product: 9 loaded in 91ms: 1 failed, the first with: the source is away", told[0].String())
+		require.Len(t, failed, 1)
+		require.Equal(t, "warm-up cold of product: 9 loaded in 91ms: 1 failed, the first with: the source is away", failed[0].String())
 	})
 }
 
@@ -127,7 +127,7 @@ func TestRefreshesComeAgain(t *testing.T) {
 	})
 }
 
-// Whoever stops the jobs in the middle of one hears of no problem, and nothing goes on.
+// Stopping the jobs in the middle of one causes no problem, and nothing goes on.
 func TestStoppedJobsAreQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &slowCache{takes: time.Second}

@@ -14,8 +14,8 @@ import (
 // Error lists everything that is wrong with the form of a file, each with its position.
 type Error = strictyaml.Error
 
-// Parse reads a contract. file is for messages. The error is an [*Error]: the file can't be understood. What is understood
-// and must not stand is for [Check].
+// Parse reads a contract. file is for messages. The error is an [*Error]: the file can't be
+// understood. What is understood and must not stand is for [Check].
 func Parse(file string, src []byte) (Contract, error) {
 	doc, problems := strictyaml.Parse(src)
 	c := decode(doc)
@@ -77,7 +77,7 @@ func decode(doc strictyaml.Node) Contract {
 		c.Toggles = append(c.Toggles, Toggle{Pos: at(e.Key), Name: e.Name, What: need(g, "what", "what: ..."), How: need(g, "how", "how: ..."),
 			Until: release(g["until"])})
 		if !c.Release.Known() {
-			e.Key.Fail(e.Name, "nobody knows whether the toggle is past its release: the contract has none", "release: 4.2")
+			e.Key.Fail(e.Name, "it is unknown whether the toggle is past its release: the contract has none", "release: 4.2")
 		}
 	}
 	for _, n := range f["decisions"].List("decisions") {

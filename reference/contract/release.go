@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Release is a version of the service: numbers with dots between, as in 4.2 or 2026.11.1. A missing number counts
-// as 0.
+// Release is a version of the service: numbers with dots between, as in 4.2 or 2026.11.1. A missing
+// number counts as 0.
 type Release struct {
 	text  string
 	parts []int

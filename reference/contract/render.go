@@ -10,8 +10,8 @@ import (
 	"github.com/cachedrill/cachedrill/reference/policy"
 )
 
-// Render writes the contract as the Markdown page that an on-call engineer reads: what to do first, then what there is,
-// then what is only so for a while. Defects of the day stand at the top.
+// Render writes the contract as the Markdown page that an on-call engineer reads: what to do first,
+// then what there is, then what is only so for a while. Defects of the day stand at the top.
 func Render(w io.Writer, c Contract, on Date) error {
 	p := &page{}
 	title := "# Cache contract of " + c.Service
@@ -185,7 +185,7 @@ func cell(s string) string {
 
 func code(s string) string { return "`" + s + "`" }
 
-// duration is as short as it can be said: 10m, not 10m0s.
+// duration is as short as it can be written: 10m, not 10m0s.
 func duration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {

@@ -22,7 +22,8 @@ func relayOf(region string, database *source.Model, heard chan<- string) *invali
 	}})
 }
 
-// Two regions whose relays pull each other's commits over HTTP. Where every relay can follow the log well, Config.All is less to run.
+// Two regions whose relays pull each other's commits over HTTP. Where every relay can follow the
+// log well, Config.All is less to run.
 func Example_peers() {
 	database, err := source.NewModel(source.ModelConfig{Servers: 10})
 	if err != nil {

@@ -49,8 +49,9 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	writeBatch(w, batch{Next: next, Events: events})
 }
 
-// Pull gives the commits of the relay's own region after a log position, waiting a moment for the first, and
-// the position up to which that is all. It makes a relay the [Peer] of another in the same process.
+// Pull gives the commits of the relay's own region after a log position, waiting a moment for the
+// first, and the position up to which that is all. It makes a relay the [Peer] of another in the
+// same process.
 func (r *Relay) Pull(ctx context.Context, after uint64) (next uint64, events []Event, err error) {
 	moment, cancel := context.WithTimeout(ctx, pullWait)
 	defer cancel()
@@ -100,8 +101,9 @@ type HTTPPeer struct {
 	traffic   traffic.Counter
 }
 
-// NewHTTPPeer makes the peer whose relay serves at a base URL, without a slash at its end: "http://relay.us:8080/relay". With https
-// the certificate is checked against those that the machine trusts.
+// NewHTTPPeer makes the peer whose relay serves at a base URL, without a slash at its end:
+// "http://relay.us:8080/relay". With https the certificate is checked against those that the
+// machine trusts.
 func NewHTTPPeer(base string) *HTTPPeer {
 	p := &HTTPPeer{base: base}
 	p.transport = &http.Transport{MaxIdleConnsPerHost: 1, DialContext: p.traffic.Dial((&net.Dialer{}).DialContext)}

@@ -1,33 +1,39 @@
 // Package invalidation carries commits from the source's log into the caches of every region.
 //
 // Each region has a [Relay]. It reads the log for the commits of its own region's writers and
-// delivers them at home; the relays of the other regions pull them from it over HTTP, by position, so
-// that a cut link loses nothing: after it heals, the pull goes on where it stopped. Delivery is at
-// least once; the receiver must take duplicates.
+// delivers them at home; the relays of the other regions pull them from it over HTTP, by position,
+// so that a cut link loses nothing: after it heals, the pull goes on where it stopped. Delivery is
+// at least once; the receiver must take duplicates.
 //
 // # Who runs relays
 //
-// Whoever runs a cache with more than one worker: without a relay, workers do not hear of each other's writes, and serve what they
-// have until its TTL or bound ends it (a strong family asks the source, and stays right). Each region needs at least one, also where there
-// is only one region. Several of a region do no harm, so the plain way is one in each worker process; it costs a message to Redis a commit
-// and relay. While two releases of a service run, with other schemas, each needs its own. Beside it runs Heartbeat of a
-// reference.Invalidator, by which workers notice that they missed a message. The example of package reference called Regions shows all.
+// A cache with more than one worker needs a relay: without a relay, workers do not hear of each
+// other's writes, and serve what they have until its TTL or bound ends it (a strong family asks the
+// source, and stays right). Each region needs at least one, also where there is only one region.
+// Several of a region do no harm, so the plain way is one in each worker process; it costs a
+// message to Redis a commit and relay. While two releases of a service run, with other schemas,
+// each needs its own. Beside it runs Heartbeat of a reference.Invalidator, by which workers notice
+// that they missed a message. The example of package reference called Regions shows all.
 //
-// Every region's relays read one and the same source. The plain way between regions is Config.All: each relay delivers
-// everything that it reads there. Where a region should hear of the others' commits from their relays, as when its own way to the log
-// lags, leave All out and give [Relay.Run] a [Peer] for each other region. A commit is then announced by the relays of the region
-// whose worker made it (source.Entry.Origin) only, and one without a region, or of one that has no relay, is announced to nobody.
+// Every region's relays read one and the same source. The plain way between regions is Config.All:
+// each relay delivers everything that it reads there. Where a region should hear of the others'
+// commits from their relays, as when its own way to the log lags, leave All out and give
+// [Relay.Run] a [Peer] for each other region. A commit is then announced by the relays of the
+// region whose worker made it (source.Entry.Origin) only, and one without a region, or of one that
+// has no relay, is not announced.
 //
 // # Positions
 //
-// A relay keeps nothing: when [Relay.Run] starts it reads the log from its beginning, which is harmless and takes the longer the
-// longer the log is. Config.Since leaves out what is older than the longest TTL and bound of all families, and a margin for the time that a commit
-// takes. And trim a log that lasts: up to what every relay has been [Relay.Through], or by that age.
+// A relay keeps nothing: when [Relay.Run] starts it reads the log from its beginning, which is
+// harmless and takes the longer the longer the log is. Config.Since leaves out what is older than
+// the longest TTL and bound of all families, and a margin for the time that a commit takes. And
+// trim a log that lasts: up to what every relay has been [Relay.Through], or by that age.
 //
 // # HTTP
 //
-// A relay is an [http.Handler] for its peers, with the paths /feed and /healthz: under another path mount it with
-// [http.StripPrefix]. It asks nobody who they are, and tells all names that are written: let only the peers reach it.
+// A relay is an [http.Handler] for its peers, with the paths /feed and /healthz: under another path
+// mount it with [http.StripPrefix]. It has no authentication, and shows all names that are
+// written: let only the peers reach it.
 package invalidation
 
 import (
@@ -54,17 +60,19 @@ type Event struct {
 type Config struct {
 	Region string
 	Log    source.Feed
-	// All delivers the commits of every region, and of none, from the log itself. Peers are not needed then.
+	// All delivers the commits of every region, and of none, from the log itself. Peers are not
+	// needed then.
 	All bool
-	// Since is a time of the source's clock: commits before it are left out, as those are which no copy can be older than and alive. 0: none are.
+	// Since is a time of the source's clock: commits before it are left out, as those are which no
+	// copy can be older than and alive. 0: none are.
 	Since int64
-	// Deliver takes one event after the other to the region's caches: reference.Invalidator.Apply. One that fails is called again until
-	// it succeeds, and all others wait.
+	// Deliver takes one event after the other to the region's caches: reference.Invalidator.Apply.
+	// One that fails is called again until it succeeds, and all others wait.
 	Deliver func(context.Context, Event) error
 	Now     func() int64 // the source's clock, nanoseconds, for Stats.MaxLag; nil: no lag is measured
 
-	// Lane says where an event is delivered to: an event waits only for those of its own lane, since caches in one lane may
-	// be away while those in another are not. nil: there is one lane.
+	// Lane says where an event is delivered to: an event waits only for those of its own lane,
+	// since caches in one lane may be away while those in another are not. nil: there is one lane.
 	Lane func(Event) string
 }
 
@@ -129,16 +137,17 @@ func (r *Relay) Stats() Stats {
 
 // Peer is another region's relay, as this one reaches it.
 type Peer interface {
-	// Pull gives the commits of the peer's own region after a log position, and the position up to which that is
-	// all. It waits a moment for the first.
+	// Pull gives the commits of the peer's own region after a log position, and the position up to
+	// which that is all. It waits a moment for the first.
 	Pull(ctx context.Context, after uint64) (next uint64, events []Event, err error)
 	// Close ends what the pulling keeps open.
 	Close()
 }
 
-// Run delivers until ctx ends: the region's own commits, and those of each peer's relay, by region; without peers those of
-// its own region only. A source, a peer or a cache that is away is tried again, for as long as it takes. It closes
-// the peers, and returns nil after everything that it started has ended.
+// Run delivers until ctx ends: the region's own commits, and those of each peer's relay, by region;
+// without peers those of its own region only. A source, a peer or a cache that is away is tried
+// again, for as long as it takes. It closes the peers, and returns nil after everything that it
+// started has ended.
 func (r *Relay) Run(ctx context.Context, peers map[string]Peer) error {
 	r.mu.Lock()
 	r.heard[r.cfg.Region] = 0
@@ -191,8 +200,8 @@ func (r *Relay) Through() uint64 {
 	return through
 }
 
-// own waits for commits after a log position, and gives those of them that the relay announces and where to go on. Seeds have
-// no origin: nothing can be cached of what was there before the caches.
+// own waits for commits after a log position, and gives those of them that the relay announces and
+// where to go on. Seeds have no origin: nothing can be cached of what was there before the caches.
 func (r *Relay) own(ctx context.Context, after uint64) (next uint64, events []Event, err error) {
 	entries, err := r.cfg.Log.Next(ctx, after, 0)
 	if err != nil {

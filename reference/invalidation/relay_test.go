@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// region is a relay with a receiver that records, and fails when told to.
+// region is a relay with a receiver that records, and can be made to fail.
 type region struct {
 	*Relay
 	server *httptest.Server
@@ -85,7 +85,7 @@ func TestEveryRegionHearsOfEveryCommitOnce(t *testing.T) {
 			e := r.next(t)
 			ids[e.Name.ID] += e.Version
 		}
-		require.Equal(t, map[string]uint64{"1": 1, "2": 1}, ids, "seeds aren't told")
+		require.Equal(t, map[string]uint64{"1": 1, "2": 1}, ids, "seeds aren't delivered")
 	}
 	require.Empty(t, eu.got)
 	require.Empty(t, us.got)
@@ -259,7 +259,8 @@ func TestOneRelayHearsOfEveryRegionSinceATime(t *testing.T) {
 	}
 }
 
-// Caches in one lane that are away hold up nobody else's events, and get their own when they are back.
+// Caches in one lane that are away hold up no other's events, and get their own when they are
+// back.
 func TestLanesDoNotWaitForEachOther(t *testing.T) {
 	start := time.Now()
 	now := func() int64 { return int64(time.Since(start)) }

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// crashFiles is a folder on a disk that may crash: what was not fsynced is then gone, in part or in whole, torn anywhere, with
-// holes. What was fsynced is kept. It can refuse writes and fsyncs, too.
+// crashFiles is a folder on a disk that may crash: what was not fsynced is then gone, in part or in
+// whole, torn anywhere, with holes. What was fsynced is kept. It can refuse writes and fsyncs, too.
 type crashFiles struct {
 	mu       sync.Mutex
 	rng      *rand.Rand
@@ -72,7 +72,8 @@ func (d *crashFiles) Remove(name string) error {
 	return nil
 }
 
-// crash loses what was not durable: cut anywhere, and what is left of it with bytes that never arrived.
+// crash loses what was not durable: cut anywhere, and what is left of it with bytes that never
+// arrived.
 func (d *crashFiles) crash() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

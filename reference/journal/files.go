@@ -6,7 +6,8 @@ import (
 	"path/filepath"
 )
 
-// Files is a folder as a journal needs it. [Folder] is one of the file system; tests have one that crashes.
+// Files is a folder as a journal needs it. [Folder] is one of the file system; tests have one that
+// crashes.
 type Files interface {
 	// List names what is there.
 	List() ([]string, error)

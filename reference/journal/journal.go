@@ -1,13 +1,15 @@
-// Package journal keeps what was acknowledged until it has been applied: an append-only log on disk that is fsynced before
-// [Journal.Append] returns. A write-behind cache acknowledges a write once it is here, and applies it to the source
-// later; what a crash leaves behind is handed out again by [Open].
+// Package journal keeps what was acknowledged until it has been applied: an append-only log on disk
+// that is fsynced before [Journal.Append] returns. A write-behind cache acknowledges a write once
+// it is here, and applies it to the source later; what a crash leaves behind is handed out again by
+// [Open].
 //
-// Records may be handed out more than once, so whoever applies them must be idempotent: a source applies only what is
-// newer than what it has.
+// Records may be handed out more than once, so their reader must be idempotent: a source
+// applies only what is newer than what it has.
 //
-// After a failed fsync nobody knows what is on disk, and trying again proves nothing: the kernel may have thrown the dirty
-// pages away and will report success (https://wiki.postgresql.org/wiki/Fsync_Errors). So the journal is broken from then on,
-// refuses everything, and only opening it anew tells what was kept.
+// After a failed fsync it is unknown what is on disk, and trying again proves nothing: the kernel
+// may have thrown the dirty pages away and will report success
+// (https://wiki.postgresql.org/wiki/Fsync_Errors). So the journal is broken from then on, refuses
+// everything, and only opening it anew tells what was kept.
 package journal
 
 import (
@@ -20,7 +22,7 @@ import (
 
 // Config describes a journal.
 type Config struct {
-	Files   Files // a folder that nobody else uses: [Folder] of the file system
+	Files   Files // a folder of its own: [Folder] of the file system
 	Segment int64 // bytes after which a new file is begun; 0: 16 MB. A file goes when all its records were applied.
 }
 
@@ -38,10 +40,11 @@ type Record struct {
 
 // Errors of a journal.
 var (
-	// ErrBroken: an earlier write or fsync failed. What was appended since is unknown; opening anew tells.
+	// ErrBroken: an earlier write or fsync failed. What was appended since is unknown; opening anew
+	// tells.
 	ErrBroken = errors.New("the journal is broken")
-	// ErrDamaged: a record that had been made durable can't be read any more. The medium is at fault, and what was
-	// acknowledged may be lost: this must not be passed over in silence.
+	// ErrDamaged: a record that had been made durable can't be read any more. The medium is at
+	// fault, and what was acknowledged may be lost: this must not be passed over in silence.
 	ErrDamaged = errors.New("a durable record of the journal is damaged")
 	// ErrClosed: the journal was closed.
 	ErrClosed = errors.New("the journal is closed")
@@ -72,9 +75,10 @@ type segment struct {
 	open   map[int64]struct{} // offsets of records that were not applied yet
 }
 
-// Open reads what a folder's journal holds, in the order of its appends, and goes on with a new file. What stood at the
-// end and was never made durable is dropped: nobody was promised anything. Its error wraps [ErrDamaged] when something
-// that had been made durable can't be read.
+// Open reads what a folder's journal holds, in the order of its appends, and goes on with a new
+// file. What stood at the end and was never made durable is dropped: nothing of it was
+// acknowledged. Its error wraps [ErrDamaged] when something that had been made durable can't be
+// read.
 func Open(cfg Config) (*Journal, []Record, error) {
 	j := &Journal{files: cfg.Files, limit: cfg.Segment}
 	if j.limit == 0 {
@@ -134,9 +138,9 @@ func (j *Journal) begin(number uint64) error {
 	return nil
 }
 
-// Append adds a record and returns once it is durable. After an error that is not [ErrClosed] or the context's before
-// anything was written nobody knows whether it is; [Open] will tell. When ctx ends while the fsync runs the error is the
-// context's, and the record may or may not be kept.
+// Append adds a record and returns once it is durable. After an error that is not [ErrClosed] or
+// the context's before anything was written it is unknown whether it is; [Open] will tell. When ctx
+// ends while the fsync runs the error is the context's, and the record may or may not be kept.
 func (j *Journal) Append(ctx context.Context, data []byte) (Position, error) {
 	if err := ctx.Err(); err != nil {
 		return Position{}, err
@@ -173,7 +177,7 @@ func (j *Journal) Append(ctx context.Context, data []byte) (Position, error) {
 	}
 }
 
-// sync makes durable what was appended, until nobody waits any more.
+// sync makes durable what was appended, until no caller waits any more.
 func (j *Journal) sync() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -228,8 +232,8 @@ func (j *Journal) breaks(why error) {
 	j.waiting = nil
 }
 
-// Applied says that a record's effect is durable elsewhere: it need not be handed out again. (It may be, until its whole
-// file is gone.)
+// Applied says that a record's effect is durable elsewhere: it need not be handed out again. (It
+// may be, until its whole file is gone.)
 func (j *Journal) Applied(p Position) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -242,8 +246,8 @@ func (j *Journal) Applied(p Position) {
 	}
 }
 
-// retire removes a file that is not written any more and holds nothing to be applied. When it can't be removed it is
-// read again at the next Open, which is harmless.
+// retire removes a file that is not written any more and holds nothing to be applied. When it can't
+// be removed it is read again at the next Open, which is harmless.
 func (j *Journal) retire(s *segment) {
 	if s == j.current || len(s.open) > 0 {
 		return
@@ -263,7 +267,8 @@ func (j *Journal) Pending() int {
 	return n
 }
 
-// Close waits for appends under way and closes the file. What was not applied is handed out at the next [Open].
+// Close waits for appends under way and closes the file. What was not applied is handed out at the
+// next [Open].
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	if errors.Is(j.broken, ErrClosed) {

@@ -88,8 +88,8 @@ func TestSegmentsGoWhenTheyWereApplied(t *testing.T) {
 	require.Len(t, names, 1)
 }
 
-// Over many crashes at random moments, with many who append at once: whatever was acknowledged comes back, in the order in
-// which one caller appended, and nothing that was never appended does.
+// Over many crashes at random moments, with many who append at once: whatever was acknowledged
+// comes back, in the order in which one caller appended, and nothing that was never appended does.
 func TestNothingAcknowledgedIsLostInACrash(t *testing.T) {
 	for seed := range uint64(300) {
 		disk := newCrashFiles(seed)
@@ -190,7 +190,8 @@ func open2(t *testing.T, disk *crashFiles) (*Journal, []string) {
 	return j, found
 }
 
-// A durable record that can't be read any more is no torn tail: what was acknowledged is missing, and Open says so.
+// A durable record that can't be read any more is no torn tail: what was acknowledged is missing,
+// and Open says so.
 func TestDamageIsNoTornTail(t *testing.T) {
 	disk := newCrashFiles(1)
 	j, _ := open(t, Config{Files: disk})
@@ -233,7 +234,8 @@ func TestAHoleThatWasNeverDurableIsNoDamage(t *testing.T) {
 	}
 }
 
-// A record claims no more to be durable than an fsync that ended before has covered: not what was written while it ran.
+// A record claims no more to be durable than an fsync that ended before has covered: not what was
+// written while it ran.
 func TestRecordsClaimOnlyWhatIsDurable(t *testing.T) {
 	disk := newCrashFiles(1)
 	j, _ := open(t, Config{Files: disk})

@@ -7,8 +7,9 @@ import (
 	"sync"
 )
 
-// Memory is a folder within the process, for tests in virtual time. It outlives whoever writes to it, as the page cache of a
-// machine outlives a process that is killed. Make it with [NewMemory].
+// Memory is a folder within the process, for tests in virtual time. It outlives the process that
+// writes to it, as the page cache of a machine outlives a process that is killed. Make it with
+// [NewMemory].
 type Memory struct {
 	mu    sync.Mutex
 	files map[string]*memoryFile

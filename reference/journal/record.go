@@ -17,10 +17,10 @@ import (
 //	       12  how many bytes of the segment were durable when this was written, 8 bytes
 //	       20  data
 //
-// Appends go one after the other, and a crash may leave of what was never made durable a torn record, or a hole with intact
-// records behind it. Nobody was promised those. But when an intact record behind a hole says that the hole had been made
-// durable, the medium has lost something. (Of the last record of a file nothing behind it can say so: its damage looks like a
-// torn end.)
+// Appends go one after the other, and a crash may leave of what was never made durable a torn
+// record, or a hole with intact records behind it. Those were not acknowledged. But when an intact
+// record behind a hole says that the hole had been made durable, the medium has lost something. (Of
+// the last record of a file nothing behind it can say so: its damage looks like a torn end.)
 const (
 	headBytes = 20
 	mostData  = 64 << 20

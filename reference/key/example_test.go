@@ -7,8 +7,8 @@ import (
 	"github.com/cachedrill/cachedrill/reference/key"
 )
 
-// Whatever alters the value is part of its key. What is missing, or too much, is an error: such a value would be shared by readers who
-// must not share it, or be cached twice.
+// Whatever alters the value is part of its key. What is missing, or too much, is an error: such a
+// value would be shared by readers who must not share it, or be cached twice.
 func ExampleSchema_Build() {
 	s := key.Schema{Family: "product", Version: 3, Vary: []key.Dimension{key.Tenant, key.Locale}}
 	fmt.Println(s.Build(key.Name{Family: "product", ID: "17", Tenant: "acme", Locale: "en"}))

@@ -71,8 +71,8 @@ func (s Schema) Varies(d Dimension) bool {
 	return false
 }
 
-// Validate refuses a schema whose keys could be another's: those of a family called "tenant" begin as the keys of every family
-// that varies by tenant do.
+// Validate refuses a schema whose keys could be another's: those of a family called "tenant" begin
+// as the keys of every family that varies by tenant do.
 func (s Schema) Validate() error {
 	if s.Family == string(Tenant) || s.Family == "" {
 		return fmt.Errorf("a family can't be called %q", s.Family)
@@ -130,7 +130,8 @@ func (c *Compiled) Append(b []byte, n *Name) ([]byte, error) {
 // ErrFamily marks a name of a family that is not known where the name is used.
 var ErrFamily = errors.New("unknown family")
 
-// ErrName marks a name that no key can be made of: something is missing, or there is more than the family varies by.
+// ErrName marks a name that no key can be made of: something is missing, or there is more than the
+// family varies by.
 var ErrName = errors.New("not a name of the family")
 
 // badName is an [ErrName] that says why.

@@ -84,7 +84,8 @@ func TestInjective(t *testing.T) {
 	})
 }
 
-// FuzzInjective looks for two different names that share a key, over shapes of families and all text there is.
+// FuzzInjective looks for two different names that share a key, over shapes of families and all
+// text there is.
 func FuzzInjective(f *testing.F) {
 	f.Add("p", "1", "a", "de", uint8(3), "p", "1", "a:p", "de", uint8(3))
 	f.Add("tenant", "x", "", "", uint8(0), "t", "p:1:v1", "", "", uint8(0))

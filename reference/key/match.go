@@ -5,10 +5,11 @@ import (
 	"strings"
 )
 
-// Owns says whether k is a key of the family: one that Build makes, or made when the schema had another Version or
-// other dimensions than the tenant.
+// Owns says whether k is a key of the family: one that Build makes, or made when the schema had
+// another Version or other dimensions than the tenant.
 //
-// A family called "tenant" and one whose name is "v" and a number can share keys; each of them owns those.
+// A family called "tenant" and one whose name is "v" and a number can share keys; each of them owns
+// those.
 func (s Schema) Owns(k string) bool {
 	rest, ok := strings.CutPrefix(k, s.before(""))
 	if !ok {
@@ -35,14 +36,14 @@ func (s Schema) Owns(k string) bool {
 	return true
 }
 
-// OwnsFor says whether k is a key of the family that belongs to a tenant. Of a family that does not vary by tenant no key
-// does.
+// OwnsFor says whether k is a key of the family that belongs to a tenant. Of a family that does not
+// vary by tenant no key does.
 func (s Schema) OwnsFor(tenant, k string) bool {
 	return s.Varies(Tenant) && strings.HasPrefix(k, s.before(tenant)) && s.Owns(k)
 }
 
-// Pieces gives what every key of the family, or with a tenant each that belongs to it, begins with and then holds in this
-// order: the pattern of a scan, which may find other keys too.
+// Pieces gives what every key of the family, or with a tenant each that belongs to it, begins with
+// and then holds in this order: the pattern of a scan, which may find other keys too.
 func (s Schema) Pieces(tenant string) []string {
 	if s.Varies(Tenant) && tenant == "" {
 		return []string{s.before(""), ":" + Escape(s.Family) + ":"}
@@ -61,7 +62,8 @@ func (s Schema) before(tenant string) string {
 	return "tenant:" + Escape(tenant) + ":" + Escape(s.Family) + ":"
 }
 
-// Escape writes s as it stands in a key: everything but letters, digits, dot, dash and underscore becomes %XX.
+// Escape writes s as it stands in a key: everything but letters, digits, dot, dash and underscore
+// becomes %XX.
 func Escape(s string) string {
 	return string(escape(nil, s))
 }

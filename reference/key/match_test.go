@@ -45,7 +45,8 @@ func TestOwnsGolden(t *testing.T) {
 	require.False(t, flag.OwnsFor("", "flag:17:v1"))
 }
 
-// Of any key exactly its own family says that it owns it, and exactly its own tenant; and the pieces of both are in it.
+// Of any key exactly its own family says that it owns it, and exactly its own tenant; and the
+// pieces of both are in it.
 func TestOwnsExactlyItsOwn(t *testing.T) {
 	schemas := []Schema{
 		{Family: "p", Version: 1, Vary: []Dimension{Tenant, Locale}},

@@ -13,7 +13,8 @@ import (
 	"github.com/cachedrill/cachedrill/reference/policy"
 )
 
-// Metrics are the Observer of a region's caches, and are shown by promhttp. Tenants are told apart only where they are named.
+// Metrics are the Observer of a region's caches, and are shown by promhttp. Tenants are counted
+// apart only where they are named.
 func Example() {
 	m := metrics.New(metrics.Config{Region: "eu", Families: []string{"product"}, Tenants: []string{"acme"}})
 	m.Policy(policy.Recommended().Name)

@@ -9,15 +9,17 @@ import (
 // LedgerConfig says what a [Ledger] has lines for.
 type LedgerConfig struct {
 	Region   string
-	Currency string             // of the costs; "": there are no prices, and no costs are told
+	Currency string             // of the costs; "": there are no prices, and no costs are reported
 	Reasons  []string           // of costs of the process's own
 	Budgets  map[string]float64 // limits, by name
-	// Before is called before everything is told, so that it is up to date; may be nil. It may call the ledger.
+	// Before is called before everything is reported, so that it is up to date; may be nil. It may
+	// call the ledger.
 	Before func()
 }
 
-// Ledger shows what a process uses, what that costs, and which budgets are exceeded. It is a Prometheus collector, and safe for
-// concurrent use. Whoever keeps it says what is used; it does no sums.
+// Ledger shows what a process uses, what that costs, and which budgets are exceeded. It is a
+// Prometheus collector, and safe for concurrent use. Its owner reports what is used; it does no
+// sums.
 type Ledger struct {
 	cfg      LedgerConfig
 	requests prometheus.Counter
@@ -29,7 +31,7 @@ type Ledger struct {
 
 	mu     sync.Mutex
 	memory prometheus.Gauge
-	told   bool // memory is known
+	known  bool // memory is known
 }
 
 var _ prometheus.Collector = (*Ledger)(nil)
@@ -73,9 +75,9 @@ func (l *Ledger) Collect(out chan<- prometheus.Metric) {
 		c.Collect(out)
 	}
 	l.mu.Lock()
-	told := l.told
+	known := l.known
 	l.mu.Unlock()
-	if told {
+	if known {
 		l.memory.Collect(out)
 	}
 }
@@ -100,17 +102,17 @@ func (l *Ledger) RedisCost(amount float64) {
 	}
 }
 
-// RedisMemory says how much Redis uses; told is false while it does not say.
-func (l *Ledger) RedisMemory(bytes int64, told bool) {
+// RedisMemory says how much Redis uses; known is false while it does not say.
+func (l *Ledger) RedisMemory(bytes int64, known bool) {
 	l.memory.Set(float64(bytes))
 	l.mu.Lock()
-	l.told = told
+	l.known = known
 	l.mu.Unlock()
 }
 
-// Exceeded says whether a budget is; told is false while nothing tells.
-func (l *Ledger) Exceeded(budget string, exceeded, told bool) {
-	if !told {
+// Exceeded says whether a budget is; known is false while nothing tells.
+func (l *Ledger) Exceeded(budget string, exceeded, known bool) {
+	if !known {
 		l.exceeded.DeleteLabelValues(budget)
 		return
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/cachedrill/cachedrill/reference/metrics"
 )
 
-// ledger is one in which everything was told.
+// ledger is one in which everything was reported.
 func ledger(before func()) *metrics.Ledger {
 	l := metrics.NewLedger(metrics.LedgerConfig{Region: "eu", Currency: "EUR", Reasons: []string{"requests", "source_loads"},
 		Budgets: map[string]float64{"redis_memory_bytes": 2e9}, Before: before})
@@ -28,8 +28,8 @@ func ledger(before func()) *metrics.Ledger {
 	return l
 }
 
-// told is everything that is gathered, as text.
-func told(t *testing.T, c prometheus.Collector) string {
+// gathered is everything that is gathered, as text.
+func gathered(t *testing.T, c prometheus.Collector) string {
 	t.Helper()
 	r := prometheus.NewPedanticRegistry()
 	require.NoError(t, r.Register(c))
@@ -47,7 +47,7 @@ func told(t *testing.T, c prometheus.Collector) string {
 func TestALedgerTellsWhatItWasTold(t *testing.T) {
 	asked := 0
 	l := ledger(func() { asked++ })
-	text := told(t, l)
+	text := gathered(t, l)
 	require.Equal(t, 1, asked)
 	for _, line := range []string{
 		`cachedrill_requests_total{region="eu"} 3`,
@@ -62,21 +62,21 @@ func TestALedgerTellsWhatItWasTold(t *testing.T) {
 		require.Contains(t, text, line+"\n")
 	}
 	l.Exceeded("redis_memory_bytes", false, true)
-	require.Contains(t, told(t, l), `cachedrill_budget_exceeded{budget="redis_memory_bytes",region="eu"} 0`)
+	require.Contains(t, gathered(t, l), `cachedrill_budget_exceeded{budget="redis_memory_bytes",region="eu"} 0`)
 }
 
-// What nobody knows is not told: no zero stands for it.
+// What is not known is not reported: no zero stands for it.
 func TestALedgerIsSilentAboutWhatItDoesNotKnow(t *testing.T) {
 	l := ledger(nil)
 	l.RedisMemory(0, false)
 	l.Exceeded("redis_memory_bytes", false, false)
-	text := told(t, l)
+	text := gathered(t, l)
 	require.NotContains(t, text, "cachedrill_redis_memory_bytes")
 	require.NotContains(t, text, "cachedrill_budget_exceeded")
 	bare := metrics.NewLedger(metrics.LedgerConfig{Region: "eu"})
 	bare.Cost("requests", 1)
 	bare.RedisCost(1)
-	require.NotContains(t, told(t, bare), "cost_total", "there are no prices")
+	require.NotContains(t, gathered(t, bare), "cost_total", "there are no prices")
 }
 
 func TestCountsAreWhatPrometheusIsTold(t *testing.T) {
@@ -129,7 +129,7 @@ func TestCountsAreWhatPrometheusIsTold(t *testing.T) {
 	require.InDelta(t, 3600.003, bus.Sum, 1e-6)
 	require.EqualValues(t, 5, c.Flights.Sum)
 	require.Zero(t, c.Families["price"].L1)
-	require.Contains(t, told(t, m), `cachedrill_redis_breaker_openings_total{region="eu"} 1`)
+	require.Contains(t, gathered(t, m), `cachedrill_redis_breaker_openings_total{region="eu"} 1`)
 }
 
 // What the documentation asks Prometheus for is there.

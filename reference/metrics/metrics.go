@@ -1,7 +1,7 @@
 // Package metrics shows what the reference cache does to Prometheus.
 //
-// Its labels are bounded: regions, families, tiers, outcomes, and those tenants that were asked for by name. A key is never a
-// label.
+// Its labels are bounded: regions, families, tiers, outcomes, and those tenants that were asked for
+// by name. A key is never a label.
 package metrics
 
 import (
@@ -13,15 +13,17 @@ import (
 	"github.com/cachedrill/cachedrill/reference"
 )
 
-// Config says what is told apart.
+// Config says what is counted apart.
 type Config struct {
 	Region   string
-	Families []string // as the caches have them; what is told of others is left out
-	// Tenants are those who are counted by name; all others are counted together as "other". None: tenants aren't counted.
+	Families []string // as the caches have them; what is reported of others is left out
+	// Tenants are those who are counted by name; all others are counted together as "other". None:
+	// tenants aren't counted.
 	Tenants []string
 }
 
-// Metrics is an observer of one or more caches of a region, and a Prometheus collector. It is safe for concurrent use.
+// Metrics is an observer of one or more caches of a region, and a Prometheus collector. It is safe
+// for concurrent use.
 type Metrics struct {
 	families map[string]*family
 	tenants  map[string]*byTier
@@ -76,7 +78,8 @@ var (
 	writeKinds = [2]string{"put", "delete"}
 )
 
-// New makes the metrics of a region. Every series is there from the beginning, with zero, so that rates see the first event.
+// New makes the metrics of a region. Every series is there from the beginning, with zero, so that
+// rates see the first event.
 func New(cfg Config) *Metrics {
 	b := builder{region: cfg.Region}
 	m := &Metrics{
@@ -157,7 +160,8 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// Policy says which policy the caches follow from now on. Nothing else does: call it at the start, and after a switch.
+// Policy says which policy the caches follow from now on. Nothing else does: call it at the start,
+// and after a switch.
 func (m *Metrics) Policy(name string) {
 	m.policy.Reset()
 	m.policy.WithLabelValues(name).Set(1)

@@ -152,11 +152,11 @@ func TestWhatACacheDoesIsCounted(t *testing.T) {
 	}
 	// The look of the reader who gave up ends by itself.
 	require.Eventually(t, func() bool { return value(t, m, `cachedrill_flight_readers_count{region="eu"}`) == "5" }, 10*time.Second, time.Millisecond)
-	require.Equal(t, "5", value(t, m, `cachedrill_flight_readers_sum{region="eu"}`), "nobody shared a look")
-	said := labels(told(t, m))
-	require.Contains(t, said, `tenant="acme"`)
+	require.Equal(t, "5", value(t, m, `cachedrill_flight_readers_sum{region="eu"}`), "no look was shared")
+	text := labels(gathered(t, m))
+	require.Contains(t, text, `tenant="acme"`)
 	for _, leak := range []string{"17", "somebody", `family="unknown"`, `policy="recommended"`} {
-		require.NotContains(t, said, leak)
+		require.NotContains(t, text, leak)
 	}
 }
 
@@ -234,7 +234,8 @@ const (
 	end   = "<!-- End of the metrics -->\n"
 )
 
-// docs/operations.md lists the metrics that there are. UPDATE_DOCS=1 go test ./reference/metrics writes it.
+// docs/operations.md lists the metrics that there are. UPDATE_DOCS=1 go test ./reference/metrics
+// writes it.
 func TestMetricsAreDocumented(t *testing.T) {
 	table := "| metric | type | labels | what it is |\n| --- | --- | --- | --- |\n"
 	listed := map[string]bool{}

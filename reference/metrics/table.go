@@ -2,7 +2,8 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Metric describes one metric for people; docs/operations.md shows them all. Each has the label region, too.
+// Metric describes one metric for people; docs/operations.md shows them all. Each has the label
+// region, too.
 type Metric struct {
 	Name    string
 	Type    string // counter, gauge or histogram
@@ -11,7 +12,8 @@ type Metric struct {
 	buckets []float64
 }
 
-// Buckets in seconds: an answer from memory takes less than the first, one from Redis about a millisecond or less.
+// Buckets in seconds: an answer from memory takes less than the first, one from Redis about a
+// millisecond or less.
 var (
 	readBuckets = []float64{1e-6, 1e-5, 1e-4, 2.5e-4, 5e-4, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}
 	workBuckets = []float64{5e-4, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}

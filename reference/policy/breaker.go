@@ -2,9 +2,10 @@ package policy
 
 import "time"
 
-// Circuit is a circuit breaker before a tier that may be away: after a few failures in a row nobody asks it for a while,
-// then one caller at a time tries again, and the first success closes it. The zero Circuit is closed. Its methods give
-// the circuit as it is afterwards; whoever keeps it makes that one step.
+// Circuit is a circuit breaker before a tier that may be away: after a few failures in a row no
+// caller asks it for a while, then one caller at a time tries again, and the first success closes
+// it. The zero Circuit is closed. Its methods give the circuit as it is afterwards; its owner makes
+// that one step.
 type Circuit struct {
 	Failures int   // in a row
 	Until    int64 // open until then, on the caller's clock in nanoseconds; 0: closed
@@ -15,8 +16,8 @@ const (
 	opensFor   = int64(250 * time.Millisecond)
 )
 
-// Enter says whether a caller may ask the tier now. Of an open circuit whose time is over it lets one caller through, and
-// stays open for the rest until that one's [Circuit.Left].
+// Enter says whether a caller may ask the tier now. Of an open circuit whose time is over it lets
+// one caller through, and stays open for the rest until that one's [Circuit.Left].
 func (c Circuit) Enter(now int64) (Circuit, bool) {
 	switch {
 	case c.Until == 0:
@@ -28,7 +29,7 @@ func (c Circuit) Enter(now int64) (Circuit, bool) {
 	return c, true
 }
 
-// Left takes in how asking went, whoever asked.
+// Left takes in how asking went.
 func (c Circuit) Left(now int64, ok bool) Circuit {
 	if ok {
 		return Circuit{}

@@ -80,13 +80,13 @@ var Table = []Control{
 		"age-clamp, for bounded families; the TTL", "after the loss of a message a worker's memory serves the old value for a whole TTL"},
 	{Journal, "journal", "writes that were acknowledged before the source has them: they are on disk by then",
 		"", "a crash of their owner loses acknowledged writes"},
-	{Breaker, "breaker", "latency: after a few failures in a row nobody waits for Redis until one caller has found it answering",
+	{Breaker, "breaker", "latency: after a few failures in a row no reader waits for Redis until one caller has found it answering",
 		"", "every miss waits for the deadline of a Redis that is away"},
 	{Compression, "compression", "memory of Redis, and the network: large values are stored compressed where that makes them smaller",
 		"", "large values take their full size"},
 	{RedisDeadline, "redis-deadline", "latency: a Redis that does not answer costs milliseconds, not seconds",
 		"breaker, after the first few waits", "reads wait for Redis's client defaults: seconds, and retries"},
-	{Shedding, "shedding", "the source, from queues that nobody survives: a worker asks for no more at a time than the source answers in time, and refuses at once what would come too late",
+	{Shedding, "shedding", "the source, from queues in which every load times out: a worker asks for no more at a time than the source answers in time, and refuses at once what would come too late",
 		"", "after a burst of misses every load times out in the source's queue, for ever"},
 	{RetryBudget, "retry-budget", "the source, from retries that multiply its load when it is slowest: at most one retry for ten loads",
 		"shedding", "load rises when the source slows down, and the failure sustains itself"},
@@ -124,8 +124,8 @@ var Presets = map[string]func() Policy{"recommended": Recommended, "naive": Naiv
 // RenamedControls maps the former names of controls to the names that they have.
 var RenamedControls = map[string]string{"lease": "fill-lease", "fail-safe": "stale-if-error"}
 
-// Without gives the policy with one control removed. The error for an unknown name lists the names there are; that for a
-// former name gives the present one.
+// Without gives the policy with one control removed. The error for an unknown name lists the names
+// there are; that for a former name gives the present one.
 func (p Policy) Without(name string) (Policy, error) {
 	for _, c := range Table {
 		if c.Name == name {

@@ -38,7 +38,7 @@ func TestLookup(t *testing.T) {
 		{"nothing there", all, Meta{}, 0, Miss},
 		{"fresh", all, m, 101 * s, Serve},
 		{"past its fresh life", all, m, 106 * s, Refresh},
-		{"past its fresh life, nobody revalidates", no("stale-while-revalidate"), m, 106 * s, IfError},
+		{"past its fresh life, without revalidation", no("stale-while-revalidate"), m, 106 * s, IfError},
 		{"past its life", all, m, 110 * s, Miss},
 		{"a floor is no copy", all, floor, 101 * s, Miss},
 		{"past its life, and within the bound", all, spare, 109 * s, IfError},
@@ -47,10 +47,10 @@ func TestLookup(t *testing.T) {
 		{"an absence grows stale too", all, absence, 104 * s, Refresh},
 		{"a slow load is begun early, by chance", all, slow, 105*s + s/2, Refresh},
 		{"a slow load is begun early, by chance, and this is too early", all, slow, 105 * s, Serve},
-		{"nobody begins early", no("early-refresh"), slow, 105*s + s/2, Serve},
+		{"without early refresh", no("early-refresh"), slow, 105*s + s/2, Serve},
 		{"at the end of a life that is shorter than the bound", all, Meta{Kind: Value, Version: 3, T0: 100 * s, FreshUntil: 103 * s, Until: 103 * s, DropAt: 103 * s}, 103 * s, Miss},
 		{"alive but older than the bound", all, long, 110 * s, Miss},
-		{"alive, older than the bound, nobody clamps", no("age-clamp"), long, 110 * s, Serve},
+		{"alive, older than the bound, without the clamp", no("age-clamp"), long, 110 * s, Serve},
 	} {
 		require.Equal(t, c.want, c.policy.Lookup(f, c.meta, c.now, 0.5), c.what)
 	}
@@ -64,8 +64,8 @@ func TestStrongIsConfirmed(t *testing.T) {
 	require.Equal(t, Serve, Naive().Lookup(f, m, 1, 0.5))
 }
 
-// Whatever the worker's and the writer's clocks do within the assumed error of their rates, no worker serves an old value
-// after the writer's wait.
+// Whatever the worker's and the writer's clocks do within the assumed error of their rates, no
+// worker serves an old value after the writer's wait.
 func TestNoHoldOutlivesTheWritersWait(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := rapid.Float64Range(0, 0.01).Draw(t, "rate error")
@@ -149,7 +149,8 @@ func TestNoCopyOutlivesTheBound(t *testing.T) {
 	})
 }
 
-// The short way to a decision never serves what the long one would not, whatever the copy, the family and the controls are.
+// The short way to a decision never serves what the long one would not, whatever the copy, the
+// family and the controls are.
 func TestPlainIsServe(t *testing.T) {
 	plain := 0
 	rapid.Check(t, func(t *rapid.T) {

@@ -13,8 +13,9 @@ import (
 	"github.com/cachedrill/cachedrill/reference/journal"
 )
 
-// Record is one line of the audit log of purges. Each purge has two: "begun" before anything is removed, and "done" with
-// what came of it. A purge that has only the first was cut off at an unknown point.
+// Record is one line of the audit log of purges. Each purge has two: "begun" before anything is
+// removed, and "done" with what came of it. A purge that has only the first was cut off at an
+// unknown point.
 type Record struct {
 	Time     time.Time `json:"time"` // wall clock, UTC
 	ID       string    `json:"id"`   // of the purge: the same in both of its records
@@ -37,16 +38,17 @@ const (
 // ErrAudit marks an audit log that could not be written. No purge happens without its record.
 var ErrAudit = errors.New("the audit log can't be written")
 
-// Audit is an append-only log of purges: JSON, a line each, fsynced before the purge goes on. It is safe for concurrent use, and
-// several processes may append to one file of a local file system.
+// Audit is an append-only log of purges: JSON, a line each, fsynced before the purge goes on. It is
+// safe for concurrent use, and several processes may append to one file of a local file system.
 type Audit struct {
 	mu     sync.Mutex
 	file   journal.File
 	broken error
 }
 
-// OpenAudit opens a log, or begins one that only its owner may read. What is in it is never changed. A last line that a crash has
-// cut off is ended, so that what follows stands on lines of its own.
+// OpenAudit opens a log, or begins one that only its owner may read. What is in it is never
+// changed. A last line that a crash has cut off is ended, so that what follows stands on lines of
+// its own.
 func OpenAudit(path string) (*Audit, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
@@ -96,8 +98,8 @@ func (a *Audit) Close() error {
 	return nil
 }
 
-// write returns once the record is durable. After a failure it is unknown what is on disk, and trying again proves
-// nothing: so the log takes no more, and must be opened anew.
+// write returns once the record is durable. After a failure it is unknown what is on disk, and
+// trying again proves nothing: so the log takes no more, and must be opened anew.
 func (a *Audit) write(r Record) error {
 	line, err := json.Marshal(r)
 	if err != nil {

@@ -173,7 +173,7 @@ func TestNoPurgeWithoutItsRecord(t *testing.T) {
 		require.ErrorIs(t, err, ErrAudit)
 		require.Equal(t, c.err == ErrPartly, errors.Is(err, ErrPartly))
 		if c.err == ErrPartly {
-			require.Equal(t, 1, done.Removed, "the caller is told what was done")
+			require.Equal(t, 1, done.Removed, "the caller learns what was done")
 		}
 		before := len(seen.all)
 		_, err = p.Purge(t.Context(), order)

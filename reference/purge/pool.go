@@ -26,8 +26,9 @@ func (p *poolPurge) purge(ctx context.Context) (err error) {
 	if p.what.key != "" {
 		err = p.batch(ctx, []string{p.what.key})
 	} else {
-		// Leases first. A fill that had one when this scan began has lost it when it ends, or has stored by then what
-		// the second scan will find. The other way round it could store behind the scan's back.
+		// Leases first. A fill that had one when this scan began has lost it when it ends, or has
+		// stored by then what the second scan will find. The other way round it could store behind
+		// the scan's back.
 		err = p.scan(ctx, l2.LeaseKey(""))
 		if err == nil {
 			err = p.scan(ctx, "")
@@ -67,8 +68,8 @@ func (p *poolPurge) scan(ctx context.Context, prefix string) error {
 // batchSize is how many entries one script looks at: other commands wait for it.
 const batchSize = 100
 
-// batch purges those of the keys that are selected: it asks for their versions, and then puts floors of these in their place,
-// until nothing newer came between.
+// batch purges those of the keys that are selected: it asks for their versions, and then puts
+// floors of these in their place, until nothing newer came between.
 func (p *poolPurge) batch(ctx context.Context, keys []string) error {
 	floors := map[string]string{}
 	for _, k := range keys {

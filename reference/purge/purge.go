@@ -1,4 +1,5 @@
-// Package purge takes values out of a region's caches on an operator's order, and keeps an audit log of that.
+// Package purge takes values out of a region's caches on an operator's order, and keeps an audit
+// log of that.
 package purge
 
 import (
@@ -21,7 +22,7 @@ type Config struct {
 	Shared   store.Store
 	Pools    map[string]store.Store // of families that have a pool, by its name
 	Audit    *Audit
-	Progress func(Purged) // told after every batch, of all so far; must not block. May be nil
+	Progress func(Purged) // called after every batch with all so far; must not block. May be nil
 }
 
 // Order is what somebody wants purged. Who and Why go to the audit log and must not be empty.
@@ -48,21 +49,27 @@ var (
 	ErrPartly = errors.New("the purge did not get through")
 )
 
-// Purger takes values out of a region: out of its Redis, then out of the memory of its workers. It takes no knowledge
-// away: what is superseded stays superseded, so that no older fill wins after a purge, and every family keeps its promise.
-// The next reader loads anew. It is safe for concurrent use.
+// Purger takes values out of a region: out of its Redis, then out of the memory of its workers. It
+// takes no knowledge away: what is superseded stays superseded, so that no older fill wins after a
+// purge, and every family keeps its promise. The next reader loads anew. It is safe for concurrent
+// use.
 //
-// What was cached, or was being loaded, when the purge began is not served from any tier after it ended, with these exceptions:
+// What was cached, or was being loaded, when the purge began is not served from any tier after it
+// ended, with these exceptions:
 //
-//   - A worker that does not hear the bus at that moment keeps its copies. With gap detection it notices at the next beat, and
-//     renews each with the next read; without, they stay until their end of life.
-//   - A reader who waits for a load that began before the purge is answered with what it read, and so is one who joins it.
-//   - A strong family is filled without a lease. What a load under way has read may be stored again: it is payload, which is
-//     never served but as the version that the source has.
-//   - A policy without the lease or the versioned-store control has nothing by which a fill under way could be stopped.
+//   - A worker that does not hear the bus at that moment keeps its copies. With gap detection it
+//     notices at the next beat, and renews each with the next read; without, they stay until their
+//     end of life.
+//   - A reader who waits for a load that began before the purge is answered with what it read, and
+//     so is one who joins it.
+//   - A strong family is filled without a lease. What a load under way has read may be stored
+//     again: it is payload, which is never served but as the version that the source has.
+//   - A policy without the lease or the versioned-store control has nothing by which a fill under
+//     way could be stopped.
 //   - The source has what it has: what should be gone must be deleted there first.
 //
-// Names that a family's schema of another version has other keys for are found by Family, Tenant and Prefix, not by Name.
+// Names that a family's schema of another version has other keys for are found by Family, Tenant
+// and Prefix, not by Name.
 type Purger struct {
 	cfg      Config
 	families map[string]Family
@@ -83,9 +90,10 @@ func New(cfg Config) (*Purger, error) {
 	return p, nil
 }
 
-// Purge does what the order says, and returns when the region's Redis has forgotten and its workers were told. It ends
-// early when ctx does. An error that is [ErrOrder], [ErrSelector], or [ErrAudit] and not [ErrPartly] says that nothing was
-// purged; one that is [ErrAudit] and [ErrPartly] that it may have got through, but the log does not say so.
+// Purge does what the order says, and returns when the region's Redis has forgotten and its workers
+// have the message. It ends early when ctx does. An error that is [ErrOrder], [ErrSelector], or
+// [ErrAudit] and not [ErrPartly] says that nothing was purged; one that is [ErrAudit] and
+// [ErrPartly] that it may have got through, but the log does not say so.
 func (p *Purger) Purge(ctx context.Context, o Order) (Purged, error) {
 	if strings.TrimSpace(o.Who) == "" || strings.TrimSpace(o.Why) == "" {
 		return Purged{}, ErrOrder

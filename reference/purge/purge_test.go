@@ -94,7 +94,8 @@ func (r *racing) Run(ctx context.Context, s *store.Script, keys []string, args .
 	return out, err
 }
 
-// A purge's floor is of the version that it replaces, also when that has only just come: a purge takes no version back.
+// A purge's floor is of the version that it replaces, also when that has only just come: a purge
+// takes no version back.
 func TestPurgeWhileNewerVersionsCome(t *testing.T) {
 	shared := memory()
 	of := func(version uint64) string { return string(valueOf(version)) }

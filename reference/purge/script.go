@@ -9,16 +9,18 @@ import (
 	"github.com/cachedrill/cachedrill/reference/store"
 )
 
-// purgeScript takes copies away and keeps what is known about versions: to delete an entry would also delete the
-// knowledge that older versions are superseded, and an older fill under way would win. So a copy gives way to a floor of
-// its own version, a floor stays, and what is no entry of ours goes. The caller makes the floors, so they must be for the
-// versions that are there: of a copy that has another one the script answers what that is, and leaves it for the next
-// attempt. The lease of a fill under way is voided, so that what was read before the purge is not stored after it.
+// purgeScript takes copies away and keeps what is known about versions: to delete an entry would
+// also delete the knowledge that older versions are superseded, and an older fill under way would
+// win. So a copy gives way to a floor of its own version, a floor stays, and what is no entry of
+// ours goes. The caller makes the floors, so they must be for the versions that are there: of a
+// copy that has another one the script answers what that is, and leaves it for the next attempt.
+// The lease of a fill under way is voided, so that what was read before the purge is not stored
+// after it.
 //
-// KEYS: entry, lease, entry, lease... ARGV: length of a header, then for each entry the floor's ttl in ms and the floor,
-// or "" to ask for the version. It answers for each entry two strings: what was there, 'V' a copy, 'F' a floor, 'D'
-// something else, 'N' nothing, 'R' and the digits of version and T0 a copy that is there still; and how many
-// leases were voided.
+// KEYS: entry, lease, entry, lease... ARGV: length of a header, then for each entry the floor's ttl
+// in ms and the floor, or "" to ask for the version. It answers for each entry two strings: what
+// was there, 'V' a copy, 'F' a floor, 'D' something else, 'N' nothing, 'R' and the digits of
+// version and T0 a copy that is there still; and how many leases were voided.
 var purgeScript = store.NewScript(`
 local length, out = tonumber(ARGV[1]), {}
 for i = 1, #KEYS, 2 do

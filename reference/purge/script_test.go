@@ -57,13 +57,13 @@ func TestPurgeScriptInBothLanguages(t *testing.T) {
 					require.NoError(t, s.Delete(t.Context(), bus.EpochKey))
 				}
 			}
-			said := fmt.Sprintf("%q %v", out, err)
+			reply := fmt.Sprintf("%q %v", out, err)
 			for _, k := range append([]string{bus.EpochKey, bus.NumberKey}, keys...) {
 				have, ok, err := s.Get(t.Context(), k)
 				require.NoError(t, err)
-				said += fmt.Sprintf("; %q %v", have, ok)
+				reply += fmt.Sprintf("; %q %v", have, ok)
 			}
-			answers = append(answers, said)
+			answers = append(answers, reply)
 		}
 		require.Equal(t, answers[0], answers[1], "miniredis, step %d: command %d", i, which)
 		require.Equal(t, answers[0], answers[2], "redis, step %d: command %d", i, which)
@@ -75,7 +75,8 @@ func TestPurgeScriptInBothLanguages(t *testing.T) {
 	require.Equal(t, []string{"D", "0"}, out)
 }
 
-// Many keys on a real Redis: batches, progress, and a context that ends it early, after which it can be repeated.
+// Many keys on a real Redis: batches, progress, and a context that ends it early, after which it
+// can be repeated.
 func TestPurgeOfManyKeysOnARealRedis(t *testing.T) {
 	server := redistest.Start(t, redis.Options{})
 	client := redis.NewClient(&redis.Options{Addr: server.Addr, ContextTimeoutEnabled: true})

@@ -11,15 +11,16 @@ import (
 	"github.com/cachedrill/cachedrill/reference/policy"
 )
 
-// Family is a family as far as a purge must know it: whose keys are its, how long its copies live, and where they are.
+// Family is a family as far as a purge must know it: whose keys are its, how long its copies live,
+// and where they are.
 type Family struct {
 	Schema   key.Schema
 	Contract policy.Family
 	Pool     string // the pool that has its copies; "": the region's own Redis
 }
 
-// Selector says what is to be purged: one Name, or a Family, a Tenant or both, or a Prefix, or All. The zero Selector
-// selects nothing and is refused.
+// Selector says what is to be purged: one Name, or a Family, a Tenant or both, or a Prefix, or All.
+// The zero Selector selects nothing and is refused.
 type Selector struct {
 	Name   key.Name // this one, under the key that its family's schema builds now
 	Family string   // the keys of a family, of whichever version of its schema
@@ -54,7 +55,8 @@ func (s Selector) compile(families map[string]Family) (Selection, error) {
 	return out.check(families)
 }
 
-// check refuses what is empty, what says two things, and what can't match anything. It finds the families that are meant.
+// check refuses what is empty, what says two things, and what can't match anything. It finds the
+// families that are meant.
 func (s Selection) check(families map[string]Family) (Selection, error) {
 	ways := 0
 	for _, given := range []bool{s.key != "", s.family != "" || s.tenant != "", s.prefix != "", s.all} {
@@ -158,7 +160,8 @@ func (s Selection) pieces() []string {
 	return nil
 }
 
-// String says what is selected, as the audit log and the progress show it. Tenants are written as they stand in keys.
+// String says what is selected, as the audit log and the progress show it. Tenants are written as
+// they stand in keys.
 func (s Selection) String() string {
 	switch {
 	case s.key != "":
@@ -189,7 +192,8 @@ func (s Selection) message() string {
 	return v.Encode()
 }
 
-// ParseSelection reads a selection from a message of the invalidation bus. Families are those of the worker, by name.
+// ParseSelection reads a selection from a message of the invalidation bus. Families are those of
+// the worker, by name.
 func ParseSelection(message string, families map[string]Family) (Selection, error) {
 	v, err := url.ParseQuery(message)
 	if err != nil {

@@ -76,7 +76,7 @@ func drawSelector(t *rapid.T, n key.Name, k string) Selector {
 	return Selector{Tenant: tenant}
 }
 
-// wanted is what a selector means, said of names, not of keys.
+// wanted is what a selector means, in terms of names, not of keys.
 func wanted(s Selector, n key.Name, k string) bool {
 	switch {
 	case s.Name != (key.Name{}):
@@ -89,7 +89,8 @@ func wanted(s Selector, n key.Name, k string) bool {
 	return s.All
 }
 
-// The matcher picks exactly the names that are meant, also after it has gone over the bus, and as the family's.
+// The matcher picks exactly the names that are meant, also after it has gone over the bus, and as
+// the family's.
 func TestMatcherPicksExactlyTheNames(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		aim, aimed := drawName(t)
@@ -113,7 +114,8 @@ func TestMatcherPicksExactlyTheNames(t *testing.T) {
 	})
 }
 
-// And so does the purge, on a real Redis with all names beside each other: its scan leaves none out.
+// And so does the purge, on a real Redis with all names beside each other: its scan leaves none
+// out.
 func TestPurgeTakesExactlyTheNames(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: redistest.Start(t, redis.Options{}).Addr})
 	defer client.Close()
@@ -159,7 +161,8 @@ func TestPurgeTakesExactlyTheNames(t *testing.T) {
 	})
 }
 
-// A purge's message is read as what it is, whatever is selected; what can't be understood selects nothing.
+// A purge's message is read as what it is, whatever is selected; what can't be understood selects
+// nothing.
 func TestPurgeAmongTheMessagesOfTheBus(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n, k := drawName(t)

@@ -18,11 +18,12 @@ type Entry struct {
 	At      int64  // source clock under the commit lock, nanoseconds
 }
 
-// Feed is a source's commits, for those who follow them. Positions go up in the feed's order, in which the versions of one
-// name go up too. An entry that a follower has not been given never appears at or before a position that it has reached.
+// Feed is a source's commits, for those who follow them. Positions go up in the feed's order, in
+// which the versions of one name go up too. An entry that a follower has not been given never
+// appears at or before a position that it has reached.
 type Feed interface {
-	// Next gives the entries that follow a position, at most limit of them (0: as many as the feed gives at once). It waits
-	// for the first until ctx ends. The entries must not be changed.
+	// Next gives the entries that follow a position, at most limit of them (0: as many as the feed
+	// gives at once). It waits for the first until ctx ends. The entries must not be changed.
 	Next(ctx context.Context, after uint64, limit int) ([]Entry, error)
 	// Tip is a position such that every change acknowledged before the call is at or before it.
 	Tip(ctx context.Context) (uint64, error)

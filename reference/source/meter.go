@@ -6,8 +6,8 @@ import (
 	"github.com/cachedrill/cachedrill/reference/key"
 )
 
-// Meter counts the loads of one source: each when it ends for its caller, with how many of the same name and region were
-// under way when it arrived. Its Now and OnLoad are set before its first use.
+// Meter counts the loads of one source: each when it ends for its caller, with how many of the same
+// name and region were under way when it arrived. Its Now and OnLoad are set before its first use.
 type Meter struct {
 	Now    func() int64 // the clock of [Load.Arrived] and [Load.Done], nanoseconds
 	OnLoad func(Load)   // called concurrently; may be nil

@@ -19,8 +19,8 @@ type ModelConfig struct {
 	VersionTime time.Duration            // mean time of a version read; 0: a fifth of the load's
 	WriteTime   time.Duration            // mean time of a store, and of a fence
 	Queue       int                      // requests that may wait; more are shed with [ErrShed]. 0: no bound
-	// ServeAbandoned serves loads whose callers have given up, as a database does that was not informed: they keep
-	// their place in the queue and take their time.
+	// ServeAbandoned serves loads whose callers have given up, as a database does that was not
+	// informed: they keep their place in the queue and take their time.
 	ServeAbandoned bool
 	Seed           uint64       // of the service times
 	Now            func() int64 // the source's clock, monotonic, nanoseconds; nil: since NewModel
@@ -38,7 +38,8 @@ type Load struct {
 	Failed  bool
 	Width   int   // loads of this name from this region under way at arrival, itself included; 0 of a check
 	Queued  int64 // nanoseconds between arrival and the moment at which a server took it up
-	// Abandoned says that its caller gave up at Done, and that it will be served all the same: wasted work.
+	// Abandoned says that its caller gave up at Done, and that it will be served all the same:
+	// wasted work.
 	Abandoned bool
 }
 
@@ -95,7 +96,8 @@ func (m *Model) Close() {
 // Log is the commit log.
 func (m *Model) Log() *Log { return m.log }
 
-// Seal gives every commit after index, and the source's clock at a moment before which there was no other.
+// Seal gives every commit after index, and the source's clock at a moment before which there was no
+// other.
 func (m *Model) Seal(index uint64) (after []Entry, now int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

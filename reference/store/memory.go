@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Memory is a [Store] within the process, and the server of the clients that [Memory.Client] makes. It can
-// be stopped, which forgets everything, and started again, as a Redis without persistence. Make it with
-// [NewMemory].
+// Memory is a [Store] within the process, and the server of the clients that [Memory.Client] makes.
+// It can be stopped, which forgets everything, and started again, as a Redis without persistence.
+// Make it with [NewMemory].
 type Memory struct {
 	mu          sync.Mutex
 	items       map[string]held
@@ -109,15 +109,16 @@ func (m *Memory) Start() {
 	}
 }
 
-// Step moves its wall clock, as an administrator or a time service does: keys that live until a moment
-// expire early, or late.
+// Step moves its wall clock, as an administrator or a time service does: keys that live until a
+// moment expire early, or late.
 func (m *Memory) Step(by time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.shift += by
 }
 
-// Incarnation counts its starts; a store that answers under another number has forgotten everything.
+// Incarnation counts its starts; a store that answers under another number has forgotten
+// everything.
 func (m *Memory) Incarnation() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -152,8 +153,8 @@ func (m *Memory) Expire(keys ...string) int {
 	return n
 }
 
-// Do runs one step past all wires: nothing comes between its calls. It returns [ErrRefused] when the store
-// is down.
+// Do runs one step past all wires: nothing comes between its calls. It returns [ErrRefused] when
+// the store is down.
 func (m *Memory) Do(step func(*Tx)) error { return m.do(step) }
 
 // do runs one step, unless the store is down.
@@ -167,9 +168,9 @@ func (m *Memory) do(step func(*Tx)) error {
 	return nil
 }
 
-// Wire is the way to a store and back. Carry is called before a command reaches the store and before its
-// answer reaches the client: it takes as long as the way does, and fails where nothing comes through. It must
-// return when ctx ends.
+// Wire is the way to a store and back. Carry is called before a command reaches the store and
+// before its answer reaches the client: it takes as long as the way does, and fails where nothing
+// comes through. It must return when ctx ends.
 type Wire interface {
 	Carry(ctx context.Context) error
 	// Open says whether messages to listeners come through at this moment.

@@ -18,8 +18,8 @@ func newLua(text string) luaScript { return redis.NewScript(text) }
 // Redis is a [Store] behind a client, which it does not own.
 type Redis struct{ client *redis.Client }
 
-// NewRedis makes a store of a client. How long it waits for a Redis that does not answer is the client's
-// configuration.
+// NewRedis makes a store of a client. How long it waits for a Redis that does not answer is the
+// client's configuration.
 func NewRedis(client *redis.Client) Redis { return Redis{client} }
 
 // Get implements [Store].
@@ -85,7 +85,8 @@ func (r Redis) Identity(ctx context.Context) (string, error) {
 	return id, nil
 }
 
-// Channel implements [Store], by the number of the client's database; that of database 0 is the name itself.
+// Channel implements [Store], by the number of the client's database; that of database 0 is the
+// name itself.
 func (r Redis) Channel(name string) string {
 	if db := r.client.Options().DB; db != 0 {
 		return "db" + strconv.Itoa(db) + ":" + name
@@ -98,14 +99,15 @@ func (r Redis) Publish(ctx context.Context, channel, message string) error {
 	return r.client.Publish(ctx, r.Channel(channel), message).Err()
 }
 
-// subscribeTimeout bounds the wait for the Redis to confirm a subscription: a cancelled context does not wake
-// a read without a deadline.
+// subscribeTimeout bounds the wait for the Redis to confirm a subscription: a cancelled context
+// does not wake a read without a deadline.
 const subscribeTimeout = 2 * time.Second
 
 // waitingMessages is how many messages a slow listener may leave waiting before some are dropped.
 const waitingMessages = 1024
 
-// Subscribe implements [Store]. The connection is kept up, and made anew after it broke, until Close.
+// Subscribe implements [Store]. The connection is kept up, and made anew after it broke, until
+// Close.
 func (r Redis) Subscribe(ctx context.Context, channel string) (Subscription, error) {
 	sub := r.client.Subscribe(ctx, r.Channel(channel))
 	if _, err := sub.ReceiveTimeout(ctx, subscribeTimeout); err != nil {

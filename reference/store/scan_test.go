@@ -33,7 +33,8 @@ func realRedis(t *testing.T) *redis.Client {
 	return c
 }
 
-// A pattern means its own characters and nothing else, in a Redis as in memory, also those that mean something in a glob.
+// A pattern means its own characters and nothing else, in a Redis as in memory, also those that
+// mean something in a glob.
 func TestScanMatchesPiecesAsTheyAre(t *testing.T) {
 	rdb := realRedis(t)
 	inMemory := NewMemory()

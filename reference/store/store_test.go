@@ -88,7 +88,7 @@ func TestBothStoresAreOne(t *testing.T) {
 		require.NoError(t, s.Publish(t.Context(), "other", "x"))
 		require.NoError(t, s.Publish(t.Context(), "news", "hello"))
 		require.Equal(t, "hello", <-sub.Messages())
-		require.NoError(t, s.Publish(t.Context(), "news", "nobody takes it"))
+		require.NoError(t, s.Publish(t.Context(), "news", "no subscriber"))
 		require.NoError(t, sub.Close())
 	}
 }

@@ -1,5 +1,5 @@
-// Package traffic counts the bytes of network connections where they are dialled: what two ends say to each other, as it is on
-// the wire above TCP, encryption included.
+// Package traffic counts the bytes of network connections where they are dialled: what two ends say
+// to each other, as it is on the wire above TCP, encryption included.
 package traffic
 
 import (
@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// Counter counts the bytes of all connections that were dialled through it, both ways together. The zero value is ready, and safe
-// for concurrent use.
+// Counter counts the bytes of all connections that were dialled through it, both ways together. The
+// zero value is ready, and safe for concurrent use.
 type Counter struct{ bytes atomic.Int64 }
 
 // Bytes is how many there were so far.

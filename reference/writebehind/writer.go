@@ -1,4 +1,5 @@
-// Package writebehind acknowledges writes when they are in a journal, and brings them to the source afterwards.
+// Package writebehind acknowledges writes when they are in a journal, and brings them to the source
+// afterwards.
 package writebehind
 
 import (
@@ -22,7 +23,7 @@ import (
 
 // Config describes a [Writer].
 type Config struct {
-	Realm  string        // what it owns at the source: its families belong to nobody else
+	Realm  string        // what it owns at the source: its families belong to no other owner
 	Files  journal.Files // of its journal: a folder of its own, which must outlive it
 	Source source.Applier
 	Region string
@@ -31,12 +32,14 @@ type Config struct {
 	Take   bool // the realm although another journal owns it. What that one still holds will never be applied.
 }
 
-// Writer takes the writes of families that are written behind. It gives each change its version, makes it durable in its
-// journal and acknowledges it; the source gets it afterwards, name by name in order, as often as it takes. Readers see it when
-// the source has it: until then nothing of it is in any cache.
+// Writer takes the writes of families that are written behind. It gives each change its version,
+// makes it durable in its journal and acknowledges it; the source gets it afterwards, name by name
+// in order, as often as it takes. Readers see it when the source has it: until then nothing of it
+// is in any cache.
 //
-// A realm at the source belongs to one journal. Its owner is known by a name in the journal's folder, so that a process that
-// comes back goes on with it, and nobody else can: two journals would give versions twice.
+// A realm at the source belongs to one journal. Its owner is known by a name in the journal's
+// folder, so that a process that comes back goes on with it, and no other can: two journals
+// would give versions twice.
 type Writer struct {
 	cfg   Config
 	owner string
@@ -59,7 +62,8 @@ type waitingChange struct {
 	at journal.Position
 }
 
-// ErrBacklog marks a write that is refused since the source has not taken enough of those before it.
+// ErrBacklog marks a write that is refused since the source has not taken enough of those before
+// it.
 var ErrBacklog = errors.New("too many writes wait for the source")
 
 const (
@@ -71,7 +75,8 @@ const (
 	ownerFile    = "owner"
 )
 
-// Open takes over the realm and what the journal holds. ctx bounds the time that the source may take to answer.
+// Open takes over the realm and what the journal holds. ctx bounds the time that the source may
+// take to answer.
 func Open(ctx context.Context, cfg Config) (*Writer, error) {
 	if cfg.Most == 0 {
 		cfg.Most = mostWaiting
@@ -129,7 +134,8 @@ func ownerOf(files journal.Files) (string, error) {
 	return owner, errors.Join(err, f.Sync(), f.Close())
 }
 
-// Put acknowledges a value. An error that is [source.ErrNotApplied] guarantees that the source will never have it.
+// Put acknowledges a value. An error that is [source.ErrNotApplied] guarantees that the source will
+// never have it.
 func (w *Writer) Put(ctx context.Context, n key.Name, value []byte, token string) (source.Record, error) {
 	return w.write(ctx, source.Change{Name: n, Value: value, Token: token})
 }

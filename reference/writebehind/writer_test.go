@@ -68,8 +68,8 @@ func put(t *testing.T, b *Writer, n key.Name, value string) source.Record {
 	return r
 }
 
-// Writes are acknowledged while the source is away, with the versions that they will have, and reach it in their order: also
-// when their owner has ended meanwhile.
+// Writes are acknowledged while the source is away, with the versions that they will have, and
+// reach it in their order: also when their owner has ended meanwhile.
 func TestWritesBehindAreKeptUntilTheSourceHasThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, disk := newAway(t), journal.NewMemory()

@@ -29,7 +29,8 @@ func New() *Group {
 // Context ends when the group is closed.
 func (g *Group) Context() context.Context { return g.life }
 
-// Begin counts one piece of work, unless the group is closed. [Group.Done] must be called when the work has ended.
+// Begin counts one piece of work, unless the group is closed. [Group.Done] must be called when the
+// work has ended.
 func (g *Group) Begin() bool {
 	g.closing.RLock()
 	defer g.closing.RUnlock()
@@ -43,7 +44,8 @@ func (g *Group) Begin() bool {
 // Done ends a piece of work that has begun.
 func (g *Group) Done() { g.running.Done() }
 
-// Go runs work in a goroutine of the group. [ErrClosed] says that the group is closed, and nothing runs.
+// Go runs work in a goroutine of the group. [ErrClosed] says that the group is closed, and nothing
+// runs.
 func (g *Group) Go(work func()) error {
 	if !g.Begin() {
 		return ErrClosed

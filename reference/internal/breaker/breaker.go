@@ -1,5 +1,5 @@
-// Package breaker is the circuit breaker between a worker and its Redis. When it opens and closes is decided by
-// [policy.Circuit].
+// Package breaker is the circuit breaker between a worker and its Redis. When it opens and closes
+// is decided by [policy.Circuit].
 package breaker
 
 import (
@@ -15,8 +15,8 @@ import (
 // ErrOpen is the answer while Redis is not asked, because it did not answer before.
 var ErrOpen = errors.New("redis is not asked: it did not answer")
 
-// Store keeps a worker from waiting for a Redis that does not answer. Only Get, Set and Run, which readers wait for, go
-// through the breaker; Subscribe and the rest bypass it.
+// Store keeps a worker from waiting for a Redis that does not answer. Only Get, Set and Run, which
+// readers wait for, go through the breaker; Subscribe and the rest bypass it.
 type Store struct {
 	store.Store
 	policy policy.Policy
@@ -27,8 +27,8 @@ type Store struct {
 	state policy.Circuit
 }
 
-// New puts a breaker before a store; without the policy's breaker control it is always closed. turned is called when it
-// opens and closes, in that order; it may be nil.
+// New puts a breaker before a store; without the policy's breaker control it is always closed.
+// turned is called when it opens and closes, in that order; it may be nil.
 func New(s store.Store, p policy.Policy, turned func(open bool)) *Store {
 	return &Store{Store: s, policy: p, turned: turned, began: time.Now()}
 }

@@ -1,5 +1,5 @@
-// Package bus is a region's invalidation bus: the messages by which workers hear, through Redis, of superseded versions and
-// of purges, and by which they notice that they missed some.
+// Package bus is a region's invalidation bus: the messages by which workers hear, through Redis, of
+// superseded versions and of purges, and by which they notice that they missed some.
 package bus
 
 import (
@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Channel is the Redis channel of a region's workers. Its messages are numbered within epochs: both are kept in Redis, and
-// a Redis that forgot them begins a new epoch.
+// Channel is the Redis channel of a region's workers. Its messages are numbered within epochs: both
+// are kept in Redis, and a Redis that forgot them begins a new epoch.
 const (
 	Channel   = "cache:superseded"
 	EpochKey  = "cache:epoch"
@@ -75,15 +75,16 @@ func Parse(s string) (m Message, ok bool) {
 	return m, false
 }
 
-// Cursor is how far a worker has followed the bus. Messages come one after the other. The zero Cursor has heard nothing.
+// Cursor is how far a worker has followed the bus. Messages come one after the other. The zero
+// Cursor has heard nothing.
 type Cursor struct {
 	Epoch    string
 	Number   uint64
 	Identity string
 }
 
-// Missed takes in a message, and says whether some may have been lost before it: after the loss of a connection, of Redis's
-// memory, or of Redis itself.
+// Missed takes in a message, and says whether some may have been lost before it: after the loss of
+// a connection, of Redis's memory, or of Redis itself.
 func (c *Cursor) Missed(m Message) bool {
 	expected := c.Number
 	if m.Kind != Beat {

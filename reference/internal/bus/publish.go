@@ -12,7 +12,8 @@ import (
 )
 
 // HeartbeatScript publishes the number of the last message.
-// KEYS: epoch, number. ARGV: channel; an epoch in case there is none; how long that is kept, in ms; identity.
+// KEYS: epoch, number. ARGV: channel; an epoch in case there is none; how long that is kept, in ms;
+// identity.
 var HeartbeatScript = store.NewScript(`
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then epoch = ARGV[2]; redis.call('DEL', KEYS[2]); redis.call('SET', KEYS[1], epoch, 'PX', ARGV[3]) end
@@ -26,8 +27,10 @@ return {'1'}`, func(tx *store.Tx, keys, args []string) []string {
 	return script.Done
 })
 
-// PurgeScript publishes a purge, in a message that has a number as events have: a worker that misses it notices.
-// KEYS: epoch, number. ARGV: channel; selection; an epoch in case there is none; how long that is kept, in ms.
+// PurgeScript publishes a purge, in a message that has a number as events have: a worker that
+// misses it notices.
+// KEYS: epoch, number. ARGV: channel; selection; an epoch in case there is none; how long that is
+// kept, in ms.
 var PurgeScript = store.NewScript(`
 local epoch = redis.call('GET', KEYS[1])
 if not epoch then epoch = ARGV[3]; redis.call('DEL', KEYS[2]) end
@@ -70,7 +73,8 @@ func position(tx *store.Tx, epochKey, numberKey, fresh string) (epoch string, nu
 	return epoch, number
 }
 
-// Heartbeat publishes the number of the last message once, within timeout. What fails is left to the next heartbeat.
+// Heartbeat publishes the number of the last message once, within timeout. What fails is left to
+// the next heartbeat.
 func Heartbeat(ctx context.Context, s store.Store, timeout time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

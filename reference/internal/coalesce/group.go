@@ -1,5 +1,5 @@
-// Package coalesce lets callers with the same name share one answer: [Group] joins what is under way, [Rounds] only what
-// begins after the caller came.
+// Package coalesce lets callers with the same name share one answer: [Group] joins what is under
+// way, [Rounds] only what begins after the caller came.
 package coalesce
 
 import (
@@ -8,9 +8,11 @@ import (
 	"sync"
 )
 
-// Group lets all callers with the same name share what one of them finds. The zero Group is ready for use.
+// Group lets all callers with the same name share what one of them finds. The zero Group is ready
+// for use.
 type Group[T any] struct {
-	// Landed is called with the readers who shared each flight, when it ends; may be nil. Set it before the first use.
+	// Landed is called with the readers who shared each flight, when it ends; may be nil. Set it
+	// before the first use.
 	Landed func(name string, readers int)
 
 	mu sync.Mutex
@@ -26,7 +28,8 @@ type Flight[T any] struct {
 	readers int // that share it
 }
 
-// Join gives the flight of a name; lead says that the caller has just begun it, and must end it with [Group.Land].
+// Join gives the flight of a name; lead says that the caller has just begun it, and must end it
+// with [Group.Land].
 func (g *Group[T]) Join(name string) (f *Flight[T], lead bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -6,11 +6,13 @@ import (
 	"sync"
 )
 
-// Rounds joins callers that need an answer to a question which was asked after they came. While one round is under way,
-// all callers that come share the next one, which begins when that one has ended. So each name is asked for once at a time,
-// and no caller gets what was true before it came. The zero Rounds are ready for use.
+// Rounds joins callers that need an answer to a question which was asked after they came. While one
+// round is under way, all callers that come share the next one, which begins when that one has
+// ended. So each name is asked for once at a time, and no caller gets what was true before it came.
+// The zero Rounds are ready for use.
 type Rounds[T any] struct {
-	// Landed is called with the readers who shared each round, when it ends; may be nil. Set it before the first use.
+	// Landed is called with the readers who shared each round, when it ends; may be nil. Set it
+	// before the first use.
 	Landed func(readers int)
 
 	mu sync.Mutex
@@ -26,8 +28,8 @@ type round[T any] struct {
 	readers int // that share it
 }
 
-// Ask gives what question found in a round that began after the call. start runs a function in the background, or
-// refuses with an error.
+// Ask gives what question found in a round that began after the call. start runs a function in the
+// background, or refuses with an error.
 func (r *Rounds[T]) Ask(ctx context.Context, name string, start func(func()) error, question func() (T, error)) (T, error) {
 	r.mu.Lock()
 	if r.of == nil {

@@ -1,5 +1,5 @@
-// Package entry is the form of cached entries in Redis: a header of fixed width that scripts compare as text, then the
-// value.
+// Package entry is the form of cached entries in Redis: a header of fixed width that scripts
+// compare as text, then the value.
 package entry
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/cachedrill/cachedrill/reference/policy"
 )
 
-// An entry in Redis is one string, so that a hit is one GET. Numbers are 16 hexadecimal digits each, so that text order
-// is their order. The offsets:
+// An entry in Redis is one string, so that a hit is one GET. Numbers are 16 hexadecimal digits
+// each, so that text order is their order. The offsets:
 //
 //	offset  0  "c2": format
 //	        2  kind: 'V' value, 'N' absence, 'F' floor (no copy; older versions are superseded)
@@ -104,7 +104,8 @@ func Sum(b []byte) []byte {
 	return []byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}
 }
 
-// Decode reads what [Encode] wrote. It fails for everything else, and for an entry that was damaged.
+// Decode reads what [Encode] wrote. It fails for everything else, and for an entry that was
+// damaged.
 func Decode(b []byte) (Entry, error) {
 	if len(b) < HeadLength || string(b[:HeadKind]) != HeadFormat {
 		return Entry{}, errFormat
@@ -173,8 +174,8 @@ func ParseHex(src []byte) (uint64, error) {
 // Ours says whether a stored string has the first n bytes of an entry of this cache.
 func Ours(raw string, n int) bool { return len(raw) >= n && raw[:len(HeadFormat)] == HeadFormat }
 
-// Floor is the header by which the scripts make everything older than version unusable, from source time now on; "" for a
-// policy that does not compare versions.
+// Floor is the header by which the scripts make everything older than version unusable, from source
+// time now on; "" for a policy that does not compare versions.
 func Floor(p policy.Policy, f policy.Family, version uint64, now int64) string {
 	if !p.Controls.Has(policy.VersionedStore) {
 		return ""

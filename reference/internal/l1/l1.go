@@ -21,14 +21,15 @@ type Copy struct {
 	Name key.Name // of a copy; a floor has none
 	Gaps uint64   // [Tier.Gaps] when the load or look began that made the copy; see [Tier.Suspect]
 
-	// Asked is the worker's clock before the source confirmed the copy, for a strong family with a read lease; 0: it must
-	// not be served unconfirmed.
+	// Asked is the worker's clock before the source confirmed the copy, for a strong family with a
+	// read lease; 0: it must not be served unconfirmed.
 	Asked sourceclock.Instant
 
 	retryAt atomic.Int64 // source clock: no new background refresh before; see MayRefresh
 }
 
-// Tier is the memory of one worker. The zero Tier holds nothing: it is that of a policy without the l1 control.
+// Tier is the memory of one worker. The zero Tier holds nothing: it is that of a policy without the
+// l1 control.
 type Tier struct {
 	policy policy.Policy
 	cache  *otter.Cache[string, *Copy]
@@ -61,7 +62,8 @@ func (t Tier) Get(k string) (*Copy, bool) {
 	return t.cache.GetIfPresent(k)
 }
 
-// Put stores a copy unless what is there is newer, in one step, or the copy was read before a purge of its key.
+// Put stores a copy unless what is there is newer, in one step, or the copy was read before a purge
+// of its key.
 func (t Tier) Put(k string, fresh *Copy) {
 	if t.cache == nil {
 		return
@@ -115,8 +117,8 @@ func (t Tier) Gaps() uint64 {
 	return t.gaps.Load()
 }
 
-// AddGap makes everything suspect that is there, or whose load is under way: the message that would have dropped it may
-// have been lost.
+// AddGap makes everything suspect that is there, or whose load is under way: the message that would
+// have dropped it may have been lost.
 func (t Tier) AddGap() {
 	if t.gaps != nil {
 		t.gaps.Add(1)
@@ -142,8 +144,9 @@ func (t Tier) Tick(i sourceclock.Instant) {
 	}
 }
 
-// lastReading is the clock by which memory is freed: the last reading that was taken for something else, since a reading
-// costs as much as the rest of a hit. It may be late, which costs memory; what may be served is decided by exact readings.
+// lastReading is the clock by which memory is freed: the last reading that was taken for something
+// else, since a reading costs as much as the rest of a hit. It may be late, which costs memory;
+// what may be served is decided by exact readings.
 type lastReading struct{ at atomic.Int64 }
 
 // NowNano implements [otter.Clock].

@@ -15,8 +15,8 @@ type Selection interface {
 	Selects(k string) bool // whether a key is selected
 }
 
-// purges is what a worker's memory remembers of the purges it has heard of: a load, or a read of Redis, that was under way
-// then brings an entry that was read before, and must not put it back.
+// purges is what a worker's memory remembers of the purges it has heard of: a load, or a read of
+// Redis, that was under way then brings an entry that was read before, and must not put it back.
 type purges struct {
 	mu   sync.RWMutex // held for reading while an entry is put, so that a purge comes before it or after it
 	list []bar
@@ -28,7 +28,8 @@ type bar struct {
 	until int64
 }
 
-// mostPurges bounds what is remembered. More are merged into one that bars everything: that costs copies, not correctness.
+// mostPurges bounds what is remembered. More are merged into one that bars everything: that costs
+// copies, not correctness.
 const mostPurges = 64
 
 // bars says whether an entry that was read at source time t0 may not be put.
@@ -41,7 +42,8 @@ func (p *purges) bars(k string, t0 int64) bool {
 	return false
 }
 
-// remember bars a selection's entries that were read until now, and forgets what bars nothing that is still alive.
+// remember bars a selection's entries that were read until now, and forgets what bars nothing that
+// is still alive.
 func (p *purges) remember(s Selection, now, life int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -61,8 +63,9 @@ func (p *purges) remember(s Selection, now, life int64) {
 	}
 }
 
-// Purge drops the copies that a purge selects, and refuses those of them that were read until source time now. life is how
-// long an entry can live at most, in nanoseconds. What is known about versions stays.
+// Purge drops the copies that a purge selects, and refuses those of them that were read until
+// source time now. life is how long an entry can live at most, in nanoseconds. What is known about
+// versions stays.
 func (t Tier) Purge(what Selection, now, life int64) {
 	if t.cache == nil {
 		return

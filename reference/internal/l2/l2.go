@@ -1,4 +1,5 @@
-// Package l2 is the shared tier: a region's Redis, with the commands that keep an older fill from replacing what is newer.
+// Package l2 is the shared tier: a region's Redis, with the commands that keep an older fill from
+// replacing what is newer.
 package l2
 
 import (
@@ -27,8 +28,8 @@ func New(shared store.Store, p policy.Policy) Tier { return Tier{shared, p} }
 // LeaseKey is the key of the fill lease of an entry's key.
 func LeaseKey(k string) string { return "lease:" + k }
 
-// Get reads an entry; ok is false when there is none. A value that is no entry of this cache, or is damaged, reads as an
-// entry that can't be served, so that it is replaced.
+// Get reads an entry; ok is false when there is none. A value that is no entry of this cache, or is
+// damaged, reads as an entry that can't be served, so that it is replaced.
 func (t Tier) Get(ctx context.Context, k string) (e entry.Entry, ok bool, err error) {
 	raw, ok, err := t.shared.Get(ctx, k)
 	if err != nil {
@@ -54,9 +55,10 @@ func Replacing(e entry.Entry, found bool) string {
 	return string(entry.Encode(policy.Policy{}, entry.Entry{Meta: e.Meta})[:entry.HeadCoding])
 }
 
-// Lease asks for the right to load k for ttl. It answers with a lease token, or an entry that is there by now, or neither:
-// another worker is loading. replace is the copy that it is asked for in spite of; see [Replacing]. With an error the lease
-// may have been granted all the same, and must be released.
+// Lease asks for the right to load k for ttl. It answers with a lease token, or an entry that is
+// there by now, or neither: another worker is loading. replace is the copy that it is asked for in
+// spite of; see [Replacing]. With an error the lease may have been granted all the same, and must
+// be released.
 func (t Tier) Lease(ctx context.Context, k string, ttl time.Duration, replace string) (lease string, e entry.Entry, err error) {
 	lease = token.New()
 	res, err := t.shared.Run(ctx, LeaseScript, []string{k, LeaseKey(k)}, lease, script.Millis(ttl), replace)
@@ -93,7 +95,8 @@ const (
 	Overtaken // something newer is there, or the lease has ended: what was read may be superseded
 )
 
-// Store offers an entry for the rest of its life, at source time now, under a fill lease; "" stores without one.
+// Store offers an entry for the rest of its life, at source time now, under a fill lease; "" stores
+// without one.
 func (t Tier) Store(ctx context.Context, k string, e entry.Entry, now int64, lease string) (Offer, error) {
 	ttl := time.Duration(e.Meta.DropAt - now).Truncate(time.Millisecond)
 	if ttl <= 0 {
@@ -126,9 +129,10 @@ type Superseded struct {
 	Channel, Body string
 }
 
-// Invalidate makes everything older than a version unusable, and voids the lease of a fill under way. Where something as
-// new is, the lease was granted after that came (what came then voided or used up the one before), and so was its load
-// begun: to void it because an event comes twice would double the load for nothing.
+// Invalidate makes everything older than a version unusable, and voids the lease of a fill under
+// way. Where something as new is, the lease was granted after that came (what came then voided or
+// used up the one before), and so was its load begun: to void it because an event comes twice would
+// double the load for nothing.
 func (t Tier) Invalidate(ctx context.Context, s Superseded) error {
 	fresh, kept := "", ""
 	if s.Channel != "" {

@@ -43,9 +43,11 @@ return {'1'}`, func(tx *store.Tx, keys, args []string) []string {
 		return script.Done
 	})
 
-	// LeaseScript answers with the entry when there is a copy by now, else with the right to load it. A caller that has
-	// seen a copy which is to be replaced gives its header: when another is there by now, it has been replaced already.
-	// KEYS: entry, lease. ARGV: token, lease ttl in ms, the header seen, "renew" (whatever is there) or "" (nothing seen).
+	// LeaseScript answers with the entry when there is a copy by now, else with the right to load
+	// it. A caller that has seen a copy which is to be replaced gives its header: when another is
+	// there by now, it has been replaced already.
+	// KEYS: entry, lease. ARGV: token, lease ttl in ms, the header seen, "renew" (whatever is
+	// there) or "" (nothing seen).
 	// Returns {'V', entry}, {'L'} or {'W'}.
 	LeaseScript = store.NewScript(`
 local have = redis.call('GET', KEYS[1])
@@ -74,10 +76,12 @@ return {'0'}`, func(tx *store.Tx, keys, args []string) []string {
 		return script.Refused
 	})
 
-	// SupersedeScript makes what is older than a version unusable, and publishes that, in one step: the message's
-	// number can't be taken by another, and a worker that heard it finds Redis changed.
-	// KEYS: entry, lease, epoch, number. ARGV: floor's header, or "" to delete whatever is there; its ttl in ms; channel,
-	// or "" to publish nothing; the message after its number; an epoch in case there is none; how long that is kept, in ms.
+	// SupersedeScript makes what is older than a version unusable, and publishes that, in one step:
+	// the message's number can't be taken by another, and a worker that heard it finds Redis
+	// changed.
+	// KEYS: entry, lease, epoch, number. ARGV: floor's header, or "" to delete whatever is there;
+	// its ttl in ms; channel, or "" to publish nothing; the message after its number; an epoch in
+	// case there is none; how long that is kept, in ms.
 	SupersedeScript = store.NewScript(`
 if ARGV[1] == '' then redis.call('DEL', KEYS[1])
 else

@@ -1,5 +1,5 @@
-// Package script holds what the Redis scripts of the cache share: how durations are passed to them, and what they answer
-// of a change.
+// Package script holds what the Redis scripts of the cache share: how durations are passed to them,
+// and what they answer of a change.
 package script
 
 import (

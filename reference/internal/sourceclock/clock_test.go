@@ -8,8 +8,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Whatever the source's clock showed, however long its answers took, and however much faster than ours it runs within the
-// assumed error: the bound is never below it, and no looser than the best answer allows.
+// Whatever the source's clock showed, however long its answers took, and however much faster than
+// ours it runs within the assumed error: the bound is never below it, and no looser than the best
+// answer allows.
 func TestUpperClockIsAnUpperBound(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		rate := 1 + rapid.Float64Range(-RateError, RateError).Draw(rt, "rate error")
@@ -27,13 +28,13 @@ func TestUpperClockIsAnUpperBound(t *testing.T) {
 				time.Sleep(s[0])
 				asked := c.Instant()
 				time.Sleep(s[1])
-				said := source()
+				answered := source()
 				time.Sleep(s[2])
-				c.Learn(said, asked)
+				c.Learn(answered, asked)
 				if c.Now() < source() {
 					rt.Fatalf("bound %d below the source's clock %d", c.Now(), source())
 				}
-				if alone := bound(said, asked, c.Instant()); c.Now() > alone {
+				if alone := bound(answered, asked, c.Instant()); c.Now() > alone {
 					rt.Fatalf("bound %d, and the last answer alone says %d", c.Now(), alone)
 				}
 			}

@@ -4,8 +4,8 @@ import (
 	"sync"
 )
 
-// budget is a token bucket: loads earn, retries spend. (Finagle and gRPC have such budgets; the share of ten per
-// cent is theirs too.)
+// budget is a token bucket: loads earn, retries spend. (Finagle and gRPC have such budgets; the
+// share of ten per cent is theirs too.)
 type budget struct {
 	mu     sync.Mutex
 	tokens float64

@@ -1,4 +1,5 @@
-// Package sourceguard stands between a worker and its source: retries within a budget, and bounded concurrency.
+// Package sourceguard stands between a worker and its source: retries within a budget, and bounded
+// concurrency.
 package sourceguard
 
 import (
@@ -12,15 +13,16 @@ import (
 	"github.com/cachedrill/cachedrill/reference/source"
 )
 
-// Loads are tried more than once, since a single slow answer says little about the next one. The last attempt
-// has what is left of the load's time.
+// Loads are tried more than once, since a single slow answer says little about the next one. The
+// last attempt has what is left of the load's time.
 const (
 	AttemptTimeout = 400 * time.Millisecond
 	mostAttempts   = 3
 )
 
-// Guard protects the source from its worker: loads and version reads only, for writes are few and wanted. Without the
-// retry-budget and shedding controls it retries whatever fails, and asks for everything at once.
+// Guard protects the source from its worker: loads and version reads only, for writes are few and
+// wanted. Without the retry-budget and shedding controls it retries whatever fails, and asks for
+// everything at once.
 type Guard struct {
 	source.Source
 	policy   policy.Policy
@@ -29,8 +31,8 @@ type Guard struct {
 	throttle throttle
 }
 
-// New puts a guard before a source. shed is called for each read that is refused without asking the source, check for one
-// of the version only; it may be nil.
+// New puts a guard before a source. shed is called for each read that is refused without asking the
+// source, check for one of the version only; it may be nil.
 func New(s source.Source, p policy.Policy, shed func(n key.Name, check bool)) *Guard {
 	return &Guard{Source: s, policy: p, shed: shed, budget: budget{tokens: budgetMost}, throttle: newThrottle()}
 }

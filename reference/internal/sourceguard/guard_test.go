@@ -43,7 +43,8 @@ func (s *silentSource) Load(ctx context.Context, _ key.Name, by source.Caller) (
 	return source.Record{}, ctx.Err()
 }
 
-// Of a source that does not answer, a worker asks up to three times as much without a budget, and hardly more with one.
+// Of a source that does not answer, a worker asks up to three times as much without a budget, and
+// hardly more with one.
 func TestRetryBudget(t *testing.T) {
 	for _, c := range []struct {
 		without  []string
@@ -149,8 +150,8 @@ func TestRetriesAreCountedAndEnd(t *testing.T) {
 	})
 }
 
-// burst asks a source of 2 servers and 50 ms for n names at once, again and again for a while, and says how many loads
-// came in time, how many were refused at once, and how many died waiting.
+// burst asks a source of 2 servers and 50 ms for n names at once, again and again for a while, and
+// says how many loads came in time, how many were refused at once, and how many died waiting.
 func burst(t *testing.T, p policy.Policy, n, rounds int) (good, refused, late int64) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
@@ -186,8 +187,9 @@ func burst(t *testing.T, p policy.Policy, n, rounds int) (good, refused, late in
 	return good, refused, late
 }
 
-// Twice as many loads are asked for as the source can answer (40 in half a second, of 20). Asked for all at once they
-// queue up until none is in time; with shedding more than half of what the source can serve comes in time.
+// Twice as many loads are asked for as the source can answer (40 in half a second, of 20). Asked
+// for all at once they queue up until none is in time; with shedding more than half of what the
+// source can serve comes in time.
 func TestSheddingKeepsGoodput(t *testing.T) {
 	const rounds = 40
 	served := int64(20 * rounds)

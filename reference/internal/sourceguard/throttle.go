@@ -8,10 +8,10 @@ import (
 	"github.com/cachedrill/cachedrill/reference/source"
 )
 
-// throttle bounds how many loads a worker has under way, by how fast they come back: additive increase while they
-// are as fast as they can be, multiplicative decrease when they are several times slower, as TCP does (Chiu and
-// Jain 1989). A caller that finds it full waits in line, or is refused at once when the line alone takes longer than the
-// caller has.
+// throttle bounds how many loads a worker has under way, by how fast they come back: additive
+// increase while they are as fast as they can be, multiplicative decrease when they are several
+// times slower, as TCP does (Chiu and Jain 1989). A caller that finds it full waits in line, or is
+// refused at once when the line alone takes longer than the caller has.
 type throttle struct {
 	mu      sync.Mutex
 	limit   float64

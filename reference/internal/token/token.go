@@ -1,4 +1,4 @@
-// Package token makes tokens that nobody else has: of leases, fences, purges and owners.
+// Package token makes unique tokens: of leases, fences, purges and owners.
 package token
 
 import (

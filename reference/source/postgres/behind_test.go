@@ -49,8 +49,9 @@ func writeBehind(s *Source, folder string) {
 	select {}
 }
 
-// What was acknowledged before the source had it survives kill -9 of its owner in the middle of writes, and of the source: the
-// next owner finds it in the journal, and brings it to the source once. CACHEDRILL_SOAK=1 runs 50 rounds.
+// What was acknowledged before the source had it survives kill -9 of its owner in the middle of
+// writes, and of the source: the next owner finds it in the journal, and brings it to the source
+// once. CACHEDRILL_SOAK=1 runs 50 rounds.
 func TestWritesBehindSurviveKills(t *testing.T) {
 	rounds := 3
 	if os.Getenv("CACHEDRILL_SOAK") != "" {

@@ -31,8 +31,8 @@ const (
 	crashNames   = 6 // few: most writes wait for another
 )
 
-// writeUntilKilled tells each write's token on a line of its own: "ack" after it was acknowledged, "no" after it was refused as without
-// effect. It ends by itself only when its parent has.
+// writeUntilKilled tells each write's token on a line of its own: "ack" after it was acknowledged,
+// "no" after it was refused as without effect. It ends by itself only when its parent has.
 func writeUntilKilled() {
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
@@ -76,8 +76,8 @@ func writeUntilKilled() {
 	select {}
 }
 
-// Acknowledged writes survive kill -9 of the service in the middle of writes, and of the whole of PostgreSQL; what was acknowledged as
-// without effect has none. CACHEDRILL_SOAK=1 runs 50 rounds.
+// Acknowledged writes survive kill -9 of the service in the middle of writes, and of the whole of
+// PostgreSQL; what was acknowledged as without effect has none. CACHEDRILL_SOAK=1 runs 50 rounds.
 func TestAcknowledgedWritesSurviveKills(t *testing.T) {
 	rounds := 3
 	if os.Getenv("CACHEDRILL_SOAK") != "" {

@@ -11,7 +11,8 @@ import (
 	"github.com/cachedrill/cachedrill/reference/source/postgres"
 )
 
-// The source is for reference.Config.Source, and the feed of invalidation.Config.Log. Tables are made at the first start.
+// The source is for reference.Config.Source, and the feed of invalidation.Config.Log. Tables are
+// made at the first start.
 func ExampleOpen() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

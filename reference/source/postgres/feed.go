@@ -15,8 +15,8 @@ const (
 	lookPause   = time.Millisecond // between two looks, however much is written here
 )
 
-// Next implements [source.Feed]. While it waits, it has no connection: one look-out serves all who follow this source. An error
-// of the look-out ends the waits.
+// Next implements [source.Feed]. While it waits, it has no connection: one look-out serves all who
+// follow this source. An error of the look-out ends the waits.
 func (s *Source) Next(ctx context.Context, after uint64, limit int) ([]source.Entry, error) {
 	if limit <= 0 || limit > batchLimit {
 		limit = batchLimit
@@ -61,7 +61,8 @@ func (s *Source) entries(ctx context.Context, after uint64, limit int) ([]source
 	return entries, nil
 }
 
-// Tip implements [source.Feed]. It may be beyond what Next gives yet, for as long as an older transaction is open.
+// Tip implements [source.Feed]. It may be beyond what Next gives yet, for as long as an older
+// transaction is open.
 func (s *Source) Tip(ctx context.Context) (tip uint64, err error) {
 	if err := s.aside.QueryRow(ctx, s.sql.tip).Scan(&tip); err != nil {
 		return 0, fmt.Errorf("reading the source's newest commit: %w", err)
@@ -69,8 +70,8 @@ func (s *Source) Tip(ctx context.Context) (tip uint64, err error) {
 	return tip, nil
 }
 
-// Trim deletes what the feed gives at and before a position, and tells how many entries that were. Give it no position that a
-// follower has still to reach: what is gone, it will not hear of.
+// Trim deletes what the feed gives at and before a position, and tells how many entries that were.
+// Give it no position that a follower has still to reach: what is gone, it will not hear of.
 func (s *Source) Trim(ctx context.Context, through uint64) (int64, error) {
 	done, err := s.aside.Exec(ctx, s.sql.trim, through)
 	if err != nil {

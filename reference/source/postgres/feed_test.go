@@ -42,7 +42,8 @@ func following(t *testing.T, s *Source, after uint64, moment time.Duration) ([]s
 	return tokens(entries), entries[len(entries)-1].Index
 }
 
-// A transaction that began before another commits after it. Who reads "everything after the last one I saw" never hears of it.
+// A transaction that began before another commits after it. Who reads "everything after the last
+// one I saw" never hears of it.
 func TestLateCommitIsNotSkipped(t *testing.T) {
 	s := open(t, Config{})
 	other := connect(t, s.pool.Config().ConnString())
@@ -98,7 +99,8 @@ func TestLateCommitIsNotSkipped(t *testing.T) {
 	require.Equal(t, []string{"third"}, third)
 }
 
-// Those who queue for a hot name have no transaction id yet: they hold up no feed, and get their ids in the order of their versions.
+// Those who queue for a hot name have no transaction id yet: they hold up no feed, and get their
+// ids in the order of their versions.
 func TestQueueOnANameDoesNotHoldUpTheFeed(t *testing.T) {
 	s := open(t, Config{})
 	conn := connect(t, s.pool.Config().ConnString())

@@ -16,8 +16,9 @@ import (
 	"github.com/cachedrill/cachedrill/reference/source"
 )
 
-// The trap that T0 avoids: a slow client that binds, and executes later, is answered from the snapshot at Bind. By then
-// statement_timestamp() is after a commit that the answer doesn't show; now() never is.
+// The trap that T0 avoids: a slow client that binds, and executes later, is answered from the
+// snapshot at Bind. By then statement_timestamp() is after a commit that the answer doesn't show;
+// now() never is.
 func TestTimeIsNotAfterTheSnapshot(t *testing.T) {
 	s := open(t, Config{})
 	w, err := s.Store(t.Context(), n17, []byte("old"), "old", anonymous)

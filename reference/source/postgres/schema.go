@@ -17,8 +17,8 @@ import (
 // schemaVersion goes up by one with each entry of migrations.
 const schemaVersion = 2
 
-// migrations bring the tables from one version to the next; %s is the quoted schema. Columns of text compare by bytes, whatever the
-// database's collation.
+// migrations bring the tables from one version to the next; %s is the quoted schema. Columns of
+// text compare by bytes, whatever the database's collation.
 var migrations = [schemaVersion]string{`
 CREATE TABLE %[1]s.entry (
 	family text COLLATE "C" NOT NULL, id text COLLATE "C" NOT NULL, tenant text COLLATE "C" NOT NULL,
@@ -44,12 +44,14 @@ CREATE TABLE %[1]s.outbox (
 CREATE TABLE %[1]s.realm (realm text COLLATE "C" PRIMARY KEY, owner text COLLATE "C" NOT NULL);
 `}
 
-// migrate brings the tables to this version. Where they are, it needs no rights but to read and write them.
+// migrate brings the tables to this version. Where they are, it needs no rights but to read and
+// write them.
 func (s *Source) migrate(ctx context.Context) error {
 	found, err := s.schemaVersion(ctx, s.aside)
 	if err == nil && found < schemaVersion {
 		err = pgx.BeginFunc(ctx, s.aside, func(tx pgx.Tx) error {
-			// Processes that start together take turns. A statement after the lock sees what the one before has committed.
+			// Processes that start together take turns. A statement after the lock sees what the
+			// one before has committed.
 			if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1, 0)", s.locks); err != nil {
 				return err
 			}
@@ -93,7 +95,8 @@ type querier interface {
 // schemaVersion is that of the tables, 0 where there are none.
 func (s *Source) schemaVersion(ctx context.Context, q querier) (version int, err error) {
 	var there bool
-	// Not to_regclass: it answers from the session's cache, which in a transaction that waited for its turn may be out of date.
+	// Not to_regclass: it answers from the session's cache, which in a transaction that waited for
+	// its turn may be out of date.
 	err = q.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 		WHERE n.nspname = $1 AND c.relname = 'version')`, s.schema).Scan(&there)
 	if err != nil || !there {
@@ -105,7 +108,8 @@ func (s *Source) schemaVersion(ctx context.Context, q querier) (version int, err
 
 const columns = "family, id, tenant, locale, currency, variant"
 
-// statements are a schema's. Where there is a name, it is $1 to $6; where there is a lock, its class is $7 and its key $8.
+// statements are a schema's. Where there is a name, it is $1 to $6; where there is a lock, its
+// class is $7 and its key $8.
 type statements struct {
 	versionTable string
 
@@ -144,7 +148,8 @@ FROM (VALUES (1)) AS one LEFT JOIN {entry} AS e ON {is name}`),
 	WHERE {is name} AND e.fence = $13
 	RETURNING e.version, false AS fenced, clock_timestamp() AS at
 ), {logged} SELECT at, version, fenced FROM put`),
-		// The share lock keeps a new owner waiting until what the one before has under way is committed.
+		// The share lock keeps a new owner waiting until what the one before has under way is
+		// committed.
 		apply: sql(`WITH mine AS MATERIALIZED (SELECT 1 FROM {realm} WHERE realm = $14 AND owner = $15 FOR SHARE), {held}, put AS (
 	INSERT INTO {entry} AS e ({columns}, version, deleted, token, value) SELECT {name}, $13::bigint, $9::boolean, $10, $11::bytea FROM mine, held
 	ON CONFLICT ({columns}) DO UPDATE
@@ -167,14 +172,16 @@ WHERE xid > $1 AND xid < {open} ORDER BY xid LIMIT $2`),
 	}
 }
 
-// lockClass sets the advisory locks of a schema apart from others in the database. A clash only makes some wait for each other.
+// lockClass sets the advisory locks of a schema apart from others in the database. A clash only
+// makes some wait for each other.
 func lockClass(schema string) int32 {
 	h := fnv.New32a()
 	_, _ = io.WriteString(h, "cachedrill source "+schema)
 	return int32(h.Sum32())
 }
 
-// lockKey is a name's within the class; 0 is the schema's own. A clash of two names only makes their writers take turns.
+// lockKey is a name's within the class; 0 is the schema's own. A clash of two names only makes
+// their writers take turns.
 func lockKey(n key.Name) int32 {
 	h := fnv.New32a()
 	for _, part := range []string{n.Family, n.ID, n.Tenant, n.Locale, n.Currency, n.Variant} {
@@ -189,9 +196,9 @@ func nameArgs(n key.Name) []any {
 	return []any{n.Family, n.ID, n.Tenant, n.Locale, n.Currency, n.Variant}
 }
 
-// noEffect says whether an error of a change guarantees that it had none: it was not sent, or the server answered that it has
-// rolled it back. A lost connection, a timeout in flight and the farewell of a server that shuts down guarantee nothing: the
-// commit may have been done.
+// noEffect says whether an error of a change guarantees that it had none: it was not sent, or the
+// server answered that it has rolled it back. A lost connection, a timeout in flight and the
+// farewell of a server that shuts down guarantee nothing: the commit may have been done.
 func noEffect(err error) bool {
 	if pgconn.SafeToRetry(err) {
 		return true

@@ -11,7 +11,8 @@ import (
 	"github.com/cachedrill/cachedrill/internal/pgtest"
 )
 
-// silently is a database behind a proxy that can swallow all answers and closes no connection, as a network that is cut does.
+// silently is a database behind a proxy that can swallow all answers and closes no connection, as a
+// network that is cut does.
 func silently(t *testing.T) (through string, mute interface{ Store(bool) }) {
 	t.Helper()
 	u, err := url.Parse(pgtest.Shared(t).Database(t))
@@ -20,7 +21,8 @@ func silently(t *testing.T) (through string, mute interface{ Store(bool) }) {
 	return u.String(), mute
 }
 
-// A connection that was being made while the network swallowed everything does not hold its place in the pool for minutes.
+// A connection that was being made while the network swallowed everything does not hold its place
+// in the pool for minutes.
 func TestConnectingEndsAfterSilence(t *testing.T) {
 	through, mute := silently(t)
 	s := open(t, Config{URL: through + "&pool_max_conns=1"})

@@ -13,8 +13,9 @@ import (
 	"github.com/cachedrill/cachedrill/reference/source"
 )
 
-// Store implements [source.Source]. A call that ctx cuts off while the statement is under way gives up its connection and
-// has the server asked to cancel, which may come too late: the outcome is unknown, and a commit may still follow.
+// Store implements [source.Source]. A call that ctx cuts off while the statement is under way gives
+// up its connection and has the server asked to cancel, which may come too late: the outcome is
+// unknown, and a commit may still follow.
 func (s *Source) Store(ctx context.Context, n key.Name, value []byte, token string, by source.Caller) (source.Record, error) {
 	return s.change(ctx, "storing", change{name: n, value: value, token: token, by: by})
 }
@@ -109,8 +110,9 @@ func (s *Source) Fence(ctx context.Context, n key.Name, fence string, take bool,
 	return nil
 }
 
-// write runs a statement that is a transaction of its own. It returns after the server reported that it is ready for another, which it does
-// after the commit: the row itself arrives before that. [pgx.ErrNoRows] says that the statement changed nothing.
+// write runs a statement that is a transaction of its own. It returns after the server reported
+// that it is ready for another, which it does after the commit: the row itself arrives before that.
+// [pgx.ErrNoRows] says that the statement changed nothing.
 func (s *Source) write(ctx context.Context, sql string, args []any, into ...any) error {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {

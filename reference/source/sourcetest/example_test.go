@@ -36,7 +36,8 @@ func (s *shelf) now() int64 { return int64(time.Since(s.began)) }
 // Clock implements [source.Source].
 func (s *shelf) Clock(ctx context.Context) (int64, error) { return s.now(), ctx.Err() }
 
-// Load implements [source.Source]. The time is taken before the value is looked at, or it could be later than what it tells of.
+// Load implements [source.Source]. The time is taken before the value is looked at, or it could be
+// later than what it tells of.
 func (s *shelf) Load(ctx context.Context, n key.Name, _ source.Caller) (source.Record, error) {
 	t0 := s.now()
 	s.mu.Lock()
@@ -146,8 +147,8 @@ func Example() {
 	r, _ := s.Load(ctx, n, by)
 	fmt.Println("version", r.Version, "deleted", r.Deleted)
 	entries, _ := s.Next(ctx, 1, 0)
-	fmt.Println("told of", len(entries), "after position 1")
+	fmt.Println("given", len(entries), "after position 1")
 	// Output:
 	// version 2 deleted true
-	// told of 1 after position 1
+	// given 1 after position 1
 }

@@ -14,7 +14,8 @@ import (
 	"github.com/cachedrill/cachedrill/reference/source"
 )
 
-// RunFeed tests the feed of a source, as [Run] does the source. open makes an empty source for a test, and has it closed when the test ends.
+// RunFeed tests the feed of a source, as [Run] does the source. open makes an empty source for a
+// test, and has it closed when the test ends.
 func RunFeed(t *testing.T, open func(t *testing.T) (source.Source, source.Feed)) {
 	for _, c := range []struct {
 		name string
@@ -139,8 +140,8 @@ func feedWaits(t *testing.T, s source.Source, f source.Feed) {
 	}
 }
 
-// feedConcurrent follows a feed while many write and fence: nothing is left out, nothing told twice, a name's versions come in order, and
-// what was acknowledged is at or before the tip.
+// feedConcurrent follows a feed while many write and fence: nothing is left out, nothing told
+// twice, a name's versions come in order, and what was acknowledged is at or before the tip.
 func feedConcurrent(t *testing.T, s source.Source, f source.Feed) {
 	const names = 4
 	total := writerCount * perWriter

@@ -1,4 +1,5 @@
-// Package sourcetest holds every [source.Source] to the same rules. Its example is a source of one's own.
+// Package sourcetest holds every [source.Source] to the same rules. Its example is a source of
+// one's own.
 package sourcetest
 
 import (
@@ -14,8 +15,9 @@ import (
 	"github.com/cachedrill/cachedrill/reference/source"
 )
 
-// Run tests a source. open makes an empty one for a test, and has it closed when the test ends (with the test's Cleanup). It is called
-// for each of the rules, which are subtests with names. One that is a [source.Applier] is tested as such, too; of another those are skipped.
+// Run tests a source. open makes an empty one for a test, and has it closed when the test ends
+// (with the test's Cleanup). It is called for each of the rules, which are subtests with names. One
+// that is a [source.Applier] is tested as such, too; of another those are skipped.
 func Run(t *testing.T, open func(t *testing.T) source.Source) {
 	for _, c := range []struct {
 		name string
@@ -126,8 +128,9 @@ func deleteOfNothing(t *testing.T, s source.Source) {
 	require.EqualValues(t, 2, store(t, s, n17, "a").Version)
 }
 
-// Odd texts, each a name of its own: letters that look alike, fold alike or normalise alike; what means something in keys, globs,
-// SQL and formats; control characters and the ends of Unicode. Zero bytes and broken UTF-8 are no text.
+// Odd texts, each a name of its own: letters that look alike, fold alike or normalise alike; what
+// means something in keys, globs, SQL and formats; control characters and the ends of Unicode. Zero
+// bytes and broken UTF-8 are no text.
 var odd = []string{
 	"", " ", "  ", "a", "A", "a ", " a", "ß", "ss", "ẞ", "é", "e\u0301", "İ", "i", "I", "ı", "Å", "Å", "日本", "🦆", "\U0010FFFF", "\uFFFD",
 	"a:b", "a/b", `a\b`, `a\\b`, "a'b", `a"b`, "a''b", "a%b", "a_b", "*", "?", "[a]", "$1", "${a}", "\\x61", "NULL", "null", "\t", "\n", "\r\n", "\x01", "\x7f",
