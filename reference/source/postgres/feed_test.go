@@ -88,7 +88,7 @@ func TestLateCommitIsNotSkipped(t *testing.T) {
 	require.Equal(t, []string{"late", "early"}, second)
 	require.Equal(t, tip, at)
 
-	// What is rolled back is told to anonymous, and holds up anonymous.
+	// What is rolled back is in no feed, and holds none up.
 	tx, err = s.pool.Begin(t.Context())
 	require.NoError(t, err)
 	storeIn(t, tx, s, key.Name{ID: "late"}, "rolled back")

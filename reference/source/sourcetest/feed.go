@@ -158,7 +158,7 @@ func feedConcurrent(t *testing.T, s source.Source, f source.Feed) {
 				for _, e := range entries {
 					assert.Greater(t, e.Index, at)
 					assert.Equal(t, versions[e.Name]+1, e.Version, "the next version of %s", e.Name.ID)
-					assert.False(t, tokens[e.Token], "%s was told twice", e.Token)
+					assert.False(t, tokens[e.Token], "%s was given twice", e.Token)
 					at, versions[e.Name], tokens[e.Token] = e.Index, e.Version, true
 				}
 			}
