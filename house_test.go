@@ -46,8 +46,6 @@ var owed = map[string]struct {
 	"targets/origin":              {back: 2},
 	"targets/zoo":                 {back: 2},
 	"cmd/cachedrill":              {back: 14, wide: "serveFlags has 18 fields"},
-	"drill/environment":           {back: 5},
-	"scenarios":                   {back: 8},
 	"drilltest":                   {wide: "Scenario has 16 fields"},
 	"reference/source/sourcetest": {back: 2},
 }

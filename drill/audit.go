@@ -15,8 +15,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Bounds of the audit. Its reads are paced by their number in flight, not by a schedule: no client waits
-// for them.
+// Bounds of the audit. Its reads are paced by their number in flight, not by a schedule: no client
+// waits for them.
 const (
 	auditReaders = 32
 	settleLimit  = 5 * time.Second
@@ -32,8 +32,8 @@ type audited struct {
 	notes  []string
 }
 
-// audit reads every written or deleted key at every instance of the target, when no more writes come and
-// everything has settled.
+// audit reads every written or deleted key at every instance of the target, when no more writes
+// come and everything has settled.
 func audit(ctx context.Context, p *plan, target environment.Target, seen *observer, epoch time.Time) (found audited, err error) {
 	sctx, cancel := context.WithTimeout(ctx, settleLimit)
 	_ = target.Settle(sctx) // a target that does not settle is audited as it is: its promises hold at all times

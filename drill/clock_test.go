@@ -49,7 +49,8 @@ func steppedRedis(t *testing.T) (step func(seconds int64)) {
 	}
 }
 
-// requireStepped sees that a Redis of this kind does take its time from the clock that can be stepped.
+// requireStepped sees that a Redis of this kind does take its time from the clock that can be
+// stepped.
 func requireStepped(t *testing.T, step func(int64)) {
 	node, err := redis.New(redis.Process, "redis@clock")
 	require.NoError(t, err)
@@ -62,8 +63,8 @@ func requireStepped(t *testing.T, step func(int64)) {
 	step(0)
 }
 
-// The wall clock of a real Redis jumps ahead by an hour in the middle of a fault, so that every key expires, and
-// back by two, so that keys live for hours too long. The verdicts stay what they are.
+// The wall clock of a real Redis jumps ahead by an hour in the middle of a fault, so that every key
+// expires, and back by two, so that keys live for hours too long. The verdicts stay what they are.
 func TestSteppedWallClockChangesNoVerdict(t *testing.T) {
 	step := steppedRedis(t)
 	requireStepped(t, step)

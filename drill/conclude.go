@@ -57,8 +57,8 @@ func conclude(p *plan, opt Options, env environment.Environment, seen *observer,
 	return Result{Scenario: s, Intervals: seen.recorder.Intervals(sc.Name, found.started)}
 }
 
-// disturbance is the generator's own lateness from which on the machine may have slowed the target down
-// as well: nothing that shares it runs more on time than the pacer, which waits in the kernel.
+// disturbance is the generator's own lateness from which on the machine may have slowed the target
+// down as well: nothing that shares it runs more on time than the pacer, which waits in the kernel.
 const disturbance = 10 * time.Millisecond
 
 func disturbed(sent load.Sent) string {
@@ -68,7 +68,8 @@ func disturbed(sent load.Sent) string {
 	return fmt.Sprintf("operations were sent up to %v late (p99) while workers were free", sent.Lateness.P99.Round(time.Millisecond))
 }
 
-// unreadableShare is how many answers that can't be understood make a drill no test of what it is about.
+// unreadableShare is how many answers that can't be understood make a drill no test of what it is
+// about.
 const unreadableShare = 0.01
 
 func unreadable(own environment.Observations, sent load.Sent) string {

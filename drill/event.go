@@ -11,8 +11,8 @@ import (
 )
 
 // Event is one thing that happened in a drill: [PhaseBegan], [FaultInjected], [FaultProven],
-// [FaultHealed], [FaultFailed], [Window], [Accused], [Halted] or [Ended]. Its time is an offset from
-// the drill's start, of which the first operation is due at 0.
+// [FaultHealed], [FaultFailed], [Window], [Accused], [Halted] or [Ended]. Its time is an offset
+// from the drill's start, of which the first operation is due at 0.
 type Event interface {
 	// Time is when it happened.
 	Time() time.Duration
@@ -77,7 +77,8 @@ type Figures struct {
 	Stale         float64       // the share of judged reads that were proven stale, 0..1
 }
 
-// Accused is one accusation, as soon as it is known: violations during the load, the rest at the end.
+// Accused is one accusation, as soon as it is known: violations during the load, the rest at the
+// end.
 type Accused struct {
 	At   time.Duration // of what is accused; earlier than the event itself
 	Kind string        // as in report.json: "violation", "lost write", ...
@@ -134,8 +135,8 @@ func (Accused) kind() string       { return "accused" }
 func (Halted) kind() string        { return "halted" }
 func (Ended) kind() string         { return "ended" }
 
-// eventLine is the JSON form of an event. Times are in seconds, latencies in milliseconds, shares are
-// 0..1. A field that an event does not have is left out.
+// eventLine is the JSON form of an event. Times are in seconds, latencies in milliseconds, shares
+// are 0..1. A field that an event does not have is left out.
 type eventLine struct {
 	Event    string  `json:"event"`
 	Scenario string  `json:"scenario"`
@@ -172,8 +173,8 @@ type figuresLine struct {
 	Stale     float64 `json:"stale"`
 }
 
-// MarshalEvent gives the event of a scenario's drill as one line of JSON, without the newline. Fields
-// are added to it and never renamed; docs/events.md lists them.
+// MarshalEvent gives the event of a scenario's drill as one line of JSON, without the newline.
+// Fields are added to it and never renamed; docs/events.md lists them.
 func MarshalEvent(scenario string, e Event) ([]byte, error) {
 	line := eventLine{Event: e.kind(), Scenario: scenario, AtS: seconds(e.Time())}
 	switch e := e.(type) {

@@ -24,8 +24,8 @@ func newHaltRules(conditions []scenarios.Halt, stream *Stream) *haltRules {
 	return &haltRules{conditions: conditions, held: make([]time.Duration, len(conditions)), stream: stream}
 }
 
-// start watches the stream's windows until ctx ends, and calls stop when a condition has held for its
-// time.
+// start watches the stream's windows until ctx ends, and calls stop when a condition has held for
+// its time.
 func (h *haltRules) start(ctx context.Context, stop func()) {
 	if len(h.conditions) == 0 {
 		return
@@ -54,9 +54,9 @@ func (h *haltRules) start(ctx context.Context, stop func()) {
 
 func (h *haltRules) wait() { h.done.Wait() }
 
-// check holds a window's figures against the conditions, and gives the one that has held for its time.
-// In a window in which no operation ended, what held before goes on: a service that hangs gives no
-// figures.
+// check holds a window's figures against the conditions, and gives the one that has held for its
+// time. In a window in which no operation ended, what held before goes on: a service that hangs
+// gives no figures.
 func (h *haltRules) check(w Window) string {
 	for i, c := range h.conditions {
 		v := w.Total.Errors

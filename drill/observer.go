@@ -11,8 +11,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// observer takes in every operation of a drill: it is the sink of the load, and hands what it gets to the
-// judge, the recorder and the sampler.
+// observer takes in every operation of a drill: it is the sink of the load, and hands what it gets
+// to the judge, the recorder and the sampler.
 type observer struct {
 	judge    *oracle.Judge
 	recorder *measure.Recorder

@@ -48,7 +48,8 @@ func (p *plan) seeded() (families [][]targets.Key) {
 	return families
 }
 
-// promises gives what the judge holds each family to, and the families' classes as labels show them.
+// promises gives what the judge holds each family to, and the families' classes as labels show
+// them.
 func (p *plan) promises() (families map[string]oracle.Family, classes map[string]string) {
 	families, classes = map[string]oracle.Family{}, map[string]string{}
 	for _, m := range p.scenario.Workload.Mixes {

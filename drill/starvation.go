@@ -10,16 +10,17 @@ import (
 	"time"
 )
 
-// starvedShare is the share of the processors' time that must have been taken away for a drill to be void. A
-// continuous integration machine that others use loses some percent; at a quarter, latencies are no longer the
-// target's.
+// starvedShare is the share of the processors' time that must have been taken away for a drill to
+// be void. A continuous integration machine that others use loses some percent; at a quarter,
+// latencies are no longer the target's.
 const starvedShare = 0.25
 
-// clockTick is the unit of /proc/stat, USER_HZ, which is 100 per second on every platform that Go runs Linux on.
+// clockTick is the unit of /proc/stat, USER_HZ, which is 100 per second on every platform that Go
+// runs Linux on.
 const clockTick = 10 * time.Millisecond
 
-// cpuLoss is processor time that was taken away from this machine or this control group since they started. It
-// is cumulative, and summed over all processors.
+// cpuLoss is processor time that was taken away from this machine or this control group since they
+// started. It is cumulative, and summed over all processors.
 type cpuLoss struct {
 	at        time.Time
 	stolen    time.Duration // by the hypervisor, for other machines
@@ -38,8 +39,8 @@ func beginStarvation(read func() cpuLoss, cpus int) *starvation {
 	return &starvation{read: read, cpus: cpus, first: read()}
 }
 
-// starved is why the drill's machine was starved since the measurement began; "" when it was not, or when the
-// system does not tell.
+// starved is why the drill's machine was starved since the measurement began; "" when it was not,
+// or when the system does not tell.
 func (s *starvation) starved() string {
 	last := s.read()
 	capacity := last.at.Sub(s.first.at) * time.Duration(s.cpus)
@@ -55,7 +56,8 @@ func (s *starvation) starved() string {
 		100*share, (stolen + throttled).Seconds(), capacity.Seconds(), s.cpus, stolen.Seconds(), throttled.Seconds())
 }
 
-// readCPULoss reads /proc/stat and the control group's cpu.stat. Systems without the first count nothing.
+// readCPULoss reads /proc/stat and the control group's cpu.stat. Systems without the first count
+// nothing.
 func readCPULoss() cpuLoss {
 	loss := cpuLoss{at: time.Now()}
 	stat, err := os.ReadFile("/proc/stat")
@@ -69,7 +71,8 @@ func readCPULoss() cpuLoss {
 	return loss
 }
 
-// parseSteal reads the eighth figure of the line "cpu  user nice system idle iowait irq softirq steal ...".
+// parseSteal reads the eighth figure of the line "cpu  user nice system idle iowait irq softirq
+// steal ...".
 func parseSteal(stat string) (time.Duration, bool) {
 	first, _, _ := strings.Cut(stat, "\n")
 	fields := strings.Fields(first)
@@ -80,7 +83,8 @@ func parseSteal(stat string) (time.Duration, bool) {
 	return time.Duration(ticks) * clockTick, err == nil
 }
 
-// parseThrottled reads "throttled_usec 1234" of a version 2 control group; 0 where there is no quota.
+// parseThrottled reads "throttled_usec 1234" of a version 2 control group; 0 where there is no
+// quota.
 func parseThrottled(stat string) time.Duration {
 	for lines := bufio.NewScanner(strings.NewReader(stat)); lines.Scan(); {
 		name, value, _ := strings.Cut(lines.Text(), " ")

@@ -40,7 +40,8 @@ func TestStarvedMachines(t *testing.T) {
 	}
 }
 
-// A starved machine makes the drill unknown, with the figures in the reason; what was proven wrong is a fail.
+// A starved machine makes the drill unknown, with the figures in the reason; what was proven wrong
+// is a fail.
 func TestADrillOnAStarvedMachineIsVoid(t *testing.T) {
 	sc := variant{}.scenario(t)
 	for policy, want := range map[string]slo.Outcome{"recommended": slo.Unknown, "naive": slo.Fail} {

@@ -6,8 +6,8 @@ import (
 )
 
 // Stream carries the events of one drill to any number of subscribers. Publishing takes a mutex for
-// some nanoseconds a subscriber and waits for none of them: a subscriber that is slow, or gone, does
-// not slow the drill down.
+// some nanoseconds a subscriber and waits for none of them: a subscriber that is slow, or gone,
+// does not slow the drill down.
 type Stream struct {
 	mu     sync.Mutex
 	subs   []*Subscription
@@ -17,8 +17,9 @@ type Stream struct {
 // NewStream makes a stream without subscribers.
 func NewStream() *Stream { return &Stream{} }
 
-// pendingWindows is how many windows wait for a subscriber before its oldest is dropped: 32 s of them.
-// All other events are few, and bounded by the plan and by [maxAccused]: none of them is dropped.
+// pendingWindows is how many windows wait for a subscriber before its oldest is dropped: 32 s of
+// them. All other events are few, and bounded by the plan and by [maxAccused]: none of them is
+// dropped.
 const pendingWindows = 64
 
 // Subscription is one subscriber's queue of events.

@@ -30,8 +30,8 @@ type usageSampler struct {
 	recovered bool // taken.ended is set
 }
 
-// usage is what caches had counted when steady began and when recovery ended, and why it is not known what
-// crosses regions; "" when it is.
+// usage is what caches had counted when steady began and when recovery ended, and why it is not
+// known what crosses regions; "" when it is.
 type usage struct {
 	began, ended      []targets.CacheStats
 	egressUnavailable string

@@ -9,8 +9,9 @@ import (
 	"github.com/cachedrill/cachedrill/report"
 )
 
-// watch is what runs beside a drill from its epoch to its conclusion: the source's history, the samples of what
-// the target uses, the windows, and the measurement of processor time that is taken away.
+// watch is what runs beside a drill from its epoch to its conclusion: the source's history, the
+// samples of what the target uses, the windows, and the measurement of processor time that is taken
+// away.
 type watch struct {
 	history    *history
 	usage      *usageSampler

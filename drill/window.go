@@ -16,8 +16,8 @@ import (
 // windowLength is how long figures are gathered before they are published.
 const windowLength = 500 * time.Millisecond
 
-// maxAccused bounds the accusations that a drill publishes: a cache that is broken has thousands, and
-// the report keeps the earliest of each kind anyway.
+// maxAccused bounds the accusations that a drill publishes: a cache that is broken has thousands,
+// and the report keeps the earliest of each kind anyway.
 const maxAccused = 50
 
 // sampler gathers the figures of the current window, and publishes the drill's events. Its mutex is
@@ -143,8 +143,8 @@ func (s *sampler) planned(p measure.Phase, at time.Duration) time.Duration {
 	return 0
 }
 
-// run publishes the beginning of the warmup, a window every [windowLength] of the drill's time until ctx
-// ends, and what is left then.
+// run publishes the beginning of the warmup, a window every [windowLength] of the drill's time
+// until ctx ends, and what is left then.
 func (s *sampler) run(ctx context.Context, epoch time.Time) {
 	if s.phases.Warmup > 0 {
 		s.begin(measure.Warmup, 0)

@@ -15,7 +15,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// aside is a shop with its cache in a Redis. Its database is the shop's, whose own cache it does not use.
+// aside is a shop with its cache in a Redis. Its database is the shop's, whose own cache it does
+// not use.
 type aside struct {
 	target
 	redis *goredis.Client

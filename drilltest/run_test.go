@@ -96,7 +96,8 @@ func TestAMissedObjectiveIsAFailedSubtest(t *testing.T) {
 	require.Contains(t, out, "--- FAIL: TestForgetfulShop/always/violations_==_0", out)
 	require.Contains(t, out, "--- PASS: TestForgetfulShop/always/lost_writes_==_0", out)
 	require.Contains(t, out, "--- FAIL: TestForgetfulShop/verdict", out)
-	// What a person needs is in the message: value, limit, evidence with a key, and how to see it again.
+	// What a person needs is in the message: value, limit, evidence with a key, and how to see it
+	// again.
 	require.Regexp(t, regexp.MustCompile(`violations == 0 \(always\)\n +observed: +[1-9][0-9]*.*\n +limit: +== 0\n(.*\n)? *evidence: +.*product:`), out)
 	require.Contains(t, out, "repeat: CACHEDRILL_SEED=7 go test -count=1 -run '^TestForgetfulShop$' github.com/cachedrill/cachedrill/drilltest")
 

@@ -15,7 +15,8 @@ import (
 // Class is what a family promises of its reads.
 type Class string
 
-// The classes. The zero class promises nothing: staleness is measured, and only objectives hold it against the target.
+// The classes. The zero class promises nothing: staleness is measured, and only objectives hold it
+// against the target.
 const (
 	Bounded  Class = "bounded"  // no read is older than Within
 	Strong   Class = "strong"   // linearizable per key
@@ -43,15 +44,17 @@ type Scenario struct {
 	Objectives Objectives
 	Faults     []Fault // none: nothing is broken, for as long as the fault phase is
 
-	// Redis is the Redis that the target uses, for the faults of package faults (keys.expire, keys.flush) in YAML.
+	// Redis is the Redis that the target uses, for the faults of package faults (keys.expire,
+	// keys.flush) in YAML.
 	Redis *Redis
 
-	// ForeignWriters says that others may have written the keys, as in a Redis that earlier runs have left something in. A value without a
-	// mark of the run makes its key unjudged then; without ForeignWriters it is a corruption.
+	// ForeignWriters says that others may have written the keys, as in a Redis that earlier runs
+	// have left something in. A value without a mark of the run makes its key unjudged then;
+	// without ForeignWriters it is a corruption.
 	ForeignWriters bool
 
-	// YAML holds workload, phases, slo and faults in the words of a suite, for instance to share them with one. What stands in the
-	// fields above goes before it.
+	// YAML holds workload, phases, slo and faults in the words of a suite, for instance to share
+	// them with one. What stands in the fields above goes before it.
 	YAML string
 }
 
@@ -72,10 +75,12 @@ type Family struct {
 	Absent  float64 // share of the keys that don't exist at the start, 0..1
 }
 
-// Phases are the lengths of a drill's parts. The zero value is 3 s, 3 s, 3 s and 4 s; any other is as it says.
+// Phases are the lengths of a drill's parts. The zero value is 3 s, 3 s, 3 s and 4 s; any other is
+// as it says.
 type Phases struct{ Warmup, Steady, Fault, Recovery time.Duration }
 
-// Objectives are expressions such as "p99 < 50ms", by when they must hold; docs/metrics.md lists the metrics.
+// Objectives are expressions such as "p99 < 50ms", by when they must hold; docs/metrics.md lists
+// the metrics.
 type Objectives struct{ Steady, Fault, Recovery, Always []string }
 
 // Redis is a Redis that faults may touch, below a prefix only.

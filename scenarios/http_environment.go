@@ -204,3 +204,14 @@ func Expand(text string, known map[string]string) string {
 		return m
 	})
 }
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func refuse(n strictyaml.Node, name, msg, hint string) {
+	if n.Present() {
+		n.Fail(name, msg, hint)
+	}
+}

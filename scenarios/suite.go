@@ -12,7 +12,6 @@ import (
 	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/targets/service"
-	"github.com/cachedrill/cachedrill/targets/zoo"
 )
 
 // Suite is a file of scenarios against one target.
@@ -136,64 +135,21 @@ func (s Suite) DefaultPolicy() string {
 // PolicyNames lists the policies, sorted.
 func (s Suite) PolicyNames() []string { return slices.Sorted(maps.Keys(s.Policies)) }
 
-func decodeSuite(file string, root strictyaml.Node, l Language) Suite {
-	f := root.Fields("the suite", "version", "policies", "prices", "target", "environment", "safety", "workload", "phases", "slo", "scenarios")
-	suite := Suite{File: file, Policies: service.Presets()}
-	if !f["version"].Present() {
-		f["version"].Fail("version", "the version of the file's format is missing", "version: 1")
-	} else if f["version"].Int("version", 1, 1) != 1 {
-		f["version"].Fail("", "this program reads version 1", "version: 1")
+// Reference gives the specification of the reference service; an error when the scenario drills something else.
+func (sc Scenario) Reference() (service.Spec, error) {
+	if t, ok := sc.Target.(ReferenceTarget); ok {
+		return t.Spec, nil
 	}
-	common := common{language: l, workload: f["workload"], phases: f["phases"], slo: f["slo"]}
-	suite.Target = decodeTarget(file, f, l)
-	common.target = suite.Target
-	if t, isHTTP := suite.Target.(*HTTPTarget); isHTTP {
-		suite.decodeHTTPPolicies(f["policies"], t)
-	} else {
-		presets := zoo.Presets()
-		maps.Copy(presets, service.Presets())
-		for _, e := range f["policies"].Entries("policies") {
-			suite.Policies[e.Name] = service.DecodePolicy(e, presets)
-		}
-	}
-	if f["prices"].Present() {
-		p := cost.DecodePrices(f["prices"])
-		suite.Prices = &p
-	}
-	common.prices = suite.Prices
-	common.check()
-	entries := f["scenarios"].Entries("scenarios")
-	if len(entries) == 0 {
-		f["scenarios"].Fail("", "the suite has no scenarios", "scenarios: {name: {why: ..., faults: [...]}}")
-	}
-	for _, e := range entries {
-		suite.Scenarios = append(suite.Scenarios, common.scenario(e))
-	}
-	return suite
+	return service.Spec{}, fmt.Errorf("scenario %s drills %s, and not the reference service", sc.Name, sc.Target)
 }
 
-func decodeTarget(file string, suite map[string]strictyaml.Node, l Language) Target {
-	n := suite["target"]
-	if !n.Present() {
-		n.Fail("target", "the suite needs a target", "target: {reference: {regions: ..., families: ...}} or target: {http: {...}}")
-		return ReferenceTarget{}
+// HTTP gives the plan of an HTTP service; an error when the scenario drills something else.
+func (sc Scenario) HTTP() (*HTTPTarget, error) {
+	if t, ok := sc.Target.(*HTTPTarget); ok {
+		return t, nil
 	}
-	f := n.Fields("the target", "reference", "http")
-	switch {
-	case f["reference"].Present() == f["http"].Present():
-		n.Fail("", "the target needs to be one of: reference, http", "target: {http: {instances: [...], read: ..., write: ..., answer: ...}}")
-		return ReferenceTarget{}
-	case f["http"].Present():
-		return decodeHTTP(file, f["http"], suite["environment"], suite["safety"], l)
-	}
-	for _, name := range []string{"environment", "safety"} {
-		refuse(suite[name], name, "this is for services of your own: the reference service brings everything along", "remove it, or make the target http")
-	}
-	return ReferenceTarget{service.DecodeSpec(f["reference"])}
+	return nil, fmt.Errorf("scenario %s drills %s, and not an HTTP service", sc.Name, sc.Target)
 }
 
-func refuse(n strictyaml.Node, name, msg, hint string) {
-	if n.Present() {
-		n.Fail(name, msg, hint)
-	}
-}
+// asIs is the policy of a service that is started with nothing changed.
+const asIs = "as-is"

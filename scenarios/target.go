@@ -80,19 +80,3 @@ func (r ReferenceTarget) Scope() faults.Scope {
 }
 
 func (ReferenceTarget) sameKeys(string, string) bool { return false }
-
-// Reference gives the specification of the reference service; an error when the scenario drills something else.
-func (sc Scenario) Reference() (service.Spec, error) {
-	if t, ok := sc.Target.(ReferenceTarget); ok {
-		return t.Spec, nil
-	}
-	return service.Spec{}, fmt.Errorf("scenario %s drills %s, and not the reference service", sc.Name, sc.Target)
-}
-
-// HTTP gives the plan of an HTTP service; an error when the scenario drills something else.
-func (sc Scenario) HTTP() (*HTTPTarget, error) {
-	if t, ok := sc.Target.(*HTTPTarget); ok {
-		return t, nil
-	}
-	return nil, fmt.Errorf("scenario %s drills %s, and not an HTTP service", sc.Name, sc.Target)
-}

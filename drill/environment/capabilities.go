@@ -7,8 +7,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Capabilities say what a target and its surroundings can do. What they lack can't be judged, or not be
-// broken.
+// Capabilities say what a target and its surroundings can do. What they lack can't be judged, or
+// not be broken.
 type Capabilities struct {
 	History       bool // the source's commits are known: changes of one key may be concurrent
 	Versions      bool // answers may tell versions
@@ -19,7 +19,8 @@ type Capabilities struct {
 
 	Loads slo.LoadDetail
 
-	// EgressUnavailable is why bytes between regions are not counted; "" when the target counts them.
+	// EgressUnavailable is why bytes between regions are not counted; "" when the target counts
+	// them.
 	EgressUnavailable string
 	Memory            []string // the Redises whose used memory can be asked
 

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// ConnectionsTo counts the established connections to a port of this machine, as the kernel lists them; ok is false where
-// it does not.
+// ConnectionsTo counts the established connections to a port of this machine, as the kernel lists
+// them; ok is false where it does not.
 func ConnectionsTo(addr string) (n int, ok bool) {
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -26,7 +26,8 @@ func ConnectionsTo(addr string) (n int, ok bool) {
 		}
 		ok = true
 		for lines := bufio.NewScanner(f); lines.Scan(); {
-			// "  0: 0100007F:1CE3 0100007F:D431 01 ...": number, local, remote, state; 01 is established.
+			// "  0: 0100007F:1CE3 0100007F:D431 01 ...": number, local, remote, state; 01 is
+			// established.
 			fields := strings.Fields(lines.Text())
 			if len(fields) < 4 || fields[3] != "01" {
 				continue

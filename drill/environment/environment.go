@@ -1,5 +1,5 @@
-// Package environment makes what a drill happens in: a target, with everything around it that faults can
-// touch, and says what the target and its surroundings can do.
+// Package environment makes what a drill happens in: a target, with everything around it that
+// faults can touch, and says what the target and its surroundings can do.
 package environment
 
 import (
@@ -19,8 +19,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets/service"
 )
 
-// Environment is where one drill happens. Every kind of target has its own: [Reference], [HTTP] and [Go],
-// and package virtual for virtual time.
+// Environment is where one drill happens. Every kind of target has its own: [Reference], [HTTP] and
+// [Go], and package virtual for virtual time.
 type Environment interface {
 	// Run is what the tokens of this run begin with.
 	Run() string
@@ -28,13 +28,14 @@ type Environment interface {
 	Target() Target
 	// Capabilities say what the target and its surroundings can do. They never change.
 	Capabilities() Capabilities
-	// Prepare gives the source first values, fills the caches, family by family, and sets offset 0 of all
-	// times. It is called once, before the load.
+	// Prepare gives the source first values, fills the caches, family by family, and sets offset 0
+	// of all times. It is called once, before the load.
 	Prepare(ctx context.Context, families [][]targets.Key) (Preparation, error)
 	// Site is what faults can touch, complete with journal, audit log and clock.
 	Site() faults.Site
-	// UsedMemory asks a Redis of [Capabilities].Memory how many bytes it uses, and how many it used at most
-	// since it started, past everything that faults touch. An [errors.ErrUnsupported] is its answer for ever.
+	// UsedMemory asks a Redis of [Capabilities].Memory how many bytes it uses, and how many it used
+	// at most since it started, past everything that faults touch. An [errors.ErrUnsupported] is
+	// its answer for ever.
 	UsedMemory(ctx context.Context, redis string) (used, peak int64, err error)
 	// Observations are what the environment itself saw so far.
 	Observations() Observations
@@ -76,8 +77,8 @@ type Options struct {
 	Seed    uint64        // of what the reference service decides at random
 	Run     string        // what the tokens begin with; "" makes one up
 
-	// BlackBox hides what only the reference service shows: versions, the source's history, loads and
-	// figures. Its answers alone are judged then, as those of any service.
+	// BlackBox hides what only the reference service shows: versions, the source's history, loads
+	// and figures. Its answers alone are judged then, as those of any service.
 	BlackBox bool
 
 	Env map[string]string // variables that the policy sets for a service that the suite starts
@@ -92,18 +93,6 @@ type Options struct {
 
 // Open makes the environment of one drill of a scenario. On an error nothing is left running.
 type Open func(context.Context, scenarios.Scenario, Options) (Environment, error)
-
-// New makes the environment that fits the scenario's target, which must not be a [*scenarios.GoTarget]. It
-// is an [Open].
-func New(ctx context.Context, sc scenarios.Scenario, opt Options) (Environment, error) {
-	switch sc.Target.(type) {
-	case scenarios.ReferenceTarget:
-		return Reference(ctx, sc, opt)
-	case *scenarios.HTTPTarget:
-		return HTTP(ctx, sc, opt)
-	}
-	return nil, fmt.Errorf("scenario %s drills %s, which only its own program can make", sc.Name, sc.Target)
-}
 
 // lead is the time between the end of the preparations and the first operation.
 const lead = 50 * time.Millisecond

@@ -1,9 +1,7 @@
 package environment
 
 import (
-	"context"
 	"fmt"
-	"time"
 
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/scenarios"
@@ -11,30 +9,14 @@ import (
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
 
-// Seeder is a target that puts first values to its source of truth itself: of every key the token
-// targets.NewToken(run, targets.SeedSeq, key). Other targets are seeded by writes.
-type Seeder interface {
-	Seed(ctx context.Context, keys []targets.Key, run string) error
-}
-
-// Prewarmer is a target that fills its caches itself, before a drill. Of other targets every key is read
-// once at every instance.
-type Prewarmer interface {
-	Prewarm(ctx context.Context, keys []targets.Key) error
-}
-
-// Clocked is a target that must know when offset 0 is, to stamp history, loads or drops. SetEpoch is called
-// after the seeding: what was committed before lies at negative offsets.
-type Clocked interface{ SetEpoch(time.Time) }
-
 // goEnvironment is a target in this process, and the Redis that it uses, if the scenario names one.
 type goEnvironment struct {
 	*Base
 	redis redis.Node // nil: none
 }
 
-// Go makes the environment of a drill of a target in this process, which stays the caller's to close. The
-// scenario's target must be a [*scenarios.GoTarget].
+// Go makes the environment of a drill of a target in this process, which stays the caller's to
+// close. The scenario's target must be a [*scenarios.GoTarget].
 func Go(target targets.Target, sc scenarios.Scenario, opt Options) (Environment, error) {
 	plan, ok := sc.Target.(*scenarios.GoTarget)
 	if !ok {

@@ -19,7 +19,8 @@ const (
 	showAgain   = 20 * time.Millisecond
 )
 
-// goPreparer readies a target in this process: by the target's own means where it has them, else by requests.
+// goPreparer readies a target in this process: by the target's own means where it has them, else by
+// requests.
 type goPreparer struct {
 	Seeder
 	Clocked
@@ -69,7 +70,8 @@ func (q requests) Seed(ctx context.Context, keys []targets.Key, run string) erro
 	})
 }
 
-// prewarm reads every key at every instance until it shows a value. The note counts those that never did.
+// prewarm reads every key at every instance until it shows a value. The note counts those that
+// never did.
 func (q requests) prewarm(ctx context.Context, keys []targets.Key) (note string, err error) {
 	end := time.Now().Add(settling)
 	var answered, missing atomic.Int64
@@ -144,3 +146,19 @@ func each(ctx context.Context, keys []targets.Key, do func(context.Context, targ
 	}
 	return g.Wait()
 }
+
+// Seeder is a target that puts first values to its source of truth itself: of every key the token
+// targets.NewToken(run, targets.SeedSeq, key). Other targets are seeded by writes.
+type Seeder interface {
+	Seed(ctx context.Context, keys []targets.Key, run string) error
+}
+
+// Prewarmer is a target that fills its caches itself, before a drill. Of other targets every key is
+// read once at every instance.
+type Prewarmer interface {
+	Prewarm(ctx context.Context, keys []targets.Key) error
+}
+
+// Clocked is a target that must know when offset 0 is, to stamp history, loads or drops. SetEpoch
+// is called after the seeding: what was committed before lies at negative offsets.
+type Clocked interface{ SetEpoch(time.Time) }

@@ -26,7 +26,8 @@ const (
 	stopPatience = 10 * time.Second // of the user's stop command
 )
 
-// httpEnvironment is a service that this program reaches over HTTP, with what is around it during one drill.
+// httpEnvironment is a service that this program reaches over HTTP, with what is around it during
+// one drill.
 type httpEnvironment struct {
 	*Base
 	plan    *scenarios.HTTPTarget
@@ -53,7 +54,8 @@ func (s httpPreparer) Seed(ctx context.Context, keys []targets.Key, _ string) er
 	return s.Service.Seed(ctx, keys)
 }
 
-// HTTP makes the environment of a drill of a service that this program reaches over HTTP. It is an [Open].
+// HTTP makes the environment of a drill of a service that this program reaches over HTTP. It is an
+// [Open].
 func HTTP(ctx context.Context, sc scenarios.Scenario, opt Options) (_ Environment, err error) {
 	plan, err := sc.HTTP()
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"net/url"
 )
 
-// probes see whether a server of a protocol answers at an address, over a new connection. Any answer will do: that it is asked
-// for a password is one.
+// probes see whether a server of a protocol answers at an address, over a new connection. Any
+// answer will do: that it is asked for a password is one.
 var probes = map[string]func(ctx context.Context, addr string) error{
 	"redis":     exchangeOf("*1\r\n$4\r\nPING\r\n"),
 	"postgres":  exchangeOf("\x00\x00\x00\x08\x04\xd2\x16\x2f"), // may I speak TLS?

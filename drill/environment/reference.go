@@ -22,8 +22,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets/service"
 )
 
-// reference is the environment of the reference service over a real network: the Redises of every region and
-// proxies on every link.
+// reference is the environment of the reference service over a real network: the Redises of every
+// region and proxies on every link.
 type reference struct {
 	*Base
 	nodes   map[string]redis.Node
@@ -31,8 +31,8 @@ type reference struct {
 	service *service.Service
 }
 
-// Reference makes the environment of a drill of the reference service over a real network: a Redis per
-// region, proxies on every link, and HTTP. It is an [Open].
+// Reference makes the environment of a drill of the reference service over a real network: a Redis
+// per region, proxies on every link, and HTTP. It is an [Open].
 func Reference(ctx context.Context, sc scenarios.Scenario, opt Options) (_ Environment, err error) {
 	spec, err := sc.Reference()
 	if err != nil {

@@ -89,7 +89,7 @@ func TestDecoratorsKeepWhatATargetCanDo(t *testing.T) {
 	require.Zero(t, reply.Version)
 }
 
-// Versions count once a write of the family has told its own.
+// Versions count once a write of the family has answered its own.
 func TestVersionsThatOnlyReadsTellAreLeftOut(t *testing.T) {
 	b := NewBase(bare{5}, nil, faults.Site{}, Options{})
 	version := func(kind targets.Kind) uint64 {

@@ -9,7 +9,8 @@ import (
 	"github.com/cachedrill/cachedrill/scenarios"
 )
 
-// The default suite in virtual time: recommended passes every drill, and naive is caught for what it is.
+// The default suite in virtual time: recommended passes every drill, and naive is caught for what
+// it is.
 func TestDefaultSuite(t *testing.T) {
 	suite, err := scenarios.Load("../../../scenarios.yaml")
 	require.NoError(t, err)

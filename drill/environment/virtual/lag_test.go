@@ -9,8 +9,8 @@ import (
 	"github.com/cachedrill/cachedrill/scenarios"
 )
 
-// Held invalidations show from inside, in every tier that they should have reached; the sham of the same
-// fault holds nothing.
+// Held invalidations show from inside, in every tier that they should have reached; the sham of the
+// same fault holds nothing.
 func TestInvalidationLagFromInside(t *testing.T) {
 	suite, err := scenarios.Parse("small", []byte(small))
 	require.NoError(t, err)

@@ -11,9 +11,9 @@ import (
 	"github.com/cachedrill/cachedrill/scenarios"
 )
 
-// The shipped pair: below the derived load a mass expiry is survived, above it the failure sustains itself with a
-// policy that has neither shedding nor a retry budget, and only lowering the load ends it; with both controls the
-// same load recovers by itself.
+// The shipped pair: below the derived load a mass expiry is survived, above it the failure sustains
+// itself with a policy that has neither shedding nor a retry budget, and only lowering the load
+// ends it; with both controls the same load recovers by itself.
 func TestMetastability(t *testing.T) {
 	suite, err := scenarios.Load("../../../scenarios/library/metastable.yaml")
 	require.NoError(t, err)
@@ -50,8 +50,9 @@ func TestMetastability(t *testing.T) {
 	t.Log(states)
 }
 
-// The derivation of docs/metastability.md, on the numbers of the shipped pair: below lies below the load at which a
-// mass expiry times loads out, above lies above it, and both above what the failure needs to sustain itself.
+// The derivation of docs/metastability.md, on the numbers of the shipped pair: below lies below the
+// load at which a mass expiry times loads out, above lies above it, and both above what the failure
+// needs to sustain itself.
 func TestMetastablePairStraddlesTheDerivedLoad(t *testing.T) {
 	suite, err := scenarios.Load("../../../scenarios/library/metastable.yaml")
 	require.NoError(t, err)

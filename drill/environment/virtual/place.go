@@ -1,6 +1,7 @@
-// Package virtual makes places for drills within the process: a store in memory for each Redis, wires for
-// network links, and no socket. In a bubble of testing/synctest a whole drill takes milliseconds there, so
-// that thousands of seeds can be tried. Service, caches, load, oracle and verdicts are the real ones.
+// Package virtual makes places for drills within the process: a store in memory for each Redis,
+// wires for network links, and no socket. In a bubble of testing/synctest a whole drill takes
+// milliseconds there, so that thousands of seeds can be tried. Service, caches, load, oracle and
+// verdicts are the real ones.
 package virtual
 
 import (
@@ -25,8 +26,8 @@ var (
 	impatient = store.Patience{Command: 150 * time.Millisecond}
 )
 
-// memoryCopies is how many copies a worker keeps in memory: small drills have few keys, and room for
-// thousands would take longer to make than such a drill takes to run.
+// memoryCopies is how many copies a worker keeps in memory: small drills have few keys, and room
+// for thousands would take longer to make than such a drill takes to run.
 const memoryCopies = 256
 
 // Open makes the environment of one drill. It is an [environment.Open].

@@ -11,7 +11,8 @@ import (
 	"github.com/cachedrill/cachedrill/scenarios"
 )
 
-// The Redis of the pages goes away; prices are critical, and asked of Redis at every read, since no worker has memory.
+// The Redis of the pages goes away; prices are critical, and asked of Redis at every read, since no
+// worker has memory.
 const placed = `
 version: 1
 policies:

@@ -16,8 +16,8 @@ import (
 	"github.com/cachedrill/cachedrill/scenarios"
 )
 
-// Tools read report.json: fields may be added, and none is renamed, removed or given another type. The
-// files in testdata were written by the first version of the schema.
+// Tools read report.json: fields may be added, and none is renamed, removed or given another type.
+// The files in testdata were written by the first version of the schema.
 func TestReportKeepsItsFields(t *testing.T) {
 	suite, err := scenarios.Parse("small", []byte(small))
 	require.NoError(t, err)
@@ -45,8 +45,8 @@ func TestReportKeepsItsFields(t *testing.T) {
 	})
 }
 
-// collectFields notes the path and the type of each value. Elements of a list share a path; the names of
-// tiers, families and other labels stand in it as they are.
+// collectFields notes the path and the type of each value. Elements of a list share a path; the
+// names of tiers, families and other labels stand in it as they are.
 func collectFields(v any, path string, into map[string]bool) {
 	switch v := v.(type) {
 	case map[string]any:

@@ -31,8 +31,9 @@ scenarios:
     faults: [{sham: {for: 500ms}}]
 `
 
-// What the caches count and what the harness sees are two ways to the same figures. A read that is under way at a boundary may be
-// counted on either side of it: it belongs to the drill by when it was due, and to the cache by when it ended.
+// What the caches count and what the harness sees are two ways to the same figures. A read that is
+// under way at a boundary may be counted on either side of it: it belongs to the drill by when it
+// was due, and to the cache by when it ended.
 func TestCachesCountWhatTheHarnessSees(t *testing.T) {
 	suite, err := scenarios.Parse("quietly", []byte(quietly))
 	require.NoError(t, err)
