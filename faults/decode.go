@@ -14,8 +14,8 @@ type Scope struct {
 	Edges       []string // all of them
 	SourceEdges []string // those that lead to the source
 	KeyPrefix   string   // when set, patterns of keys must begin with it
-	// Lacks is what is not possible at the target: why, and what would do instead, such as "this Redis is
-	// managed by its owner; use network.refuse". What is not in it is possible.
+	// Lacks is what is not possible at the target: why, and what would do instead, such as "this
+	// Redis is managed by its owner; use network.refuse". What is not in it is possible.
 	Lacks map[Capability]string
 }
 

@@ -298,8 +298,8 @@ func TestStringIsYAML(t *testing.T) {
 	})
 }
 
-// FuzzDecode: whatever is written, Decode neither panics nor lets a fault through that can't be injected
-// for its own fields' sake.
+// FuzzDecode: whatever is written, Decode neither panics nor lets a fault through that can't be
+// injected for its own fields' sake.
 func FuzzDecode(f *testing.F) {
 	for _, e := range All() {
 		f.Add("faults:\n  " + e.Example + "\n")

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Definition is everything that users, suites and tools know of a fault, and the decoder that makes one.
-// It stands beside the fault's code.
+// Definition is everything that users, suites and tools know of a fault, and the decoder that makes
+// one. It stands beside the fault's code.
 type Definition struct {
 	Name     string // as YAML names it
 	Summary  string
@@ -28,7 +28,8 @@ func (d Definition) Family() string {
 	return family
 }
 
-// Refused gives why a scope lacks what the fault needs, and what would do; "" when it lacks nothing.
+// Refused gives why a scope lacks what the fault needs, and what would do; "" when it lacks
+// nothing.
 func (d Definition) Refused(s Scope) string {
 	for _, c := range d.Needs {
 		if why, lacks := s.Lacks[c]; lacks {

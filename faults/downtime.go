@@ -86,9 +86,9 @@ func (d *downtime) stop(ctx context.Context) error {
 	return nil
 }
 
-// refused gives evidence that a connection is refused, and when; "" when none was refused within limit.
-// Every other failure is no proof. It heeds no context: what it costs is bounded, and the proof is due
-// whether or not the drill goes on.
+// refused gives evidence that a connection is refused, and when; "" when none was refused within
+// limit. Every other failure is no proof. It heeds no context: what it costs is bounded, and the
+// proof is due whether or not the drill goes on.
 func (d *downtime) refused(limit time.Duration) string {
 	for end := time.Now().Add(limit); ; {
 		if errors.Is(d.server.Ping(context.Background()), syscall.ECONNREFUSED) {

@@ -40,7 +40,8 @@ func TestExpire(t *testing.T) {
 	})
 }
 
-// onEachPipeline is a hook that gets the commands of each pipeline, and may answer in Redis's place.
+// onEachPipeline is a hook that gets the commands of each pipeline, and may answer in Redis's
+// place.
 type onEachPipeline func(cmds []goredis.Cmder, send func() error) error
 
 func (h onEachPipeline) DialHook(next goredis.DialHook) goredis.DialHook          { return next }

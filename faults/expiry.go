@@ -18,8 +18,8 @@ const (
 	expireUndoLimit   = 10 * time.Second
 	expireVerifyLimit = 5 * time.Second
 	expireLead        = 250 * time.Millisecond // from arming to the moment, plus what scanning took, several times
-	// expireNotice is how long before the moment Inject returns: longer than a Redis whose TTLs age in
-	// steps may be early, so that no effect is felt before the fault phase.
+	// expireNotice is how long before the moment Inject returns: longer than a Redis whose TTLs age
+	// in steps may be early, so that no effect is felt before the fault phase.
 	expireNotice = 20 * time.Millisecond
 )
 
@@ -81,8 +81,8 @@ func (m *massExpiry) each(do func(b *expiryBatch) error) error {
 	return g.Wait()
 }
 
-// arm finds the keys, sets the moment, arms, and arms again shortly before the moment for keys that were
-// written meanwhile; it returns shortly before the moment.
+// arm finds the keys, sets the moment, arms, and arms again shortly before the moment for keys that
+// were written meanwhile; it returns shortly before the moment.
 func (m *massExpiry) arm(ctx context.Context) error {
 	began := time.Now()
 	if err := m.each(func(b *expiryBatch) error { return b.scan(ctx) }); err != nil {

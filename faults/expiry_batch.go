@@ -11,8 +11,8 @@ import (
 	"github.com/cachedrill/cachedrill/internal/pause"
 )
 
-// expiryBatch is the keys of one Redis that keys.expire gives a common expiry, with the expiry that each
-// had before.
+// expiryBatch is the keys of one Redis that keys.expire gives a common expiry, with the expiry that
+// each had before.
 type expiryBatch struct {
 	redis string // its name
 	keys  Keys
@@ -24,11 +24,12 @@ type expiryBatch struct {
 	found []string      // by the last scan
 	ahead time.Duration // of the server's clock against ours
 
-	// keyEnds holds when a key would have expired by itself, on our clock; the zero time: never. It is
-	// written before the key is touched, to undo from.
+	// keyEnds holds when a key would have expired by itself, on our clock; the zero time: never. It
+	// is written before the key is touched, to undo from.
 	keyEnds map[string]time.Time
-	// armed are keys that would have outlived the moment by so much that their end proves something;
-	// ending are the other armed ones; missed are keys that a pass found and had no time left to look at.
+	// armed are keys that would have outlived the moment by so much that their end proves
+	// something; ending are the other armed ones; missed are keys that a pass found and had no time
+	// left to look at.
 	armed, ending, missed map[string]bool
 
 	gone, rewritten, survived int64
@@ -43,8 +44,8 @@ func newExpiryBatch(redis string, keys Keys, glob string, picks func(key string)
 
 const (
 	expireSettle = 400 * time.Millisecond // after the moment, by which a Redis must have expired a key
-	// expireLast is how long before the moment arming ends: a key that is armed afterwards might be one
-	// that had expired and come back.
+	// expireLast is how long before the moment arming ends: a key that is armed afterwards might be
+	// one that had expired and come back.
 	expireLast = 5 * time.Millisecond
 
 	batch    = 500 // keys in one round trip
@@ -150,7 +151,8 @@ func (b *expiryBatch) journal(at int64, some ...[]string) error {
 	return b.entry.Note(undo.Armed(&b.at, at, keys, own))
 }
 
-// ownMillis is when a key would have expired by itself, in Unix ms on the server's clock; 0 = never.
+// ownMillis is when a key would have expired by itself, in Unix ms on the server's clock; 0 =
+// never.
 func (b *expiryBatch) ownMillis(key string) int64 {
 	if end := b.keyEnds[key]; !end.IsZero() {
 		return end.Add(b.ahead).UnixMilli()
@@ -169,7 +171,8 @@ func (b *expiryBatch) set(ctx context.Context, keys []string, at int64, note map
 	return err
 }
 
-// live is how many keys were found that, as far as a pass could tell, would have lived until the moment.
+// live is how many keys were found that, as far as a pass could tell, would have lived until the
+// moment.
 func (b *expiryBatch) live() int {
 	n := len(b.keyEnds)
 	for k := range b.missed {
@@ -180,14 +183,15 @@ func (b *expiryBatch) live() int {
 	return n
 }
 
-// proven reports whether the fault is proven here: most of the armed keys that could prove something are
-// gone, and at least half of the live keys expired with the others, rather than a few that were reached.
+// proven reports whether the fault is proven here: most of the armed keys that could prove
+// something are gone, and at least half of the live keys expired with the others, rather than a few
+// that were reached.
 func (b *expiryBatch) proven() bool {
 	return b.gone > 0 && b.gone > b.survived && 2*(len(b.armed)+len(b.ending)) >= b.live()
 }
 
-// expiry gives when a key expires whose time left came in at now (the zero time: never), and whether there
-// is a key at all.
+// expiry gives when a key expires whose time left came in at now (the zero time: never), and
+// whether there is a key at all.
 func expiry(ttl time.Duration, now time.Time) (at time.Time, there bool) {
 	switch ttl {
 	case rediskeys.NoKey:
@@ -198,8 +202,8 @@ func expiry(ttl time.Duration, now time.Time) (at time.Time, there bool) {
 	return now.Add(ttl), true
 }
 
-// verify counts what became of the armed keys. It looks again at those that are about to expire, until
-// the Redis has had time enough.
+// verify counts what became of the armed keys. It looks again at those that are about to expire,
+// until the Redis has had time enough.
 func (b *expiryBatch) verify(ctx context.Context, moment time.Time) error {
 	left := sortedKeys(b.armed)
 	for {
@@ -222,8 +226,8 @@ func (b *expiryBatch) verify(ctx context.Context, moment time.Time) error {
 	}
 }
 
-// look counts keys as gone, rewritten or survived; with patience, those that may still expire are not
-// counted but returned.
+// look counts keys as gone, rewritten or survived; with patience, those that may still expire are
+// not counted but returned.
 func (b *expiryBatch) look(ctx context.Context, keys []string, moment time.Time, patient bool) (pending []string, err error) {
 	ttls, err := b.keys.TTLs(ctx, keys)
 	if err != nil {

@@ -1,13 +1,13 @@
 // Package faults breaks the cache the way production does, proves that it broke, and puts it back.
 //
-// A [Fault] is injected into a [Site], which holds the handles that faults need and nothing else. Every
-// fault is proven through another channel than its own word (a refused dial, another run_id, a probe
-// that gets no answer): without such evidence a drill shows nothing. Every heal is verified by a probe.
-// Each fault has one [Definition], beside its code, which declares its parameters, what proves, heals and
-// can't undo it, and what it needs; [All] is the catalogue of them.
+// A [Fault] is injected into a [Site], which holds the handles that faults need and nothing else.
+// Every fault is proven through another channel than its own word (a refused dial, another run_id,
+// a probe that gets no answer): without such evidence a drill shows nothing. Every heal is verified
+// by a probe. Each fault has one [Definition], beside its code, which declares its parameters, what
+// proves, heals and can't undo it, and what it needs; [All] is the catalogue of them.
 //
-// Every Inject and every Heal ends within a deadline of its own, whatever its context allows; an Inject
-// that fails half-way has undone what it did.
+// Every Inject and every Heal ends within a deadline of its own, whatever its context allows; an
+// Inject that fails half-way has undone what it did.
 package faults
 
 import (
@@ -20,17 +20,18 @@ import (
 	"github.com/cachedrill/cachedrill/faults/undo"
 )
 
-// Fault is one perturbation. Faults are values: one may be injected any number of times, one after the
-// other.
+// Fault is one perturbation. Faults are values: one may be injected any number of times, one after
+// the other.
 type Fault interface {
 	// String gives the fault as YAML shows it: redis.restart{region: eu, down: 500ms}.
 	String() string
-	// Lasts is how long the fault phase must go on after the fault was asked for, by the fault's own
-	// parameters. Of a fault that stays injected that is what [Injected.Hold] will be. The effect of an
-	// instantaneous one must be seen for at least a second, after the time that preparing it takes.
+	// Lasts is how long the fault phase must go on after the fault was asked for, by the fault's
+	// own parameters. Of a fault that stays injected that is what [Injected.Hold] will be. The
+	// effect of an instantaneous one must be seen for at least a second, after the time that
+	// preparing it takes.
 	Lasts() time.Duration
-	// Inject starts the fault. With an error nothing is left injected. It perturbs through the handles of
-	// the site, and what it perturbs otherwise not when [Site.Inert].
+	// Inject starts the fault. With an error nothing is left injected. It perturbs through the
+	// handles of the site, and what it perturbs otherwise not when [Site.Inert].
 	Inject(ctx context.Context, site Site) (Injected, error)
 }
 
@@ -46,19 +47,19 @@ type Injected struct {
 	// and Heal is called after observing, for the final evidence.
 	Hold time.Duration
 	// Heal undoes the fault, verifies through a probe that it is gone, and returns the complete
-	// evidence; "" = there is none, and what the drill showed is unknown. It is Heal that returns the
-	// evidence because some faults can only be proven after something ran into them: a delay that no
-	// event met did not happen. An error means that the fault may still be there: call it again.
-	// Once it has succeeded, further calls (on a signal, and then on the way out) change nothing and
-	// return the same. It may be called concurrently. Its context must be a live one: not that of a
-	// drill that was cancelled.
+	// evidence; "" = there is none, and what the drill showed is unknown. It is Heal that returns
+	// the evidence because some faults can only be proven after something ran into them: a delay
+	// that no event met did not happen. An error means that the fault may still be there: call it
+	// again. Once it has succeeded, further calls (on a signal, and then on the way out) change
+	// nothing and return the same. It may be called concurrently. Its context must be a live one:
+	// not that of a drill that was cancelled.
 	Heal func(ctx context.Context) (string, error)
 }
 
-// Record injects a fault with its entries in the journal and the audit log. where names what is touched,
-// step is what undoes it, should this process end before the heal; inject gets the journal's entry, which
-// may be nil, to note more. An error of inject means that nothing is left injected, unless it is a stuck
-// one.
+// Record injects a fault with its entries in the journal and the audit log. where names what is
+// touched, step is what undoes it, should this process end before the heal; inject gets the
+// journal's entry, which may be nil, to note more. An error of inject means that nothing is left
+// injected, unless it is a stuck one.
 func (s Site) Record(f Fault, where []string, step undo.Step, inject func(*undo.Entry) (Injected, error)) (Injected, error) {
 	name := f.String()
 	if s.sham != nil {
@@ -112,8 +113,8 @@ func halfDone(inject, undo error) error {
 	return &stuck{errors.Join(inject, undo)}
 }
 
-// healOnce makes an undo that may be called again, also concurrently: calls take turns, and after the
-// first success they only repeat its evidence. Each attempt ends after limit.
+// healOnce makes an undo that may be called again, also concurrently: calls take turns, and after
+// the first success they only repeat its evidence. Each attempt ends after limit.
 func healOnce(limit time.Duration, undo func(ctx context.Context) (string, error)) func(context.Context) (string, error) {
 	turn := make(chan struct{}, 1)
 	healed, evidence := false, ""

@@ -13,8 +13,8 @@ import (
 	"github.com/cachedrill/cachedrill/internal/thousands"
 )
 
-// watched is what a sham was asked to perturb and did not: each gives the evidence that it is unchanged,
-// "" when there is nothing to show, or an error when it did change.
+// watched is what a sham was asked to perturb and did not: each gives the evidence that it is
+// unchanged, "" when there is nothing to show, or an error when it did change.
 type watched struct {
 	mu     sync.Mutex
 	names  []string
@@ -33,7 +33,8 @@ func (w *watched) once(name string, check func(context.Context) (string, error))
 	}
 }
 
-// check gives all evidence, each kind once; "" when some handle has none, or none was asked for anything.
+// check gives all evidence, each kind once; "" when some handle has none, or none was asked for
+// anything.
 func (w *watched) check(ctx context.Context) (string, error) {
 	w.mu.Lock()
 	names := slices.Sorted(slices.Values(w.names))

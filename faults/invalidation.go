@@ -30,10 +30,11 @@ var delayDefinition = Definition{
 
 // Delay makes the relays of some regions hold every invalidation event for a while.
 //
-// Evidence: events were held, and the slowest of a relay that held some came at least half as late as the
-// delay could make it (which is By, or the time until the heal when that is shorter). Less than that is
-// what a relay does on a bad day, and a delay that no event met did not happen. It names the relays that
-// held events, and no others: where nothing is written, there is nothing to hold.
+// Evidence: events were held, and the slowest of a relay that held some came at least half as late
+// as the delay could make it (which is By, or the time until the heal when that is shorter). Less
+// than that is what a relay does on a bad day, and a delay that no event met did not happen. It
+// names the relays that held events, and no others: where nothing is written, there is nothing to
+// hold.
 type Delay struct {
 	By      time.Duration // above 0; how long each event is held
 	For     time.Duration // above 0; how long the fault lasts; what is held then is delivered at once
@@ -93,7 +94,8 @@ func (f Delay) heal(ctx context.Context, site Site, regions []string, before map
 	lag := make(map[string]time.Duration, len(regions))
 	let := make(map[string]int64, len(regions)) // how many events a relay must have delivered to hold none that was delayed
 	for _, r := range regions {
-		// Delay may start the relay's largest lag anew: what was seen under the fault is read first.
+		// Delay may start the relay's largest lag anew: what was seen under the fault is read
+		// first.
 		lag[r] = site.Relays[r].Delivered().MaxLag
 		site.Relays[r].Delay(0)
 		d := site.Relays[r].Delivered()
@@ -119,8 +121,8 @@ func (f Delay) heal(ctx context.Context, site Site, regions []string, before map
 		thousands.Group(held), names, worst.Round(time.Millisecond)), nil
 }
 
-// drained waits until the relay has delivered so many events, or holds none. On a busy relay the next
-// event waits already when the last one is delivered.
+// drained waits until the relay has delivered so many events, or holds none. On a busy relay the
+// next event waits already when the last one is delivered.
 func drained(ctx context.Context, r Relay, events int64) (Delivery, error) {
 	for {
 		d := r.Delivered()

@@ -36,15 +36,16 @@ var expireDefinition = Definition{
 	Decode:   decodeExpire,
 }
 
-// Expire makes many keys expire at one common moment, as happens after they were all written at one. It
-// arms the expiry ahead, so that it is Redis that expires them: a bulk delete would block it instead.
-// Keys without a TTL expire too. It can't be undone.
+// Expire makes many keys expire at one common moment, as happens after they were all written at
+// one. It arms the expiry ahead, so that it is Redis that expires them: a bulk delete would block
+// it instead. Keys without a TTL expire too. It can't be undone.
 //
-// Evidence: of the keys that were armed, and that would have lived on by themselves, how many were gone
-// right after the moment. Keys that were written again meanwhile, also after they had expired, differ from
-// keys that survived by when they expire now. The fault has bitten when, in every region that had such
-// keys, some are gone, more are gone than survived, and at least half of the keys that were found alive
-// could be armed in time. A region that had no key to expire is not in the evidence.
+// Evidence: of the keys that were armed, and that would have lived on by themselves, how many were
+// gone right after the moment. Keys that were written again meanwhile, also after they had expired,
+// differ from keys that survived by when they expire now. The fault has bitten when, in every
+// region that had such keys, some are gone, more are gone than survived, and at least half of the
+// keys that were found alive could be armed in time. A region that had no key to expire is not in
+// the evidence.
 type Expire struct {
 	Family  string   // either a family's keys, or ...
 	Pattern string   // ... those that match a Redis glob, or, with neither, all below the site's key prefix
@@ -84,10 +85,10 @@ func (f Expire) Lasts() time.Duration { return expireLead + leastSeen }
 // leastSeen is how long the fault phase must last after something instantaneous to show its effect.
 const leastSeen = time.Second
 
-// Inject arms the keys and returns just before the moment at which they expire. It takes a quarter of a
-// second, and several times what scanning the keys takes; 60 s at most. An Inject that ends earlier gives
-// the keys that are still as it left them their old expiry back. Heal undoes nothing; it fails only when
-// the keys could not be looked at.
+// Inject arms the keys and returns just before the moment at which they expire. It takes a quarter
+// of a second, and several times what scanning the keys takes; 60 s at most. An Inject that ends
+// earlier gives the keys that are still as it left them their old expiry back. Heal undoes nothing;
+// it fails only when the keys could not be looked at.
 func (f Expire) Inject(ctx context.Context, site Site) (Injected, error) {
 	glob, err := f.glob(site)
 	if err != nil {
@@ -200,11 +201,11 @@ var flushDefinition = Definition{
 	Decode:   func(p *Params) Fault { return Flush{Region: p.TheRegion("region"), Pool: p.Pool()} },
 }
 
-// Flush deletes all keys of the Redis of a region; where the site has a key prefix, those that begin with it
-// and no others. It can't be undone: what is lost is lost.
+// Flush deletes all keys of the Redis of a region; where the site has a key prefix, those that
+// begin with it and no others. It can't be undone: what is lost is lost.
 //
-// Evidence: how many keys there were, and how many of them were left right after, before any could be
-// written again: both are asked in one transaction with the deletion.
+// Evidence: how many keys there were, and how many of them were left right after, before any could
+// be written again: both are asked in one transaction with the deletion.
 type Flush struct {
 	Region string
 	Pool   string // "": the region's own Redis
@@ -220,8 +221,8 @@ func (f Flush) String() string {
 // Lasts implements [Fault].
 func (f Flush) Lasts() time.Duration { return leastSeen }
 
-// Inject deletes the keys, within 60 s. One that fails half-way has deleted some of them, and its error
-// counts those. Heal undoes nothing.
+// Inject deletes the keys, within 60 s. One that fails half-way has deleted some of them, and its
+// error counts those. Heal undoes nothing.
 func (f Flush) Inject(ctx context.Context, site Site) (Injected, error) {
 	name := targets.RedisName(f.Region, f.Pool)
 	if _, err := pick(site.Servers, "Redis", []string{name}); err != nil {

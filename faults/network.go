@@ -82,10 +82,10 @@ func decodeNetwork(p *Params, k link.Kind) Fault {
 // Network does something to the bytes of some edges for a while: network.blackhole, network.refuse,
 // network.reset, network.stall or network.latency.
 //
-// Evidence: at injection and again just before the heal, a new connection through each edge's proxy meets
-// what it must meet (no answer, a refusal, a reset) while a probe past it is answered; of refusals and
-// resets also a connection that was open before. Latency is seen by probes, by and by: on every edge they
-// take longer through the proxy than past it by what the fault adds at least.
+// Evidence: at injection and again just before the heal, a new connection through each edge's proxy
+// meets what it must meet (no answer, a refusal, a reset) while a probe past it is answered; of
+// refusals and resets also a connection that was open before. Latency is seen by probes, by and by:
+// on every edge they take longer through the proxy than past it by what the fault adds at least.
 type Network struct {
 	Mode  link.Mode // By and Jitter of Latency only; Bandwidth, whose effect no probe shows, is refused
 	Edges []string  // by name, or as globs in which * stands for anything; at least one
@@ -131,8 +131,8 @@ func (f Network) check() error {
 // Lasts implements [Fault].
 func (f Network) Lasts() time.Duration { return f.For }
 
-// Inject applies the mode and looks; it returns within 10 s, and some seconds more when it must undo. An
-// edge that does not answer to begin with, and has no other fault, is an error.
+// Inject applies the mode and looks; it returns within 10 s, and some seconds more when it must
+// undo. An edge that does not answer to begin with, and has no other fault, is an error.
 func (f Network) Inject(ctx context.Context, site Site) (Injected, error) {
 	return f.inject(ctx, site, f)
 }

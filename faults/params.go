@@ -9,8 +9,8 @@ import (
 	"github.com/cachedrill/cachedrill/internal/strictyaml"
 )
 
-// Params are the parameters of one fault, as a [Definition] decodes them. A problem is noted on the node
-// that it concerns, and no fault is made then.
+// Params are the parameters of one fault, as a [Definition] decodes them. A problem is noted on the
+// node that it concerns, and no fault is made then.
 type Params struct {
 	name, example string          // of the fault
 	key           strictyaml.Node // of its name
@@ -55,8 +55,8 @@ func (p *Params) Positive(name string, def time.Duration) time.Duration {
 	return d
 }
 
-// latency reads a delay and by how much it varies. Something that asks must be able to notice it in the time
-// that it is there.
+// latency reads a delay and by how much it varies. Something that asks must be able to notice it in
+// the time that it is there.
 func (p *Params) latency(m link.Mode, lasts time.Duration) (by, jitter time.Duration) {
 	by, jitter = p.Positive("by", 0), p.Duration("jitter", 0)
 	if !p.ok || !p.Node("by").Present() || !p.Node("for").Present() {
@@ -104,7 +104,8 @@ func (p *Params) Text(name string) string {
 	return v
 }
 
-// Known reads one of the known names; "" comes with a problem noted, or when the parameter is absent.
+// Known reads one of the known names; "" comes with a problem noted, or when the parameter is
+// absent.
 func (p *Params) Known(name, what string, known []string) string {
 	n := p.Node(name)
 	v := p.Text(name)
@@ -132,7 +133,8 @@ func (p *Params) TheRegion(name string) string {
 	return ""
 }
 
-// Pool reads the parameter pool, the name of one; "" comes with a problem noted, or when the parameter is absent.
+// Pool reads the parameter pool, the name of one; "" comes with a problem noted, or when the
+// parameter is absent.
 func (p *Params) Pool() string { return p.Known("pool", "pool", p.scope.Pools) }
 
 // Regions reads one region or a list of different ones; nil comes with a problem noted, or when the

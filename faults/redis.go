@@ -38,9 +38,10 @@ var restartDefinition = Definition{
 
 // Restart stops the Redis of a region, keeps it down, and starts it again, empty.
 //
-// Evidence: while it is down, a connection to its address is refused, at injection and again just before
-// the heal; afterwards another incarnation answers, with less in it than before. A Redis under load is
-// filled again at once, so its key count at the first probe need not be 0; it is in the evidence.
+// Evidence: while it is down, a connection to its address is refused, at injection and again just
+// before the heal; afterwards another incarnation answers, with less in it than before. A Redis
+// under load is filled again at once, so its key count at the first probe need not be 0; it is in
+// the evidence.
 type Restart struct {
 	Region string
 	Pool   string        // "": the region's own Redis

@@ -285,8 +285,8 @@ type undeclared struct{ redisNode }
 
 func (undeclared) Lifetime() Lifetime { return Lifetime{} }
 
-// A server that does not declare what ends it is not ended, nor are its keys touched: what would undo that
-// could not be noted.
+// A server that does not declare what ends it is not ended, nor are its keys touched: what would
+// undo that could not be noted.
 func TestNothingIsDoneToARedisThatDeclaresNoLifetime(t *testing.T) {
 	n := newMini(t)
 	fill(t, n.client, "product:", 3, time.Hour)

@@ -37,11 +37,11 @@ func decodeSplit(p *Params) Fault {
 	return f
 }
 
-// Split cuts two regions' caches off from each other: what their relays send each other disappears, in
-// both directions. Both still reach the source.
+// Split cuts two regions' caches off from each other: what their relays send each other disappears,
+// in both directions. Both still reach the source.
 //
-// Evidence: a probe through each edge's proxy gets no answer while the same probe, sent directly to where
-// the proxy leads, does; at injection and again just before the heal.
+// Evidence: a probe through each edge's proxy gets no answer while the same probe, sent directly to
+// where the proxy leads, does; at injection and again just before the heal.
 type Split struct {
 	Between [2]string     // two different regions
 	For     time.Duration // above 0
@@ -55,8 +55,8 @@ func (f Split) String() string {
 // Lasts implements [Fault].
 func (f Split) Lasts() time.Duration { return f.For }
 
-// Inject black-holes both edges; it returns within 10 s, and some seconds more when it must undo. An edge
-// that does not answer to begin with can't be cut, and is an error.
+// Inject black-holes both edges; it returns within 10 s, and some seconds more when it must undo.
+// An edge that does not answer to begin with can't be cut, and is an error.
 func (f Split) Inject(ctx context.Context, site Site) (Injected, error) {
 	if f.For <= 0 {
 		return Injected{}, fmt.Errorf("%s: for must be above 0", f)

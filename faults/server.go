@@ -17,8 +17,8 @@ type Server interface {
 	ServerFacts
 }
 
-// ServerControl ends a server and brings it back. What a server can't do returns an error that wraps
-// [errors.ErrUnsupported], and is beforehand no part of its capabilities.
+// ServerControl ends a server and brings it back. What a server can't do returns an error that
+// wraps [errors.ErrUnsupported], and is beforehand no part of its capabilities.
 type ServerControl interface {
 	// Start brings a stopped server up, empty, on the address it had before.
 	Start(ctx context.Context) error
@@ -36,8 +36,9 @@ type ServerProbe interface {
 	Identity(ctx context.Context) (targets.RedisIdentity, error)
 }
 
-// ServerFacts are what a server declares of itself. None has a default: a kind of server that leaves one
-// out does not compile, and one that leaves a value undeclared is refused before anything is perturbed.
+// ServerFacts are what a server declares of itself. None has a default: a kind of server that
+// leaves one out does not compile, and one that leaves a value undeclared is refused before
+// anything is perturbed.
 type ServerFacts interface {
 	// Location is where it listens, also while it is stopped.
 	Location() undo.Server
@@ -47,8 +48,8 @@ type ServerFacts interface {
 	Capabilities() Capabilities
 }
 
-// Lifetime declares whether a server ends with this process, and, when it does not, how to start it again
-// afterwards. The zero Lifetime declares nothing, and is refused.
+// Lifetime declares whether a server ends with this process, and, when it does not, how to start it
+// again afterwards. The zero Lifetime declares nothing, and is refused.
 type Lifetime struct {
 	declared, ends bool
 	start          []string
@@ -57,9 +58,9 @@ type Lifetime struct {
 // EndsWithProcess is the lifetime of a server that ends with this process, however that ends.
 func EndsWithProcess() Lifetime { return Lifetime{declared: true, ends: true} }
 
-// OutlivesProcess is the lifetime of a server that runs on without this process. start is a program and
-// its arguments that start the server, also when this process is gone, and return once it is starting;
-// none when only its owner can.
+// OutlivesProcess is the lifetime of a server that runs on without this process. start is a program
+// and its arguments that start the server, also when this process is gone, and return once it is
+// starting; none when only its owner can.
 func OutlivesProcess(start ...string) Lifetime {
 	return Lifetime{declared: true, start: slices.Clone(start)}
 }
@@ -105,8 +106,8 @@ const (
 // ServerCapabilities are those that every server declares, in the order of tables.
 var ServerCapabilities = []Capability{CanStop, CanKill, CanTouch}
 
-// Capabilities declare what is possible, and why the rest is not. What is not in it is undeclared, and
-// refused.
+// Capabilities declare what is possible, and why the rest is not. What is not in it is undeclared,
+// and refused.
 type Capabilities map[Capability]Support
 
 // Support is whether something is possible. Make it with [Yes] or [No].

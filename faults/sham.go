@@ -39,10 +39,10 @@ func decodeSham(p *Params) Fault {
 	return Sham(inner.Fault)
 }
 
-// Sham gives a fault that runs all of f's machinery (the same connections, probes and durations) on handles
-// that note what they are asked to do and perturb nothing; see [Site.Inert]. A drill with it shows what the
-// drilling alone does to the target. Its evidence is what it checked; its heal fails when something did
-// change. The sham of a sham is that sham.
+// Sham gives a fault that runs all of f's machinery (the same connections, probes and durations) on
+// handles that note what they are asked to do and perturb nothing; see [Site.Inert]. A drill with
+// it shows what the drilling alone does to the target. Its evidence is what it checked; its heal
+// fails when something did change. The sham of a sham is that sham.
 func Sham(f Fault) Fault {
 	if !Perturbs(f) {
 		return f
@@ -92,8 +92,8 @@ type shamRun struct {
 
 const shamHealLimit = 30 * time.Second
 
-// conclude makes the heal of the fault that was not injected that of its sham: its evidence is that what
-// was watched is unchanged.
+// conclude makes the heal of the fault that was not injected that of its sham: its evidence is that
+// what was watched is unchanged.
 func (r *shamRun) conclude(heal func(context.Context) (string, error)) func(context.Context) (string, error) {
 	return healOnce(shamHealLimit, func(ctx context.Context) (string, error) {
 		evidence, err := heal(ctx)
@@ -110,8 +110,8 @@ func (r *shamRun) conclude(heal func(context.Context) (string, error)) func(cont
 	})
 }
 
-// Nothing perturbs nothing for a while: a sham of no fault in particular. It checks that no Redis of the
-// site became another one and that every edge that has a probe answers, before and after.
+// Nothing perturbs nothing for a while: a sham of no fault in particular. It checks that no Redis
+// of the site became another one and that every edge that has a probe answers, before and after.
 type Nothing struct {
 	For time.Duration // above 0
 }

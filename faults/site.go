@@ -13,9 +13,9 @@ import (
 	"github.com/cachedrill/cachedrill/faults/undo"
 )
 
-// Site is where faults happen: small handles on what they perturb and on what proves it. Elements that no
-// fault of a drill names may be missing. Other things that faults may perturb (a server's configuration, a
-// clock, a worker) become further maps of handles, which [Sham] wraps too.
+// Site is where faults happen: small handles on what they perturb and on what proves it. Elements
+// that no fault of a drill names may be missing. Other things that faults may perturb (a server's
+// configuration, a clock, a worker) become further maps of handles, which [Sham] wraps too.
 type Site struct {
 	Servers map[string]Server // the Redis servers, by [targets.RedisName]
 	Keys    map[string]Keys   // their keys, by the same names
@@ -33,8 +33,8 @@ type Site struct {
 	sham *shamRun // the sham that is injected; nil: a fault is
 }
 
-// Inert reports that the handles perturb nothing, because a sham is injected: evidence can't come, and
-// need not be waited for. A fault that perturbs anything past the handles must not do so then.
+// Inert reports that the handles perturb nothing, because a sham is injected: evidence can't come,
+// and need not be waited for. A fault that perturbs anything past the handles must not do so then.
 func (s Site) Inert() bool { return s.sham != nil }
 
 // Relay carries invalidation events from the source to the caches of one region.
@@ -52,8 +52,8 @@ type Delivery struct {
 	MaxLag  time.Duration // the largest from commit to delivery since the last call of Delay; what that call let go counts
 }
 
-// Keys are the keys of one Redis. [rediskeys.Keys] are those of a real one, and the reference for what
-// each method does.
+// Keys are the keys of one Redis. [rediskeys.Keys] are those of a real one, and the reference for
+// what each method does.
 type Keys interface {
 	KeyReader
 	KeyWriter
@@ -73,11 +73,11 @@ type KeyReader interface {
 
 // KeyWriter changes keys.
 type KeyWriter interface {
-	// ExpireAt lets keys expire at a moment of the server's clock, in Unix ms, unless they expire earlier
-	// anyway, and reports which of them will.
+	// ExpireAt lets keys expire at a moment of the server's clock, in Unix ms, unless they expire
+	// earlier anyway, and reports which of them will.
 	ExpireAt(ctx context.Context, keys []string, at int64) ([]bool, error)
-	// RestoreExpiry gives keys that still have the expiry set, within slack, their own one back, and
-	// counts them. Moments are as in ExpireAt; an own expiry of 0 is none.
+	// RestoreExpiry gives keys that still have the expiry set, within slack, their own one back,
+	// and counts them. Moments are as in ExpireAt; an own expiry of 0 is none.
 	RestoreExpiry(ctx context.Context, set int64, slack time.Duration, keys []string, own []int64) (int64, error)
 	// Flush deletes the keys that begin with a prefix, "" = all, and counts them in the same step.
 	Flush(ctx context.Context, prefix string) (rediskeys.Flushed, error)
@@ -91,25 +91,26 @@ type Edge struct {
 	Listen, Upstream string // host:port of its proxy, and of what that leads to; "" without a network
 }
 
-// Link changes what passes a network link. Several owners, any comparable values, may want something of it
-// at the same time: see [link.Requests].
+// Link changes what passes a network link. Several owners, any comparable values, may want
+// something of it at the same time: see [link.Requests].
 type Link interface {
-	// Apply has the link do something, instead of what the same owner wanted before. It returns when the
-	// link does it.
+	// Apply has the link do something, instead of what the same owner wanted before. It returns
+	// when the link does it.
 	Apply(ctx context.Context, owner any, modes ...link.Mode) error
 	// Clear takes back what an owner wanted, if anything.
 	Clear(ctx context.Context, owner any) error
 	// HeldByOthers reports whether another owner wants something.
 	HeldByOthers(ctx context.Context, owner any) (bool, error)
-	// Revived gives what carries the link's traffic, one value for all links that it carries, and how often
-	// it had to be started anew, which cut every connection.
+	// Revived gives what carries the link's traffic, one value for all links that it carries, and
+	// how often it had to be started anew, which cut every connection.
 	Revived() (carrier any, times int)
 }
 
 // Prober sees what passes a network link. Its methods return when ctx ends. Their errors wrap
 // [syscall.ECONNREFUSED] and [syscall.ECONNRESET] where that is what happened.
 type Prober interface {
-	// Through makes one request over a new connection through the link, which the far end must answer.
+	// Through makes one request over a new connection through the link, which the far end must
+	// answer.
 	Through(ctx context.Context) error
 	// Past makes the same request past the link.
 	Past(ctx context.Context) error
@@ -117,7 +118,8 @@ type Prober interface {
 	Dial(ctx context.Context) (net.Conn, error)
 }
 
-// stamp is the time now on the harness's clock as evidence shows it: " at 19.40s"; "" without a clock.
+// stamp is the time now on the harness's clock as evidence shows it: " at 19.40s"; "" without a
+// clock.
 func (s Site) stamp() string {
 	if s.Now == nil {
 		return ""

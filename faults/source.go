@@ -32,8 +32,8 @@ func decodeSlowSource(p *Params) Fault {
 	return f
 }
 
-// SlowSource makes the source answer late, by latency on every edge that leads to it. What comes back from it
-// is late, so that each of its answers takes longer once, whatever it took to ask.
+// SlowSource makes the source answer late, by latency on every edge that leads to it. What comes
+// back from it is late, so that each of its answers takes longer once, whatever it took to ask.
 //
 // Evidence is that of network.latency.
 type SlowSource struct {

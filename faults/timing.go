@@ -17,7 +17,8 @@ const (
 	pastProbes  = 3 // the fastest of them counts: on a busy machine one may take long
 )
 
-// timing probes edges by and by, through and past them, until it is ended. A nil timing was not begun.
+// timing probes edges by and by, through and past them, until it is ended. A nil timing was not
+// begun.
 type timing struct {
 	edges []namedEdge
 	mode  link.Mode
@@ -32,8 +33,8 @@ type probeTimes struct {
 	through, past time.Duration // the fastest
 }
 
-// startTiming probes edges until the heal; it ends by itself after limit. An answer takes as long as the
-// fault makes it, and Inject must not wait for it.
+// startTiming probes edges until the heal; it ends by itself after limit. An answer takes as long
+// as the fault makes it, and Inject must not wait for it.
 func startTiming(ctx context.Context, edges []namedEdge, mode link.Mode, limit time.Duration) *timing {
 	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	t := &timing{edges: edges, mode: mode, stop: cancel, ended: make(chan map[string]probeTimes, 1)}
@@ -102,8 +103,8 @@ func (t *timing) late() string {
 		need, worst.through.Round(time.Millisecond/10), worst.past.Round(time.Millisecond/10))
 }
 
-// timeProbes probes an edge past it and through it. Not ok: nothing was shown, because the far end did not
-// answer, or another fault was there first.
+// timeProbes probes an edge past it and through it. Not ok: nothing was shown, because the far end
+// did not answer, or another fault was there first.
 func timeProbes(ctx context.Context, e namedEdge, mode link.Mode) (past, through time.Duration, ok bool) {
 	for i := range pastProbes {
 		took, err := probeTakes(ctx, e.Prober.Past, probeLimit)

@@ -40,8 +40,8 @@ func expectRefusal(ctx context.Context, p Prober, want error) error {
 // witness is a connection that was open before the fault.
 type witness struct{ conn net.Conn }
 
-// openWitnesses opens a connection through every edge that is about to be refused or reset; nil for one
-// that another fault has.
+// openWitnesses opens a connection through every edge that is about to be refused or reset; nil for
+// one that another fault has.
 func (b *edgeFault) openWitnesses(ctx context.Context) (all []*witness, err error) {
 	if b.site.Inert() || b.mode.Kind != link.Refuse && b.mode.Kind != link.Reset {
 		return nil, nil

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// render writes a fault as YAML shows it: name{key: value, ...}; parameters without a value are left out.
+// render writes a fault as YAML shows it: name{key: value, ...}; parameters without a value are
+// left out.
 func render(name string, params ...[2]string) string {
 	var b strings.Builder
 	b.WriteString(name + "{")

@@ -9,7 +9,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
 
-// Language is what suites can name that programs may add to: faults, and places where a Redis comes from.
+// Language is what suites can name that programs may add to: faults, and places where a Redis comes
+// from.
 type Language struct {
 	Faults   faults.Catalogue
 	Backends redis.Backends

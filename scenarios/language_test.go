@@ -163,7 +163,8 @@ func TestABackendIsAddedInOnePlace(t *testing.T) {
 	require.Contains(t, l.Backends.Markdown(), "| `lukewarm` | a Redis that can't be killed | yes | no: a lukewarm Redis can't be killed; use redis.restart | yes |\n")
 }
 
-// A backend that leaves something undeclared can do nothing, by name, instead of being taken for another.
+// A backend that leaves something undeclared can do nothing, by name, instead of being taken for
+// another.
 func TestABackendThatDeclaresTooLittleIsRefused(t *testing.T) {
 	forgetful := lukewarm
 	forgetful.Lifetime = nil

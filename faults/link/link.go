@@ -1,5 +1,6 @@
-// Package link holds the words for what can be done to a network link, and how several such wishes about
-// one link add up. Whatever carries a link's traffic (a proxy, a wire in memory) follows them.
+// Package link holds the words for what can be done to a network link, and how several such wishes
+// about one link add up. Whatever carries a link's traffic (a proxy, a wire in memory) follows
+// them.
 package link
 
 import (
@@ -71,8 +72,8 @@ func (m Mode) ways() (n int) {
 	return n
 }
 
-// Shape is what a link does with the bytes of one direction; the zero Shape lets them pass. As JSON it is
-// what the proxies' toxic takes for its attributes.
+// Shape is what a link does with the bytes of one direction; the zero Shape lets them pass. As JSON
+// it is what the proxies' toxic takes for its attributes.
 type Shape struct {
 	Drop   bool          `json:"drop"`   // bytes disappear
 	Stall  bool          `json:"stall"`  // bytes wait
@@ -88,8 +89,8 @@ type State struct {
 	Shapes  [len(Streams)]Shape
 }
 
-// Requests are what each owner wants of one link. The link does their sum: delays add up, the lowest rate
-// holds, and what one of them wants cut is cut. The zero Requests want nothing.
+// Requests are what each owner wants of one link. The link does their sum: delays add up, the
+// lowest rate holds, and what one of them wants cut is cut. The zero Requests want nothing.
 type Requests []request
 
 type request struct {
@@ -97,8 +98,8 @@ type request struct {
 	modes []Mode
 }
 
-// With gives the requests after an owner, any comparable value, has replaced its own: by none, when no
-// modes are given.
+// With gives the requests after an owner, any comparable value, has replaced its own: by none, when
+// no modes are given.
 func (r Requests) With(owner any, modes ...Mode) Requests {
 	out := slices.DeleteFunc(slices.Clone(r), func(r request) bool { return r.owner == owner })
 	if len(modes) > 0 {

@@ -23,9 +23,9 @@ const roleProxies = "cachedrill-proxies"
 // Roles are the child processes that fleets start; main and TestMain hand them to [reexec.Main].
 var Roles = map[string]reexec.Role{roleProxies: runProxies}
 
-// runProxies runs a toxiproxy server without proxies and reports, as its only line, where its HTTP API
-// listens. It has a process of its own because an exchange with it may hang for ever (a dial to an upstream
-// that does not answer holds up the end of its proxy), and then only killing helps.
+// runProxies runs a toxiproxy server without proxies and reports, as its only line, where its HTTP
+// API listens. It has a process of its own because an exchange with it may hang for ever (a dial to
+// an upstream that does not answer holds up the end of its proxy), and then only killing helps.
 func runProxies(ctx context.Context, _ []string, stdout io.Writer) error {
 	zerolog.SetGlobalLevel(zerolog.Disabled)
 	toxics.Register(shaperToxic, new(shaper))

@@ -22,8 +22,8 @@ type Spec struct {
 	Listen   string // the host:port where it listens, for a service that is pointed at it; "" = a free port of 127.0.0.1
 }
 
-// Fleet is the network proxies of one fault domain, in one child process. When that hangs or dies, it
-// is killed and started anew with the same addresses, doing what is asked of it, which cuts all
+// Fleet is the network proxies of one fault domain, in one child process. When that hangs or dies,
+// it is killed and started anew with the same addresses, doing what is asked of it, which cuts all
 // connections through it: see Restarts.
 type Fleet struct {
 	domain  string
@@ -59,9 +59,9 @@ var (
 	errClosed = errors.New("the proxies are closed")
 )
 
-// Start starts a child with one proxy per edge. domain names the proxies in errors. An address that an
-// edge asks for and another program has is an error that names it. ctx bounds the start only; the caller
-// must call Close.
+// Start starts a child with one proxy per edge. domain names the proxies in errors. An address that
+// an edge asks for and another program has is an error that names it. ctx bounds the start only;
+// the caller must call Close.
 func Start(ctx context.Context, domain string, edges []Spec) (*Fleet, error) {
 	fl := &Fleet{
 		domain:  domain,
@@ -102,8 +102,8 @@ func (fl *Fleet) Proxy(name string) *Proxy {
 	return nil
 }
 
-// Restarts lists when and why the proxies had to be started anew. Each one cut all connections through
-// them, which is no doing of the target's.
+// Restarts lists when and why the proxies had to be started anew. Each one cut all connections
+// through them, which is no doing of the target's.
 func (fl *Fleet) Restarts() []Restart {
 	fl.mu.Lock()
 	defer fl.mu.Unlock()
@@ -141,8 +141,8 @@ func (fl *Fleet) take(ctx context.Context) error {
 	}
 }
 
-// launch starts a child and gives it all proxies in the mode that each is meant to be in. It needs the
-// turn, or that fl is not shared yet.
+// launch starts a child and gives it all proxies in the mode that each is meant to be in. It needs
+// the turn, or that fl is not shared yet.
 func (fl *Fleet) launch(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, childLimit)
 	defer cancel()
@@ -219,8 +219,8 @@ func (fl *Fleet) call(exchange func() error) error {
 	}
 }
 
-// revive replaces the child. It needs the turn. ctx does not cut it short: half of the edges would be
-// left without a proxy.
+// revive replaces the child. It needs the turn. ctx does not cut it short: half of the edges would
+// be left without a proxy.
 func (fl *Fleet) revive(ctx context.Context, why string) error {
 	fl.proc.Kill()
 	if err := fl.launch(context.WithoutCancel(ctx)); err != nil {
@@ -232,7 +232,8 @@ func (fl *Fleet) revive(ctx context.Context, why string) error {
 	return nil
 }
 
-// watch revives a child that died by itself: a drill must not accuse its target of our broken proxies.
+// watch revives a child that died by itself: a drill must not accuse its target of our broken
+// proxies.
 func (fl *Fleet) watch() {
 	defer close(fl.watched)
 	for {

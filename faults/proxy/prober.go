@@ -11,8 +11,8 @@ type Prober struct {
 	request func(ctx context.Context, addr string) error
 }
 
-// Prober gives what probes the edge. request makes one request over a new connection to addr, which the
-// far end must answer, and returns when ctx ends.
+// Prober gives what probes the edge. request makes one request over a new connection to addr, which
+// the far end must answer, and returns when ctx ends.
 func (p *Proxy) Prober(request func(ctx context.Context, addr string) error) Prober {
 	return Prober{p, request}
 }

@@ -11,12 +11,13 @@ import (
 	"github.com/cachedrill/cachedrill/faults/link"
 )
 
-// Proxy is the network proxy of one edge. Its methods may be called concurrently. Each exchange with the
-// proxies' process ends within 2 s; one that hangs is answered by starting that process anew (see
-// [Fleet.Restarts]), which takes some 100 ms more, so a method may outlast its ctx by that much.
+// Proxy is the network proxy of one edge. Its methods may be called concurrently. Each exchange
+// with the proxies' process ends within 2 s; one that hangs is answered by starting that process
+// anew (see [Fleet.Restarts]), which takes some 100 ms more, so a method may outlast its ctx by
+// that much.
 //
-// Several owners may ask a proxy for something at the same time; it does the sum, as [link.Requests] has
-// it. Clearing takes back only what the same owner asked for.
+// Several owners may ask a proxy for something at the same time; it does the sum, as
+// [link.Requests] has it. Clearing takes back only what the same owner asked for.
 type Proxy struct {
 	fleet    *Fleet
 	name     string // of the edge
@@ -97,7 +98,8 @@ func (p *Proxy) set(ctx context.Context, owner any, modes []link.Mode, doing str
 		}
 		why = fmt.Sprintf("%s on %s: %v", doing, p.name, err)
 	}
-	// A new child knows nothing of what went wrong in the old one, and comes up doing what is asked for.
+	// A new child knows nothing of what went wrong in the old one, and comes up doing what is asked
+	// for.
 	if err := fl.revive(ctx, why); err != nil {
 		if len(modes) > 0 {
 			p.requests = had

@@ -17,11 +17,12 @@ import (
 	"github.com/cachedrill/cachedrill/faults/link"
 )
 
-// shaper is the toxic that every direction of every proxy has, from the first connection to the last. The
-// toxics that come with toxiproxy must be added and removed, and that can hang for ever: one that is about
-// to hand on bytes for a connection whose client has gone can't be interrupted, and is waited for under the
-// lock that letting go of the connection needs. This one is never removed, only given another [flow],
-// and can be interrupted whatever it is doing: it keeps what it has not handed on.
+// shaper is the toxic that every direction of every proxy has, from the first connection to the
+// last. The toxics that come with toxiproxy must be added and removed, and that can hang for ever:
+// one that is about to hand on bytes for a connection whose client has gone can't be interrupted,
+// and is waited for under the lock that letting go of the connection needs. This one is never
+// removed, only given another [flow], and can be interrupted whatever it is doing: it keeps what it
+// has not handed on.
 type shaper struct{ now atomic.Pointer[flow] }
 
 // shaperToxic is the shaper's name in toxiproxy.
@@ -41,8 +42,8 @@ type connStream struct {
 	lossy bool                // something is missing: what comes afterwards must not be handed on
 }
 
-// GetBufferSize is how many chunks wait for the shaper: as many as for toxiproxy's own latency, or the
-// first that is held would hold up the sender.
+// GetBufferSize is how many chunks wait for the shaper: as many as for toxiproxy's own latency, or
+// the first that is held would hold up the sender.
 func (*shaper) GetBufferSize() int { return 1024 }
 
 // NewState is called for each connection.
@@ -155,9 +156,9 @@ func (s *shaper) handOn(stub *toxics.ToxicStub, p *connStream, f flow) bool {
 	}
 }
 
-// endWithReset decides how the connections of a proxy's clients will end when they are closed: with a reset
-// (RST) or, as usual, in order. toxiproxy sets this at a connection's beginning only and shows no
-// connections; but they are this process's own open files.
+// endWithReset decides how the connections of a proxy's clients will end when they are closed: with
+// a reset (RST) or, as usual, in order. toxiproxy sets this at a connection's beginning only and
+// shows no connections; but they are this process's own open files.
 func endWithReset(listen string, reset bool) {
 	at, err := netip.ParseAddrPort(listen)
 	if err != nil {

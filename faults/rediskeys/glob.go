@@ -1,7 +1,8 @@
 package rediskeys
 
-// Match reports whether a key matches a Redis glob, as SCAN MATCH has it: * any bytes, ? one, [a-c] one of
-// a set, [^a] one of none, and \ before a byte that means itself. It is for stores in memory.
+// Match reports whether a key matches a Redis glob, as SCAN MATCH has it: * any bytes, ? one, [a-c]
+// one of a set, [^a] one of none, and \ before a byte that means itself. It is for stores in
+// memory.
 func Match(glob, key string) bool {
 	for len(glob) > 0 {
 		switch glob[0] {
@@ -42,7 +43,8 @@ func Match(glob, key string) bool {
 	return key == ""
 }
 
-// inSet reports whether a byte is in the set that a glob goes on with, and gives what follows the set.
+// inSet reports whether a byte is in the set that a glob goes on with, and gives what follows the
+// set.
 func inSet(set string, b byte) (in bool, rest string) {
 	not := set != "" && set[0] == '^'
 	if not {

@@ -1,5 +1,6 @@
-// Package rediskeys is the keys of a Redis as faults see and change them: looked for a few at a time, so
-// that the server is never blocked, and in few round trips. It needs Redis 7 or Valkey (PEXPIREAT with LT).
+// Package rediskeys is the keys of a Redis as faults see and change them: looked for a few at a
+// time, so that the server is never blocked, and in few round trips. It needs Redis 7 or Valkey
+// (PEXPIREAT with LT).
 package rediskeys
 
 import (
@@ -30,8 +31,8 @@ type Keys struct{ client *goredis.Client }
 // Of gives the keys that a client reaches. The client stays the caller's.
 func Of(client *goredis.Client) Keys { return Keys{client} }
 
-// Scan gives the keys that match a Redis glob, some at a time, some more than once. It ends early with the
-// error of each.
+// Scan gives the keys that match a Redis glob, some at a time, some more than once. It ends early
+// with the error of each.
 func (k Keys) Scan(ctx context.Context, glob string, each func(keys []string) error) error {
 	for cursor := uint64(0); ; {
 		keys, next, err := k.client.Scan(ctx, cursor, glob, scanCount).Result()
@@ -69,8 +70,8 @@ func (k Keys) TTLs(ctx context.Context, keys []string) ([]time.Duration, error) 
 	return out, nil
 }
 
-// ExpireAt lets keys expire at a moment of the server's clock, in Unix ms, unless they expire earlier
-// anyway, in one round trip, and reports which of them will.
+// ExpireAt lets keys expire at a moment of the server's clock, in Unix ms, unless they expire
+// earlier anyway, in one round trip, and reports which of them will.
 func (k Keys) ExpireAt(ctx context.Context, keys []string, at int64) ([]bool, error) {
 	if len(keys) == 0 {
 		return nil, nil
@@ -92,9 +93,10 @@ func (k Keys) ExpireAt(ctx context.Context, keys []string, at int64) ([]bool, er
 	return done, nil
 }
 
-// restoreScript gives keys their own expiry back, where they still have the one that was set.
-// KEYS; ARGV[1] is what was set, ARGV[2] how exact that is, then for each key its own expiry (0 = none),
-// in Unix ms on the server's clock. A key that was written again has another expiry, and is left alone.
+// restoreScript gives keys their own expiry back, where they still have the one that was set. KEYS;
+// ARGV[1] is what was set, ARGV[2] how exact that is, then for each key its own expiry (0 = none),
+// in Unix ms on the server's clock. A key that was written again has another expiry, and is left
+// alone.
 var restoreScript = goredis.NewScript(`
 local n = 0
 for i, k in ipairs(KEYS) do
@@ -106,8 +108,8 @@ for i, k in ipairs(KEYS) do
 end
 return n`)
 
-// RestoreExpiry gives keys that still have the expiry set, within slack, their own one back, and counts
-// them. Moments are Unix ms on the server's clock; an own expiry of 0 is none.
+// RestoreExpiry gives keys that still have the expiry set, within slack, their own one back, and
+// counts them. Moments are Unix ms on the server's clock; an own expiry of 0 is none.
 func (k Keys) RestoreExpiry(ctx context.Context, set int64, slack time.Duration, keys []string, own []int64) (n int64, err error) {
 	for first := 0; first < len(keys); first += batch {
 		end := min(first+batch, len(keys))
@@ -127,8 +129,8 @@ func (k Keys) RestoreExpiry(ctx context.Context, set int64, slack time.Duration,
 // Flushed counts the keys that a [Keys.Flush] found, deleted, and left nevertheless.
 type Flushed struct{ Had, Gone, Left int64 }
 
-// Flush deletes the keys that begin with a prefix, or, when that is "", all of the database, and counts
-// them in the same step. After an error some may be deleted: Gone counts those.
+// Flush deletes the keys that begin with a prefix, or, when that is "", all of the database, and
+// counts them in the same step. After an error some may be deleted: Gone counts those.
 func (k Keys) Flush(ctx context.Context, prefix string) (did Flushed, err error) {
 	if prefix == "" {
 		return k.flushAll(ctx)
@@ -182,8 +184,8 @@ func (k Keys) below(ctx context.Context, prefix string, each func(keys []string)
 	})
 }
 
-// StillSet counts the keys that are gone, and those whose expiry is still the one that was set and not
-// their own, within slack. It asks without the script that [Keys.RestoreExpiry] runs.
+// StillSet counts the keys that are gone, and those whose expiry is still the one that was set and
+// not their own, within slack. It asks without the script that [Keys.RestoreExpiry] runs.
 func (k Keys) StillSet(ctx context.Context, set int64, slack time.Duration, keys []string, own []int64) (gone, still int64, err error) {
 	now := make([]*goredis.DurationCmd, len(keys))
 	if _, err := k.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
@@ -227,9 +229,9 @@ func Below(glob, prefix string) bool {
 
 const pingLimit = 300 * time.Millisecond
 
-// Ping asks the server that a client is for over a new connection, within 300 ms: the client's pool may
-// remember that the server was away for longer than it was. addr is where it listens. The error of one
-// that is down wraps [syscall.ECONNREFUSED].
+// Ping asks the server that a client is for over a new connection, within 300 ms: the client's pool
+// may remember that the server was away for longer than it was. addr is where it listens. The error
+// of one that is down wraps [syscall.ECONNREFUSED].
 func Ping(ctx context.Context, client *goredis.Client, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, pingLimit)
 	defer cancel()

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Audit is the log of who did what to which environment: a file of JSON lines ([AuditRecord]) to which is
-// only ever added. A nil Audit logs nothing. It may be used concurrently, and several processes may have
-// it open.
+// Audit is the log of who did what to which environment: a file of JSON lines ([AuditRecord]) to
+// which is only ever added. A nil Audit logs nothing. It may be used concurrently, and several
+// processes may have it open.
 type Audit struct {
 	mu     sync.Mutex
 	file   *os.File
@@ -69,8 +69,8 @@ func (a *Audit) Close() error {
 	return errors.Join(a.failed, a.file.Close())
 }
 
-// Log adds a record of now. where names what is touched. It returns an error when the record could not be
-// written, as [Audit.Close] does once more.
+// Log adds a record of now. where names what is touched. It returns an error when the record could
+// not be written, as [Audit.Close] does once more.
 func (a *Audit) Log(action, fault string, where []string, evidence string, cause error) error {
 	if a == nil {
 		return nil

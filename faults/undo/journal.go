@@ -1,5 +1,5 @@
-// Package undo lets faults be undone when the process that injected them is gone: a journal of what to
-// undo, the repair that reads it, and the log of who did what.
+// Package undo lets faults be undone when the process that injected them is gone: a journal of what
+// to undo, the repair that reads it, and the log of who did what.
 package undo
 
 import (
@@ -22,10 +22,10 @@ const (
 	AuditFile   = "audit.jsonl"
 )
 
-// Journal says what to undo when the process that injected faults is gone: a file of JSON lines to which
-// is only ever added. What undoes a fault is on disk (fsync) before the fault is injected, and a line says
-// when it has been healed. [Repair] reads it. A nil Journal notes nothing. Its methods may be called
-// concurrently, and several processes may have it open.
+// Journal says what to undo when the process that injected faults is gone: a file of JSON lines to
+// which is only ever added. What undoes a fault is on disk (fsync) before the fault is injected,
+// and a line says when it has been healed. [Repair] reads it. A nil Journal notes nothing. Its
+// methods may be called concurrently, and several processes may have it open.
 type Journal struct {
 	mu   sync.Mutex
 	file *os.File
@@ -41,7 +41,8 @@ type line struct {
 	Healed bool      `json:"healed,omitempty"`
 }
 
-// OpenJournal opens a journal to add to it, and makes it when there is none. Only its owner can read it.
+// OpenJournal opens a journal to add to it, and makes it when there is none. Only its owner can
+// read it.
 func OpenJournal(path string) (*Journal, error) {
 	j, err := openJournal(path)
 	if err != nil {
@@ -139,7 +140,8 @@ type Entry struct {
 	fault   string
 }
 
-// Begin notes that a fault is about to be injected, and what undoes it. A nil Journal gives a nil Entry.
+// Begin notes that a fault is about to be injected, and what undoes it. A nil Journal gives a nil
+// Entry.
 func (j *Journal) Begin(fault string, undoes Step) (*Entry, error) {
 	if j == nil {
 		return nil, nil

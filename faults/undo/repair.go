@@ -49,8 +49,8 @@ const (
 // ErrJournalInUse means that a process that may have faults injected is still there.
 var ErrJournalInUse = errors.New("a process that injects faults has this journal open: end it, and it heals by itself")
 
-// TTLSlack is how exactly a TTL shows a moment: a Redis may age TTLs in steps, and on a busy machine
-// those come late.
+// TTLSlack is how exactly a TTL shows a moment: a Redis may age TTLs in steps, and on a busy
+// machine those come late.
 const TTLSlack = 250 * time.Millisecond
 
 const (
@@ -58,10 +58,11 @@ const (
 	repairStartLimit = 60 * time.Second // for a Redis to be started
 )
 
-// Repair undoes what a journal says was injected and not healed, the latest first, and notes in the journal
-// what need not be tried again. password is for the Redis servers that want one: the journal holds none.
-// What it did goes to the audit log too, which may be nil. No journal is an empty one. An error means that the
-// journal could not be read or written; what could not be undone is in the outcomes.
+// Repair undoes what a journal says was injected and not healed, the latest first, and notes in the
+// journal what need not be tried again. password is for the Redis servers that want one: the
+// journal holds none. What it did goes to the audit log too, which may be nil. No journal is an
+// empty one. An error means that the journal could not be read or written; what could not be undone
+// is in the outcomes.
 func Repair(ctx context.Context, path, password string, audit *Audit) ([]HealResult, error) {
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		return nil, nil

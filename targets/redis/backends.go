@@ -17,8 +17,8 @@ type BackendSpec struct {
 	Startable bool
 	// Lifetime declares what ends its servers.
 	Lifetime func(Config) faults.Lifetime
-	// Capabilities declares of each of [faults.ServerCapabilities] whether it is possible, and if not, why
-	// and what would do.
+	// Capabilities declares of each of [faults.ServerCapabilities] whether it is possible, and if
+	// not, why and what would do.
 	Capabilities func(Config) faults.Capabilities
 	// Full is a Config with which it can do all that it ever can, for the table.
 	Full Config
@@ -28,8 +28,8 @@ type BackendSpec struct {
 	Open func(name string, c Config) (Node, error)
 }
 
-// Backends is the table of what there is and can be done. It is a value: append a [BackendSpec] for a
-// backend of one's own.
+// Backends is the table of what there is and can be done. It is a value: append a [BackendSpec] for
+// a backend of one's own.
 type Backends []BackendSpec
 
 // All is every backend of this package.
@@ -129,8 +129,8 @@ func (s BackendSpec) check() error {
 	return nil
 }
 
-// Open makes a server of a backend; name stands for it in errors. One that a drill starts is not started
-// yet.
+// Open makes a server of a backend; name stands for it in errors. One that a drill starts is not
+// started yet.
 func (b Backends) Open(backend Backend, name string, c Config) (Node, error) {
 	if backend == Auto {
 		backend = settle()
@@ -161,8 +161,8 @@ func (b Backends) Startable() []string {
 	return names
 }
 
-// Lacks gives what faults can't do to a Redis of a backend, and why. [Auto] can do what every backend can
-// that it may become.
+// Lacks gives what faults can't do to a Redis of a backend, and why. [Auto] can do what every
+// backend can that it may become.
 func (b Backends) Lacks(name Backend, c Config) map[faults.Capability]string {
 	lacks := map[faults.Capability]string{}
 	for _, s := range b {

@@ -34,8 +34,8 @@ func newClient(name string, addr func() string, patience time.Duration) *goredis
 		ReadTimeout:           patience,
 		WriteTimeout:          patience,
 		PoolTimeout:           patience,
-		// After this many failed dials the client answers with the last error without dialling, up to a
-		// second longer than that holds. Connections are only made when needed.
+		// After this many failed dials the client answers with the last error without dialling, up
+		// to a second longer than that holds. Connections are only made when needed.
 		PoolSize:         1000,
 		MaxIdleConns:     4,
 		PipelinePoolSize: -1,
@@ -45,8 +45,8 @@ func newClient(name string, addr func() string, patience time.Duration) *goredis
 	})
 }
 
-// products are the fields of INFO that carry a server's version, the most specific first: Valkey tells
-// a redis_version too, for the sake of old clients.
+// products are the fields of INFO that carry a server's version, the most specific first: Valkey
+// tells a redis_version too, for the sake of old clients.
 var products = [...]struct{ field, name string }{
 	{"valkey_version", "valkey"},
 	{"miniredis_version", "miniredis"},

@@ -116,7 +116,8 @@ func testAges(t *testing.T, b Backend) {
 			require.NoError(t, err)
 			if left == 0 {
 				// The key may have expired at any time before the answer; that it did not too early
-				// only shows by when it was answered. Ticks get rarer on a slow machine: hence half.
+				// only shows by when it was answered. Ticks get rarer on a slow machine: hence
+				// half.
 				require.Greater(t, time.Since(set), ttl/2, key)
 				break
 			}

@@ -1,7 +1,7 @@
-// Package redis is where a Redis comes from: a server process of this machine, one embedded in ours, or one
-// that its owner runs. All stand behind one [Node]; [All] is the table of what each can do. Those that we
-// start keep one address over restarts, come up empty every time, and leave nothing behind: no process, no
-// port, no file, however we ended.
+// Package redis is where a Redis comes from: a server process of this machine, one embedded in
+// ours, or one that its owner runs. All stand behind one [Node]; [All] is the table of what each
+// can do. Those that we start keep one address over restarts, come up empty every time, and leave
+// nothing behind: no process, no port, no file, however we ended.
 package redis
 
 import (
@@ -13,18 +13,18 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Node is one Redis. Its methods may be called concurrently; those that change its state wait for each
-// other for as long as their ctx allows.
+// Node is one Redis. Its methods may be called concurrently; those that change its state wait for
+// each other for as long as their ctx allows.
 //
-// A server that ended by itself is no stopped server: Identity and Start say so and why, until Stop or
-// Kill, which return that too, have acknowledged it.
+// A server that ended by itself is no stopped server: Identity and Start say so and why, until Stop
+// or Kill, which return that too, have acknowledged it.
 type Node interface {
 	// Server is how faults handle it: what ends it and what it can do are declared by its backend.
 	faults.Server
 
 	// Start brings a stopped server up, empty, and returns once it answers. The first Start picks a
-	// free port of the loopback interface; every later one uses the same again. It is an error when the
-	// server is running already.
+	// free port of the loopback interface; every later one uses the same again. It is an error when
+	// the server is running already.
 	Start(ctx context.Context) error
 	// Stop ends the server in an orderly way; its data is lost. When it returns nil the address
 	// refuses connections. A ctx that ends meanwhile turns it into a kill.
@@ -32,8 +32,8 @@ type Node interface {
 	// Kill ends the server without letting it do anything more, by SIGKILL where it is a process.
 	// When it returns nil the address refuses connections.
 	Kill(ctx context.Context) error
-	// Pause stops the server's process where it stands (SIGSTOP): its address accepts connections and
-	// answers nothing. The embedded backend can't: errors.ErrUnsupported.
+	// Pause stops the server's process where it stands (SIGSTOP): its address accepts connections
+	// and answers nothing. The embedded backend can't: errors.ErrUnsupported.
 	Pause(ctx context.Context) error
 	// Resume lets a paused server run on; of one that isn't paused it changes nothing.
 	Resume(ctx context.Context) error
@@ -46,8 +46,8 @@ type Node interface {
 	Keys() faults.Keys
 	// Identity asks the server itself which one it is, and fails when another one answers.
 	Identity(ctx context.Context) (targets.RedisIdentity, error)
-	// Close ends the server in whatever state it is, removes its files and closes the client. It may be
-	// called more than once; nothing can be started afterwards.
+	// Close ends the server in whatever state it is, removes its files and closes the client. It
+	// may be called more than once; nothing can be started afterwards.
 	Close() error
 }
 
@@ -62,7 +62,8 @@ const (
 	URL      Backend = "url"      // a server that its owner runs, at an address
 )
 
-// Config is what a suite gives about one Redis. The zero Config will do for those that a drill starts.
+// Config is what a suite gives about one Redis. The zero Config will do for those that a drill
+// starts.
 type Config struct {
 	URL               string   // where it runs
 	Start, Stop, Kill []string // commands of its owner; each a program and its arguments

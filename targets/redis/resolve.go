@@ -11,9 +11,9 @@ import (
 
 const works = "auto, embedded and process work"
 
-// Resolve reads the name of a backend as users write it, settles auto, and says why the report should
-// name that one, e.g. "process: redis-server 7.0.15 at /usr/bin/redis-server". The error of a name that
-// can't be had says which can.
+// Resolve reads the name of a backend as users write it, settles auto, and says why the report
+// should name that one, e.g. "process: redis-server 7.0.15 at /usr/bin/redis-server". The error of
+// a name that can't be had says which can.
 func Resolve(name string) (Backend, string, error) {
 	switch Backend(name) {
 	case Embedded:
@@ -49,8 +49,8 @@ func Resolve(name string) (Backend, string, error) {
 // Roles are the children that nodes start; main and every TestMain hand them to [reexec.Main].
 var Roles = map[string]reexec.Role{guardRole: guard}
 
-// New makes a node that is not started yet. name stands for it in errors, e.g. "redis@eu". It fails for
-// backends that this machine or this build does not have.
+// New makes a node that is not started yet. name stands for it in errors, e.g. "redis@eu". It fails
+// for backends that this machine or this build does not have.
 func New(b Backend, name string) (Node, error) {
 	b, _, err := Resolve(string(b))
 	if err != nil {

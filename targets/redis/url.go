@@ -34,8 +34,8 @@ func openURL(name string, c Config, f facts) (Node, error) {
 
 const commandLimit = 10 * time.Second // of a command of the owner
 
-// run runs a command of the owner, for at most 10 s. It heeds no context: a command that was begun is
-// waited for.
+// run runs a command of the owner, for at most 10 s. It heeds no context: a command that was begun
+// is waited for.
 func (f *owned) run(what string, argv []string) error {
 	if len(argv) == 0 {
 		return fmt.Errorf("%w: the suite does not give the command to %s this Redis", errors.ErrUnsupported, what)

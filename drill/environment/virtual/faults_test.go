@@ -17,8 +17,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
 
-// Every fault that the reference service can have is injected in virtual time by its own code, with its own
-// evidence; its sham perturbs nothing.
+// Every fault that the reference service can have is injected in virtual time by its own code, with
+// its own evidence; its sham perturbs nothing.
 func TestEveryFaultInVirtualTime(t *testing.T) {
 	for fault, evidence := range map[string]string{
 		"redis.restart: {region: eu, down: 300ms}":                                "redis@eu refused connections at",

@@ -17,7 +17,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets/zoo"
 )
 
-// seeds is how many seeds each animal is shown to: a few, or as many as CACHEDRILL_VIRTUAL_SEEDS says.
+// seeds is how many seeds each animal is shown to: a few, or as many as CACHEDRILL_VIRTUAL_SEEDS
+// says.
 func seeds(t *testing.T) uint64 {
 	seeds := os.Getenv("CACHEDRILL_VIRTUAL_SEEDS")
 	switch {
@@ -47,8 +48,8 @@ func caught(s report.Drill, objective string) bool {
 	})
 }
 
-// Every broken animal is caught by its own drill and objective, in all seeds but one in a hundred, and one more; no
-// correct one is accused in any drill.
+// Every broken animal is caught by its own drill and objective, in all seeds but one in a hundred,
+// and one more; no correct one is accused in any drill.
 func TestZoo(t *testing.T) {
 	suite, err := scenarios.Parse("zoo.yaml", zoo.Suite)
 	require.NoError(t, err)
