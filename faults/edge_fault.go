@@ -21,8 +21,8 @@ const (
 	probeLimit       = 300 * time.Millisecond // of one probe: no answer within it is no answer
 )
 
-// edgeFault applies one network mode to a set of edges, collects evidence at injection and before the
-// heal, and undoes it. It backs network.*, source.slow and region.split.
+// edgeFault applies one network mode to a set of edges, collects evidence at injection and before
+// the heal, and undoes it. It backs network.*, source.slow and region.split.
 type edgeFault struct {
 	fault Fault
 	site  Site
@@ -156,8 +156,8 @@ func (b *edgeFault) answered(ctx context.Context, except map[string]bool) error 
 	return g.Wait()
 }
 
-// observed gives what every edge does to a probe through its proxy, although every far end answers directly;
-// "" when that is not so.
+// observed gives what every edge does to a probe through its proxy, although every far end answers
+// directly; "" when that is not so.
 func (b *edgeFault) observed(ctx context.Context) string {
 	g, gctx := errgroup.WithContext(ctx)
 	for _, e := range b.edges {
@@ -231,8 +231,8 @@ func (b *edgeFault) heal(ctx context.Context) (string, error) {
 	return b.evidence(still), nil
 }
 
-// settle waits until every edge answers as it should again, and names those that another fault still has:
-// of them it is only known that their proxies confirmed to do nothing for this one.
+// settle waits until every edge answers as it should again, and names those that another fault
+// still has: of them it is only known that their proxies confirmed to do nothing for this one.
 func (b *edgeFault) settle(ctx context.Context) (still []string, err error) {
 	for {
 		except := map[string]bool{}

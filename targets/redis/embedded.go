@@ -19,8 +19,8 @@ import (
 )
 
 // miniredis ages TTLs only on request. A tick sorts all keys under the server's one lock; measured
-// with miniredis 2.40: 0.2 ms at 1,000 keys, 1.2 ms at 5,000, 8 ms at 20,000. Its own ClockTTL does the
-// same work on every command, which no load would survive.
+// with miniredis 2.40: 0.2 ms at 1,000 keys, 1.2 ms at 5,000, 8 ms at 20,000. Its own ClockTTL does
+// the same work on every command, which no load would survive.
 //
 // A tick ages a key by the whole time since the last one, also when the key is younger: an expiry
 // comes up to one tick early or late.
@@ -30,9 +30,9 @@ const (
 	wakeEvery = 20 * time.Millisecond
 )
 
-// embedded is one incarnation of a server within this process. Each has a miniredis of its own instead
-// of a restarted one, which would still know the scripts of its former life and would leave blocking
-// commands unanswered (2.40: Close cancels its context for good).
+// embedded is one incarnation of a server within this process. Each has a miniredis of its own
+// instead of a restarted one, which would still know the scripts of its former life and would leave
+// blocking commands unanswered (2.40: Close cancels its context for good).
 type embedded struct {
 	runID    string
 	mini     *miniredis.Miniredis
@@ -117,8 +117,8 @@ func (e *embedded) age() {
 }
 
 // shut ends it in an order that miniredis's own Close does not keep: that drops its server while
-// commands still run, and one that uses it (INFO, a script that calls a command) panics; and it waits
-// for a lock that a publisher holds for as long as a subscriber does not read.
+// commands still run, and one that uses it (INFO, a script that calls a command) panics; and it
+// waits for a lock that a publisher holds for as long as a subscriber does not read.
 func (e *embedded) shut() {
 	defer close(e.down)
 	_ = e.listener.Close()
@@ -163,8 +163,8 @@ func (e *embedded) is(id targets.RedisIdentity) bool { return id.RunID == e.runI
 
 var errNoPause = fmt.Errorf("the %s backend has no process to pause: %w", Embedded, errors.ErrUnsupported)
 
-// miniredisVersion gives e.g. "miniredis 2.40.0", or without the number where the binary doesn't tell
-// what it was built from, as test binaries don't.
+// miniredisVersion gives e.g. "miniredis 2.40.0", or without the number where the binary doesn't
+// tell what it was built from, as test binaries don't.
 var miniredisVersion = sync.OnceValue(func() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range info.Deps {

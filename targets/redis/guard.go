@@ -20,10 +20,10 @@ const (
 	logTail   = 1000 // bytes of the log that explain an unexpected end
 )
 
-// guard is a child that runs a server for us, so that the server ends with us however we end: it does
-// when our end of the guard's standard input closes. args are the server's program and its flags. It
-// prints the server's process id and directory, and removes the directory when it ends. When the server
-// ends by itself, so does the guard, with an error that says why.
+// guard is a child that runs a server for us, so that the server ends with us however we end: it
+// does when our end of the guard's standard input closes. args are the server's program and its
+// flags. It prints the server's process id and directory, and removes the directory when it ends.
+// When the server ends by itself, so does the guard, with an error that says why.
 func guard(ctx context.Context, args []string, stdout io.Writer) error {
 	if len(args) == 0 {
 		return fmt.Errorf("%s: no server program given", guardRole)
@@ -41,8 +41,8 @@ func guard(ctx context.Context, args []string, stdout io.Writer) error {
 
 	cmd := exec.Command(args[0], append(args[1:], "--dir", dir, "--logfile", log.Name())...)
 	cmd.Dir = dir
-	// Redis's Lua compares strings by the collation of the locale that it was started in. Scripts compare
-	// hexadecimal text, which must mean the same on every machine: bytes.
+	// Redis's Lua compares strings by the collation of the locale that it was started in. Scripts
+	// compare hexadecimal text, which must mean the same on every machine: bytes.
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	cmd.Stdout, cmd.Stderr = log, log // what comes before it has opened its log
 	cmd.SysProcAttr = &syscall.SysProcAttr{}

@@ -34,8 +34,9 @@ var (
 	errClosed    = errors.New("the node is closed")
 )
 
-// server is one incarnation of a running server. stop and kill return nil once it is ended for good and
-// its files are gone (its port may be closed a moment later), and may be repeated after an error.
+// server is one incarnation of a running server. stop and kill return nil once it is ended for good
+// and its files are gone (its port may be closed a moment later), and may be repeated after an
+// error.
 type server interface {
 	stop(ctx context.Context) error
 	kill(ctx context.Context) error
@@ -45,8 +46,8 @@ type server interface {
 	is(targets.RedisIdentity) bool // whether it is this server that answered so
 }
 
-// launcher starts the nth incarnation of a server on a port of 127.0.0.1. The error is errPortTaken,
-// wrapped, when somebody else has it. The server may need a moment until it answers.
+// launcher starts the nth incarnation of a server on a port of 127.0.0.1. The error is
+// errPortTaken, wrapped, when somebody else has it. The server may need a moment until it answers.
 type launcher func(ctx context.Context, port, nth int) (server, error)
 
 // node is the life of a server, whatever kind it is.
@@ -76,8 +77,8 @@ func newNode(name string, b Backend, f facts, l launcher) *node {
 	return n
 }
 
-// begin waits until no other call changes the state. The context it returns ends with ctx, with the node,
-// and after limit; done must be called.
+// begin waits until no other call changes the state. The context it returns ends with ctx, with the
+// node, and after limit; done must be called.
 func (n *node) begin(ctx context.Context, limit time.Duration) (_ context.Context, done func(), _ error) {
 	select {
 	case n.ops <- struct{}{}:
@@ -181,8 +182,8 @@ func (n *node) startOn(ctx context.Context, port int) error {
 	return nil
 }
 
-// await asks at the port until s itself answers. It uses a client of its own, which keeps the failures
-// out of the administrative one.
+// await asks at the port until s itself answers. It uses a client of its own, which keeps the
+// failures out of the administrative one.
 func (n *node) await(ctx context.Context, s server, port int) error {
 	c := newClient(n.name, func() string { return loopback(port) }, probePatience)
 	defer c.Close()

@@ -36,8 +36,8 @@ func TestMain(m *testing.M) {
 
 const ownerRole = "owner-of-a-node"
 
-// owner starts a node, prints what must not outlive it (server, guard, directory), pauses the server when
-// asked so, and waits to be killed.
+// owner starts a node, prints what must not outlive it (server, guard, directory), pauses the
+// server when asked so, and waits to be killed.
 func owner(ctx context.Context, args []string, stdout io.Writer) error {
 	n, err := New(Process, "redis@owner")
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 
 const lowestPort = 10240
 
-// freePort picks a port of 127.0.0.1 at random that is free now. It stays outside the range
-// from which the kernel takes the ports of outgoing connections where that leaves room: a port must be
+// freePort picks a port of 127.0.0.1 at random that is free now. It stays outside the range from
+// which the kernel takes the ports of outgoing connections where that leaves room: a port must be
 // had again after a restart, and while its server is down some client's connection could sit on it
 // (or, dialled again and again, connect to itself).
 func freePort() (int, error) {
@@ -30,8 +30,9 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, l.Close()
 }
 
-// portsBesides gives the larger range [low, high) of unprivileged ports besides the ephemeral ones, or
-// Linux's default of it where the system doesn't tell or its ephemeral ports leave less than 1,000.
+// portsBesides gives the larger range [low, high) of unprivileged ports besides the ephemeral ones,
+// or Linux's default of it where the system doesn't tell or its ephemeral ports leave less than
+// 1,000.
 func portsBesides(read func(string) ([]byte, error)) (low, high int) {
 	first, last := 32768, 60999
 	if b, err := read("/proc/sys/net/ipv4/ip_local_port_range"); err == nil {

@@ -18,8 +18,8 @@ import (
 // guardGrace is how long a guard may take to end its server.
 const guardGrace = termGrace + time.Second
 
-// process is one incarnation of a server in a process of its own, under its guard and in the guard's
-// process group.
+// process is one incarnation of a server in a process of its own, under its guard and in the
+// guard's process group.
 type process struct {
 	guard  *reexec.Process
 	server *os.Process // a handle that can't be mistaken for a later process with the same id

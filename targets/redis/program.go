@@ -24,8 +24,8 @@ func (p program) String() string {
 	return fmt.Sprintf("%s-server %s at %s", p.product, p.version, p.path)
 }
 
-// debugGated says whether DEBUG is refused unless a flag allows it, which is so, and the flag known,
-// from Redis 7 on.
+// debugGated says whether DEBUG is refused unless a flag allows it, which is so, and the flag
+// known, from Redis 7 on.
 func (p program) debugGated() bool {
 	major, err := strconv.Atoi(strings.SplitN(p.version, ".", 2)[0])
 	return err == nil && major >= 7
@@ -36,8 +36,9 @@ var versionLine = regexp.MustCompile(`(?i)(redis|valkey) server v=(\d[\w.-]*)`)
 
 const versionTimeout = 5 * time.Second
 
-// findServer looks on PATH for a server that tells its version. Some distributions ship redis-server as
-// another name of valkey-server, hence the product is taken from what the program says.
+// findServer looks on PATH for a server that tells its version. Some distributions ship
+// redis-server as another name of valkey-server, hence the product is taken from what the program
+// says.
 func findServer() (program, error) {
 	var broken error
 	for _, name := range []string{"redis-server", "valkey-server"} {

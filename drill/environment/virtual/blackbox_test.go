@@ -11,13 +11,13 @@ import (
 	"github.com/cachedrill/cachedrill/targets/zoo"
 )
 
-// Judged by their answers alone, without versions and without the source's history, correct caches are still
-// accused of nothing, and broken ones are still caught where their answers can tell.
+// Judged by their answers alone, without versions and without the source's history, correct caches
+// are still accused of nothing, and broken ones are still caught where their answers can tell.
 func TestZooAsBlackBoxes(t *testing.T) {
 	suite, err := scenarios.Parse("zoo.yaml", zoo.Suite)
 	require.NoError(t, err)
-	// late-version can't be seen: versions are not shown. The drills of the others are about counts of loads, which a
-	// stranger does not have.
+	// late-version can't be seen: versions are not shown. The drills of the others are about counts
+	// of loads, which a stranger does not have.
 	visible := []string{"without-class-routing", "without-age-clamp", "early-join", "negative-forever", "tenant-blind",
 		"dual-write", "delete-first", "slow-fill", "deaf-memory", "no-clamp", "write-behind"}
 	for _, a := range zoo.Specimens() {
