@@ -12,7 +12,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/reference/store"
-	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
@@ -43,11 +43,11 @@ func TestEveryFaultInVirtualTime(t *testing.T) {
 			s := drilled(t, suite.Scenarios[0], suite.Policies["recommended"], 3, false)
 			require.Contains(t, s.Faults[0].Evidence, evidence)
 			require.Empty(t, s.Faults[0].Problem)
-			require.Equal(t, report.Pass, s.Outcome, s.Why)
+			require.Equal(t, slo.Pass, s.Outcome, s.Why)
 
 			s = drilled(t, suite.Scenarios[0], suite.Policies["recommended"], 3, true)
 			require.Contains(t, s.Faults[0].Evidence, "sham")
-			require.Equal(t, report.Pass, s.Outcome, s.Why)
+			require.Equal(t, slo.Pass, s.Outcome, s.Why)
 		})
 	}
 }
