@@ -36,9 +36,9 @@ func (p Phase) String() string {
 	case Recovery:
 		return "recovery"
 	case Dip:
-		return "push"
+		return "dip"
 	case AfterDip:
-		return "after"
+		return "after_dip"
 	case Audit:
 		return "audit"
 	}

@@ -39,14 +39,14 @@ func TestMetastability(t *testing.T) {
 			require.Equal(t, slo.Fail, s.Outcome, s.Why)
 			require.Len(t, s.Recovery.SustainedBy, 3, "abandoned fills, retries, queueing: %v", s.Recovery.SustainedBy)
 			require.NotNil(t, s.Recovery.Dip)
-			if states[name+" push"] == nil {
-				states[name+" push"] = map[report.RecoveryState]int{}
+			if states[name+" dip"] == nil {
+				states[name+" dip"] = map[report.RecoveryState]int{}
 			}
-			states[name+" push"][s.Recovery.Dip.State]++
+			states[name+" dip"][s.Recovery.Dip.State]++
 		}
 		require.GreaterOrEqual(t, 10*states[name][c.state], 9*runs, "%s: %v", name, states[name])
 	}
-	require.GreaterOrEqual(t, 10*states["above fragile push"][report.Recovered], 9*states["above fragile"][report.Stuck], "%v", states)
+	require.GreaterOrEqual(t, 10*states["above fragile dip"][report.Recovered], 9*states["above fragile"][report.Stuck], "%v", states)
 	t.Log(states)
 }
 
