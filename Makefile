@@ -23,6 +23,8 @@ REAL_RACE = ./drill ./drill/preflight ./drill/environment ./drill/environment/so
 COMPUTE_PLAIN = . ./oracle/... ./report/... ./scenarios/... ./drill/environment/virtual ./targets ./targets/zoo \
 	./reference/key ./reference/policy ./internal/cost ./internal/strictyaml
 COMPUTE_RACE = $(shell $(GO) list ./... | grep -vxFf <($(GO) list $(REAL_PLAIN) $(REAL_RACE) $(COMPUTE_PLAIN)))
+COMPUTE_QUICK = . ./oracle/... ./report/... ./scenarios/... ./load/... ./targets ./targets/zoo ./reference/key ./reference/policy \
+	./reference/contract ./reference/metrics ./reference/store ./internal/cost ./internal/strictyaml
 SHELL = /bin/bash
 
 .PHONY: test quick real compute lint soak conformance schedules fuzz build bench bench-cache bench-peers setup
@@ -31,6 +33,10 @@ SHELL = /bin/bash
 # the lowest priority: real-time drills have the processors whenever they need them.
 test: setup
 	@$(MAKE) --no-print-directory -j 2 real compute
+
+# What computes, without the race detector and without any server.
+quick:
+	$(GOTEST) -short $(COMPUTE_QUICK)
 
 real:
 	$(GOTEST) -toolexec 'nice -n 19' -p 2 -parallel 4 $(REAL_PLAIN)
@@ -61,6 +67,7 @@ soak: setup
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run 'TestStrangers' -timeout 1h ./tests
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run SurviveKills -timeout 1h ./reference/source/postgres
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run TestServedWritesSurviveKill -timeout 1h ./tests
+	CACHEDRILL_SOAK=1 $(GO) test -v -count=1 -run TestREADME -timeout 1h ./cmd/cachedrill # with the drills that it shows
 
 # The zoo: every broken cache must be caught by its drill, no correct one accused; writes docs/conformance.md.
 conformance: setup
