@@ -5,15 +5,17 @@ import (
 	"slices"
 )
 
-// arrows are a package's files as a graph: from the file that uses a name to the file that declares it, with one of the
-// names.
+// arrows are a package's files as a graph: from the file that uses a name to the file that declares
+// it, with one of the names.
 type arrows map[[2]string]string
 
-// mostExact is how many files in circles with each other are ordered exactly; the time doubles with each.
+// mostExact is how many files in circles with each other are ordered exactly; the time doubles with
+// each.
 const mostExact = 20
 
-// arrange orders files so that as few arrows as possible run back up: files in no circle as their arrows say, those
-// in a circle by trying all orders (larger ones: until no single move gains anything).
+// arrange orders files so that as few arrows as possible run back up: files in no circle as their
+// arrows say, those in a circle by trying all orders (larger ones: until no single move gains
+// anything).
 func (a arrows) arrange(files []string) (order []string) {
 	for _, circle := range a.circles(files) {
 		if len(circle) > mostExact {
@@ -40,8 +42,8 @@ func (a arrows) back(order []string) (back [][2]string) {
 	return back
 }
 
-// circles groups the files that reach each other (Tarjan's strongly connected components); no arrow leads from a
-// group to an earlier one.
+// circles groups the files that reach each other (Tarjan's strongly connected components); no arrow
+// leads from a group to an earlier one.
 func (a arrows) circles(files []string) (groups [][]string) {
 	to := map[string][]string{}
 	for arrow := range a {
@@ -77,8 +79,8 @@ func (a arrows) circles(files []string) (groups [][]string) {
 	return groups
 }
 
-// exact finds the best order of a circle: fewest[s] is how few arrows run back when the files in the set s come
-// first, and last[s] which of them then stands last.
+// exact finds the best order of a circle: fewest[s] is how few arrows run back when the files in
+// the set s come first, and last[s] which of them then stands last.
 func (a arrows) exact(files []string) []string {
 	n := len(files)
 	to := make([]uint32, n) // by file: the set of those that its arrows lead to
@@ -109,7 +111,8 @@ func (a arrows) exact(files []string) []string {
 	return order
 }
 
-// improve moves one file after the other to where fewest arrows run back, until no move gains anything.
+// improve moves one file after the other to where fewest arrows run back, until no move gains
+// anything.
 func (a arrows) improve(files []string) []string {
 	order := slices.Clone(files)
 	for fewest := a.within(order); ; {

@@ -12,8 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// wall is what makes or reads a wall clock's time of a [time.Time]: each drops the monotonic reading, or looks past it. A step of the
-// wall clock during a drill changes no verdict as long as none of them meets a stamp.
+// wall is what makes or reads a wall clock's time of a [time.Time]: each drops the monotonic
+// reading, or looks past it. A step of the wall clock during a drill changes no verdict as long as
+// none of them meets a stamp.
 var wall = map[string]bool{
 	"Unix": true, "UnixNano": true, "UnixMilli": true, "UnixMicro": true, "UTC": true, "Local": true, "In": true,
 	"AddDate": true, "MarshalText": true, "MarshalJSON": true, "MarshalBinary": true, "Date": true, "Clock": true, "Format": true,

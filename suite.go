@@ -1,5 +1,5 @@
-// Package cachedrill holds the default suite of scenarios: the scenarios.yaml beside this file, which
-// the command runs where no other is given.
+// Package cachedrill holds the default suite of scenarios: the scenarios.yaml beside this file,
+// which the command runs where no other is given.
 package cachedrill
 
 import _ "embed"

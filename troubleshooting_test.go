@@ -51,9 +51,9 @@ type reasonText struct {
 // gives matches the names of functions whose result is a reason.
 var gives = regexp.MustCompile(`(?i)reason$|^why$|^garbled$|^unreadable$|^disturbed$|^during$`)
 
-// reasons lists the texts in the Go files below a directory that are assigned to a variable or field named why,
-// returned beside a measurement of nothing, passed to nothing or withhold, or returned by a function that gives a
-// reason.
+// reasons lists the texts in the Go files below a directory that are assigned to a variable or
+// field named why, returned beside a measurement of nothing, passed to nothing or withhold, or
+// returned by a function that gives a reason.
 func reasons(t *testing.T, dir string) (found []reasonText) {
 	t.Helper()
 	files := token.NewFileSet()
@@ -124,7 +124,8 @@ func isWhy(e ast.Expr) bool {
 	return false
 }
 
-// isNothing reports whether an expression is a call of Nothing, the measurement of what could not be measured.
+// isNothing reports whether an expression is a call of Nothing, the measurement of what could not
+// be measured.
 func isNothing(e ast.Expr) bool {
 	c, ok := e.(*ast.CallExpr)
 	if !ok {

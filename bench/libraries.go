@@ -18,8 +18,8 @@ import (
 	"github.com/cachedrill/cachedrill/reference/store"
 )
 
-// worker is one process's cache of a library, as a service would have it: get reads a key through all of its tiers and
-// the source.
+// worker is one process's cache of a library, as a service would have it: get reads a key through
+// all of its tiers and the source.
 type worker struct {
 	get    func(ctx context.Context, id string) ([]byte, error)
 	forget func(id string) // makes the next get go to Redis; nil: memory is switched off for that
@@ -162,7 +162,8 @@ func (s shared) Set(ctx context.Context, key string, value []byte) { s.rdb.Set(c
 func (s shared) GetBatch(context.Context, []string) map[string][]byte { return nil }
 func (s shared) SetBatch(context.Context, map[string][]byte)          {}
 
-// openBare is no library: a GET and, without an answer, a load and a SET. It is what a hit in Redis costs at least.
+// openBare is no library: a GET and, without an answer, a load and a SET. It is what a hit in Redis
+// costs at least.
 func openBare(_ context.Context, addr string, o *origin, memory bool) (worker, error) {
 	if memory {
 		return worker{}, nil

@@ -1,5 +1,6 @@
-// Command bench measures the reference cache beside other Go cache libraries, on one Redis of its own and with one
-// counting source: what a stampede and a flush cost at the source, and what a hit costs. It prints a Markdown table.
+// Command bench measures the reference cache beside other Go cache libraries, on one Redis of its
+// own and with one counting source: what a stampede and a flush cost at the source, and what a hit
+// costs. It prints a Markdown table.
 //
 // It is a module of its own, so that the other libraries are no dependencies of cachedrill.
 package main
@@ -38,7 +39,8 @@ func main() {
 	}
 }
 
-// silent keeps what go-redis says of pings before the server is up, and of its pool, from the table.
+// silent keeps what go-redis says of pings before the server is up, and of its pool, from the
+// table.
 type silent struct{}
 
 func (silent) Printf(context.Context, string, ...any) {}
@@ -90,7 +92,8 @@ func (t *trial) write(out io.Writer) error {
 // series is one quantity, a value for each round.
 type series []float64
 
-// show gives the median and, where the rounds differ as shown, the range. Of nothing it gives a dash.
+// show gives the median and, where the rounds differ as shown, the range. Of nothing it gives a
+// dash.
 func (s series) show(format string, scale float64) string {
 	if len(s) == 0 {
 		return "-"

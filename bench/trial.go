@@ -27,7 +27,8 @@ const (
 	valueBytes      = 200
 )
 
-// origin is the source of truth. It serves any number of loads at a time, each in the same time, and counts them.
+// origin is the source of truth. It serves any number of loads at a time, each in the same time,
+// and counts them.
 type origin struct {
 	takes time.Duration
 	mu    sync.Mutex
@@ -153,8 +154,8 @@ func longest(all []time.Duration) (most time.Duration) {
 	return most
 }
 
-// stampedes has all readers ask for one key that is nowhere. The workers have had to do with each other's key before, so
-// that connections and scripts are there.
+// stampedes has all readers ask for one key that is nowhere. The workers have had to do with each
+// other's key before, so that connections and scripts are there.
 func (t *trial) stampedes(ctx context.Context) error {
 	return t.turns(ctx, func(l library) error {
 		o := newOrigin(stampedeLoad)
@@ -178,7 +179,8 @@ func (t *trial) stampedes(ctx context.Context) error {
 	})
 }
 
-// flushes has all readers draw keys, none of which is anywhere. The draws are the same for every library.
+// flushes has all readers draw keys, none of which is anywhere. The draws are the same for every
+// library.
 func (t *trial) flushes(ctx context.Context) error {
 	draws := make([][]int, flushReaders)
 	rng := rand.New(rand.NewPCG(1, 2))

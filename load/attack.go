@@ -12,9 +12,9 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Sink sees every operation twice: Begin before the target is asked (Due and Sent are set), End after
-// it answered (with reply, outcome and Returned). Both are called from many goroutines at once and
-// hold the operation up while they run, so they must be quick. Every Begin gets its End.
+// Sink sees every operation twice: Begin before the target is asked (Due and Sent are set), End
+// after it answered (with reply, outcome and Returned). Both are called from many goroutines at
+// once and hold the operation up while they run, so they must be quick. Every Begin gets its End.
 type Sink interface {
 	Begin(targets.Operation)
 	End(targets.Operation)
@@ -29,8 +29,9 @@ type Attack struct {
 	Generator *Generator
 	Schedule  Schedule
 
-	// Start is offset 0 of all times, with a monotonic reading; the zero value means when Run is called.
-	// Operations that are due before Run is called are late, and that is the generator's lateness.
+	// Start is offset 0 of all times, with a monotonic reading; the zero value means when Run is
+	// called. Operations that are due before Run is called are late, and that is the generator's
+	// lateness.
 	Start time.Time
 
 	// MaxWorkers bounds the operations in flight; 0 is no bound. At the bound operations wait, and
@@ -46,16 +47,17 @@ type Attack struct {
 
 	Sink Sink // may be nil
 
-	// Gate sends one change (write or delete) at a time per key, as is needed where neither versions
-	// nor a history tell their order. A change is withheld, which means neither sent nor queued, while
-	// another one of its key is in flight, and while one whose outcome is unknown has not been seen by a
-	// read. See [Withheld]. Reads always go.
+	// Gate sends one change (write or delete) at a time per key, as is needed where neither
+	// versions nor a history tell their order. A change is withheld, which means neither sent nor
+	// queued, while another one of its key is in flight, and while one whose outcome is unknown has
+	// not been seen by a read. See [Withheld]. Reads always go.
 	Gate bool
 
 	Bursts Bursts // of concurrent writes, which the gate lets pass; the zero value is none
 
-	// Sleep waits for a due time; nil is as precisely as the system can. In a bubble of testing/synctest
-	// it is time.Sleep: the precise one waits in the kernel, where virtual time does not reach.
+	// Sleep waits for a due time; nil is as precisely as the system can. In a bubble of
+	// testing/synctest it is time.Sleep: the precise one waits in the kernel, where virtual time
+	// does not reach.
 	Sleep func(time.Duration)
 }
 
@@ -64,13 +66,13 @@ type Sent struct {
 	Planned uint64 // operations in the schedule
 	Sent    uint64 // operations that the target was asked for
 
-	// Withheld operations were due and deliberately not sent. Planned is Sent and Withheld together,
-	// unless the attack ended early.
+	// Withheld operations were due and deliberately not sent. Planned is Sent and Withheld
+	// together, unless the attack ended early.
 	Withheld Withheld
 
-	// Digest is the same for the same operations sent, whatever their order, run or target: a hash of
-	// number, kind, key, session and region of each, in hexadecimal. What the gate withholds depends on
-	// the target, and so does the digest then.
+	// Digest is the same for the same operations sent, whatever their order, run or target: a hash
+	// of number, kind, key, session and region of each, in hexadecimal. What the gate withholds
+	// depends on the target, and so does the digest then.
 	Digest string
 
 	// Rate is Sent per second, from offset 0 until the schedule's end or the last operation,
@@ -84,8 +86,8 @@ type Sent struct {
 	Late     uint64 // operations whose own lateness exceeded MaxLateness, as Lateness from JudgeFrom on
 
 	// Saturated: the generator couldn't keep the schedule (P99 of its lateness over MaxLateness, or
-	// not all operations sent although it was not cancelled), so what it measured is no open load, and
-	// proves nothing about the target. Why says it in words.
+	// not all operations sent although it was not cancelled), so what it measured is no open load,
+	// and proves nothing about the target. Why says it in words.
 	Saturated bool
 	Why       string
 }
@@ -139,8 +141,9 @@ func (a Attack) Run(ctx context.Context) (Sent, error) {
 	}
 	attacker := vegeta.NewAttacker(append(options, vegeta.Workers(workers))...)
 
-	// A cancelled attack needs no vegeta.Stop: operations in flight end, so their workers become free,
-	// hits that they take up now aren't operated, and the pacer, which is reached then, says stop.
+	// A cancelled attack needs no vegeta.Stop: operations in flight end, so their workers become
+	// free, hits that they take up now aren't operated, and the pacer, which is reached then, says
+	// stop.
 	for range attacker.Attack(hit, pace, 0, "") {
 		// vegeta's workers wait until their results are taken; ours went to the sink.
 	}

@@ -71,8 +71,8 @@ func BenchmarkUnpaced(b *testing.B) {
 	}
 }
 
-// BenchmarkLateness is how late operations are sent, by our pacer and by vegeta's own, with the same
-// target and transport. Compare the us metrics; run with -benchtime=1x.
+// BenchmarkLateness is how late operations are sent, by our pacer and by vegeta's own, with the
+// same target and transport. Compare the us metrics; run with -benchtime=1x.
 func BenchmarkLateness(b *testing.B) {
 	const seconds = 2
 	for _, rate := range []int{1_000, 5_000, 20_000} {
@@ -115,7 +115,8 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) {
 	return done, nil
 }
 
-// sentLate notes for each operation how long after its due time it was sent. Each writes its own element.
+// sentLate notes for each operation how long after its due time it was sent. Each writes its own
+// element.
 type sentLate struct{ by []time.Duration }
 
 func (s *sentLate) Begin(op targets.Operation) { s.by[op.Seq] = op.Sent - op.Due }

@@ -10,20 +10,21 @@ import (
 )
 
 // Bursts are planned collisions: now and then a few writes to one key, with consecutive numbers and
-// due at the same instant, and after them quiet on that key, so that reads have the time to tell which
-// of the writes won, and whether every tier thinks so.
+// due at the same instant, and after them quiet on that key, so that reads have the time to tell
+// which of the writes won, and whether every tier thinks so.
 //
-// The first operation that is due at or after Every, 2 Every, 3 Every, ... begins a burst: it and the
-// next ones, up to Size of them and not into the next burst, become writes to a key that is drawn by
-// popularity from the families with writes. So a schedule that is slower than Size operations per Every
-// has shorter bursts. They change no other operation.
+// The first operation that is due at or after Every, 2 Every, 3 Every, ... begins a burst: it and
+// the next ones, up to Size of them and not into the next burst, become writes to a key that is
+// drawn by popularity from the families with writes. So a schedule that is slower than Size
+// operations per Every has shorter bursts. They change no other operation.
 type Bursts struct {
 	Every time.Duration // from the attack's start on; 0 is no bursts
 	Size  int           // writes in a burst, 2 or 3
 
-	// Quiet is for how long, from when a burst is due, other changes of its key are withheld: what is
-	// left of it after the last write has returned is what reads have to tell the winner. It goes by due
-	// times alone, so that the same seed withholds the same operations. 0 or more, and less than Every.
+	// Quiet is for how long, from when a burst is due, other changes of its key are withheld: what
+	// is left of it after the last write has returned is what reads have to tell the winner. It
+	// goes by due times alone, so that the same seed withholds the same operations. 0 or more, and
+	// less than Every.
 	Quiet time.Duration
 }
 
@@ -55,16 +56,16 @@ type plan struct {
 
 func (a Attack) plan() plan { return plan{a.Generator, a.Schedule, a.Bursts} }
 
-// Operation is operation n as planned: its Request and Due. quiet says that it is withheld for the quiet
-// after a burst.
+// Operation is operation n as planned: its Request and Due. quiet says that it is withheld for the
+// quiet after a burst.
 func (a Attack) Operation(n uint64) (op targets.Operation, quiet bool) {
 	p := a.plan()
 	op, _, quiet = p.operation(n)
 	return op, quiet
 }
 
-// operation is operation n; of a burst, named by 1 + the number of its first operation, or (0) of none;
-// quiet says that it is not to be sent, because a burst has had its key just before.
+// operation is operation n; of a burst, named by 1 + the number of its first operation, or (0) of
+// none; quiet says that it is not to be sent, because a burst has had its key just before.
 func (p *plan) operation(n uint64) (op targets.Operation, burst uint64, quiet bool) {
 	op = targets.Operation{Request: p.generator.Request(n), Due: p.schedule.Due(n)}
 	first, ok := p.latest(n)
@@ -87,7 +88,8 @@ func (p *plan) due(n uint64) time.Duration {
 	return p.schedule.Due(n)
 }
 
-// latest is the first operation of the burst that n belongs to or comes after; not ok when there is none.
+// latest is the first operation of the burst that n belongs to or comes after; not ok when there is
+// none.
 func (p *plan) latest(n uint64) (first uint64, ok bool) {
 	if p.bursts.Every <= 0 || n >= p.schedule.Count() {
 		return 0, false

@@ -24,7 +24,8 @@ func TestDeleteFrequencies(t *testing.T) {
 	}
 }
 
-// Deletes take the place of reads, and absent keys are only missing at the start: nothing else changes.
+// Deletes take the place of reads, and absent keys are only missing at the start: nothing else
+// changes.
 func TestDeletesChangeNothingElse(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := shop(rapid.Uint64().Draw(t, "seed"), "run")
@@ -50,7 +51,8 @@ func TestDeletesChangeNothingElse(t *testing.T) {
 	})
 }
 
-// Which keys are absent: a share of hot and cold ones alike, by seed, family and rank, and by nothing else.
+// Which keys are absent: a share of hot and cold ones alike, by seed, family and rank, and by
+// nothing else.
 func TestAbsentKeys(t *testing.T) {
 	const keys = 20_000
 	seeded := func(seed uint64, family string, n int, absent, writes float64) map[targets.Key]bool {

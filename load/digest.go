@@ -21,7 +21,8 @@ func (d *digest) add(h uint64) {
 
 func (d digest) String() string { return fmt.Sprintf("%016x%016x", d.a, d.b) }
 
-// hashRequest writes every field with its length ahead, so that no two requests have the same bytes.
+// hashRequest writes every field with its length ahead, so that no two requests have the same
+// bytes.
 func hashRequest(r *targets.Request) uint64 {
 	var room [192]byte
 	b := binary.LittleEndian.AppendUint64(room[:0], r.Seq)

@@ -2,9 +2,9 @@ package load
 
 import "math/bits"
 
-// draws are the random numbers of one operation: a SplitMix64 stream (Steele, Lea, Flood 2014) whose
-// start is a hash of seed and operation. There is no state between operations, so they can be made in
-// any order and by anybody.
+// draws are the random numbers of one operation: a SplitMix64 stream (Steele, Lea, Flood 2014)
+// whose start is a hash of seed and operation. There is no state between operations, so they can be
+// made in any order and by anybody.
 type draws struct{ state uint64 }
 
 const gamma = 0x9e3779b97f4a7c15 // 2^64 / golden ratio, odd

@@ -6,8 +6,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Withheld counts operations that were due and deliberately not sent, by reason. They are not queued:
-// they never happen.
+// Withheld counts operations that were due and deliberately not sent, by reason. They are not
+// queued: they never happen.
 type Withheld struct {
 	Busy   uint64 // another change of the key was in flight
 	Frozen uint64 // a change of the key ended unknown, and may still take effect
@@ -38,14 +38,14 @@ const (
 	quiet
 )
 
-// gate lets one change at a time pass per key, or one burst, so that the order of the changes is known
-// from outside.
+// gate lets one change at a time pass per key, or one burst, so that the order of the changes is
+// known from outside.
 //
-// A change that ended unknown freezes its key: it may be on its way still, and take effect after a later
-// one. A read that shows its token proves that it has had its effect, and thaws the key; a read of another
-// token proves nothing. A delete has no token, and an absent answer does not prove it: the answer may be as
-// old as a time before the key's creation, as seen by a stale negative entry or a lagging replica. So a
-// key stays frozen after an unknown delete.
+// A change that ended unknown freezes its key: it may be on its way still, and take effect after a
+// later one. A read that shows its token proves that it has had its effect, and thaws the key; a
+// read of another token proves nothing. A delete has no token, and an absent answer does not prove
+// it: the answer may be as old as a time before the key's creation, as seen by a stale negative
+// entry or a lagging replica. So a key stays frozen after an unknown delete.
 //
 // Memory is for keys with a change in flight or in doubt. Safe for concurrent use.
 type gate struct {
@@ -102,8 +102,8 @@ func (l *lane) bars(burst uint64) reason {
 	return goes
 }
 
-// leave takes note of an operation that has ended. It must be called after the operation's Returned, so
-// that a change that is let pass then begins after it.
+// leave takes note of an operation that has ended. It must be called after the operation's
+// Returned, so that a change that is let pass then begins after it.
 func (g *gate) leave(op *targets.Operation) {
 	if g == nil {
 		return

@@ -99,7 +99,8 @@ func TestGateForgets(t *testing.T) {
 	require.Empty(t, g.lanes)
 }
 
-// register is a target that answers late, times out, refuses, and applies lost writes late or never.
+// register is a target that answers late, times out, refuses, and applies lost writes late or
+// never.
 type register struct {
 	mu     sync.Mutex
 	rand   *rand.Rand
@@ -141,7 +142,8 @@ func (r *register) Do(_ context.Context, q targets.Request) (targets.Reply, erro
 	return targets.Reply{Token: q.Token}, nil
 }
 
-// watch checks from the outside what a gate promises, in the order in which the sink sees operations.
+// watch checks from the outside what a gate promises, in the order in which the sink sees
+// operations.
 type watch struct {
 	*record
 	bursts func(seq uint64) uint64
@@ -255,8 +257,8 @@ func TestGatedAttack(t *testing.T) {
 	t.Logf("withheld %+v, raced %d", all.Withheld, raced)
 }
 
-// A gate that withholds nearly every write of a busy key: that isn't a generator which lags behind, nor
-// are its workers busy in the target.
+// A gate that withholds nearly every write of a busy key: that isn't a generator which lags behind,
+// nor are its workers busy in the target.
 func TestWithheldIsNotLate(t *testing.T) {
 	for _, workers := range []uint64{0, 2} {
 		synctest.Test(t, func(t *testing.T) {
@@ -278,7 +280,8 @@ func TestWithheldIsNotLate(t *testing.T) {
 	}
 }
 
-// A worker whose operation was withheld is free again: handing over to it is no wait for the target.
+// A worker whose operation was withheld is free again: handing over to it is no wait for the
+// target.
 func TestWithheldFreesItsWorker(t *testing.T) {
 	log := newSendLog(1, 0)
 	log.offer(0, 0)

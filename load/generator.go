@@ -22,8 +22,9 @@ type Mix struct {
 	// Deletes is the share of deletes in this family's operations, 0..1; with Writes at most 1.
 	Deletes float64
 
-	// Absent is the share of keys, 0..1, that don't exist at the start, and not until a write creates
-	// them. Each key is one of them with this probability, hot or not: by seed, family and rank alone.
+	// Absent is the share of keys, 0..1, that don't exist at the start, and not until a write
+	// creates them. Each key is one of them with this probability, hot or not: by seed, family and
+	// rank alone.
 	Absent float64
 
 	// The dimensions that the family varies by; those that it does not vary by are empty.
@@ -44,8 +45,8 @@ type Workload struct {
 	Sessions int
 }
 
-// Generator makes the operations of a workload. It is immutable, so any number of goroutines may use
-// it at once.
+// Generator makes the operations of a workload. It is immutable, so any number of goroutines may
+// use it at once.
 type Generator struct {
 	seed     uint64
 	run      string
@@ -142,8 +143,8 @@ func distinct(what string, values []string) error {
 	return nil
 }
 
-// Request makes operation n: a pure function of the workload's seed and n. Only the token of a write
-// depends on the run as well.
+// Request makes operation n: a pure function of the workload's seed and n. Only the token of a
+// write depends on the run as well.
 //
 // Every operation makes the same draws in the same order, used or not, so that a change of one
 // number in a workload changes as little else as possible.
@@ -200,8 +201,8 @@ func (g *Generator) Keys(family string) []targets.Key {
 	return keys
 }
 
-// Seeded are the keys of a family that exist before the first operation: all but the absent ones, in
-// the order of [Generator.Keys].
+// Seeded are the keys of a family that exist before the first operation: all but the absent ones,
+// in the order of [Generator.Keys].
 func (g *Generator) Seeded(family string) []targets.Key {
 	k := g.named(family)
 	if k == nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// The first operations of a seed are a promise to everybody who repeats a run: changing them needs a
-// reason, and a line in the change log.
+// The first operations of a seed are a promise to everybody who repeats a run: changing them needs
+// a reason, and a line in the change log.
 func TestGoldenOperations(t *testing.T) {
 	g := generator(t, shop(42, "run"))
 	var b strings.Builder

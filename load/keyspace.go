@@ -10,8 +10,8 @@ import (
 //
 // Rank r is spread over the dimensions like digits of a number, the tenant being the lowest: tenant
 // r mod T, then locale, then currency, and what is left is the ID, from 1 on. Hence one ID exists
-// under all tenants, locales and currencies, at neighbouring ranks: a cache that forgets a dimension
-// in its keys mixes values up at once, and is seen to.
+// under all tenants, locales and currencies, at neighbouring ranks: a cache that forgets a
+// dimension in its keys mixes values up at once, and is seen to.
 type keyspace struct {
 	family                       string
 	tenants, locales, currencies []string // never empty: a family without the dimension has [""]

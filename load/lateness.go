@@ -6,13 +6,14 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// MaxLateness is how late the 99th percentile of operations may be through the generator's own doing:
-// more, and the attack was saturated. It is well above what a busy machine's scheduler does (a Go
-// process gets its turn within 10 ms even when all CPUs are taken), and well below latencies that
-// objectives are about.
+// MaxLateness is how late the 99th percentile of operations may be through the generator's own
+// doing: more, and the attack was saturated. It is well above what a busy machine's scheduler does
+// (a Go process gets its turn within 10 ms even when all CPUs are taken), and well below latencies
+// that objectives are about.
 const MaxLateness = 50 * time.Millisecond
 
-// leastSent is the part of the planned operations that an attack sends at least unless it is cancelled.
+// leastSent is the part of the planned operations that an attack sends at least unless it is
+// cancelled.
 const leastSent = 0.99
 
 // lateness collects the generator's own lateness of operations that are due from a moment on.

@@ -33,8 +33,8 @@ func (s *stall) Do(ctx context.Context, _ targets.Request) (targets.Reply, error
 	return targets.Reply{}, ctx.Err()
 }
 
-// waited is the truth about a stall: what users wait who ask at their due times, whatever the number
-// of workers of the generator.
+// waited is the truth about a stall: what users wait who ask at their due times, whatever the
+// number of workers of the generator.
 func (s *stall) waited(schedule Schedule) []time.Duration {
 	var all []time.Duration
 	for n := range schedule.Count() {
@@ -114,9 +114,9 @@ type slowSink time.Duration
 func (slowSink) Begin(targets.Operation) {}
 func (s slowSink) End(targets.Operation) { time.Sleep(time.Duration(s)) }
 
-// Workers that can't take the rate for the whole attack, so that operations come later and later: it
-// is the target's latency when the workers spend their time in the target, although some of it always
-// goes into taking up the next operation; and saturation when they spend it in the harness.
+// Workers that can't take the rate for the whole attack, so that operations come later and later:
+// it is the target's latency when the workers spend their time in the target, although some of it
+// always goes into taking up the next operation; and saturation when they spend it in the harness.
 func TestWhoKeepsTheWorkersBusy(t *testing.T) {
 	for _, c := range []struct {
 		name         string

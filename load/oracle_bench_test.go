@@ -16,8 +16,9 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// BenchmarkWithOracle is how fast the generator sends with and without an oracle that judges everything, side by side:
-// each round runs both, in alternating order, and the medians are reported. Run with -benchtime=7x or more.
+// BenchmarkWithOracle is how fast the generator sends with and without an oracle that judges
+// everything, side by side: each round runs both, in alternating order, and the medians are
+// reported. Run with -benchtime=7x or more.
 //
 //   - idle: a target that does nothing, and is only read. All that the oracle takes shows.
 //   - register: a map behind a lock, 1% writes: the least that is a store.
@@ -56,7 +57,8 @@ func BenchmarkWithOracle(b *testing.B) {
 	}
 }
 
-// attack sends as fast as it can and gives the operations per second, and the processor time that each took, in seconds.
+// attack sends as fast as it can and gives the operations per second, and the processor time that
+// each took, in seconds.
 func attack(b *testing.B, target targets.Target, writes float64, ops int, judged bool) (rate, cost float64) {
 	g, err := load.NewGenerator(load.Workload{Seed: 1, Run: "bench", Sessions: 100, Regions: []string{"eu", "us"}, Mixes: []load.Mix{
 		{Family: "product", Share: 0.8, Keys: 20_000, Zipf: 1.1, Writes: writes, Tenants: []string{"t1", "t2"}, Locales: []string{"de", "en"}},

@@ -10,9 +10,9 @@ import (
 // and can't be interrupted, and it ends the attack after the last operation, because vegeta's own
 // duration drops what is due and not sent yet.
 //
-// vegeta calls Pace exactly once a hit, always from one goroutine: when Pace returns for hit n, vegeta
-// hands n over to a worker, waiting for a free one if it may start no more, and then calls Pace for
-// n+1. So the time between is what the hand-over took.
+// vegeta calls Pace exactly once a hit, always from one goroutine: when Pace returns for hit n,
+// vegeta hands n over to a worker, waiting for a free one if it may start no more, and then calls
+// Pace for n+1. So the time between is what the hand-over took.
 type pacer struct {
 	Attack
 	plan
@@ -21,15 +21,17 @@ type pacer struct {
 	grain time.Duration // how late an operation may be sent to go with the next one; 0: not at all
 }
 
-// together is the grain of an attack in real time. Waking up is what an operation costs the generator most: the pacer's thread, and one
-// that the runtime wakes for the worker. At 5,000/s two wakes of three are saved, which is a quarter of all its processor time; below
-// 2,200/s operations are further apart, and each is sent when it is due.
+// together is the grain of an attack in real time. Waking up is what an operation costs the
+// generator most: the pacer's thread, and one that the runtime wakes for the worker. At 5,000/s two
+// wakes of three are saved, which is a quarter of all its processor time; below 2,200/s operations
+// are further apart, and each is sent when it is due.
 const together = 450 * time.Microsecond
 
 // slice bounds one sleep, so that a cancelled attack ends soon.
 const slice = 20 * time.Millisecond
 
-// Pace returns when hit n is due. (What vegeta takes for elapsed counts from its own start, not ours.)
+// Pace returns when hit n is due. (What vegeta takes for elapsed counts from its own start, not
+// ours.)
 func (p *pacer) Pace(_ time.Duration, n uint64) (wait time.Duration, stop bool) {
 	now := time.Since(p.Start)
 	p.log.handedOver(now)
@@ -39,9 +41,9 @@ func (p *pacer) Pace(_ time.Duration, n uint64) (wait time.Duration, stop bool) 
 	due := p.due(n)
 	if now < due {
 		p.log.onTime(n)
-		// The worker that took the last hit is next in line on our processor, which the sleep is going
-		// to hold on to until the runtime notices: without this, at 5,000/s, one hit in a hundred was
-		// 2 ms late instead of 0.2 ms.
+		// The worker that took the last hit is next in line on our processor, which the sleep is
+		// going to hold on to until the runtime notices: without this, at 5,000/s, one hit in a
+		// hundred was 2 ms late instead of 0.2 ms.
 		runtime.Gosched()
 		now = time.Since(p.Start)
 	}

@@ -45,7 +45,8 @@ func TestHitsShareWakeUps(t *testing.T) {
 	}
 }
 
-// wake gives the due time of the last hit within the grain, and never looks past the schedule's end.
+// wake gives the due time of the last hit within the grain, and never looks past the schedule's
+// end.
 func TestWake(t *testing.T) {
 	s, err := NewSchedule([]Step{{Rate: 5000}}, time.Second)
 	require.NoError(t, err)

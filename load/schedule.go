@@ -14,11 +14,11 @@ type Step struct {
 	Rate float64       // operations per second; 0 is silence
 }
 
-// Schedule says when operations are due: with piecewise constant rates, evenly spaced within a step,
-// the first at offset 0. A fraction of an operation that a step leaves over is carried into the next
-// one, so that a ramp of many short steps asks for as much as its mean rate says. The zero value is
-// an empty schedule. Schedules are immutable. Steps cost next to nothing, also a dip that lowers the
-// load for a while and many-stepped ramps: finding one is a binary search.
+// Schedule says when operations are due: with piecewise constant rates, evenly spaced within a
+// step, the first at offset 0. A fraction of an operation that a step leaves over is carried into
+// the next one, so that a ramp of many short steps asks for as much as its mean rate says. The zero
+// value is an empty schedule. Schedules are immutable. Steps cost next to nothing, also a dip that
+// lowers the load for a while and many-stepped ramps: finding one is a binary search.
 type Schedule struct {
 	steps []span
 	total time.Duration
@@ -33,8 +33,8 @@ type span struct {
 	after   float64
 }
 
-// snap is the part of an operation below which a fraction is taken for a rounding error: 1,000/s for
-// 0.1 s is 100 operations, although the product in floating point may be a little more.
+// snap is the part of an operation below which a fraction is taken for a rounding error: 1,000/s
+// for 0.1 s is 100 operations, although the product in floating point may be a little more.
 const snap = 1e-6
 
 // maxOperations is where float64 stops counting one by one.
@@ -85,8 +85,8 @@ func (s Schedule) Count() uint64 { return s.count }
 // Total is where the schedule ends.
 func (s Schedule) Total() time.Duration { return s.total }
 
-// Due is the offset at which operation n is due: less than Total for n < Count, never less than that
-// of an earlier operation. For n >= Count it is Total.
+// Due is the offset at which operation n is due: less than Total for n < Count, never less than
+// that of an earlier operation. For n >= Count it is Total.
 func (s Schedule) Due(n uint64) time.Duration {
 	if n >= s.count {
 		return s.total

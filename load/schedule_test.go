@@ -24,7 +24,8 @@ func TestScheduleDue(t *testing.T) {
 		{"spike", []Step{{0, 10}, {200 * ms, 40}, {250 * ms, 10}}, 400 * ms,
 			[]time.Duration{0, 100 * ms, 200 * ms, 225 * ms, 250 * ms, 350 * ms}},
 		{"fractions are carried over", []Step{{0, 15}, {100 * ms, 10}}, 300 * ms,
-			// one and a half operations in the first step: the third is due half an interval into the next
+			// one and a half operations in the first step: the third is due half an interval into
+			// the next
 			[]time.Duration{0, 66666666, 150 * ms, 250 * ms}},
 		{"many short steps of a low rate", []Step{{0, 5}, {100 * ms, 5}, {200 * ms, 5}, {300 * ms, 5}}, 400 * ms,
 			[]time.Duration{0, 200 * ms}},

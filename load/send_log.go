@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// sendLog records what an attack sent, and how late the generator itself was. The attack's pacer and
-// workers write into it. Times are offsets from the attack's start. Safe for concurrent use.
+// sendLog records what an attack sent, and how late the generator itself was. The attack's pacer
+// and workers write into it. Times are offsets from the attack's start. Safe for concurrent use.
 type sendLog struct {
 	mu       sync.Mutex
 	digest   digest
@@ -61,8 +61,8 @@ func (l *sendLog) answered(now time.Duration) {
 	l.mu.Unlock()
 }
 
-// onTime, offer and handedOver are the pacer's: it caught up with the schedule before hit n; it gives
-// hit n to whichever worker is free; some worker took it.
+// onTime, offer and handedOver are the pacer's: it caught up with the schedule before hit n; it
+// gives hit n to whichever worker is free; some worker took it.
 func (l *sendLog) onTime(n uint64) {
 	if l.waits.workers == 0 {
 		return

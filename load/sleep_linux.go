@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sleepPrecisely sleeps for about d, or less when a signal interrupts it: callers look at the clock.
-// Go's timers wake up to a millisecond late, through the poller; this is the kernel's high resolution
-// timer. The kernel adds a slack of 50 us to a thread's sleeps unless it is set otherwise, which is why the
-// thread is ours meanwhile.
+// sleepPrecisely sleeps for about d, or less when a signal interrupts it: callers look at the
+// clock. Go's timers wake up to a millisecond late, through the poller; this is the kernel's high
+// resolution timer. The kernel adds a slack of 50 us to a thread's sleeps unless it is set
+// otherwise, which is why the thread is ours meanwhile.
 func sleepPrecisely(d time.Duration) {
 	if d <= 0 {
 		return

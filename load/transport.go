@@ -24,11 +24,12 @@ func (p *PanicError) Error() string {
 	return fmt.Sprintf("%s panicked in operation %d: %v", p.Who, p.Seq, p.Value)
 }
 
-// transport is where vegeta's hits become operations: it is the http.RoundTripper of its client, and
-// nothing of HTTP but vegeta's numbering of hits comes this far.
+// transport is where vegeta's hits become operations: it is the http.RoundTripper of its client,
+// and nothing of HTTP but vegeta's numbering of hits comes this far.
 //
 // Hit n is sent no earlier than operation n is due, though hits aren't tied to ticks of the pacer:
-// vegeta numbers a hit when a worker takes it up, and when the number n is given, n+1 ticks have been.
+// vegeta numbers a hit when a worker takes it up, and when the number n is given, n+1 ticks have
+// been.
 type transport struct {
 	Attack
 	plan   plan
@@ -38,11 +39,12 @@ type transport struct {
 	log    *sendLog
 }
 
-// done answers every hit. It is shared: neither vegeta nor http.Client writes to a response that has
-// a body.
+// done answers every hit. It is shared: neither vegeta nor http.Client writes to a response that
+// has a body.
 var done = &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}
 
-// RoundTrip runs one operation. It never fails towards vegeta, which would only make a string of it.
+// RoundTrip runs one operation. It never fails towards vegeta, which would only make a string of
+// it.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	seq, err := strconv.ParseUint(r.Header["X-Vegeta-Seq"][0], 10, 64)
 	if err != nil {

@@ -2,19 +2,20 @@ package load
 
 import "time"
 
-// waits tells the lateness that a target causes from the generator's own. An attack whose workers are
-// bounded falls behind its schedule when the target keeps all of them busy; the target answers for
-// that wait, and for the backlog that it left.
+// waits tells the lateness that a target causes from the generator's own. An attack whose workers
+// are bounded falls behind its schedule when the target keeps all of them busy; the target answers
+// for that wait, and for the backlog that it left.
 //
 // The pacer's hits form runs: a run begins with a hit that the pacer waited for, and goes on for as
-// long as hits are due before the pacer gets to them. Within a run, the hand-overs that were blocked
-// by busy workers are added up: that sum excuses as much lateness of the run's later hits. If the
-// generator is the one that can't catch up, its lateness outgrows the excuse.
+// long as hits are due before the pacer gets to them. Within a run, the hand-overs that were
+// blocked by busy workers are added up: that sum excuses as much lateness of the run's later hits.
+// If the generator is the one that can't catch up, its lateness outgrows the excuse.
 //
-// A hand-over is blocked when, as it begins, every worker has a hit, and as long as it lasts workers
-// spend at least half of their time in the target. (Not all of it: a worker that takes its next hit up
-// is out of the target for microseconds each time, which over minutes adds up. Not just every worker
-// having a hit: workers of a starved generator wait for a CPU with hits in their hands.)
+// A hand-over is blocked when, as it begins, every worker has a hit, and as long as it lasts
+// workers spend at least half of their time in the target. (Not all of it: a worker that takes its
+// next hit up is out of the target for microseconds each time, which over minutes adds up. Not just
+// every worker having a hit: workers of a starved generator wait for a CPU with hits in their
+// hands.)
 type waits struct {
 	workers uint64 // the bound
 

@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A bounded attack with one worker, stamp by stamp: 1,000/s, and the target stops from 10 ms to 30 ms.
+// A bounded attack with one worker, stamp by stamp: 1,000/s, and the target stops from 10 ms to 30
+// ms.
 func TestExcuses(t *testing.T) {
 	w := waits{workers: 1}
 	deliver := func(n uint64, at time.Duration) { // offered, taken up at once, asked

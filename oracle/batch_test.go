@@ -7,10 +7,11 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// The batch reference: it has every operation before it, knows nothing of L and U, and finds the answer by trying
-// every commit order and every commit time that the observations allow.
+// The batch reference: it has every operation before it, knows nothing of L and U, and finds the
+// answer by trying every commit order and every commit time that the observations allow.
 
-// slot is one write or seed: the version it is known to have, if any, and when it can have been committed.
+// slot is one write or seed: the version it is known to have, if any, and when it can have been
+// committed.
 type slot struct {
 	n        uint64
 	from, to time.Duration
@@ -105,7 +106,8 @@ type enumeration struct {
 	tried            int
 }
 
-// orders tries every way to place the loose writes: nowhere, or in any gap of the numbering, in any order.
+// orders tries every way to place the loose writes: nowhere, or in any gap of the numbering, in any
+// order.
 func (e *enumeration) orders(fixed, loose []slot) {
 	if !slices.ContainsFunc(loose, func(s slot) bool { return s.must }) {
 		e.times(fixed, 0, before, never)
@@ -173,7 +175,8 @@ func (w *world) logAnswer(read targets.Operation) (Answer, time.Duration) {
 	return Indeterminate, 0
 }
 
-// sessionViolations counts reads older than what their session had seen in operations that returned before.
+// sessionViolations counts reads older than what their session had seen in operations that returned
+// before.
 func (w *world) sessionViolations() int {
 	n := 0
 	for _, r := range w.acts {
@@ -191,8 +194,8 @@ func (w *world) sessionViolations() int {
 	return n
 }
 
-// staleIncidents counts the incidents of what a streaming judge proved: the components of the union of all intervals
-// from a version's end to one of its proven-stale reads.
+// staleIncidents counts the incidents of what a streaming judge proved: the components of the union
+// of all intervals from a version's end to one of its proven-stale reads.
 func staleIncidents(judged map[uint64]Judgement, ends func(v uint64) time.Duration) int {
 	type interval struct{ from, to time.Duration }
 	var all []interval

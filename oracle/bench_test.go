@@ -13,8 +13,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// traffic is a prepared sequence of operations: Zipf reads over keys, a few writes, each operation overlapping the next
-// ones, as in a drill with some tens of operations in flight.
+// traffic is a prepared sequence of operations: Zipf reads over keys, a few writes, each operation
+// overlapping the next ones, as in a drill with some tens of operations in flight.
 type traffic struct {
 	ops  []targets.Operation
 	keys int
@@ -77,7 +77,8 @@ func (t *traffic) play(j *Judge, lap int, historian bool) {
 	}
 }
 
-// BenchmarkReads is what a judge does per second on one core: Begin, End and the callback, all of a hot key space.
+// BenchmarkReads is what a judge does per second on one core: Begin, End and the callback, all of a
+// hot key space.
 func BenchmarkReads(b *testing.B) {
 	for _, c := range []struct {
 		name      string
@@ -113,8 +114,8 @@ func BenchmarkReads(b *testing.B) {
 	}
 }
 
-// BenchmarkMix is a million operations of a drill, one in a hundred a write, from the first on: keys are met for the first
-// time, and histories grow.
+// BenchmarkMix is a million operations of a drill, one in a hundred a write, from the first on:
+// keys are met for the first time, and histories grow.
 func BenchmarkMix(b *testing.B) {
 	const n = 1_000_000
 	t := newTraffic(n, 2000, 0.01)

@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whatever a target tells, a correct cache is not accused: also where it tells no versions, or some, and where keys are deleted.
+// Whatever a target tells, a correct cache is not accused: also where it tells no versions, or
+// some, and where keys are deleted.
 func TestCorrectCachesAreNeverAccusedHoweverLittleTheyTell(t *testing.T) {
 	base := recipe{seeded: true, unknown: true, lateBegins: true, audits: true, deletes: true, writes: 6, reads: 8, span: 14}
 	for _, c := range []struct {

@@ -146,8 +146,8 @@ func TestDeletions(t *testing.T) {
 	}
 }
 
-// A write may be stored twice, and the second commit may carry the very time of the seal: a token without a version
-// does not say which of the two was read.
+// A write may be stored twice, and the second commit may carry the very time of the seal: a token
+// without a version does not say which of the two was read.
 func TestATokenStoredAgainAtTheTimeOfASeal(t *testing.T) {
 	d := newDrill(t, Config{Historian: true})
 	d.commit(1, 1, 4)

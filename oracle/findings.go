@@ -19,7 +19,8 @@ type Accusation struct {
 	Low    time.Duration     // of a stale read: the proven staleness
 	High   time.Duration     // of a stale read: the largest possible staleness; -1 when nothing bounds it
 
-	// History is the shortest part of what was observed that proves the accusation, and Proof says how in one line.
+	// History is the shortest part of what was observed that proves the accusation, and Proof says
+	// how in one line.
 	History []Event
 	Proof   string
 }
@@ -51,14 +52,15 @@ type Findings struct {
 	UnjudgedKeys  int // keys whose reads became unjudged: another run wrote there, answers contradict each other, too many unresolved writes
 	UndecidedKeys int // keys of strong families of which it was not decided whether some order of the writes explains all reads
 
-	// Violations is the number of reads proven to break their class, by class. Of a strong key whose reads no order of the writes
-	// explains, though none by itself is proven stale, it is the number of values in conflict.
+	// Violations is the number of reads proven to break their class, by class. Of a strong key
+	// whose reads no order of the writes explains, though none by itself is proven stale, it is the
+	// number of values in conflict.
 	Violations map[string]int
 
-	// Opportunities is how many chances there were to prove each kind of fault. Reads that could have exposed it:
-	// "stale", "violations", "leaks", "corruptions", "dirty_reads", "sessions"; writes that were looked for at the end:
-	// "lost_writes" (acknowledged ones), "rollbacks" (others that were seen). "false_rejections": writes that failed
-	// with a promise of no effect.
+	// Opportunities is how many chances there were to prove each kind of fault. Reads that could
+	// have exposed it: "stale", "violations", "leaks", "corruptions", "dirty_reads", "sessions";
+	// writes that were looked for at the end: "lost_writes" (acknowledged ones), "rollbacks"
+	// (others that were seen). "false_rejections": writes that failed with a promise of no effect.
 	Opportunities map[string]int
 
 	// StaleIncidents is the number of maximal intervals in which one key was served proven-stale.
@@ -66,8 +68,8 @@ type Findings struct {
 
 	Lags []Lag // one for each version that was superseded
 
-	// Accusations has the earliest accusations of each kind and the worst one (of stale reads, the stalest),
-	// ordered by At.
+	// Accusations has the earliest accusations of each kind and the worst one (of stale reads, the
+	// stalest), ordered by At.
 	Accusations []Accusation
 }
 

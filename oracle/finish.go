@@ -6,8 +6,8 @@ import (
 	"github.com/cachedrill/cachedrill/oracle/internal/history"
 )
 
-// Finish judges what is still pending with what is known, looks for what was lost, and gives the findings. It is
-// called once, after every other call has returned.
+// Finish judges what is still pending with what is known, looks for what was lost, and gives the
+// findings. It is called once, after every other call has returned.
 func (j *Judge) Finish() Findings {
 	j.finished = true
 	var done []verdict

@@ -11,8 +11,9 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// FuzzJudge makes any calls in any order, also such as no caller may make: the judge must answer every read at most once a
-// call, and not panic. Then it plays a world made from the same input, and holds the answers against the batch reference.
+// FuzzJudge makes any calls in any order, also such as no caller may make: the judge must answer
+// every read at most once a call, and not panic. Then it plays a world made from the same input,
+// and holds the answers against the batch reference.
 func FuzzJudge(f *testing.F) {
 	f.Add([]byte("begin and end"), uint64(1), byte(0))
 	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}, uint64(2), byte(0xff))

@@ -10,7 +10,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Writes of unknown outcome make reads indeterminate, and beyond a cap the key unjudged; survival is still checked.
+// Writes of unknown outcome make reads indeterminate, and beyond a cap the key unjudged; survival
+// is still checked.
 func TestTooManyUnknownWrites(t *testing.T) {
 	d := newDrill(t, Config{})
 	d.write(1, 1, 2, 1)
@@ -65,7 +66,8 @@ func (j *Judge) onlyKey() (only *keyState) {
 	return only
 }
 
-// After answers that contradict each other, or a log that does, nothing more is concluded from them.
+// After answers that contradict each other, or a log that does, nothing more is concluded from
+// them.
 func TestContradictionsMakeAKeyUnjudged(t *testing.T) {
 	d := newDrill(t, Config{})
 	for seq := range uint64(2) {
@@ -110,7 +112,8 @@ func TestWords(t *testing.T) {
 	}, got)
 }
 
-// When too many reads wait, those that would have to wait are unjudged, and what they prove still counts.
+// When too many reads wait, those that would have to wait are unjudged, and what they prove still
+// counts.
 func TestTooManyReadsWait(t *testing.T) {
 	for _, log := range []bool{false, true} {
 		d := newDrill(t, Config{Historian: log})

@@ -48,7 +48,8 @@ func TestEventualFamilies(t *testing.T) {
 	require.Equal(t, 5, can)
 }
 
-// A request for k keys is k reads that share number and interval. Each waits for what overlaps it on its own key.
+// A request for k keys is k reads that share number and interval. Each waits for what overlaps it
+// on its own key.
 func TestReadsOfManyKeys(t *testing.T) {
 	d := newDrill(t, Config{})
 	key := func(i int) targets.Key { return targets.Key{Family: "price", ID: string(rune('a' + i))} }
@@ -94,8 +95,8 @@ func TestReadsOfManyKeys(t *testing.T) {
 	require.Len(t, texts(f, "violation"), 1)
 }
 
-// Writes of unknown outcome make a key without versions unjudged, too, beyond a cap; and it is counted. What was
-// acknowledged or read is no such write, however much there is.
+// Writes of unknown outcome make a key without versions unjudged, too, beyond a cap; and it is
+// counted. What was acknowledged or read is no such write, however much there is.
 func TestTooManyUnknownWritesWithoutVersions(t *testing.T) {
 	d := newDrill(t, Config{})
 	lost := func(seq uint64) {
@@ -124,7 +125,8 @@ func TestTooManyUnknownWritesWithoutVersions(t *testing.T) {
 	require.Equal(t, [3]int{2, 1, 0}, [3]int{f.Unjudged, f.UnjudgedKeys, f.UndecidedKeys})
 }
 
-// A deadline that turns a write unknown lets go of the reads that waited for it, and they stay as they were judged.
+// A deadline that turns a write unknown lets go of the reads that waited for it, and they stay as
+// they were judged.
 func TestADeadlineReleasesReads(t *testing.T) {
 	for _, version := range []uint64{0, 1} {
 		d := newDrill(t, Config{})
@@ -144,7 +146,8 @@ func TestADeadlineReleasesReads(t *testing.T) {
 	}
 }
 
-// From the first operation that tells a version on, a key is judged by versions; reads that returned before are not.
+// From the first operation that tells a version on, a key is judged by versions; reads that
+// returned before are not.
 func TestVersionsToldLater(t *testing.T) {
 	d := newDrill(t, Config{})
 	d.write(1, 1, 2, 0)
@@ -168,7 +171,8 @@ func TestVersionsToldLater(t *testing.T) {
 	require.Nil(t, d.j.onlyKey().values)
 }
 
-// Two writes at once that one reader sees in one order and another in the other: no read is proven stale, and yet no order explains them.
+// Two writes at once that one reader sees in one order and another in the other: no read is proven
+// stale, and yet no order explains them.
 func TestZonesInConflict(t *testing.T) {
 	d := newDrill(t, Config{})
 	a, b := op(targets.Write, 1, 1, 90), op(targets.Write, 2, 1, 91)

@@ -17,12 +17,13 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// TestScale judges reads by the hundred million and says what that takes. It runs for minutes, so only when asked:
+// TestScale judges reads by the hundred million and says what that takes. It runs for minutes, so
+// only when asked:
 //
 //	CACHEDRILL_SCALE=100000000 go test -run TestScale -v -timeout 30m ./oracle
 //
-// The number is the operations, of which one in a hundred is a write; at 100,000,000 the heap must stay below 300 MB at
-// its peak, garbage, the traffic's own keys and the findings included.
+// The number is the operations, of which one in a hundred is a write; at 100,000,000 the heap must
+// stay below 300 MB at its peak, garbage, the traffic's own keys and the findings included.
 func TestScale(t *testing.T) {
 	ops, err := strconv.Atoi(os.Getenv("CACHEDRILL_SCALE"))
 	if err != nil {
@@ -51,7 +52,8 @@ func TestScale(t *testing.T) {
 	}
 }
 
-// scale is traffic that is made while it is judged: Zipf keys, thirty operations in flight, a microsecond apart.
+// scale is traffic that is made while it is judged: Zipf keys, thirty operations in flight, a
+// microsecond apart.
 type scale struct {
 	historian bool
 	judge     *Judge

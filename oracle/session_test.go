@@ -10,7 +10,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// The table remembers what a map would, except what it had to forget; it never makes a sight up, and stays in its bounds.
+// The table remembers what a map would, except what it had to forget; it never makes a sight up,
+// and stays in its bounds.
 func TestSessionsForgetButNeverInvent(t *testing.T) {
 	for _, c := range []struct {
 		name            string

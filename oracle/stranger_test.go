@@ -68,7 +68,8 @@ func TestValuesOfOthersAreNotTorn(t *testing.T) {
 	require.Equal(t, 1, s.j.Finish().Corruptions, "it begins as the drill's do")
 }
 
-// That an acknowledged write is not lost is shown by a fresh answer from the source, at the end, and by no other.
+// That an acknowledged write is not lost is shown by a fresh answer from the source, at the end,
+// and by no other.
 func TestWhatShowsThatAWriteIsNotLost(t *testing.T) {
 	for _, c := range []struct {
 		instance, tier string

@@ -9,8 +9,9 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Text is the judgement in one line that a person understands, e.g. "price:9 (tenant t3, currency EUR) read v3 at 33.104s
-// from l2 at eu-1; v4 was committed at 32.204s, 900ms before the read began".
+// Text is the judgement in one line that a person understands, e.g. "price:9 (tenant t3, currency
+// EUR) read v3 at 33.104s from l2 at eu-1; v4 was committed at 32.204s, 900ms before the read
+// began".
 func (d Judgement) Text() string {
 	what := fmt.Sprintf("%s read v%d", d.Op.Key, d.Version)
 	if d.Op.Reply.Absent {

@@ -10,8 +10,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// The batch reference of a key without versions: it tries every commit time that the observations allow for every write, and
-// so every order, and both orders of what was committed at one time.
+// The batch reference of a key without versions: it tries every commit time that the observations
+// allow for every write, and so every order, and both orders of what was committed at one time.
 
 type loosely struct {
 	read     targets.Operation
@@ -24,7 +24,8 @@ type loosely struct {
 	least, most time.Duration // of the staleness in any world; most is never where nothing bounds it
 }
 
-// looseWorlds gives the range of the read's staleness over all worlds that operations sent by its return allow.
+// looseWorlds gives the range of the read's staleness over all worlds that operations sent by its
+// return allow.
 func (w *world) looseWorlds(read targets.Operation) (least, most time.Duration) {
 	l := &loosely{read: read, v: -1, least: never, most: 0, seedSeen: never}
 	if read.Reply.Absent {
@@ -110,8 +111,9 @@ func (l *loosely) try(times []time.Duration) {
 
 var blind = recipe{seeded: true, unknown: true, stale: true, broken: true, blind: true, deletes: true, writes: 4, reads: 5, span: 8}
 
-// Without versions, too, every answer is what holds in all worlds that the observations allow: exactly, but for the upper bound of
-// an absence's staleness, where several deletions may explain it.
+// Without versions, too, every answer is what holds in all worlds that the observations allow:
+// exactly, but for the upper bound of an absence's staleness, where several deletions may explain
+// it.
 func TestUnorderedAnswersEqualEnumeration(t *testing.T) {
 	for name, r := range map[string]recipe{
 		"values":             {seeded: true, unknown: true, stale: true, blind: true, writes: 4, reads: 5, span: 8},

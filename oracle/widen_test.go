@@ -11,8 +11,9 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// widened gives the world with intervals that are no narrower: operations sent no later and returned no earlier. The operation fixed
-// keeps its interval, and what was sent after its return still was.
+// widened gives the world with intervals that are no narrower: operations sent no later and
+// returned no earlier. The operation fixed keeps its interval, and what was sent after its return
+// still was.
 func (w *world) widened(rng *rand.Rand, fixed *targets.Operation) *world {
 	v := &world{commits: w.commits, acts: slices.Clone(w.acts)}
 	for i := range v.acts {
@@ -31,13 +32,15 @@ func (w *world) widened(rng *rand.Rand, fixed *targets.Operation) *world {
 	return v
 }
 
-// Knowing less precisely when the others happened never turns an answer into another one, and nothing into a proof: a proven answer stays or
-// becomes indeterminate, and the bounds move apart. And whatever is known less precisely, no accusation is added.
+// Knowing less precisely when the others happened never turns an answer into another one, and
+// nothing into a proof: a proven answer stays or becomes indeterminate, and the bounds move apart.
+// And whatever is known less precisely, no accusation is added.
 //
-// The judged read keeps its own interval: one that began earlier is another question (its value may not have been superseded
-// yet: stale becomes fresh). What was sent after its return stays so: else it would tell something. And with versions, an answer "not found"
-// may be judged as a later absence when more of them can have been committed by its return, which is more favourable: only that it
-// does not become stale, or staler, is claimed of it.
+// The judged read keeps its own interval: one that began earlier is another question (its value may
+// not have been superseded yet: stale becomes fresh). What was sent after its return stays so: else
+// it would tell something. And with versions, an answer "not found" may be judged as a later
+// absence when more of them can have been committed by its return, which is more favourable: only
+// that it does not become stale, or staler, is claimed of it.
 func TestWideningProvesNothing(t *testing.T) {
 	base := recipe{seeded: true, unknown: true, stale: true, deletes: true, writes: 4, reads: 4, span: 12, audits: true}
 	for name, change := range map[string]func(*recipe){

@@ -10,8 +10,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// A world is one small true history of one key: what really happened, and what a harness saw of it. Times are
-// small integers, so that ties are common: at equal times either order is possible.
+// A world is one small true history of one key: what really happened, and what a harness saw of it.
+// Times are small integers, so that ties are common: at equal times either order is possible.
 
 const run = "r1"
 
@@ -143,8 +143,8 @@ func newWorld(rng *rand.Rand, r recipe) *world {
 	return w
 }
 
-// read adds a read that answers the version current at some moment between sent and its return, or, if the recipe
-// allows, an older one.
+// read adds a read that answers the version current at some moment between sent and its return, or,
+// if the recipe allows, an older one.
 func (w *world) read(rng *rand.Rand, r recipe, sent, end time.Duration, seq uint64, instance string) {
 	a := act{op: targets.Operation{Sent: sent, Returned: pick(rng, sent, end),
 		Request: targets.Request{Seq: seq, Key: key9, Session: rng.Uint64N(3), Region: "eu", Instance: instance}}}
@@ -183,8 +183,9 @@ type call struct {
 	end bool
 }
 
-// calls gives every call in an order that real time allows: a Begin comes before any End of the same time, for an End
-// happens after the target acted, and that happens after Begin. Everything else of one time is shuffled.
+// calls gives every call in an order that real time allows: a Begin comes before any End of the
+// same time, for an End happens after the target acted, and that happens after Begin. Everything
+// else of one time is shuffled.
 func (w *world) calls(rng *rand.Rand, historian bool) []call {
 	var all []call
 	for _, a := range w.acts {
@@ -211,8 +212,8 @@ func (w *world) calls(rng *rand.Rand, historian bool) []call {
 	return all
 }
 
-// interleaveLog puts commits and seals among the calls, in their own order and not before they happened, and ends with
-// a seal past everything.
+// interleaveLog puts commits and seals among the calls, in their own order and not before they
+// happened, and ends with a seal past everything.
 func (w *world) interleaveLog(rng *rand.Rand, all []call) []call {
 	now := func(t time.Duration) int { // the first position at which time t has come, and what was sent by then has begun
 		return slices.IndexFunc(append(all[:len(all):len(all)], call{at: 1 << 40}), func(c call) bool {

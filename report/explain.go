@@ -12,7 +12,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Explain writes an accusation as a timeline, with its proof and the faults beside it. drill names the scenario.
+// Explain writes an accusation as a timeline, with its proof and the faults beside it. drill names
+// the scenario.
 func Explain(w io.Writer, a Accusation, drill string) error {
 	var b strings.Builder
 	class := ""

@@ -9,16 +9,19 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// ErrNoVisualization is the error of [Visualize] for accusations that are not about the order of a register's values.
+// ErrNoVisualization is the error of [Visualize] for accusations that are not about the order of a
+// register's values.
 var ErrNoVisualization = errors.New("only stale reads of strong families can be shown as a history that is not linearizable")
 
-// Linearizable asks porcupine, which knows nothing of this project's rules, whether the history of a stale read has an
-// order that a register with growing versions could show. Of a proven one it has not.
+// Linearizable asks porcupine, which knows nothing of this project's rules, whether the history of
+// a stale read has an order that a register with growing versions could show. Of a proven one it
+// has not.
 func (a Accusation) Linearizable() bool {
 	return porcupine.CheckOperations(register, a.operations())
 }
 
-// Visualize writes porcupine's page about the history of a stale read of a strong family: one HTML file that loads nothing.
+// Visualize writes porcupine's page about the history of a stale read of a strong family: one HTML
+// file that loads nothing.
 func Visualize(w io.Writer, a Accusation) error {
 	if a.Class != "strong" || a.Kind != "stale" && a.Kind != "violation" {
 		return fmt.Errorf("accusation %d is a %s of class %q: %w", a.N, a.Kind, a.Class, ErrNoVisualization)
@@ -33,8 +36,8 @@ func Visualize(w io.Writer, a Accusation) error {
 // state of the register: its version, and how many writes came after it whose version nobody told.
 type state struct{ version, beyond uint64 }
 
-// register is a register whose versions only grow. A plain register would allow two writes to be seen in the order
-// opposite to their versions.
+// register is a register whose versions only grow. A plain register would allow two writes to be
+// seen in the order opposite to their versions.
 var register = porcupine.Model{
 	Init: func() any { return state{} },
 	Step: func(now, input, _ any) (bool, any) {
@@ -68,8 +71,8 @@ var register = porcupine.Model{
 	},
 }
 
-// operations are the history in porcupine's form. What was there before everybody knows is written at any time; so is what
-// nobody acknowledged.
+// operations are the history in porcupine's form. What was there before everybody knows is written
+// at any time; so is what nobody acknowledged.
 func (a Accusation) operations() []porcupine.Operation {
 	always, forever := int64(math.MinInt64/2), int64(math.MaxInt64)
 	var ops []porcupine.Operation

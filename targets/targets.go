@@ -86,7 +86,8 @@ type Request struct {
 // SourceInstance is the [Request.Instance] that leads past every cache to the source of truth.
 const SourceInstance = "source"
 
-// Tiers that a [Reply] may name. A target that does not say where an answer came from leaves it empty.
+// Tiers that a [Reply] may name. A target that does not say where an answer came from leaves it
+// empty.
 const (
 	TierL1     = "l1"     // the worker's own memory
 	TierL2     = "l2"     // the shared cache
@@ -115,8 +116,8 @@ type Target interface {
 	Close() error
 }
 
-// Instanced is a target whose workers can be asked one by one, and whose source can be asked past the
-// caches through [SourceInstance]. The audit phase reads every written key at every instance.
+// Instanced is a target whose workers can be asked one by one, and whose source can be asked past
+// the caches through [SourceInstance]. The audit phase reads every written key at every instance.
 type Instanced interface {
 	Instances() []string
 }

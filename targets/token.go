@@ -18,7 +18,8 @@ func NewToken(run string, seq uint64, key Key) string {
 	return fmt.Sprintf("%s.%08x", body, crc32.Checksum([]byte(body), castagnoli))
 }
 
-// SeedSeq is the operation number in the tokens of values that were there before the first operation.
+// SeedSeq is the operation number in the tokens of values that were there before the first
+// operation.
 const SeedSeq = ^uint64(0)
 
 // Token is the content of a write's self-certifying value.
@@ -28,7 +29,8 @@ type Token struct {
 	keyHash uint32
 }
 
-// ParseToken reads a token that [NewToken] made. ok is false when it is malformed or its checksum fails.
+// ParseToken reads a token that [NewToken] made. ok is false when it is malformed or its checksum
+// fails.
 func ParseToken(s string) (t Token, ok bool) {
 	cut := strings.LastIndexByte(s, '.')
 	if cut < 0 {

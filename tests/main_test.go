@@ -1,5 +1,6 @@
-// Package tests holds the long proofs: what only shows when everything works together, on real servers.
-// Each drills a sample in make test, and over many seeds in make soak and make conformance.
+// Package tests holds the long proofs: what only shows when everything works together, on real
+// servers. Each drills a sample in make test, and over many seeds in make soak and make
+// conformance.
 package tests
 
 import (

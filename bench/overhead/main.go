@@ -1,5 +1,6 @@
-// Command overhead measures what generating load costs: the processor time for each request of cachedrill, which judges every
-// answer, and of generators that don't, against one server, in turns. scripts/overhead builds everything and runs it.
+// Command overhead measures what generating load costs: the processor time for each request of
+// cachedrill, which judges every answer, and of generators that don't, against one server, in
+// turns. scripts/overhead builds everything and runs it.
 package main
 
 import (
@@ -120,8 +121,8 @@ func median(x []float64) float64 {
 	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
 
-// attack runs a generator, and gives the processor time (user and system, of it and of what it started) for each request that the
-// server got.
+// attack runs a generator, and gives the processor time (user and system, of it and of what it
+// started) for each request that the server got.
 func attack(g generator, base string) (micros float64, n int64, note string, err error) {
 	before, err := counted(base)
 	if err != nil {
@@ -149,7 +150,8 @@ func attack(g generator, base string) (micros float64, n int64, note string, err
 	return float64(cpu.Nanoseconds()) / 1e3 / float64(n), n, note, nil
 }
 
-// verdict tells what the drill concluded, and what it verified: a drill that verifies nothing would be cheap.
+// verdict tells what the drill concluded, and what it verified: a drill that verifies nothing would
+// be cheap.
 func verdict() string {
 	raw, err := os.ReadFile(filepath.Join(*dir, "drill", "report.json"))
 	if err != nil {

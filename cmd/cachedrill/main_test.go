@@ -14,7 +14,8 @@ import (
 	"github.com/cachedrill/cachedrill/tests/program"
 )
 
-// asProgram, in the environment, makes the tests' binary the program itself: for what starts one that needn't be built for it.
+// asProgram, in the environment, makes the tests' binary the program itself: for what starts one
+// that needn't be built for it.
 const asProgram = "CACHEDRILL_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {

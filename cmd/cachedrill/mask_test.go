@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What differs from one run to the next, and what stands for it. Words, names, signs and limits stay.
+// What differs from one run to the next, and what stands for it. Words, names, signs and limits
+// stay.
 var varying = []struct {
 	text *regexp.Regexp
 	as   string
@@ -20,13 +21,13 @@ var varying = []struct {
 	{regexp.MustCompile(`\bpid \d+`), "pid PID"},
 }
 
-// measured is a figure: a number that may have decimals, thousands and a unit. The digits of a name, as in
-// mass-expiry-2, product:1 or eu-1, belong to the name unless figures are masked.
+// measured is a figure: a number that may have decimals, thousands and a unit. The digits of a
+// name, as in mass-expiry-2, product:1 or eu-1, belong to the name unless figures are masked.
 var measured = regexp.MustCompile(`-?\d[\d,]*(\.\d+)?(ns|us|µs|ms|s|%)?\b%?`)
 
-// mask replaces what varies. With figures it also writes N for each number, with N for what its unit was: what a drill
-// measured differs in every run, and so do the keys that it happened to accuse. A run of spaces, which pads figures,
-// becomes two.
+// mask replaces what varies. With figures it also writes N for each number, with N for what its
+// unit was: what a drill measured differs in every run, and so do the keys that it happened to
+// accuse. A run of spaces, which pads figures, becomes two.
 func mask(text string, figures bool) string {
 	for _, v := range varying {
 		text = v.text.ReplaceAllString(text, v.as)

@@ -84,8 +84,8 @@ func describe(e drill.Event) (text string, stays bool) {
 	return "", false
 }
 
-// draw shows the last window: on a terminal always, in a log at the beginning of a phase and now and
-// then.
+// draw shows the last window: on a terminal always, in a log at the beginning of a phase and now
+// and then.
 func (s *screen) draw() {
 	line := fmt.Sprintf("%s   %s   %s", s.title, s.progress(), rate(s.window.Total.Rate))
 	if s.terminal {

@@ -20,12 +20,14 @@ import (
 
 var update = flag.Bool("update", false, "write what the command prints now into the scripts and the README")
 
-// Every subcommand has a script in testdata/script: commands, their exit codes, and what they print. The folder
-// testdata/drill has those that drill for a few seconds. Go tests beside them hold what takes more than a script.
+// Every subcommand has a script in testdata/script: commands, their exit codes, and what they
+// print. The folder testdata/drill has those that drill for a few seconds. Go tests beside them
+// hold what takes more than a script.
 //
 //	go test ./cmd/cachedrill -run TestScripts/run -update
 //
-// runs one and writes what is printed now into it. Beyond testscript's own, scripts have the commands
+// runs one and writes what is printed now into it. Beyond testscript's own, scripts have the
+// commands
 //
 //	exits CODE PROGRAM ARGS...           runs it and compares the exit code
 //	interrupt TEXT CODE PROGRAM ARGS...  sends SIGINT once TEXT was printed
@@ -124,7 +126,8 @@ func masked(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(mask(ts.ReadFile(args[0]), figures)), 0o644))
 }
 
-// port takes one below those that connections get by themselves, so that none takes it before the program does.
+// port takes one below those that connections get by themselves, so that none takes it before the
+// program does.
 func port(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) != 2, "port WORD FILE")
 	text := strings.ReplaceAll(ts.ReadFile(args[1]), args[0], program.FreePort())

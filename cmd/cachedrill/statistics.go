@@ -8,7 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// statistics asks a PostgreSQL how many transactions it has ended. Its own questions are not counted.
+// statistics asks a PostgreSQL how many transactions it has ended. Its own questions are not
+// counted.
 type statistics struct {
 	mu    sync.Mutex
 	conn  *pgx.Conn
@@ -30,7 +31,8 @@ func (s *statistics) ask(ctx context.Context, url string) (float64, error) {
 		}
 	}
 	var ended int64
-	// pg_stat_database, in the chapter "The Cumulative Statistics System" of PostgreSQL's documentation.
+	// pg_stat_database, in the chapter "The Cumulative Statistics System" of PostgreSQL's
+	// documentation.
 	err := s.conn.QueryRow(ctx, "select xact_commit + xact_rollback from pg_stat_database where datname = current_database()").Scan(&ended)
 	if err != nil {
 		return 0, fmt.Errorf("asking the database for its statistics: %w", err)

@@ -39,8 +39,8 @@ func (s *subscribers) add(take func(drill.Event)) {
 	})
 }
 
-// write writes every event of the scenario's drill as a line of JSON. Output that can't be written any
-// more never ends a drill: the first error is kept, and the rest is taken in and dropped.
+// write writes every event of the scenario's drill as a line of JSON. Output that can't be written
+// any more never ends a drill: the first error is kept, and the rest is taken in and dropped.
 func (s *subscribers) write(w io.Writer, scenario string) {
 	var failed error
 	s.add(func(e drill.Event) {

@@ -18,9 +18,10 @@ const redisPatience = 200 * time.Millisecond
 
 // cache keeps products in Redis, each under one key: <version>|<title>.
 //
-// It is right because of one rule: what lies there is never replaced by what is older. A reader stores what it has loaded, and a
-// writer what it has written, both only over a lower version; and the database numbers the versions. So a slow reader does no harm,
-// and a writer needs no deletion, after which a slow reader could.
+// It is right because of one rule: what lies there is never replaced by what is older. A reader
+// stores what it has loaded, and a writer what it has written, both only over a lower version; and
+// the database numbers the versions. So a slow reader does no harm, and a writer needs no deletion,
+// after which a slow reader could.
 type cache struct {
 	redis  *redis.Client
 	db     *database
@@ -67,7 +68,8 @@ func parse(text string) (product, bool) {
 	return product{title, v}, ok && err == nil
 }
 
-// load asks the database once for all who want the row now. Who joins may get what was true when the load began.
+// load asks the database once for all who want the row now. Who joins may get what was true when
+// the load began.
 func (c *cache) load(ctx context.Context, key string) (product, error) {
 	c.mu.Lock()
 	l, joined := c.loads[key]
@@ -138,7 +140,8 @@ const (
 	pause    = 500 * time.Millisecond
 )
 
-// heard takes in how Redis answered: after some failures it is left alone for a while, and the database asked at once.
+// heard takes in how Redis answered: after some failures it is left alone for a while, and the
+// database asked at once.
 func (c *cache) heard(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -151,7 +154,8 @@ func (c *cache) heard(err error) {
 	}
 }
 
-// usable says whether Redis may be asked. Writes that it missed are applied first: until then its copies are old.
+// usable says whether Redis may be asked. Writes that it missed are applied first: until then its
+// copies are old.
 func (c *cache) usable(ctx context.Context) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

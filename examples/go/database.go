@@ -35,7 +35,8 @@ func newDatabase(takes time.Duration, atOnce int) *database {
 
 const patience = 500 * time.Millisecond
 
-// query does something under the lock, and then takes its time: an answer is what was true when it was made.
+// query does something under the lock, and then takes its time: an answer is what was true when it
+// was made.
 func (d *database) query(ctx context.Context, takes time.Duration, do func() product) (product, error) {
 	select {
 	case d.room <- struct{}{}:

@@ -1,6 +1,7 @@
-// The shop of this folder serves products with net/http, and caches them in Redis with go-redis and nothing else: cache-aside, as
-// small as it can be while a drill finds nothing wrong. With -forget-floor it stores what it has loaded without a look at what
-// was written meanwhile, which is how most do it, and is found guilty of it.
+// The shop of this folder serves products with net/http, and caches them in Redis with go-redis and
+// nothing else: cache-aside, as small as it can be while a drill finds nothing wrong. With
+// -forget-floor it stores what it has loaded without a look at what was written meanwhile, which is
+// how most do it, and is found guilty of it.
 package main
 
 import (
@@ -40,7 +41,8 @@ func newShop(redisAt string, forget bool) *shop {
 	db := newDatabase(50*time.Millisecond, 20)
 	return &shop{db: db, cache: &cache{
 		db: db, forget: forget, ttl: 10 * time.Second,
-		// Without limits of time a Redis that has gone silent takes every request with it; a command that is tried again waits again.
+		// Without limits of time a Redis that has gone silent takes every request with it; a
+		// command that is tried again waits again.
 		redis: redis.NewClient(&redis.Options{Addr: redisAt, DialTimeout: redisPatience, ReadTimeout: redisPatience,
 			WriteTimeout: redisPatience, PoolTimeout: redisPatience, ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1}),
 		loads: map[string]*load{}, owed: map[string]product{},
@@ -89,7 +91,8 @@ func (s *shop) write(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	// A write that has begun goes to its end, also when its client has gone: or its copy would stay.
+	// A write that has begun goes to its end, also when its client has gone: or its copy would
+	// stay.
 	ctx := context.WithoutCancel(r.Context())
 	switch err := s.cache.put(ctx, key(r), in.Title); {
 	case errors.Is(err, errBusy):

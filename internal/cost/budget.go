@@ -18,8 +18,9 @@ type BudgetName string
 const (
 	// RedisMemoryBytes is about used_memory of a region's Redis.
 	RedisMemoryBytes BudgetName = "redis_memory_bytes"
-	// CrossRegionBytesPerMillion is about the bytes that cross regions for a million requests: a figure that is the same
-	// however many processes share the traffic, and at each hour of the day.
+	// CrossRegionBytesPerMillion is about the bytes that cross regions for a million requests: a
+	// figure that is the same however many processes share the traffic, and at each hour of the
+	// day.
 	CrossRegionBytesPerMillion BudgetName = "cross_region_bytes_per_million_requests"
 )
 

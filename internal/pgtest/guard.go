@@ -22,7 +22,8 @@ import (
 
 const guardRole = "postgres-guard"
 
-// Roles are what children of a test binary do for this package: give them to [reexec.Main] first thing in TestMain.
+// Roles are what children of a test binary do for this package: give them to [reexec.Main] first
+// thing in TestMain.
 var Roles = map[string]reexec.Role{guardRole: guard}
 
 const (
@@ -31,9 +32,10 @@ const (
 	logTail   = 1000
 )
 
-// guard is a child that runs a server for us, so that the server ends with us however we end. args are the directory of
-// PostgreSQL's programs, one of our own for the cluster, the port, and the password of its superuser. It prints the server's process id
-// each time it has started one. A server that ended is started anew on a signal.
+// guard is a child that runs a server for us, so that the server ends with us however we end. args
+// are the directory of PostgreSQL's programs, one of our own for the cluster, the port, and the
+// password of its superuser. It prints the server's process id each time it has started one. A
+// server that ended is started anew on a signal.
 func guard(ctx context.Context, args []string, stdout io.Writer) error {
 	if len(args) != 4 {
 		return fmt.Errorf("%s: programs, directory, port and password are needed", guardRole)
@@ -94,7 +96,8 @@ func guard(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 }
 
-// settings of the servers: durable as in production, small, and nothing left in shared memory when they are killed.
+// settings of the servers: durable as in production, small, and nothing left in shared memory when
+// they are killed.
 var settings = []string{
 	"-c", "listen_addresses=127.0.0.1", "-c", "fsync=on", "-c", "synchronous_commit=on", "-c", "full_page_writes=on",
 	"-c", "max_connections=200", "-c", "shared_buffers=32MB", "-c", "dynamic_shared_memory_type=mmap",

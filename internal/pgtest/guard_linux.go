@@ -10,10 +10,12 @@ import (
 	"time"
 )
 
-// dieWithParent has the kernel end the server when the guard itself is killed. Its children see that it is gone, and end too.
+// dieWithParent has the kernel end the server when the guard itself is killed. Its children see
+// that it is gone, and end too.
 func dieWithParent(a *syscall.SysProcAttr) { a.Pdeathsig = syscall.SIGKILL }
 
-// childrenOf lists the processes that a process has started. PostgreSQL's are groups of their own: a group's signal misses them.
+// childrenOf lists the processes that a process has started. PostgreSQL's are groups of their own:
+// a group's signal misses them.
 func childrenOf(pid int) ([]int, error) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -35,7 +37,8 @@ func childrenOf(pid int) ([]int, error) {
 	return pids, nil
 }
 
-// awaitEnd waits until a process that was killed has ended: its server is not started anew while it holds its memory.
+// awaitEnd waits until a process that was killed has ended: its server is not started anew while it
+// holds its memory.
 func awaitEnd(pid int) {
 	for {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

@@ -1,5 +1,5 @@
-// Package pgtest gives tests a PostgreSQL of their own: a new cluster in a folder of its own, durable as in production, which
-// ends with the test binary, however that ends.
+// Package pgtest gives tests a PostgreSQL of their own: a new cluster in a folder of its own,
+// durable as in production, which ends with the test binary, however that ends.
 package pgtest
 
 import (
@@ -50,7 +50,8 @@ var shared struct {
 	err     error
 }
 
-// Closing wraps the tests of a binary so that the cluster that they [Shared] is closed when they have ended.
+// Closing wraps the tests of a binary so that the cluster that they [Shared] is closed when they
+// have ended.
 func Closing(m *testing.M) interface{ Run() int } { return closing{m} }
 
 type closing struct{ m *testing.M }
@@ -66,8 +67,8 @@ func (c closing) Run() int {
 	return c.m.Run()
 }
 
-// Shared is the one cluster of a test binary, started at its first use. Where no PostgreSQL is installed the test is
-// skipped, or fails with CI=true.
+// Shared is the one cluster of a test binary, started at its first use. Where no PostgreSQL is
+// installed the test is skipped, or fails with CI=true.
 func Shared(t testing.TB) *Cluster {
 	t.Helper()
 	shared.Lock()
@@ -187,7 +188,8 @@ func (c *Cluster) url(database string) string {
 	return u.String()
 }
 
-// Database makes an empty database for a test, which is dropped when the test ends, and tells its URL.
+// Database makes an empty database for a test, which is dropped when the test ends, and tells its
+// URL.
 func (c *Cluster) Database(t testing.TB) string {
 	t.Helper()
 	c.mu.Lock()
@@ -210,7 +212,8 @@ func (c *Cluster) exec(t testing.TB, sql string) {
 	require.NoError(t, err)
 }
 
-// Kill ends the server and all of its processes at once, as a crash of the whole service does. [Cluster.Restart] brings it back.
+// Kill ends the server and all of its processes at once, as a crash of the whole service does.
+// [Cluster.Restart] brings it back.
 func (c *Cluster) Kill() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

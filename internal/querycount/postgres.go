@@ -15,8 +15,8 @@ const (
 // mostKept is how much of a message is looked at: names, and the beginning of a query.
 const mostKept = 4096
 
-// postgres follows what a client of PostgreSQL says. Every query that reads is counted when it is asked to be executed. It never
-// fails: what it does not understand it lets pass.
+// postgres follows what a client of PostgreSQL says. Every query that reads is counted when it is
+// asked to be executed. It never fails: what it does not understand it lets pass.
 type postgres struct {
 	read, blind func()
 

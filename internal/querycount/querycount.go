@@ -1,5 +1,6 @@
-// Package querycount counts reads that pass by on their way to a source: requests of HTTP, or queries of PostgreSQL. It stands between a
-// proxy and its upstream, changes nothing, and understands no more than it must.
+// Package querycount counts reads that pass by on their way to a source: requests of HTTP, or
+// queries of PostgreSQL. It stands between a proxy and its upstream, changes nothing, and
+// understands no more than it must.
 package querycount
 
 import (

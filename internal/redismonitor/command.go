@@ -1,5 +1,6 @@
-// Package redismonitor listens to what a Redis is asked (MONITOR), and looks for locks that their owners lost: a lock that ran out while
-// its owner worked, was taken by somebody else, and was deleted by the first owner all the same.
+// Package redismonitor listens to what a Redis is asked (MONITOR), and looks for locks that their
+// owners lost: a lock that ran out while its owner worked, was taken by somebody else, and was
+// deleted by the first owner all the same.
 package redismonitor
 
 import (

@@ -20,11 +20,13 @@ type Theft struct {
 	Next    *Command      // took the lock while the holder still had a right to it; nil: none
 }
 
-// Locks follows the locks that clients take with SET NX and give back with DEL. MONITOR tells no answers: who got a lock follows from
-// what was asked before, for only one can have it until it is deleted or runs out.
+// Locks follows the locks that clients take with SET NX and give back with DEL. MONITOR tells no
+// answers: who got a lock follows from what was asked before, for only one can have it until it is
+// deleted or runs out.
 //
-// A key that anybody reads is no lock; what a script does to one is taken to be right. Who holds a lock is known by its connection,
-// so where clients share connections there are no accusations: see [Locks.Shared].
+// A key that anybody reads is no lock; what a script does to one is taken to be right. Who holds a
+// lock is known by its connection, so where clients share connections there are no accusations: see
+// [Locks.Shared].
 type Locks struct {
 	locks  map[string]*lock
 	read   map[string]bool
@@ -46,13 +48,15 @@ type hold struct {
 	by   Command
 	ends time.Duration // 0: never
 	lost string        // how, of one that is late: then it was at ends
-	// Candidates that asked when the one before ran out: which was first is uncertain. One that asks again did not get it.
+	// Candidates that asked when the one before ran out: which was first is uncertain. One that
+	// asks again did not get it.
 	also []hold
 	open time.Duration // one who asks at this time or later is the last of them; 0: there are no more
 }
 
-// slack is by how much the moment at which a lock runs out may be beside what MONITOR's stamps say: a Redis looks at its clock
-// before it takes up a command, in milliseconds, and MONITOR does afterwards.
+// slack is by how much the moment at which a lock runs out may be beside what MONITOR's stamps say:
+// a Redis looks at its clock before it takes up a command, in milliseconds, and MONITOR does
+// afterwards.
 const slack = 50 * time.Millisecond
 
 const (
@@ -78,11 +82,12 @@ func (l *Locks) Forget() {
 	l.locks, l.read, l.last = map[string]*lock{}, map[string]bool{}, map[string]Command{}
 }
 
-// chance is in how many of the releases one may look like another's by a lateness of stamps that slack does not cover.
+// chance is in how many of the releases one may look like another's by a lateness of stamps that
+// slack does not cover.
 const chance = 50
 
-// Shared says whether locks were given back over connections that never took them: then a connection is not an owner, and it is unknown
-// whose lock a deletion was of.
+// Shared says whether locks were given back over connections that never took them: then a
+// connection is not an owner, and it is unknown whose lock a deletion was of.
 func (l *Locks) Shared() bool { return l.others > l.own/chance }
 
 // Thefts gives what was found, none where connections are shared.
@@ -252,7 +257,8 @@ func (l *Locks) giveBack(k *lock, key string, c Command) {
 	}
 }
 
-// Tell says what happened, in order. at gives a moment of the clock of the Redis as it is to be shown.
+// Tell says what happened, in order. at gives a moment of the clock of the Redis as it is to be
+// shown.
 func (t *Theft) Tell(at func(time.Duration) string) string {
 	line := func(c *Command) string { return at(c.At) + " " + c.Client + " " + c.String() }
 	out := []string{

@@ -101,7 +101,8 @@ func TestNobodyIsAccusedWithoutProof(t *testing.T) {
 	}
 	require.NotEmpty(t, tell(seen(t, late+"4.5 A DEL lock")))
 	require.False(t, seen(t, late+"4.5 lua DEL lock").Shared(), "a script is no connection")
-	// The order at the expiry is uncertain: neither is accused of having the other's lock, and a late one is late.
+	// The order at the expiry is uncertain: neither is accused of having the other's lock, and a
+	// late one is late.
 	const race = "\n1.0009 A SET lock 1 NX EX 3\n 4.0003 B SET lock 1 NX EX 3\n 4.02 C SET lock 1 NX EX 3\n"
 	for _, owner := range []string{"B", "C"} {
 		l := seen(t, race+"4.5 "+owner+" DEL lock")

@@ -24,7 +24,8 @@ type Options struct {
 	TLS                      *tls.Config // nil: none
 }
 
-// Recorder listens to a Redis, over a connection of its own, until it is closed. It keeps what [Locks] does, and no commands.
+// Recorder listens to a Redis, over a connection of its own, until it is closed. It keeps what
+// [Locks] does, and no commands.
 type Recorder struct {
 	options Options
 	prefix  string
@@ -40,7 +41,8 @@ type Recorder struct {
 	why   string
 }
 
-// Listen begins. Only keys that begin with prefix are looked at. It returns when the Redis has begun to tell, or an error.
+// Listen begins. Only keys that begin with prefix are looked at. It returns when the Redis has
+// begun to tell, or an error.
 func Listen(ctx context.Context, o Options, prefix string) (*Recorder, error) {
 	r := &Recorder{options: o, prefix: prefix, start: time.Now(), locks: NewLocks(), done: make(chan struct{})}
 	conn, in, err := r.dial(ctx)

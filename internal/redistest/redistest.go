@@ -1,5 +1,5 @@
-// Package redistest gives tests a real Redis server with settings of their own: TLS, an append-only file, a log. Drills have
-// targets/redis; this is for what only a test asks for.
+// Package redistest gives tests a real Redis server with settings of their own: TLS, an append-only
+// file, a log. Drills have targets/redis; this is for what only a test asks for.
 package redistest
 
 import (
@@ -25,7 +25,8 @@ import (
 // guardRole is the child of targets/redis that ends a server when we are gone.
 const guardRole = "redis-guard"
 
-// Main must be called first thing in TestMain: the servers' guards are the test's own binary, executed again.
+// Main must be called first thing in TestMain: the servers' guards are the test's own binary,
+// executed again.
 func Main() {
 	reexec.Main(redis.Roles)
 	goredis.SetLogger(quiet{})
@@ -49,9 +50,10 @@ const (
 	endGrace   = 5 * time.Second
 )
 
-// Start starts a server with flags beside those that keep it on loopback and in memory, and stops it when the test ends. The
-// flag --tls-port takes any number: with it the server listens on no other port, and ready must be a client's
-// options that get through. Where there is no server, or none with TLS, the test is skipped; with CI=true it fails.
+// Start starts a server with flags beside those that keep it on loopback and in memory, and stops
+// it when the test ends. The flag --tls-port takes any number: with it the server listens on no
+// other port, and ready must be a client's options that get through. Where there is no server, or
+// none with TLS, the test is skipped; with CI=true it fails.
 func Start(t testing.TB, ready goredis.Options, flags ...string) *Server {
 	t.Helper()
 	path := program(t)

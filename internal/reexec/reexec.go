@@ -1,5 +1,5 @@
-// Package reexec runs parts of cachedrill in processes of their own: things that may hang or must be
-// killable (network proxies), and guards that end a server when we are gone.
+// Package reexec runs parts of cachedrill in processes of their own: things that may hang or must
+// be killable (network proxies), and guards that end a server when we are gone.
 //
 // A child is our own binary, executed again with a role named in its environment. It gets its own
 // process group, so that a Ctrl-C in a terminal, which reaches the whole foreground group, does not
@@ -28,13 +28,13 @@ const (
 	pipeGrace = time.Second     // how long output is awaited from what outlives a child
 )
 
-// Role is what a child does: it reports over stdout, a line each, and returns when ctx ends, which is
-// when the parent is gone or has asked it to stop.
+// Role is what a child does: it reports over stdout, a line each, and returns when ctx ends, which
+// is when the parent is gone or has asked it to stop.
 type Role func(ctx context.Context, args []string, stdout io.Writer) error
 
 // Main runs the role that the environment names and exits; without one it returns at once. Call it
-// first thing in main, and in TestMain of every package whose tests start children: without it a test
-// binary executed again would run its tests again.
+// first thing in main, and in TestMain of every package whose tests start children: without it a
+// test binary executed again would run its tests again.
 func Main(roles map[string]Role) {
 	name := os.Getenv(roleEnv)
 	if name == "" {
@@ -46,8 +46,8 @@ func Main(roles map[string]Role) {
 		fmt.Fprintf(os.Stderr, "this program has no child role %q\n", name)
 		os.Exit(2)
 	}
-	// SIGHUP: when our parent dies while a process of our group is stopped (a paused server), the kernel
-	// sends it to the whole group, and dying of it would leave what we guard behind.
+	// SIGHUP: when our parent dies while a process of our group is stopped (a paused server), the
+	// kernel sends it to the whole group, and dying of it would leave what we guard behind.
 	signal.Ignore(syscall.SIGINT, syscall.SIGPIPE, syscall.SIGHUP)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	go func() {
@@ -80,7 +80,8 @@ type Process struct {
 // Start executes our own binary in a role.
 func Start(role string, args ...string) (*Process, error) { return StartWith(nil, role, args...) }
 
-// StartWith is Start with more in the child's environment: what arguments must not hold, since everybody can read them.
+// StartWith is Start with more in the child's environment: what arguments must not hold, since
+// everybody can read them.
 func StartWith(env []string, role string, args ...string) (*Process, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -132,8 +133,8 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 // Done is closed when the child has ended and been reaped.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Line waits for the child's next line of output. Of a child that has ended it returns what is left, then
-// an error that holds why it ended and the end of its stderr.
+// Line waits for the child's next line of output. Of a child that has ended it returns what is
+// left, then an error that holds why it ended and the end of its stderr.
 func (p *Process) Line(ctx context.Context) (string, error) {
 	select {
 	case l, ok := <-p.lines:
@@ -160,8 +161,8 @@ func (p *Process) Line(ctx context.Context) (string, error) {
 
 var errEnded = errors.New("no more output")
 
-// Stop asks the child to end by closing its standard input, kills it when it has not after grace, and
-// waits until it is reaped. It may be called more than once.
+// Stop asks the child to end by closing its standard input, kills it when it has not after grace,
+// and waits until it is reaped. It may be called more than once.
 func (p *Process) Stop(grace time.Duration) {
 	_ = p.stdin.Close()
 	t := time.NewTimer(grace)

@@ -8,7 +8,8 @@ type Error struct {
 	Problems []Problem
 }
 
-// Error lists the problems, a line each, as file:line:column: text: what is wrong; what would be right.
+// Error lists the problems, a line each, as file:line:column: text: what is wrong; what would be
+// right.
 func (e *Error) Error() string {
 	lines := make([]string, len(e.Problems))
 	for i, p := range e.Problems {

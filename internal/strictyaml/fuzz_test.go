@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// FuzzParse reads whatever there is in every way there is. It must not panic, and every problem must be
-// somewhere.
+// FuzzParse reads whatever there is in every way there is. It must not panic, and every problem
+// must be somewhere.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"", "~", "5", "- 1\n- [a, {b: c}]\n", "a: 1\na: 2\n", "a: 'it''s'\nb: \"x\\ty\"\n", "a: |\n  x\nb: >-\n  y\n",

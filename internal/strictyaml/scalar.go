@@ -18,7 +18,8 @@ func (n Node) String(what string) string {
 	return s
 }
 
-// text reads a scalar that is there; ok is false when it is something else, which has been noted then.
+// text reads a scalar that is there; ok is false when it is something else, which has been noted
+// then.
 func (n Node) text(what string) (s string, ok bool) {
 	s, ok = n.scalar()
 	if !ok {
@@ -32,8 +33,8 @@ func (n Node) OneOf(what string, allowed ...string) string {
 	return n.OneOfRenamed(what, nil, allowed...)
 }
 
-// OneOfRenamed is [Node.OneOf] for words some of which have new forms: the keys of renamed are the old ones. An old word
-// is an error that gives the new one.
+// OneOfRenamed is [Node.OneOf] for words some of which have new forms: the keys of renamed are the
+// old ones. An old word is an error that gives the new one.
 func (n Node) OneOfRenamed(what string, renamed map[string]string, allowed ...string) string {
 	if n.n == nil {
 		return ""

@@ -64,11 +64,13 @@ type Node struct {
 	ps *Problems
 }
 
-// Parse reads a document of one mapping. A syntax error is a [Problem] too; the Node is then absent.
+// Parse reads a document of one mapping. A syntax error is a [Problem] too; the Node is then
+// absent.
 func Parse(src []byte) (Node, *Problems) {
 	ps := &Problems{}
 	src = bytes.TrimPrefix(src, []byte("\ufeff")) // some editors' mark of UTF-8
-	// Left to the parser, a name that appears twice would be the end of reading, and the only problem.
+	// Left to the parser, a name that appears twice would be the end of reading, and the only
+	// problem.
 	file, err := parser.ParseBytes(src, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		p := Problem{Line: 1, Column: 1, Msg: err.Error()}
@@ -145,8 +147,8 @@ func (n Node) Pos() (line, column int) {
 // Fail notes a problem at the node. text is the offending text; empty takes it from a scalar node.
 func (n Node) Fail(text, msg, hint string) { n.fail(0, text, msg, hint) }
 
-// FailAt notes a problem at a byte offset within a scalar's text. Where the document spells the text
-// otherwise (with escapes, over several lines), the place is the beginning of the scalar.
+// FailAt notes a problem at a byte offset within a scalar's text. Where the document spells the
+// text otherwise (with escapes, over several lines), the place is the beginning of the scalar.
 func (n Node) FailAt(offset int, text, msg, hint string) {
 	n.fail(n.columns(offset), text, msg, hint)
 }
@@ -250,8 +252,8 @@ func (n Node) Fields(what string, known ...string) map[string]Node {
 	return n.FieldsRenamed(what, nil, known...)
 }
 
-// FieldsRenamed is [Node.Fields] for a map some of whose fields have new names: the keys of renamed are the old ones.
-// An old name is an error that gives the new one.
+// FieldsRenamed is [Node.Fields] for a map some of whose fields have new names: the keys of renamed
+// are the old ones. An old name is an error that gives the new one.
 func (n Node) FieldsRenamed(what string, renamed map[string]string, known ...string) map[string]Node {
 	out := make(map[string]Node, len(known))
 	for _, k := range known {
@@ -294,7 +296,8 @@ func (n Node) IsList() bool { _, ok := n.n.(*ast.SequenceNode); return ok }
 // IsMap says whether a mapping is here.
 func (n Node) IsMap() bool { _, ok := n.entries(); return ok }
 
-// Value gives what is here as encoding/json would: nil, bool, float64 or int64, string, []any, map[string]any.
+// Value gives what is here as encoding/json would: nil, bool, float64 or int64, string, []any,
+// map[string]any.
 func (n Node) Value() any {
 	switch v := n.n.(type) {
 	case nil:

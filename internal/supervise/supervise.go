@@ -1,5 +1,5 @@
-// Package supervise runs a command of the user's under a guard, which ends it and everything that it
-// has started when this process is gone, however it ended. The command's output goes to a file.
+// Package supervise runs a command of the user's under a guard, which ends it and everything that
+// it has started when this process is gone, however it ended. The command's output goes to a file.
 package supervise
 
 import (
@@ -21,13 +21,15 @@ import (
 
 const (
 	role = "supervise"
-	// termGrace is between SIGTERM and SIGKILL; a child that takes much longer is ended by force itself.
+	// termGrace is between SIGTERM and SIGKILL; a child that takes much longer is ended by force
+	// itself.
 	termGrace  = 3 * time.Second
 	guardGrace = termGrace + 1500*time.Millisecond
 	logTail    = 600 // bytes of the log that explain an end
 )
 
-// Roles are the children that commands run under; main and every TestMain hand them to [reexec.Main].
+// Roles are the children that commands run under; main and every TestMain hand them to
+// [reexec.Main].
 var Roles = map[string]reexec.Role{role: guard}
 
 // Command is what to run.
@@ -128,7 +130,8 @@ func guard(ctx context.Context, args []string, stdout io.Writer) error {
 	defer log.Close()
 	cmd := exec.Command(args[2], args[3:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = args[0], log, log
-	// A group of its own, so that everything it starts can be ended with it, without ending this guard.
+	// A group of its own, so that everything it starts can be ended with it, without ending this
+	// guard.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	lockThread() // the parent-death signal is about the thread
 	dieWithParent(cmd.SysProcAttr)

@@ -24,7 +24,8 @@ type Interval struct {
 // openSeconds stay open for what returned in them and is reported late.
 const openSeconds = 3
 
-// intervalLog keeps the seconds under way as histograms and the earlier ones encoded: a few kilobytes each.
+// intervalLog keeps the seconds under way as histograms and the earlier ones encoded: a few
+// kilobytes each.
 type intervalLog struct {
 	open []openInterval // ascending, at most openSeconds
 	free []*hdrhistogram.Histogram

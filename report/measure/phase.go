@@ -8,8 +8,8 @@ import (
 	"github.com/cachedrill/cachedrill/report/slo"
 )
 
-// Phase is a part of a drill. An operation belongs to the phase of its due time, a load to the phase
-// in which it arrived at the source, a commit to the phase in which it became visible.
+// Phase is a part of a drill. An operation belongs to the phase of its due time, a load to the
+// phase in which it arrived at the source, a commit to the phase in which it became visible.
 type Phase uint8
 
 // The phases, in the order of a drill.
@@ -61,8 +61,8 @@ func phasesOf(g slo.Group, safety bool) []Phase {
 	return []Phase{Steady, Fault, Recovery}
 }
 
-// timeline knows when each phase began. What happened is attributed to a phase once and never moved,
-// so a boundary may only be set later than everything that was attributed already.
+// timeline knows when each phase began. What happened is attributed to a phase once and never
+// moved, so a boundary may only be set later than everything that was attributed already.
 type timeline struct {
 	start  [phaseCount]time.Duration
 	marked [phaseCount]bool

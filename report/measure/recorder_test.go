@@ -56,8 +56,8 @@ func cut(s, prefix string) (string, bool) {
 	return s[len(prefix):], true
 }
 
-// ops feeds rate operations per second, due from from up to to: reads of product:1 in eu from l1 that
-// take 1 ms, unless edit changes them.
+// ops feeds rate operations per second, due from from up to to: reads of product:1 in eu from l1
+// that take 1 ms, unless edit changes them.
 func (f *feed) ops(from, to time.Duration, rate int, edit func(i int, op *targets.Operation)) {
 	step := time.Second / time.Duration(rate)
 	for i, due := 0, from; due < to; i, due = i+1, due+step {
@@ -82,9 +82,9 @@ func failing(_ int, op *targets.Operation) {
 	op.Outcome, op.Err, op.Reply = targets.Failed, errors.New("connection refused"), targets.Reply{}
 }
 
-// A wild drill: eight goroutines report operations, verdicts and loads in any order while the phases
-// are marked late, in between. Whatever the boundaries then are, every event is on the side of its own
-// due (or arrival) time, and nothing is lost.
+// A wild drill: eight goroutines report operations, verdicts and loads in any order while the
+// phases are marked late, in between. Whatever the boundaries then are, every event is on the side
+// of its own due (or arrival) time, and nothing is lost.
 func TestEveryOperationIsOnItsSideOfTheBoundary(t *testing.T) {
 	const n, workers = 20_000, 8
 	for seed := range uint64(5) {

@@ -13,8 +13,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// drillWithRecovery has 3 s steady, 1 s fault, and a heal at 4 s, all at 2,000/s: a bucket of recovery
-// is half a second.
+// drillWithRecovery has 3 s steady, 1 s fault, and a heal at 4 s, all at 2,000/s: a bucket of
+// recovery is half a second.
 func drillWithRecovery(t *testing.T, length time.Duration, edit func(sinceHeal time.Duration, i int, op *targets.Operation), objectives ...string) *feed {
 	t.Helper()
 	f := newFeed(t, objectives...)
@@ -50,8 +50,8 @@ func TestRecoveryHonoursLabels(t *testing.T) {
 	require.Contains(t, evidence, "p99{kind=write} < 120ms")
 }
 
-// A bucket in which everything could have been bad unnoticed proves no recovery; a bad bucket behind it
-// says all the same when recovery can't have been.
+// A bucket in which everything could have been bad unnoticed proves no recovery; a bad bucket
+// behind it says all the same when recovery can't have been.
 func TestRecoveryNeedsOperationsToTell(t *testing.T) {
 	steady := func(r *recovery) {
 		for i := range 3000 {
@@ -59,7 +59,8 @@ func TestRecoveryNeedsOperationsToTell(t *testing.T) {
 			r.observe(&targets.Operation{Due: due, Returned: due + ms}, &slo.Labels{Family: "product", Kind: "read"}, Steady, 0)
 		}
 	}
-	// play has 1,000 operations a second for 4 s; every rare-th is of family price, from and to given times.
+	// play has 1,000 operations a second for 4 s; every rare-th is of family price, from and to
+	// given times.
 	play := func(r *recovery, rare int, from, to time.Duration, bad func(time.Duration) bool) {
 		for i := range 4000 {
 			due := time.Duration(i) * ms

@@ -119,7 +119,8 @@ func TestParseErrorsPlaceTheOffendingText(t *testing.T) {
 	}
 }
 
-// Every documented metric parses with each of its labels, a limit of its unit, and in its groups only.
+// Every documented metric parses with each of its labels, a limit of its unit, and in its groups
+// only.
 func TestMetricsParseAsDocumented(t *testing.T) {
 	limits := map[Unit]string{UnitCount: "2", UnitDuration: "20ms", UnitRatio: "2%", UnitRate: "2/s", UnitBudget: "2x", UnitBytes: "2MB", UnitMoney: "0.2"}
 	values := map[string]string{"tier": "l1", "kind": "read"}

@@ -13,7 +13,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// counted is what two regions with a family each, and a tenant, had counted after n rounds of the same.
+// counted is what two regions with a family each, and a tenant, had counted after n rounds of the
+// same.
 func counted(n int64) []targets.CacheStats {
 	bounds := []float64{.001, .01, math.Inf(1)}
 	return []targets.CacheStats{

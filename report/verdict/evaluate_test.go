@@ -144,7 +144,8 @@ func TestImplicitObjectivesWithoutOpportunityAreLeftOut(t *testing.T) {
 	require.Equal(t, "no objective could be judged", s.Why)
 }
 
-// Whatever makes a drill void leaves safety standing: proven violations fail it, and nothing else is judged.
+// Whatever makes a drill void leaves safety standing: proven violations fail it, and nothing else
+// is judged.
 func TestVoidDrillsJudgeSafetyOnly(t *testing.T) {
 	for _, c := range []struct {
 		name       string
@@ -289,7 +290,8 @@ func TestADisturbedMachineProvesNoMissAboutTime(t *testing.T) {
 	require.Equal(t, slo.Fail, outcome(s, "stampede.max <= 2"))
 }
 
-// An audit that saw too little can't clear anybody: no safety objective passes, and a proven miss stands.
+// An audit that saw too little can't clear anybody: no safety objective passes, and a proven miss
+// stands.
 func TestABlindAuditClearsNobody(t *testing.T) {
 	const blind = "only 3 of 40 written keys were read"
 	m := healthy()

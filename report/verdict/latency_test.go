@@ -11,8 +11,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Of the latency of an operation that was sent late only the service time is proven to be the target's,
-// unless it may have waited for a worker.
+// Of the latency of an operation that was sent late only the service time is proven to be the
+// target's, unless it may have waited for a worker.
 func TestTheGeneratorsLatenessProvesNothing(t *testing.T) {
 	const late = "operations were sent late by the generator, and the limit lies between"
 	for _, c := range []struct {

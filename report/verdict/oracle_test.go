@@ -31,7 +31,8 @@ func TestAccusationKindsExist(t *testing.T) {
 	require.Subset(t, oracle.Kinds(), []string{"stale", "violation", "lost write", "rollback", "leak", "corruption", "dirty read", "false rejection"})
 }
 
-// A stale read of a strong family, all the way: the judge's verdict fails the drill, in the judge's words.
+// A stale read of a strong family, all the way: the judge's verdict fails the drill, in the judge's
+// words.
 func TestAStaleReadFromOperationToVerdict(t *testing.T) {
 	f := newFeed(t, "fault: stale{family=price} < 0.1%")
 	f.Mark(measure.Steady, 100*ms)

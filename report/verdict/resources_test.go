@@ -16,8 +16,9 @@ import (
 
 const mb = 1_000_000
 
-// used is a drill of 2 s each of warmup, steady, fault and recovery, in which two regions use what edits say: 5 MB each, with a peak
-// of 6 MB, asked for every 100 ms; and 1,000 bytes of each region cross in 100 ms. There are 1,000 operations and 10 loads a second.
+// used is a drill of 2 s each of warmup, steady, fault and recovery, in which two regions use what
+// edits say: 5 MB each, with a peak of 6 MB, asked for every 100 ms; and 1,000 bytes of each region
+// cross in 100 ms. There are 1,000 operations and 10 loads a second.
 type used struct {
 	memory   func(*targets.Memory) bool // false: not asked
 	crossing func(*targets.CrossRegionSample)
@@ -145,7 +146,8 @@ func TestBytesThatCrossRegions(t *testing.T) {
 }
 
 func TestCostOfAMillionRequests(t *testing.T) {
-	// In the 2 s of the fault: 2,000 requests, 20 loads, 20 MB s of memory, 40 kB that cross. For a million: 500 times as much.
+	// In the 2 s of the fault: 2,000 requests, 20 loads, 20 MB s of memory, 40 kB that cross. For a
+	// million: 500 times as much.
 	p := cost.Prices{Currency: "EUR", PerMillionRequests: 1, PerMillionSourceLoads: 100, PerGBHourRedisMemory: 3600, PerGBCrossRegion: 50}
 	without := func(edit func(*cost.Prices)) *cost.Prices {
 		q := p

@@ -9,8 +9,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Answer has the extractors of a family's answers. What the service does not answer has no extractor,
-// and what depends on it is unknown then.
+// Answer has the extractors of a family's answers. What the service does not answer has no
+// extractor, and what depends on it is unknown then.
 type Answer struct {
 	token   extractor
 	version extractor
@@ -43,7 +43,8 @@ type GarbledError struct{ Why string }
 
 func (e *GarbledError) Error() string { return "the answer can't be understood: " + e.Why }
 
-// foreignValue stands for a value that no write of a drill stored, where the value itself has no text.
+// foreignValue stands for a value that no write of a drill stored, where the value itself has no
+// text.
 const foreignValue = "(empty)"
 
 // read takes the reply out of a good answer to a read.
@@ -71,7 +72,8 @@ func (a *Answer) read(from *received, k targets.Key, run string) (targets.Reply,
 		r.Version = v // 0: this answer has none
 	}
 	r.Tier, r.Worker = a.origin(from)
-	// The owner is known only of values that this run wrote; others may describe theirs as they like.
+	// The owner is known only of values that this run wrote; others may describe theirs as they
+	// like.
 	if len(a.owner) > 0 && ours(r.Token, run) {
 		r.Owner = k
 		for dimension, at := range a.owner {

@@ -128,7 +128,8 @@ answer: {token: body}
 	}
 }
 
-// Paths and queries go out as ParseRequestURI would have them, also where they are taken as they are.
+// Paths and queries go out as ParseRequestURI would have them, also where they are taken as they
+// are.
 func TestLocate(t *testing.T) {
 	base := asked(t).URL
 	for _, target := range []string{"/", "/products/17", "/a%2Fb", "/a?b=c&d=e%20f", "/a%20b?x", "/ä", "/a b", "//x/y", "/.", "/a;b", "/a?b?c", "/?"} {
@@ -145,8 +146,8 @@ func TestLocate(t *testing.T) {
 	}
 }
 
-// FuzzAnswer: no answer makes the reading of it panic, or read a token of the run that the answer does not hold, or take for an answer
-// what the status denies.
+// FuzzAnswer: no answer makes the reading of it panic, or read a token of the run that the answer
+// does not hold, or take for an answer what the status denies.
 func FuzzAnswer(f *testing.F) {
 	token := targets.NewToken(thisRun, 3, product)
 	f.Add(200, "HIT", []byte(`{"title":"`+token+`","tenant":"t1"}`), uint8(0), "$.title", "$.tenant")

@@ -7,7 +7,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// doubts are the keys whose value at the beginning of the drill is unknown. Safe for concurrent use.
+// doubts are the keys whose value at the beginning of the drill is unknown. Safe for concurrent
+// use.
 type doubts struct {
 	mu   sync.RWMutex
 	keys map[targets.Key]bool

@@ -11,8 +11,8 @@ import (
 )
 
 // extractor takes one text out of an answer: from a header, by a JSON path, by the first group of a
-// regular expression over the body, or the whole body. Exactly one of them is set; the zero extractor
-// finds nothing.
+// regular expression over the body, or the whole body. Exactly one of them is set; the zero
+// extractor finds nothing.
 type extractor struct {
 	header string
 	path   *jsonpath.Path
@@ -58,8 +58,8 @@ func (a *received) json() (any, error) {
 	return a.doc, a.err
 }
 
-// find applies an extractor. ok is false when there is nothing; err is set when the answer can't be read
-// that way.
+// find applies an extractor. ok is false when there is nothing; err is set when the answer can't be
+// read that way.
 func (a *received) find(x extractor) (s string, ok bool, err error) {
 	switch {
 	case x.header != "":

@@ -5,10 +5,10 @@ import (
 	nethttp "net/http"
 )
 
-// once is a body that the transport can't send again. Go's transport repeats a request without a body,
-// on a new connection, when the old one was closed before an answer: that would be two operations. A
-// body of unknown length would be chunked, and the transport would start a goroutine and a timer to
-// find out whether it is empty; [asIs] sends it as it is, which is nothing.
+// once is a body that the transport can't send again. Go's transport repeats a request without a
+// body, on a new connection, when the old one was closed before an answer: that would be two
+// operations. A body of unknown length would be chunked, and the transport would start a goroutine
+// and a timer to find out whether it is empty; [asIs] sends it as it is, which is nothing.
 type once struct{ io.Reader }
 
 func (once) Close() error { return nil }

@@ -32,7 +32,8 @@ type wire struct {
 	got []string // method, target, and the headers about bodies
 }
 
-// newWire answers the first request of every connection, and then does with the next one what after says.
+// newWire answers the first request of every connection, and then does with the next one what after
+// says.
 func newWire(t *testing.T, after func(net.Conn, *nethttp.Request)) *wire {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -77,8 +78,9 @@ func (w *wire) seen() []string {
 	return append([]string(nil), w.got...)
 }
 
-// A transport sends a GET again, by itself, when a connection that it has used before is closed on it. A drill must not: the second one
-// would be an operation that is not counted, and its latency that of two.
+// A transport sends a GET again, by itself, when a connection that it has used before is closed on
+// it. A drill must not: the second one would be an operation that is not counted, and its latency
+// that of two.
 func TestNoRequestIsSentTwice(t *testing.T) {
 	closing := func(net.Conn, *nethttp.Request) {}
 	reset := func(c net.Conn, _ *nethttp.Request) { _ = c.(*net.TCPConn).SetLinger(0) }

@@ -23,9 +23,9 @@ const (
 
 func (s *Service) patience() time.Duration { return max(patience, s.spec.Timeout) }
 
-// Seed writes a first value to every key whose family can be written, so that everything that is read
-// later is known. It overwrites what was there. It fails when the service refuses; a write that ends
-// unknown may still land during the drill, so its key can't be judged.
+// Seed writes a first value to every key whose family can be written, so that everything that is
+// read later is known. It overwrites what was there. It fails when the service refuses; a write
+// that ends unknown may still land during the drill, so its key can't be judged.
 func (s *Service) Seed(ctx context.Context, keys []targets.Key) error {
 	return s.each(ctx, keys, func(ctx context.Context, k targets.Key) error {
 		f, ok := s.spec.Family(k.Family)
@@ -73,10 +73,10 @@ type glance struct {
 	instance string
 }
 
-// Prewarm reads every key at every instance until it shows its first value, for at most [Spec.Settle];
-// it purges first where that is offered. It fills the caches, and makes sure that nothing of earlier
-// drills is left in them. unsettled describes the keys that did not show what was written; it is an
-// error when no read succeeds at all.
+// Prewarm reads every key at every instance until it shows its first value, for at most
+// [Spec.Settle]; it purges first where that is offered. It fills the caches, and makes sure that
+// nothing of earlier drills is left in them. unsettled describes the keys that did not show what
+// was written; it is an error when no read succeeds at all.
 func (s *Service) Prewarm(ctx context.Context, keys []targets.Key) (unsettled string, err error) {
 	if err := s.Purge(ctx, keys); err != nil {
 		return "", err

@@ -202,8 +202,8 @@ func unexpected(req *nethttp.Request, a *received) error {
 	return fmt.Errorf("%s: %d: %s", named(req), a.status, a.shown())
 }
 
-// locate is the URL of a path and query at an instance. A target that needs no escape goes out as it is:
-// scanning it costs less than parsing it and putting it together again.
+// locate is the URL of a path and query at an instance. A target that needs no escape goes out as
+// it is: scanning it costs less than parsing it and putting it together again.
 func locate(base *url.URL, target string) (*url.URL, error) {
 	if asIsTarget(target) {
 		return &url.URL{Scheme: base.Scheme, Host: base.Host, Opaque: target}, nil

@@ -11,8 +11,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Service is a client of a running service under drill: a [targets.Target] and [targets.Instanced]. It
-// never retries, follows no redirect, and asks for no compression.
+// Service is a client of a running service under drill: a [targets.Target] and [targets.Instanced].
+// It never retries, follows no redirect, and asks for no compression.
 type Service struct {
 	spec      *Spec
 	run       string
@@ -104,7 +104,8 @@ func (s *Service) Garbled() (n int64, first string) {
 	return s.garbled.n.Load(), first
 }
 
-// Doubted counts the keys that can't be judged, because the write of their first value ended unknown.
+// Doubted counts the keys that can't be judged, because the write of their first value ended
+// unknown.
 func (s *Service) Doubted() int { return s.doubted.len() }
 
 // Do implements [targets.Target].
@@ -143,8 +144,8 @@ func (s *Service) Do(ctx context.Context, r targets.Request) (targets.Reply, err
 	return reply, err
 }
 
-// exchange makes a change, and gives the version that it made, 0 when the answer has none. Without an
-// error the change was made.
+// exchange makes a change, and gives the version that it made, 0 when the answer has none. Without
+// an error the change was made.
 func (s *Service) exchange(ctx context.Context, call *Call, f *Family, r *targets.Request) (version uint64, err error) {
 	err = s.talk(ctx, call, r, func(req *nethttp.Request, a *received) error {
 		if err := f.changed(r, req, a); err != nil {

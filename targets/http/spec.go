@@ -1,9 +1,9 @@
-// Package http drills any service that speaks HTTP, in any language: a suite describes in YAML how to
-// read and write, and where in an answer the value is.
+// Package http drills any service that speaks HTTP, in any language: a suite describes in YAML how
+// to read and write, and where in an answer the value is.
 //
 // Such a service is known by its answers alone. Every write stores a unique token that certifies
-// itself, and every read must answer one; that is enough to prove staleness, lost writes and mix-ups
-// without a look inside.
+// itself, and every read must answer one; that is enough to prove staleness, lost writes and
+// mix-ups without a look inside.
 package http
 
 import (
@@ -109,7 +109,8 @@ func (s *Spec) Family(name string) (Family, bool) {
 	return f, true
 }
 
-// Same reports whether two families are the same things: their reads are the same request for every key.
+// Same reports whether two families are the same things: their reads are the same request for every
+// key.
 func (s *Spec) Same(a, b string) bool {
 	fa, oka := s.Family(a)
 	fb, okb := s.Family(b)

@@ -39,8 +39,8 @@ type templateError struct {
 	text, msg, hint string
 }
 
-// parseTemplate reads text with {placeholders}. how gives the escape at a byte offset. {{ and }} stand
-// for braces; with lenient, braces that hold no known name are text, as JSON has them.
+// parseTemplate reads text with {placeholders}. how gives the escape at a byte offset. {{ and }}
+// stand for braces; with lenient, braces that hold no known name are text, as JSON has them.
 func parseTemplate(text string, lenient bool, how func(at int) escape) (template, *templateError) {
 	var t template
 	var lit strings.Builder

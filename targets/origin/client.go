@@ -14,8 +14,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// ErrRestarted says that the origin is not the one that was followed before: what it did not tell until then is lost, and its
-// versions begin anew.
+// ErrRestarted says that the origin is not the one that was followed before: what it did not tell
+// until then is lost, and its versions begin anew.
 var ErrRestarted = errors.New("the origin was restarted")
 
 // Batch is the events of one answer of an origin, in its order.
@@ -28,7 +28,8 @@ type Batch[E any] struct {
 	Within time.Duration
 }
 
-// SeenLoad is a [Load] with times on the clock of the harness. Key and Region are left to the caller, which knows what Path names.
+// SeenLoad is a [Load] with times on the clock of the harness. Key and Region are left to the
+// caller, which knows what Path names.
 type SeenLoad struct {
 	targets.Load
 	Path        string
@@ -36,8 +37,8 @@ type SeenLoad struct {
 	Conditional bool // it had an If-None-Match
 }
 
-// SeenCommit is a [Commit] with its time on the clock of the harness. Key and Token are left to the caller, which knows what Path names
-// and how bodies carry tokens.
+// SeenCommit is a [Commit] with its time on the clock of the harness. Key and Token are left to the
+// caller, which knows what Path names and how bodies carry tokens.
 type SeenCommit struct {
 	targets.Commit
 	Path   string
@@ -62,8 +63,8 @@ type cursor struct {
 	since  uint64
 }
 
-// NewClient makes a client for the origin whose --admin address is at the URL. Times will be offsets from epoch, which must come
-// from [time.Now] unaltered.
+// NewClient makes a client for the origin whose --admin address is at the URL. Times will be
+// offsets from epoch, which must come from [time.Now] unaltered.
 func NewClient(admin string, epoch time.Time) (*Client, error) {
 	u, err := url.Parse(admin)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -75,8 +76,9 @@ func NewClient(admin string, epoch time.Time) (*Client, error) {
 // Close closes what is idle. Calls under way end with their contexts.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Loads tells every load from the origin's first on, as far as it kept them, until ctx ends or tell returns an error. It returns
-// that error, ctx's, [ErrRestarted], or why the origin could not be asked; called again, it goes on where it was.
+// Loads tells every load from the origin's first on, as far as it kept them, until ctx ends or tell
+// returns an error. It returns that error, ctx's, [ErrRestarted], or why the origin could not be
+// asked; called again, it goes on where it was.
 func (c *Client) Loads(ctx context.Context, tell func(Batch[SeenLoad]) error) error {
 	return follow(ctx, c, "loads", &c.loads, tell, func(l Load, at func(int64) time.Duration) SeenLoad {
 		return SeenLoad{
@@ -125,7 +127,8 @@ func follow[E, S any](ctx context.Context, c *Client, what string, at *cursor, t
 	}
 }
 
-// clientWait is how long the origin may have no news before it answers all the same: it also keeps the clocks' bounds tight.
+// clientWait is how long the origin may have no news before it answers all the same: it also keeps
+// the clocks' bounds tight.
 const clientWait = time.Second
 
 func poll[E any](ctx context.Context, c *Client, what string, at *cursor) (p page, events []E, err error) {

@@ -56,7 +56,8 @@ func client(t *testing.T, epoch time.Time, w *wire) *Client {
 	return c
 }
 
-// The times that a client tells are within the bound that it tells, however lopsided the network is.
+// The times that a client tells are within the bound that it tells, however lopsided the network
+// is.
 func TestClientTellsTimesWithinItsBound(t *testing.T) {
 	for name, delays := range map[string][2]time.Duration{
 		"at once":    {0, 0},

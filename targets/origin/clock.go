@@ -11,9 +11,10 @@ const drift = 500e-6
 // loose is by how much they may do so in a while. Rounded up.
 func loose(d time.Duration) time.Duration { return time.Duration(drift*float64(max(0, d))) + 1 }
 
-// clock tells the origin's clock in terms of the harness's. Every exchange bounds how far the first is ahead of the second: by the
-// time that the request took, and by the time that the answer took, whatever the origin did in between.
-// Bounds of many exchanges hold together, and loosen with time as far as clocks may drift.
+// clock tells the origin's clock in terms of the harness's. Every exchange bounds how far the first
+// is ahead of the second: by the time that the request took, and by the time that the answer took,
+// whatever the origin did in between. Bounds of many exchanges hold together, and loosen with time
+// as far as clocks may drift.
 type clock struct {
 	mu     sync.Mutex
 	origin string        // whose clock it is
@@ -21,8 +22,8 @@ type clock struct {
 	seen   time.Duration // when that held
 }
 
-// see takes in an exchange: when it was sent and when its answer was there, on the harness's clock, and when it came
-// and the answer went, on the origin's.
+// see takes in an exchange: when it was sent and when its answer was there, on the harness's clock,
+// and when it came and the answer went, on the origin's.
 func (c *clock) see(sent time.Duration, came, now int64, back time.Duration, origin string) {
 	apart := loose(back - sent) // they were read at different moments, far apart where the origin waited for news
 	lo, hi := time.Duration(now)-back-apart, time.Duration(came)-sent+apart
@@ -37,8 +38,8 @@ func (c *clock) see(sent time.Duration, came, now int64, back time.Duration, ori
 	c.origin, c.lo, c.hi, c.seen = origin, lo, hi, max(c.seen, back)
 }
 
-// mapping turns times of the origin's clock into the harness's. Those of now are off by no more than within; those of before, by
-// what the clocks may have drifted since.
+// mapping turns times of the origin's clock into the harness's. Those of now are off by no more
+// than within; those of before, by what the clocks may have drifted since.
 type mapping struct {
 	ahead, within time.Duration
 }

@@ -5,7 +5,8 @@ import (
 	"sync"
 )
 
-// Load is a read that reached the origin, as /loads tells it once it has ended. Times are nanoseconds since the origin's start.
+// Load is a read that reached the origin, as /loads tells it once it has ended. Times are
+// nanoseconds since the origin's start.
 type Load struct {
 	N           uint64 `json:"n"`       // its number among the loads, from 1, in the order in which they ended
 	Path        string `json:"path"`    // path and query
@@ -55,7 +56,8 @@ type ring[E any] struct {
 
 func newRing[E any](most int, now func() int64) *ring[E] { return &ring[E]{most: most, now: now} }
 
-// add keeps an event that is made of its number, and of a time that is no earlier than those of the events before it.
+// add keeps an event that is made of its number, and of a time that is no earlier than those of the
+// events before it.
 func (r *ring[E]) add(with func(n uint64, now int64) E) E {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -73,8 +75,9 @@ func (r *ring[E]) add(with func(n uint64, now int64) E) E {
 	return e
 }
 
-// after gives up to most events after number since, and the header of the page. ok is false when there never were
-// that many events. Where some are left over, through is the time of the last one given, as stamp has it.
+// after gives up to most events after number since, and the header of the page. ok is false when
+// there never were that many events. Where some are left over, through is the time of the last one
+// given, as stamp has it.
 func (r *ring[E]) after(since uint64, most int, stamp func(E) int64) (p page, events []E, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

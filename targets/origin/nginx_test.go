@@ -104,8 +104,8 @@ type look struct {
 	status string        // of nginx
 }
 
-// looks reads each of many keys once, at another age each. Each was read, then replaced, and not touched since. A renewed
-// one was confirmed by a 304 before it was replaced.
+// looks reads each of many keys once, at another age each. Each was read, then replaced, and not
+// touched since. A renewed one was confirmed by a 304 before it was replaced.
 func looks(t *testing.T, at string, renewed bool, ages []time.Duration) []look {
 	t.Helper()
 	out := make([]look, len(ages))
@@ -156,8 +156,9 @@ func oldest(all []look) (at look) {
 	return at
 }
 
-// nginx that obeys Cache-Control answers nothing that is older than max-age and stale-while-revalidate together, and the second to
-// which it rounds; with stale answers allowed while it updates, it answers what is older, however old.
+// nginx that obeys Cache-Control answers nothing that is older than max-age and
+// stale-while-revalidate together, and the second to which it rounds; with stale answers allowed
+// while it updates, it answers what is older, however old.
 func TestNginxKeepsTheBoundOfCacheControl(t *testing.T) {
 	const load, slack = 20 * time.Millisecond, 250 * time.Millisecond
 	const bound = time.Second + time.Second + time.Second + load // max-age, stale-while-revalidate, whole seconds, a load

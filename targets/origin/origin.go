@@ -1,11 +1,13 @@
-// Package origin is a source of truth that speaks HTTP: a cache of any make is pointed at it instead of its own backend, and
-// it tells what reached it. Objects have versions; answers take time, wait for a server, or are shed, as a database's do; every
-// load and every commit is kept for a while and listed on request, with times on one monotonic clock.
+// Package origin is a source of truth that speaks HTTP: a cache of any make is pointed at it
+// instead of its own backend, and it tells what reached it. Objects have versions; answers take
+// time, wait for a server, or are shed, as a database's do; every load and every commit is kept for
+// a while and listed on request, with times on one monotonic clock.
 //
-// [Origin] is the server, [Client] follows one from elsewhere and gives the times on the clock of the harness.
+// [Origin] is the server, [Client] follows one from elsewhere and gives the times on the clock of
+// the harness.
 //
-// It has a queue of its own rather than the one of reference/source: that one's commit log keeps everything, and an origin
-// runs for as long as the cache before it does.
+// It has a queue of its own rather than the one of reference/source: that one's commit log keeps
+// everything, and an origin runs for as long as the cache before it does.
 package origin
 
 import (
@@ -111,8 +113,9 @@ func (o *Origin) Close() { o.end() }
 // now is the origin's clock: nanoseconds since its start, monotonic.
 func (o *Origin) now() int64 { return int64(time.Since(o.start)) }
 
-// ServeHTTP answers for the objects: GET and HEAD, PUT, DELETE of any path. Path and query together, as they were asked for,
-// name the object: /a//b is not /a/b, and ?x=1&y=2 is not ?y=2&x=1, as a cache whose key is the URI has it.
+// ServeHTTP answers for the objects: GET and HEAD, PUT, DELETE of any path. Path and query
+// together, as they were asked for, name the object: /a//b is not /a/b, and ?x=1&y=2 is not
+// ?y=2&x=1, as a cache whose key is the URI has it.
 func (o *Origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.RequestURI()
 	switch {
@@ -145,8 +148,9 @@ func (o *Origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// read answers a load. It carries the object of the moment at which a server took it up; the service time passes after that, as
-// in a database whose snapshot is taken at the start of a query. So a slow load can bring what was superseded meanwhile.
+// read answers a load. It carries the object of the moment at which a server took it up; the
+// service time passes after that, as in a database whose snapshot is taken at the start of a query.
+// So a slow load can bring what was superseded meanwhile.
 func (o *Origin) read(w http.ResponseWriter, r *http.Request, path string) {
 	condition := r.Header.Get("If-None-Match")
 	l := Load{Path: path, Head: r.Method == http.MethodHead, Conditional: condition != "", Audit: r.Header.Get(AuditHeader) == "1"}
@@ -217,7 +221,8 @@ func (o *Origin) answer(w http.ResponseWriter, l Load, obj object) {
 	_, _ = w.Write(obj.body)
 }
 
-// write commits obj at the end of its service time, and gives its version. A client that gave up before that left no effect.
+// write commits obj at the end of its service time, and gives its version. A client that gave up
+// before that left no effect.
 func (o *Origin) write(w http.ResponseWriter, r *http.Request, path string, obj object) {
 	if obj.kind == "" {
 		obj.kind = "application/octet-stream"
@@ -254,7 +259,8 @@ func (o *Origin) shed(w http.ResponseWriter) {
 	o.refuse(w, http.StatusServiceUnavailable, "the queue is full: %d wait", o.cfg.Queue)
 }
 
-// refuse answers with an error, which no cache may keep: some keep every answer whose Cache-Control lets them.
+// refuse answers with an error, which no cache may keep: some keep every answer whose Cache-Control
+// lets them.
 func (o *Origin) refuse(w http.ResponseWriter, status int, format string, a ...any) {
 	w.Header().Set("Cache-Control", "no-store")
 	http.Error(w, fmt.Sprintf(format, a...), status)

@@ -208,7 +208,8 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-// Many writers of few paths: each path has the versions 1, 2, 3, ..., each answered once to a writer and listed once as a commit.
+// Many writers of few paths: each path has the versions 1, 2, 3, ..., each answered once to a
+// writer and listed once as a commit.
 func TestVersionsAreDense(t *testing.T) {
 	o := usual(t, func(c *Config) { c.Keep = 10_000 })
 	const writers, each, paths = 8, 100, 3
@@ -390,7 +391,8 @@ func TestWhoeverGivesUp(t *testing.T) {
 	})
 }
 
-// A load carries the object of the moment at which it was taken up, not of the moment of its answer.
+// A load carries the object of the moment at which it was taken up, not of the moment of its
+// answer.
 func TestSlowLoadCarriesTheOldVersion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := usual(t, func(c *Config) { c.ServiceTime = time.Second })

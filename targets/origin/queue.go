@@ -11,7 +11,8 @@ import (
 // errShed says that the queue was full.
 var errShed = errors.New("the queue is full")
 
-// queue is a number of servers that each take a service time a request, and a first-come queue before them.
+// queue is a number of servers that each take a service time a request, and a first-come queue
+// before them.
 type queue struct {
 	servers     chan struct{}
 	waiting     atomic.Int64
@@ -27,7 +28,8 @@ func newQueue(cfg Config) *queue {
 		exponential: cfg.Exponential, seed: cfg.Seed}
 }
 
-// serve waits for a server, calls taken, and lets the service time pass. Its error is [errShed], or ctx's.
+// serve waits for a server, calls taken, and lets the service time pass. Its error is [errShed], or
+// ctx's.
 func (q *queue) serve(ctx context.Context, taken func()) error {
 	if err := q.enter(ctx); err != nil {
 		return err
@@ -72,7 +74,8 @@ func (q *queue) patience() int64 {
 	return max(1, int64(math.Ceil(turns*q.mean.Seconds())))
 }
 
-// draw gives the next service time. The times are those of the seed, in the order in which servers take requests up.
+// draw gives the next service time. The times are those of the seed, in the order in which servers
+// take requests up.
 func (q *queue) draw() time.Duration {
 	if !q.exponential {
 		return q.mean

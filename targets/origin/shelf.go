@@ -50,7 +50,8 @@ func (s *shelf) size() (objects int, bytes int64) {
 	return len(s.objects), s.bytes
 }
 
-// commit makes obj the path's next version, and tells those who follow. Its error is a [fullError], and had no effect.
+// commit makes obj the path's next version, and tells those who follow. Its error is a [fullError],
+// and had no effect.
 func (s *shelf) commit(path string, obj object) (object, error) {
 	c := Commit{Path: path, Deleted: obj.deleted}
 	if !obj.deleted {

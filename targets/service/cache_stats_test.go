@@ -21,7 +21,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
 
-// What the caches say that they asked the source for is what the source says that it was asked for, to the last load.
+// What the caches say that they asked the source for is what the source says that it was asked for,
+// to the last load.
 func TestLoadsAreTheSameFromBothSides(t *testing.T) {
 	s := start(t, policy.Recommended())
 	var loads, checks atomic.Int64

@@ -18,7 +18,8 @@ type Cache interface {
 	Get(ctx context.Context, n key.Name) (reference.Answer, error)
 	// GetBypass reads from the source, past every tier; audit marks it as no part of the workload.
 	GetBypass(ctx context.Context, n key.Name, audit bool) (reference.Answer, error)
-	// An error of Put and Delete that is [source.ErrNotApplied] guarantees that nothing was changed.
+	// An error of Put and Delete that is [source.ErrNotApplied] guarantees that nothing was
+	// changed.
 	Put(ctx context.Context, n key.Name, value []byte, token string) (source.Record, error)
 	Delete(ctx context.Context, n key.Name) (source.Record, error)
 	// Prewarm fills the shared tier; see [reference.Cache.Prewarm].

@@ -21,8 +21,8 @@ import (
 //	PUT    likewise, the token as the body
 //	DELETE likewise
 //
-// Answers carry X-Version, X-Tier and X-Worker. An error answer to a PUT or DELETE that had no effect carries
-// X-Not-Applied.
+// Answers carry X-Version, X-Tier and X-Worker. An error answer to a PUT or DELETE that had no
+// effect carries X-Not-Applied.
 const (
 	headVersion    = "X-Version"
 	headTier       = "X-Tier"

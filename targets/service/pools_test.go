@@ -32,8 +32,9 @@ var (
 	goods = targets.Key{Family: "stock", ID: "1"}
 )
 
-// While the Redis of the pages is away, copies of the critical family are dropped everywhere all the same: nothing but the message
-// can do that, for they live for a minute. The pages' own messages come when their Redis is back.
+// While the Redis of the pages is away, copies of the critical family are dropped everywhere all
+// the same: nothing but the message can do that, for they live for a minute. The pages' own
+// messages come when their Redis is back.
 func TestAPlaceThatIsAwayHoldsUpNobodyElse(t *testing.T) {
 	s, nodes := startSpec(t, policy.Recommended(), placedYAML)
 	require.NoError(t, s.Seed(t.Context(), []targets.Key{front, goods}, "run"))

@@ -18,7 +18,8 @@ import (
 )
 
 // Process is one worker of the reference service that stands alone: its cache, the region's relay,
-// metrics, and an HTTP face. Any number of them share a Redis and a source. Make it with [NewProcess].
+// metrics, and an HTTP face. Any number of them share a Redis and a source. Make it with
+// [NewProcess].
 type Process struct {
 	cfg      ProcessConfig
 	families []reference.Family
@@ -45,8 +46,8 @@ type reading struct {
 	at    time.Time
 }
 
-// NewProcess starts everything but the listeners; ctx bounds the time this may take. The source must
-// answer, Redis need not.
+// NewProcess starts everything but the listeners; ctx bounds the time this may take. The source
+// must answer, Redis need not.
 func NewProcess(ctx context.Context, cfg ProcessConfig) (*Process, error) {
 	p := &Process{cfg: cfg, families: cfg.Spec.families(), registry: prometheus.NewRegistry(), previous: cfg.Policy}
 	p.metrics = metrics.New(metrics.Config{Region: cfg.Region, Families: cfg.Spec.FamilyNames(), Tenants: cfg.Tenants})
@@ -117,8 +118,8 @@ func (p *Process) used() (u cost.Usage) {
 	return u
 }
 
-// memory sums the bytes that the region's Redis servers use, and the most they used. Two pools in one
-// server are counted once.
+// memory sums the bytes that the region's Redis servers use, and the most they used. Two pools in
+// one server are counted once.
 func (p *Process) memory(ctx context.Context) (used, peak int64, err error) {
 	asked := map[string]bool{}
 	for _, c := range p.probes {

@@ -139,7 +139,8 @@ func TestProcessAnswers(t *testing.T) {
 	require.Equal(t, http.StatusOK, call(t, h, "GET", "/healthz", "").Code)
 }
 
-// While policies are switched, a strong family stays linearizable: no read is older than what was acknowledged before it began.
+// While policies are switched, a strong family stays linearizable: no read is older than what was
+// acknowledged before it began.
 func TestSwitchingBreaksNoPromise(t *testing.T) {
 	p, _, _ := processOn(t, without())
 	c := switchable{p}

@@ -64,8 +64,8 @@ var (
 // New makes the source and opens the relays' ports, so that [Service.Edges] is complete. Nothing
 // runs yet.
 func New(cfg Config) (*Service, error) {
-	// The clock starts well above 0: prewarmed copies are older than the service, and their times are
-	// compared as unsigned text in Redis.
+	// The clock starts well above 0: prewarmed copies are older than the service, and their times
+	// are compared as unsigned text in Redis.
 	s := &Service{cfg: cfg, byInstance: map[string]*worker{}, byRegion: map[string]*region{},
 		telemetry: telemetry{began: time.Now().Add(-24 * time.Hour), families: cfg.Spec.families()},
 		http:      &http.Transport{MaxIdleConnsPerHost: 1024, DisableCompression: true}}

@@ -193,7 +193,8 @@ func DecodeSpec(n strictyaml.Node) Spec {
 	return spec
 }
 
-// mostWorkers bounds the workers of a region: each has a server and a cache of its own in this process.
+// mostWorkers bounds the workers of a region: each has a server and a cache of its own in this
+// process.
 const mostWorkers = 64
 
 const nameHint = "lower-case letters, digits, - and _"

@@ -15,8 +15,8 @@ import (
 // ErrSwitch marks a policy that can't follow the current one without a restart.
 var ErrSwitch = errors.New("can't be switched to while processes run")
 
-// checkSwitch refuses a switch during which a promise could be broken, while some processes or readers
-// follow one policy and some the other.
+// checkSwitch refuses a switch during which a promise could be broken, while some processes or
+// readers follow one policy and some the other.
 func checkSwitch(spec Spec, from, to Policy) error {
 	for _, p := range []Policy{from, to} {
 		if p.Design.Cache != nil || p.Design.Invalidator != nil {
@@ -36,10 +36,10 @@ func checkSwitch(spec Spec, from, to Policy) error {
 // switchPatience is how long a switch waits for writes under way; new writes wait as long.
 const switchPatience = 5 * time.Second
 
-// SwitchPolicy replaces the cache by a new one, whose memory is empty; Redis is as it was. Reads go on
-// meanwhile, under the old policy if they began before. No write is under way at the moment of the
-// switch: otherwise a copy of what it supersedes could enter the new memory, and the writer could read
-// that afterwards. After an error nothing has changed.
+// SwitchPolicy replaces the cache by a new one, whose memory is empty; Redis is as it was. Reads go
+// on meanwhile, under the old policy if they began before. No write is under way at the moment of
+// the switch: otherwise a copy of what it supersedes could enter the new memory, and the writer
+// could read that afterwards. After an error nothing has changed.
 func (p *Process) SwitchPolicy(ctx context.Context, to Policy) error {
 	p.switching.Lock()
 	defer p.switching.Unlock()
@@ -75,7 +75,8 @@ func (p *Process) switchTo(ctx context.Context, to Policy) error {
 	return nil
 }
 
-// switchable is the [Cache] that a process has at the moment of each call, whichever policy it follows.
+// switchable is the [Cache] that a process has at the moment of each call, whichever policy it
+// follows.
 type switchable struct{ *Process }
 
 // Get implements [Cache].

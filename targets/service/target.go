@@ -57,8 +57,8 @@ func (s *Service) Instances() []string {
 	return append(instances, targets.SourceInstance)
 }
 
-// URLs gives where the workers of each region listen, once the service has started; empty ones for a
-// service without HTTP.
+// URLs gives where the workers of each region listen, once the service has started; empty ones for
+// a service without HTTP.
 func (s *Service) URLs() map[string][]string {
 	all := map[string][]string{}
 	for _, r := range s.regions {

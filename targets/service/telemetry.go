@@ -25,8 +25,8 @@ type telemetry struct {
 // now is the source's clock.
 func (t *telemetry) now() int64 { return int64(time.Since(t.began)) }
 
-// SetEpoch sets the instant that is offset 0 of the times in commits, loads and invalidations. It is
-// exact: both clocks are the harness's own monotonic one, since the source runs in this process.
+// SetEpoch sets the instant that is offset 0 of the times in commits, loads and invalidations. It
+// is exact: both clocks are the harness's own monotonic one, since the source runs in this process.
 // Call it before the first commit or load is asked for.
 func (t *telemetry) SetEpoch(epoch time.Time) { t.shift = t.began.Sub(epoch) }
 

@@ -14,11 +14,11 @@ import (
 type Metering struct {
 	Prices  *cost.Prices // nil: costs are not counted
 	Budgets []cost.Budget
-	// CrossRegionBytes counts the bytes so far between the process and what it uses in other regions;
-	// nil: there are none.
+	// CrossRegionBytes counts the bytes so far between the process and what it uses in other
+	// regions; nil: there are none.
 	CrossRegionBytes func() int64
-	// Alarm gets a line when a budget is exceeded, and when it is kept again; nil: no alarms. It must
-	// return quickly.
+	// Alarm gets a line when a budget is exceeded, and when it is kept again; nil: no alarms. It
+	// must return quickly.
 	Alarm func(line string)
 }
 
@@ -26,13 +26,14 @@ const (
 	// sampleEvery is the time between two samples of what is used.
 	sampleEvery = 5 * time.Second
 	// A budget per requests is judged by the last budgetWindow, and by no fewer requests than
-	// leastRequests: the relay goes on asking when there is no traffic, and a few requests would have
-	// a large share of that.
+	// leastRequests: the relay goes on asking when there is no traffic, and a few requests would
+	// have a large share of that.
 	budgetWindow  = 5 * time.Minute
 	leastRequests = 1000
 )
 
-// usageMeter keeps the ledger of a process: it samples what is used, adds up costs, and raises alarms.
+// usageMeter keeps the ledger of a process: it samples what is used, adds up costs, and raises
+// alarms.
 type usageMeter struct {
 	region   string
 	metering Metering

@@ -10,8 +10,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Value is what the source stores and the caches carry, as JSON: whose it is, which write made it, and the
-// text that a reader came for, which may well be empty.
+// Value is what the source stores and the caches carry, as JSON: whose it is, which write made it,
+// and the text that a reader came for, which may well be empty.
 type Value struct {
 	Owner key.Name `json:"owner"`
 	Token string   `json:"token"`
@@ -21,8 +21,8 @@ type Value struct {
 // someText is the text of values that have one.
 const someText = "in stock"
 
-// encodeValue makes the value of a write. Of a family's names the share Empty have an empty text, always the
-// same ones.
+// encodeValue makes the value of a write. Of a family's names the share Empty have an empty text,
+// always the same ones.
 func (s Spec) encodeValue(n key.Name, token string) ([]byte, error) {
 	v := Value{Owner: n, Token: token, Text: someText}
 	if f, ok := s.Family(n.Family); ok && f.Empty > 0 && fraction(n) < f.Empty {

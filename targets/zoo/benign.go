@@ -84,7 +84,8 @@ func lostAcks() wrapped {
 	}}
 }
 
-// twice stores one write in five a second time, a moment later, as a network does that delivers a request twice.
+// twice stores one write in five a second time, a moment later, as a network does that delivers a
+// request twice.
 func twice() wrapped {
 	turns := &every{n: 5}
 	return wrapped{put: func(ctx context.Context, c service.Cache, n key.Name, v []byte, token string) (source.Record, error) {
@@ -130,7 +131,8 @@ func uncached() wrapped {
 	}}
 }
 
-// shuffled delivers every event three times: the second time behind the next event, and once more much later.
+// shuffled delivers every event three times: the second time behind the next event, and once more
+// much later.
 type shuffled struct {
 	into service.Reference
 

@@ -1,7 +1,7 @@
 package zoo
 
-// bugs are the mistakes that a textbook cache can be made with. Some only show when what would hide them
-// is gone as well: see the fields that say "together with".
+// bugs are the mistakes that a textbook cache can be made with. Some only show when what would hide
+// them is gone as well: see the fields that say "together with".
 type bugs struct {
 	lockThief       bool // the lock expires under a load, and is then deleted by a worker that does not own it
 	lateVersion     bool // the version is asked for after the value was read

@@ -12,7 +12,8 @@ import (
 	"github.com/cachedrill/cachedrill/reference/store"
 )
 
-// entry is a copy of a value or of an absence, or a floor: the knowledge that older versions are superseded.
+// entry is a copy of a value or of an absence, or a floor: the knowledge that older versions are
+// superseded.
 type entry struct {
 	version uint64
 	t0      int64 // the source's clock inside the read that made it
@@ -30,8 +31,8 @@ func (e entry) answer(t reference.Tier) reference.Answer {
 	return reference.Answer{Value: e.value, Version: e.version, Tier: t, Absent: e.absent}
 }
 
-// replaces says whether e may take the place of old: a newer version, or a younger copy of the same one. An
-// absence that was never written is version 0, and so is an empty place.
+// replaces says whether e may take the place of old: a newer version, or a younger copy of the same
+// one. An absence that was never written is version 0, and so is an empty place.
 func (e entry) replaces(old entry) bool {
 	if e.version != old.version {
 		return e.version > old.version
@@ -39,8 +40,8 @@ func (e entry) replaces(old entry) bool {
 	return old.floor || !e.floor && e.t0 >= old.t0
 }
 
-// Entries are text: the version in 16 hexadecimal digits, so that text order is version order; V, N or F for
-// a value, an absence or a floor; t0 like the version; the value.
+// Entries are text: the version in 16 hexadecimal digits, so that text order is version order; V, N
+// or F for a value, an absence or a floor; t0 like the version; the value.
 const headLength = 33
 
 func (e entry) encode() string {
@@ -69,7 +70,8 @@ func fromHex(s string) uint64 {
 }
 
 var (
-	// newerScript stores an entry unless something newer is there. KEYS: entry. ARGV: entry, ttl in ms.
+	// newerScript stores an entry unless something newer is there. KEYS: entry. ARGV: entry, ttl in
+	// ms.
 	newerScript = store.NewScript(`
 local have = redis.call('GETRANGE', KEYS[1], 0, 32)
 if #have == 33 then
@@ -90,7 +92,8 @@ return {'1'}`, func(tx *store.Tx, keys, args []string) []string {
 		return []string{"1"}
 	})
 
-	// unlockScript deletes a lock that is still the caller's. KEYS: lock. ARGV: what the caller put there.
+	// unlockScript deletes a lock that is still the caller's. KEYS: lock. ARGV: what the caller put
+	// there.
 	unlockScript = store.NewScript(`
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) return {'1'} end
 return {'0'}`, func(tx *store.Tx, keys, args []string) []string {

@@ -15,9 +15,9 @@ import (
 	"github.com/cachedrill/cachedrill/reference/store"
 )
 
-// textbook is a cache as teams write it themselves: a map in memory, entries in Redis behind a lock while
-// they load, a message on a channel after a write. Without bugs it is a correct one, and part of the other
-// zoo; each broken specimen is this one with a single mistake.
+// textbook is a cache as teams write it themselves: a map in memory, entries in Redis behind a lock
+// while they load, a message on a channel after a write. Without bugs it is a correct one, and part
+// of the other zoo; each broken specimen is this one with a single mistake.
 type textbook struct {
 	cfg      reference.Config
 	bugs     bugs

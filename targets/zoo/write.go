@@ -85,8 +85,8 @@ func (v invalidator) Apply(ctx context.Context, e invalidation.Event) error {
 	return v.tell(ctx, k, f, e.Version)
 }
 
-// tell makes everything older than version unusable in Redis, then in the workers' memories: in the other order
-// they would be filled again from Redis.
+// tell makes everything older than version unusable in Redis, then in the workers' memories: in the
+// other order they would be filled again from Redis.
 func (v invalidator) tell(ctx context.Context, k string, f reference.Family, version uint64) error {
 	var err error
 	if v.bugs.slowFill || v.bugs.deleteFirst {
@@ -104,8 +104,8 @@ func (v invalidator) tell(ctx context.Context, k string, f reference.Family, ver
 	return nil
 }
 
-// queue is the writes that a write-behind cache has acknowledged and not yet stored. What is to be written is in
-// Redis, and nowhere else.
+// queue is the writes that a write-behind cache has acknowledged and not yet stored. What is to be
+// written is in Redis, and nowhere else.
 type queue struct {
 	mu  sync.Mutex
 	ids []pending
@@ -119,7 +119,8 @@ type pending struct {
 
 func (p pending) id() string { return "behind:" + p.token }
 
-// enqueue puts a write into Redis; false when that can't be done, so that it must be written through.
+// enqueue puts a write into Redis; false when that can't be done, so that it must be written
+// through.
 func (c *textbook) enqueue(ctx context.Context, p pending) bool {
 	if c.cfg.Shared.Set(ctx, p.id(), p.value, time.Minute) != nil {
 		return false

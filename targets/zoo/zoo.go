@@ -1,6 +1,7 @@
-// Package zoo keeps caches to test drills with. The broken ones are what real teams wrote, each with one
-// mistake, and the reference cache without one of its controls: each names the drill and the objective that
-// must catch it. The benign ones are unusual but correct, and must never be accused.
+// Package zoo keeps caches to test drills with. The broken ones are what real teams wrote, each
+// with one mistake, and the reference cache without one of its controls: each names the drill and
+// the objective that must catch it. The benign ones are unusual but correct, and must never be
+// accused.
 //
 // zoo.yaml is the suite of drills; every specimen is a policy of it.
 package zoo
@@ -29,9 +30,11 @@ type Specimen struct {
 	Drill string // of a broken one: the drill that must catch it
 	// Objective that must catch a broken one, as it begins; "" of a correct one.
 	Objective string
-	// Cost says that only an objective about cost or latency can catch it: what it answers is right.
+	// Cost says that only an objective about cost or latency can catch it: what it answers is
+	// right.
 	Cost bool
-	// Costly says that a correct one asks the source more, or takes longer, than the drills' objectives about cost allow.
+	// Costly says that a correct one asks the source more, or takes longer, than the drills'
+	// objectives about cost allow.
 	Costly bool
 	Policy service.Policy
 }
@@ -39,8 +42,8 @@ type Specimen struct {
 // Correct reports whether the specimen must not be accused of anything.
 func (a Specimen) Correct() bool { return a.Objective == "" }
 
-// AboutCost says whether an objective is about how often the source is asked, or how long something takes: a cache
-// that misses it may still be right.
+// AboutCost says whether an objective is about how often the source is asked, or how long something
+// takes: a cache that misses it may still be right.
 func AboutCost(expr string) bool {
 	return slices.ContainsFunc([]string{"hit_ratio", "stampede", "source_qps", "p95", "invalidation_lag"}, func(metric string) bool {
 		return strings.HasPrefix(expr, metric)

@@ -12,8 +12,8 @@ var lastPort atomic.Uint32
 
 func init() { lastPort.Store(uint32(os.Getpid()) * 37) }
 
-// Ports that connections don't get by themselves (they begin at 32768): none takes one before the program that it is
-// for does.
+// Ports that connections don't get by themselves (they begin at 32768): none takes one before the
+// program that it is for does.
 const (
 	firstPort = 20000
 	ports     = 10000

@@ -1,4 +1,5 @@
-// Package program builds the cachedrill command and runs it, for tests that look at it from outside.
+// Package program builds the cachedrill command and runs it, for tests that look at it from
+// outside.
 package program
 
 import (
@@ -26,8 +27,8 @@ var built struct {
 	err       error
 }
 
-// Build compiles the command as its users do, without the race detector, once for each test binary, and returns
-// its path. [Main] removes it.
+// Build compiles the command as its users do, without the race detector, once for each test binary,
+// and returns its path. [Main] removes it.
 func Build(t testing.TB) string {
 	t.Helper()
 	built.Lock()
@@ -61,8 +62,9 @@ func Main(m interface{ Run() int }) int {
 }
 
 // Drill runs `cachedrill run` with args and returns its report. Any verdict is accepted; a command
-// that printed no report, or whose exit code is not its report's outcome, fails the test. A drill that a busy
-// machine made unknown is repeated by the command itself, up to eight times; one that failed never is.
+// that printed no report, or whose exit code is not its report's outcome, fails the test. A drill
+// that a busy machine made unknown is repeated by the command itself, up to eight times; one that
+// failed never is.
 func Drill(t testing.TB, args ...string) report.Report {
 	t.Helper()
 	cmd := exec.Command(Build(t), append([]string{"run", "--quiet", "--json", "--retry-unknown", "8"}, args...)...)
@@ -91,8 +93,8 @@ func Explain(r report.Report) string {
 	return b.String()
 }
 
-// WithEnvironment lists the ids of the running processes whose environment has the variable, given as NAME=value.
-// Children inherit it: it finds what a command has left running.
+// WithEnvironment lists the ids of the running processes whose environment has the variable, given
+// as NAME=value. Children inherit it: it finds what a command has left running.
 func WithEnvironment(variable string) []string {
 	var found []string
 	files, _ := filepath.Glob("/proc/[0-9]*/environ")

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Seeds reads an environment variable that asks for seeds: "10" is seeds 1 to 10, "4-10" those seven. ok is false
-// where the variable is not set, or is neither.
+// Seeds reads an environment variable that asks for seeds: "10" is seeds 1 to 10, "4-10" those
+// seven. ok is false where the variable is not set, or is neither.
 func Seeds(variable string) (first, last int, ok bool) {
 	from, to, isRange := strings.Cut(os.Getenv(variable), "-")
 	if !isRange {

@@ -33,8 +33,8 @@ families:
   stock: {class: bounded, within: 60s, ttl: 60s, writes: through}
 `
 
-// Shop is what the `cachedrill serve` processes of one service share: a configuration, a Redis, a PostgreSQL
-// database, and the folder for their temporary files.
+// Shop is what the `cachedrill serve` processes of one service share: a configuration, a Redis, a
+// PostgreSQL database, and the folder for their temporary files.
 type Shop struct {
 	Config, Redis, Source string
 	Tmp                   string
@@ -66,7 +66,8 @@ var (
 	adminOn   = regexp.MustCompile(`(?m)^admin on (http://\S+)`)
 )
 
-// Serve starts a process of the service, in region eu where flags name no other, and waits until it listens.
+// Serve starts a process of the service, in region eu where flags name no other, and waits until it
+// listens.
 func (s Shop) Serve(t testing.TB, flags ...string) *Server {
 	t.Helper()
 	p := &Server{drained: make(chan struct{})}
@@ -107,8 +108,8 @@ func (p *Server) read(out io.Reader, ready chan<- [2]string) {
 	}
 }
 
-// Addresses finds where `cachedrill serve` or `cachedrill origin` listens in what it printed; each is empty if it
-// is not there.
+// Addresses finds where `cachedrill serve` or `cachedrill origin` listens in what it printed; each
+// is empty if it is not there.
 func Addresses(output string) (url, admin string) {
 	if m := listening.FindStringSubmatch(output); m != nil {
 		url = m[1]
@@ -126,7 +127,8 @@ func (p *Server) Output() string {
 	return p.printed.String()
 }
 
-// End waits until the process has ended by itself, a minute at most, and returns its exit code; -1 after a signal.
+// End waits until the process has ended by itself, a minute at most, and returns its exit code; -1
+// after a signal.
 func (p *Server) End(t testing.TB) int {
 	t.Helper()
 	select {

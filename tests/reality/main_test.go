@@ -1,5 +1,5 @@
-// Package reality holds the proof that the reference cache keeps its promises on real servers while they and
-// the network between them fail.
+// Package reality holds the proof that the reference cache keeps its promises on real servers while
+// they and the network between them fail.
 package reality
 
 import (

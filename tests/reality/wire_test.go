@@ -18,7 +18,8 @@ type wire struct {
 	name string
 }
 
-// newWires starts the proxies of one process of the world, in a child of their own. The edges are name and upstream in turn.
+// newWires starts the proxies of one process of the world, in a child of their own. The edges are
+// name and upstream in turn.
 func (w *reality) newWires(t *testing.T, of string, edges ...string) (wires []wire) {
 	var specs []proxy.Spec
 	for i := 0; i < len(edges); i += 2 {
