@@ -6,18 +6,22 @@ import (
 
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/internal/strictyaml"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
 
-// Language is what suites can name that programs may add to: faults, and places where a Redis comes
-// from.
+// Language is what suites can name that programs may add to: faults, places where a Redis comes from,
+// and metrics of objectives.
 type Language struct {
 	Faults   faults.Catalogue
 	Backends redis.Backends
+	Metrics  slo.Catalogue
 }
 
-// Builtin is the language of this program's own faults and backends.
-func Builtin() Language { return Language{Faults: faults.All(), Backends: redis.All()} }
+// Builtin is the language of this program's own faults, backends and metrics.
+func Builtin() Language {
+	return Language{Faults: faults.All(), Backends: redis.All(), Metrics: slo.Metrics()}
+}
 
 // Load reads and checks a suite from a file. What is wrong with its content comes as an [*Error].
 func (l Language) Load(file string) (Suite, error) {

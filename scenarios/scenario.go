@@ -232,7 +232,7 @@ func (sc *Scenario) regions() int {
 
 func objective(n strictyaml.Node, g slo.Group, sc *Scenario) (slo.Objective, bool) {
 	text := n.String("an objective")
-	o, err := slo.ParseObjective(text)
+	o, err := sc.Language.Metrics.Parse(text)
 	if err == nil {
 		err = o.CheckGroup(g)
 	}

@@ -6,7 +6,7 @@ import (
 
 // Metric is one quantity that objectives may be about: its name, words for documentation, what
 // may be written about it, what it is measured from, and how. A new one is a literal beside its
-// function, and a line in the table of [Metrics].
+// function, and a line in the table of [Metrics]; a program adds its own with [Catalogue.With].
 type Metric struct {
 	Name   string
 	Doc    string // what it is, for docs/metrics.md; begins in lower case, without a full stop
