@@ -117,8 +117,8 @@ func TestImportsRunOneWay(t *testing.T) {
 	require.GreaterOrEqual(t, seen, len(allowed)-2, "the list of packages was not read")
 }
 
-// Programs that test their own cache import drilltest. It must not bring along the command line, nor what only that and the reference
-// cache's databases need.
+// Programs that test their own cache import drilltest. It must not bring along the command line,
+// nor what only that and the reference cache's databases need.
 func TestDrilltestBringsNoCommandLine(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "./drilltest").Output()
 	require.NoError(t, err)

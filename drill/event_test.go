@@ -72,7 +72,8 @@ func TestEventsAreDocumented(t *testing.T) {
 	}
 }
 
-// A subscriber that takes nothing loses windows, and nothing else, and learns how many from the next one.
+// A subscriber that takes nothing loses windows, and nothing else, and learns how many from the
+// next one.
 func TestSlowSubscriber(t *testing.T) {
 	stream := NewStream()
 	slow, quick := stream.Subscribe(), stream.Subscribe()

@@ -289,7 +289,8 @@ func TestOddServicesNeverPass(t *testing.T) {
 	}
 }
 
-// Others write and delete the same keys, and had some before: the service is not accused for it, and what is only the drill's is judged on.
+// Others write and delete the same keys, and had some before: the service is not accused for it,
+// and what is only the drill's is judged on.
 func TestSharedKeysAccuseNobody(t *testing.T) {
 	s := newShop(t, 10*time.Second, true)
 	for i := range 60 {
@@ -470,7 +471,8 @@ func calm(t *testing.T, s *shop, change ...string) report.Drill {
 	return res
 }
 
-// A histogram beside the counter tells how many loads of a key were under way at once; which keys, it does not.
+// A histogram beside the counter tells how many loads of a key were under way at once; which keys,
+// it does not.
 func TestAHistogramTellsStampedes(t *testing.T) {
 	s := newShop(t, 10*time.Second, true)
 	wide := atomic.Bool{}
@@ -595,7 +597,8 @@ func TestUnreadableAnswersVoidADrill(t *testing.T) {
 	require.Contains(t, res.Why, "could not be understood")
 }
 
-// Where nothing leads past the caches, purging them before the audit has the last reads come from the source.
+// Where nothing leads past the caches, purging them before the audit has the last reads come from
+// the source.
 func TestPurgingShowsWhatIsNotLost(t *testing.T) {
 	s := newShop(t, time.Minute, true)
 	s.be(func(_ nethttp.ResponseWriter, r *nethttp.Request) bool {

@@ -1,5 +1,6 @@
-// Package drill runs one drill of a scenario in an environment: it prepares, sends load while faults come and
-// go, audits what was written, and concludes. Everything that happens on the way is a typed [Event].
+// Package drill runs one drill of a scenario in an environment: it prepares, sends load while
+// faults come and go, audits what was written, and concludes. Everything that happens on the way is
+// a typed [Event].
 package drill
 
 import (
@@ -30,10 +31,10 @@ type Result struct {
 	Intervals measure.Intervals // latency second by second
 }
 
-// Run drills the scenario's target once, in an environment that was made for it and that the caller closes. An
-// error means that the harness could not do its work, or that ctx ended, in which case it wraps ctx's error; a
-// missed objective is data. Either way nothing stays injected, unless there is an
-// [environment.CleanupError] in the error.
+// Run drills the scenario's target once, in an environment that was made for it and that the caller
+// closes. An error means that the harness could not do its work, or that ctx ended, in which case
+// it wraps ctx's error; a missed objective is data. Either way nothing stays injected, unless there
+// is an [environment.CleanupError] in the error.
 func Run(ctx context.Context, sc scenarios.Scenario, env environment.Environment, opt Options) (Result, error) {
 	if opt.Events == nil {
 		opt.Events = NewStream()
@@ -86,8 +87,8 @@ func run(ctx context.Context, sc scenarios.Scenario, env environment.Environment
 	if found.load.halted != "" {
 		found.audit.unread = "the drill was halted"
 	} else {
-		// The load ended as planned, however long its last operations took; the recorder keeps each operation in
-		// the phase of its due time.
+		// The load ended as planned, however long its last operations took; the recorder keeps each
+		// operation in the phase of its due time.
 		begin(measure.Audit, min(time.Since(prepared.Epoch), sc.Phases.Total()))
 		if found.audit, err = audit(ctx, p, env.Target(), seen, prepared.Epoch); err != nil {
 			return res, err

@@ -28,7 +28,8 @@ type timeline struct {
 	health  faultObserver // may be nil
 }
 
-// faultObserver learns when faults begin and end, as [oracle.Judge] does: see [oracle.Judge.FaultBegan].
+// faultObserver learns when faults begin and end, as [oracle.Judge] does: see
+// [oracle.Judge.FaultBegan].
 type faultObserver interface {
 	FaultBegan(at time.Duration)
 	FaultHealed(at time.Duration)
@@ -36,9 +37,9 @@ type faultObserver interface {
 
 func (t *timeline) now() time.Duration { return time.Since(t.epoch) }
 
-// run returns when the last fault has been healed, or ctx ended; either way it has tried to heal each. It
-// marks the phases as they begin, and gives what became of each fault, in the order of the plan. The
-// error says what could not be healed.
+// run returns when the last fault has been healed, or ctx ended; either way it has tried to heal
+// each. It marks the phases as they begin, and gives what became of each fault, in the order of the
+// plan. The error says what could not be healed.
 func (t *timeline) run(ctx context.Context) ([]verdict.FaultRun, error) {
 	runs := make([]verdict.FaultRun, len(t.faults))
 	for i, p := range t.faults {

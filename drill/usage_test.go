@@ -41,7 +41,8 @@ func (g gauged) UsedMemory(ctx context.Context, redis string) (used, peak int64,
 
 func (gauged) Close() error { return nil }
 
-// looked is what a report says of the memory of a Redis that answers like this, asked from 0 s to 2 s.
+// looked is what a report says of the memory of a Redis that answers like this, asked from 0 s to 2
+// s.
 func looked(t *testing.T, ask gauge) (row report.SLO, asked int) {
 	synctest.Test(t, func(t *testing.T) {
 		o, bad := slo.ParseObjective("redis_memory.max < 5MB")

@@ -73,8 +73,8 @@ scenarios:
     faults: %FAULTS%
 `
 
-// impossible is an objective of the fault phase that the check of a suite refuses, since nothing in the plan
-// can show it: a drill must not let it pass all the same.
+// impossible is an objective of the fault phase that the check of a suite refuses, since nothing in
+// the plan can show it: a drill must not let it pass all the same.
 type variant struct{ writes, steady, fault, always, faults, impossible string }
 
 func (v variant) scenario(t *testing.T) scenarios.Scenario {
@@ -131,8 +131,8 @@ func runWith(t *testing.T, sc scenarios.Scenario, policyName string, watch func(
 	return res.Scenario
 }
 
-// Whatever keeps a drill from being judged makes it unknown and is named; a violation that was proven
-// in it is still a fail.
+// Whatever keeps a drill from being judged makes it unknown and is named; a violation that was
+// proven in it is still a fail.
 func TestWhatCannotBeJudgedIsUnknown(t *testing.T) {
 	const proof = "{region.split: {between: [eu, us], for: 1s}}"
 	for name, c := range map[string]struct {

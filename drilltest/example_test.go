@@ -93,7 +93,8 @@ func (t target) Do(_ context.Context, r targets.Request) (targets.Reply, error) 
 
 func (target) Close() error { return nil }
 
-// Instances are where the audit reads at the end: as everybody does, and past the cache. The latter shows which writes are lost.
+// Instances are where the audit reads at the end: as everybody does, and past the cache. The latter
+// shows which writes are lost.
 func (target) Instances() []string { return []string{"", targets.SourceInstance} }
 
 // databaseDown breaks the shop's database, and tells what proves it: calls that failed.
@@ -125,7 +126,8 @@ func promises(s *shop) drilltest.Scenario {
 	}
 }
 
-// A drill outside of a test. Inside of one, drilltest.Run(t, target{s}, promises(s)) makes a subtest of each objective.
+// A drill outside of a test. Inside of one, drilltest.Run(t, target{s}, promises(s)) makes a
+// subtest of each objective.
 func Example() {
 	correct, forgetful := newShop(10*time.Second), newShop(10*time.Second)
 	forgetful.forget = true

@@ -10,13 +10,16 @@ import (
 	"github.com/cachedrill/cachedrill/faults"
 )
 
-// Fault breaks something, and puts it back. It may be anything that Go can do: close a connection, stop a miniredis, make a mock fail.
+// Fault breaks something, and puts it back. It may be anything that Go can do: close a connection,
+// stop a miniredis, make a mock fail.
 type Fault struct {
 	Name string
 
-	// Inject breaks it. heal puts it back and gives the evidence that the fault bit: in words, what was seen broken, through another
-	// channel than the fault's own, such as a count of calls that failed. Without evidence it is unknown what the drill has shown, and it
-	// is unknown. heal is called on every way out, with a live context, and again if it failed. With an error nothing must be left broken.
+	// Inject breaks it. heal puts it back and gives the evidence that the fault bit: in words, what
+	// was seen broken, through another channel than the fault's own, such as a count of calls that
+	// failed. Without evidence it is unknown what the drill has shown, and it is unknown. heal is
+	// called on every way out, with a live context, and again if it failed. With an error nothing
+	// must be left broken.
 	Inject func(ctx context.Context) (heal func(ctx context.Context) (evidence string, err error), err error)
 
 	For     time.Duration // from injection to heal; 0: over at once, as when a cache is emptied, and heal only tells the evidence

@@ -39,13 +39,16 @@ type settings struct {
 	skipUnknown bool
 }
 
-// Seed fixes the operations: the same seed sends the same ones. It goes before CACHEDRILL_SEED; without both it is random.
+// Seed fixes the operations: the same seed sends the same ones. It goes before CACHEDRILL_SEED;
+// without both it is random.
 func Seed(seed uint64) Option { return func(s *settings) { s.seed, s.seeded = seed, true } }
 
-// Out is the directory that the report is written to. It goes before CACHEDRILL_OUT; without both [Run] writes to the test's artifacts.
+// Out is the directory that the report is written to. It goes before CACHEDRILL_OUT; without both
+// [Run] writes to the test's artifacts.
 func Out(dir string) Option { return func(s *settings) { s.out = dir } }
 
-// SkipUnknown lets [Run] skip what could not be decided, instead of failing it: for machines that are too busy to tell.
+// SkipUnknown lets [Run] skip what could not be decided, instead of failing it: for machines that
+// are too busy to tell.
 func SkipUnknown() Option { return func(s *settings) { s.skipUnknown = true } }
 
 func gather(opts []Option) (settings, error) {
@@ -66,9 +69,10 @@ func gather(opts []Option) (settings, error) {
 	return s, nil
 }
 
-// Measure runs the scenario against the target, once, outside of any test. An error means that the scenario can't be used, that the harness
-// could not do its work, or that ctx ended; a missed objective is in the report. Nothing stays injected, unless the error says so.
-// The target is not closed.
+// Measure runs the scenario against the target, once, outside of any test. An error means that the
+// scenario can't be used, that the harness could not do its work, or that ctx ended; a missed
+// objective is in the report. Nothing stays injected, unless the error says so. The target is not
+// closed.
 func Measure(ctx context.Context, target targets.Target, sc Scenario, opts ...Option) (report.Report, error) {
 	s, err := gather(opts)
 	if err != nil {
@@ -126,12 +130,14 @@ func version() string {
 // beforeDeadline is what is left of a test's time for healing, when its drill has to be cut short.
 const beforeDeadline = 5 * time.Second
 
-// Run drills the target, with a subtest for each objective: steady/errors < 1%, fault/p99 < 50ms, and verdict for the drill as a whole. A missed
-// one fails with what was observed, the limit and the evidence; an unknown one fails with the reason, or is skipped with
-// [SkipUnknown]. The line that repeats the drill comes with each. A scenario that can't be used ends the test at once. The target is not
-// closed: its maker does that.
+// Run drills the target, with a subtest for each objective: steady/errors < 1%, fault/p99 < 50ms,
+// and verdict for the drill as a whole. A missed one fails with what was observed, the limit and
+// the evidence; an unknown one fails with the reason, or is skipped with [SkipUnknown]. The line
+// that repeats the drill comes with each. A scenario that can't be used ends the test at once. The
+// target is not closed: its maker does that.
 //
-// The report is written to the test's artifacts, which go test -artifacts keeps, unless [Out] or CACHEDRILL_OUT name a directory.
+// The report is written to the test's artifacts, which go test -artifacts keeps, unless [Out] or
+// CACHEDRILL_OUT name a directory.
 func Run(t *testing.T, target targets.Target, sc Scenario, opts ...Option) report.Drill {
 	t.Helper()
 	if sc.Name == "" {

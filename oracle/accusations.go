@@ -12,8 +12,8 @@ import (
 // keepFirst is how many accusations of a kind are kept, besides the worst.
 const keepFirst = 20
 
-// topAccusations counts accusations of one kind and keeps the earliest and the stalest: which are kept does not depend on
-// the order in which they arrive, apart from ties.
+// topAccusations counts accusations of one kind and keeps the earliest and the stalest: which are
+// kept does not depend on the order in which they arrive, apart from ties.
 type topAccusations struct {
 	n      atomic.Int64
 	latest atomic.Int64 // At of the last one of a full first; above any time until then
@@ -45,8 +45,8 @@ func (t *topAccusations) keep(a Accusation) {
 	}
 }
 
-// weigh keeps a stale read if it is the stalest so far. It is put into words at the end: in an outage that goes on,
-// every read is.
+// weigh keeps a stale read if it is the stalest so far. It is put into words at the end: in an
+// outage that goes on, every read is.
 func (t *topAccusations) weigh(d *verdict) {
 	if int64(d.Low) <= t.top.Load() {
 		return

@@ -13,8 +13,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// service is a small real service: rows under one lock, and a cache that is correct (every write replaces the copy under
-// the row's lock) until a field makes it misbehave.
+// service is a small real service: rows under one lock, and a cache that is correct (every write
+// replaces the copy under the row's lock) until a field makes it misbehave.
 type service struct {
 	clock atomic.Int64 // every look at it is a moment of its own
 	rows  []row
@@ -161,7 +161,8 @@ func (s *service) drive(clients, ops int, historian bool) Findings {
 	return f
 }
 
-// Under real concurrency a correct service is never accused, and each way to break it is found under its own name.
+// Under real concurrency a correct service is never accused, and each way to break it is found
+// under its own name.
 func TestConcurrentService(t *testing.T) {
 	for _, historian := range []bool{false, true} {
 		for _, c := range []struct {

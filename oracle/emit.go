@@ -8,7 +8,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// buffer is where one call keeps its operation, and the verdicts that are to be emitted once no lock is held.
+// buffer is where one call keeps its operation, and the verdicts that are to be emitted once no
+// lock is held.
 type buffer struct {
 	op   targets.Operation
 	done []verdict
@@ -30,7 +31,8 @@ func (j *Judge) emitAll(done []verdict) []verdict {
 	return done[:0]
 }
 
-// emit counts what a verdict accuses, and hands the judgement to [Config.Judged]. No shard is locked.
+// emit counts what a verdict accuses, and hands the judgement to [Config.Judged]. No shard is
+// locked.
 func (j *Judge) emit(d *verdict) {
 	switch d.finding {
 	case sound, alien, unplaced, unsealed, contradicting:
@@ -113,7 +115,8 @@ func (d *verdict) wrong(text string) Accusation {
 	return a
 }
 
-// mixedHistory proves that a value is another key's: what is known of it there, and the read. No shard may be locked.
+// mixedHistory proves that a value is another key's: what is known of it there, and the read. No
+// shard may be locked.
 func (j *Judge) mixedHistory(owner targets.Key, op *targets.Operation) []Event {
 	s, hash := j.shardOf(owner)
 	s.mu.Lock()
@@ -129,8 +132,9 @@ func (j *Judge) mixedHistory(owner targets.Key, op *targets.Operation) []Event {
 	return append(events, accused(op, op.Reply.Version))
 }
 
-// leakIndex finds out whose value a token is: the key that it was written for, among all keys that the judge
-// knows. A token names its key only by a hash, so the answer is built from the keys at the first mix-up.
+// leakIndex finds out whose value a token is: the key that it was written for, among all keys that
+// the judge knows. A token names its key only by a hash, so the answer is built from the keys at
+// the first mix-up.
 type leakIndex struct {
 	built  sync.Once
 	wanted atomic.Bool // new keys are to be added
@@ -155,8 +159,8 @@ func (m *leakIndex) noticed(key targets.Key) {
 	m.keys[h] = append(m.keys[h], key)
 }
 
-// owner gives the key that the token was written for, one of the asked key's family if there is a choice. No shard may
-// be locked.
+// owner gives the key that the token was written for, one of the asked key's family if there is a
+// choice. No shard may be locked.
 func (m *leakIndex) owner(j *Judge, asked targets.Key, token string) (owner targets.Key, ok bool) {
 	m.built.Do(func() {
 		m.mu.Lock()

@@ -7,8 +7,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Evidence is put together where an accusation is made, while its key is locked, and only if the accusation will be kept: a
-// drill that goes wrong accuses millions of reads.
+// Evidence is put together where an accusation is made, while its key is locked, and only if the
+// accusation will be kept: a drill that goes wrong accuses millions of reads.
 
 // answered is a read as evidence.
 func answered(op *targets.Operation) Event {
@@ -38,7 +38,8 @@ func acked(key targets.Key, seq, version uint64, sent, returned time.Duration) E
 	return Event{What: WriteAcked, Key: key, Seq: seq, Writer: seq, Version: version, Sent: sent, Returned: returned}
 }
 
-// written is what makes the value of version i known as one that a write of this run stored, or the log has.
+// written is what makes the value of version i known as one that a write of this run stored, or the
+// log has.
 func (k *keyState) written(i int) []Event {
 	v := &k.history.All[i]
 	switch {
@@ -72,7 +73,8 @@ func (k *keyState) proven(i int) []Event {
 	return k.written(i)
 }
 
-// staleHistory proves a stale read: that what it answered exists, that a later version was committed, and the read.
+// staleHistory proves a stale read: that what it answered exists, that a later version was
+// committed, and the read.
 func (k *keyState) staleHistory(d *Judgement) []Event {
 	h, op := &k.history, &d.Op
 	var events []Event
@@ -95,7 +97,8 @@ func (k *keyState) staleHistory(d *Judgement) []Event {
 	return append(once(events), e)
 }
 
-// once drops the sending of a write of which more is among the events: its value may have been stored twice.
+// once drops the sending of a write of which more is among the events: its value may have been
+// stored twice.
 func once(events []Event) []Event {
 	more := func(i int) bool {
 		for at, e := range events {
@@ -114,8 +117,8 @@ func once(events []Event) []Event {
 	return kept
 }
 
-// silentAfter finds the write whose acknowledgement carried no version, returned at acked, and which was sent after
-// version at had been committed.
+// silentAfter finds the write whose acknowledgement carried no version, returned at acked, and
+// which was sent after version at had been committed.
 func (k *keyState) silentAfter(at int, read *targets.Operation, returned time.Duration) []Event {
 	known := k.history.All[at].Own
 	for i := range k.open.all {
@@ -201,7 +204,8 @@ func (k *keyState) there(n uint64) Event {
 	return events[len(events)-1]
 }
 
-// recordEvents are what is known of a write without a version: that it was sent, and the earliest proof of it.
+// recordEvents are what is known of a write without a version: that it was sent, and the earliest
+// proof of it.
 func recordEvents(key targets.Key, m *history.WriteRecord) []Event {
 	switch {
 	case m.ByProof == history.Acknowledged && m.By != never:

@@ -33,8 +33,8 @@ type Lag struct {
 	Lag       time.Duration         // from then until its last proven-stale read began; 0 when it was not read stale
 }
 
-// Findings is what a drill proved. A number counts everything; of accusations some are kept. It is wide because it is the
-// flat list of all that a judge counts.
+// Findings is what a drill proved. A number counts everything; of accusations some are kept. It is
+// wide because it is the flat list of all that a judge counts.
 type Findings struct {
 	Writes        int // that began
 	Acknowledged  int
@@ -139,8 +139,9 @@ func ParseWhat(s string) (What, bool) {
 // NoWriter is an [Event.Writer] that is not known.
 const NoWriter = oddSeq
 
-// Event is one thing that was observed. The events of an accusation prove it, and none of them can be left out. It is
-// wide because one type stands for all that can be evidence, as a line of a timeline does.
+// Event is one thing that was observed. The events of an accusation prove it, and none of them can
+// be left out. It is wide because one type stands for all that can be evidence, as a line of a
+// timeline does.
 type Event struct {
 	What    What
 	Key     targets.Key

@@ -54,8 +54,8 @@ func (c *healthLog) copied() []outage {
 	return nil
 }
 
-// healthy reports whether no fault was on from longer than within before from until to: from the beginning of a
-// read until its return, for a fault that begins meanwhile can show in its answer.
+// healthy reports whether no fault was on from longer than within before from until to: from the
+// beginning of a read until its return, for a fault that begins meanwhile can show in its answer.
 func (c *healthLog) healthy(from, to, within time.Duration) bool {
 	all := c.all.Load()
 	if all == nil {

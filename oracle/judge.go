@@ -1,6 +1,6 @@
 // Package oracle judges what was true. A [Judge] gets every operation of a drill when it begins and
-// when it ends, and the source's history where there is one. It finds for each read whether the answer
-// was fresh, stale or neither provably, and for each write whether it survived.
+// when it ends, and the source's history where there is one. It finds for each read whether the
+// answer was fresh, stale or neither provably, and for each write whether it survived.
 //
 // It knows no target, no fault, no phase and no clock: all it has are the stamps in the operations.
 // It streams: memory grows with keys and writes, never with reads.
@@ -9,17 +9,17 @@
 // # What the caller owes
 //
 // For every operation, in this order and in one goroutine: stamp Sent, call [Judge.Begin], send;
-// receive, stamp Returned, call [Judge.End]. Other goroutines may run in between at any point. Every
-// Begin gets its End: a deadline turns an operation without an answer into a failed read or an
-// unknown write. (Seq, Sent) is unique among the operations in flight on a key. Commits and seals are handed
-// over in the order in which the target sent them.
+// receive, stamp Returned, call [Judge.End]. Other goroutines may run in between at any point.
+// Every Begin gets its End: a deadline turns an operation without an answer into a failed read or
+// an unknown write. (Seq, Sent) is unique among the operations in flight on a key. Commits and
+// seals are handed over in the order in which the target sent them.
 //
-// A request that reads k keys is k reads, one a key, that share Seq, Sent and Returned: each is begun
-// and ended by itself, and judged by itself.
+// A request that reads k keys is k reads, one a key, that share Seq, Sent and Returned: each is
+// begun and ended by itself, and judged by itself.
 //
-// Without a source's log, values must be acknowledged only once they are committed at the source, and
-// versions must grow in commit order. A write-behind family needs the log: there acknowledgements are no
-// evidence of order.
+// Without a source's log, values must be acknowledged only once they are committed at the source,
+// and versions must grow in commit order. A write-behind family needs the log: there
+// acknowledgements are no evidence of order.
 package oracle
 
 import (
@@ -96,8 +96,9 @@ func (j *Judge) End(op targets.Operation) {
 	buffers.Put(b)
 }
 
-// Commit gives one entry of the source's history, or, with version 0, announces that every commit before At
-// has been given. An entry that is given twice counts once. It is for judges with [Config.Historian] only.
+// Commit gives one entry of the source's history, or, with version 0, announces that every commit
+// before At has been given. An entry that is given twice counts once. It is for judges with
+// [Config.Historian] only.
 func (j *Judge) Commit(c targets.Commit) {
 	if c.Version == 0 {
 		j.seal(c.At)
@@ -131,12 +132,14 @@ func (j *Judge) seal(t time.Duration) {
 	buffers.Put(b)
 }
 
-// FaultBegan announces that a fault begins at this time: eventual families promise nothing from then on. It must be
-// called before the fault can show in an answer. Faults may overlap; each gets its [Judge.FaultHealed].
+// FaultBegan announces that a fault begins at this time: eventual families promise nothing from
+// then on. It must be called before the fault can show in an answer. Faults may overlap; each gets
+// its [Judge.FaultHealed].
 func (j *Judge) FaultBegan(at time.Duration) { j.health.began(at) }
 
-// FaultHealed announces that a fault that had begun was healed at this time. When none is left, eventual families have
-// [Family.Within] to converge. A call without its [Judge.FaultBegan] does nothing.
+// FaultHealed announces that a fault that had begun was healed at this time. When none is left,
+// eventual families have [Family.Within] to converge. A call without its [Judge.FaultBegan] does
+// nothing.
 func (j *Judge) FaultHealed(at time.Duration) { j.health.healed(at) }
 
 // shardOf gives the key's shard and hash.

@@ -112,8 +112,8 @@ func TestReadsWaitForWhatOverlapsThem(t *testing.T) {
 	require.Equal(t, [2]time.Duration{ms(2), ms(7)}, [2]time.Duration{d.judged[2].Low, d.judged[2].High})
 }
 
-// A read is judged by what operations sent by its return showed, even if later ones have shown more by the time it is judged:
-// else its answer would depend on the scheduler.
+// A read is judged by what operations sent by its return showed, even if later ones have shown more
+// by the time it is judged: else its answer would depend on the scheduler.
 func TestLaterReadsDoNotBearOnEarlierOnes(t *testing.T) {
 	for _, laterFirst := range []bool{true, false} {
 		d := newDrill(t, Config{})

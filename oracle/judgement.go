@@ -38,18 +38,21 @@ type Judgement struct {
 	Op     targets.Operation
 	Answer Answer
 
-	// Accused names what was wrong with the value itself: one of "leak", "corruption", "dirty read"; empty when
-	// nothing was. Such a read is Unjudged, unless the version it claims can be judged by itself.
+	// Accused names what was wrong with the value itself: one of "leak", "corruption", "dirty
+	// read"; empty when nothing was. Such a read is Unjudged, unless the version it claims can be
+	// judged by itself.
 	Accused string
 
-	// Low and High bound the staleness: how long before the read began its value had been superseded, 0 when it
-	// had not been. High is -1 when nothing bounds it, and both are meaningless for an unjudged read.
+	// Low and High bound the staleness: how long before the read began its value had been
+	// superseded, 0 when it had not been. High is -1 when nothing bounds it, and both are
+	// meaningless for an unjudged read.
 	Low, High time.Duration
 
 	Violation bool // the family's class was proven broken by this read
 
-	// CanBeStale and CanViolate say whether the read could have exposed staleness, or a violation: whether a copy that
-	// a cache could plausibly still hold would have been proven stale, or in violation, had it been answered.
+	// CanBeStale and CanViolate say whether the read could have exposed staleness, or a violation:
+	// whether a copy that a cache could plausibly still hold would have been proven stale, or in
+	// violation, had it been answered.
 	CanBeStale, CanViolate bool
 
 	Class   string        // of the family; empty when it has none
@@ -60,7 +63,8 @@ type Judgement struct {
 	Why     string        // of an unjudged read: the reason in words
 }
 
-// verdict is a judgement that was reached under the lock of its key, and still has to be emitted without.
+// verdict is a judgement that was reached under the lock of its key, and still has to be emitted
+// without.
 type verdict struct {
 	Judgement
 	family  *family
@@ -73,8 +77,9 @@ type verdict struct {
 	logEnded bool             // the source's log ended before the read did: without a version, the answer proves nothing
 }
 
-// answer decides between fresh, stale and indeterminate, and bounds the staleness. next is the earliest proof of
-// something that follows what was answered, first the earliest time at which something can have superseded it.
+// answer decides between fresh, stale and indeterminate, and bounds the staleness. next is the
+// earliest proof of something that follows what was answered, first the earliest time at which
+// something can have superseded it.
 func (d *Judgement) answer(next history.Evidence, first time.Duration) {
 	switch i := d.Op.Sent; {
 	case next.At < i:
@@ -88,8 +93,8 @@ func (d *Judgement) answer(next history.Evidence, first time.Duration) {
 	d.High = d.bound(first)
 }
 
-// bound is the largest staleness of a read of something that can have been superseded at first; -1 when
-// nothing bounds it.
+// bound is the largest staleness of a read of something that can have been superseded at first; -1
+// when nothing bounds it.
 func (d *Judgement) bound(first time.Duration) time.Duration {
 	if first == before || first == never {
 		return -1

@@ -64,7 +64,8 @@ type family struct {
 	name    string
 	classed bool // the configuration gave it a class
 
-	// tokens says that an answer of this family carried a token, so that one without is a damaged one.
+	// tokens says that an answer of this family carried a token, so that one without is a damaged
+	// one.
 	tokens atomic.Bool
 	blanks topAccusations // answers without a token; accused at the end if others carry one
 }
@@ -104,19 +105,21 @@ type keyState struct {
 	waiting  queue            // reads that wait for others to end; without a log only
 
 	staleSpans []history.StaleSpan // versions that were read proven-stale, by version
-	// witnesses is the reads that are the earliest evidence of a version, by version; of the version model only.
+	// witnesses is the reads that are the earliest evidence of a version, by version; of the
+	// version model only.
 	witnesses map[uint64]Event
 	absences  *history.Absences // of strong families without a log
 
 	versionedFrom time.Duration // the earliest Sent among the operations that carried a version; [never] if none did
 	audited       time.Duration // when the last read past the caches began; [before] at first
-	// sourced is when the last read began that was loaded from the source, though not past the caches, and was fresh: what had
-	// been written by then was not lost. A stale one proves nothing: it may have joined a load that was under way.
+	// sourced is when the last read began that was loaded from the source, though not past the
+	// caches, and was fresh: what had been written by then was not lost. A stale one proves
+	// nothing: it may have joined a load that was under way.
 	sourced time.Duration
 
-	// foreign: another run wrote here. rewritten: the source contradicted its own history. tainted: what is known
-	// of a version came from a read that another answer contradicts. crowded: too many unresolved writes.
-	// Each makes the key's reads unjudged from then on.
+	// foreign: another run wrote here. rewritten: the source contradicted its own history. tainted:
+	// what is known of a version came from a read that another answer contradicts. crowded: too
+	// many unresolved writes. Each makes the key's reads unjudged from then on.
 	foreign, rewritten, tainted, crowded bool
 	provenStale                          bool // a read from a cache was proven stale
 }
@@ -151,16 +154,17 @@ const tooManyUnknown = "too many writes of unknown outcome"
 // looked is until when writes were looked for at the source.
 func (k *keyState) looked() time.Duration { return max(k.audited, k.sourced) }
 
-// sawSource notes a fresh answer that came from the source, to a client that asks instance by instance: which is
-// after the last write.
+// sawSource notes a fresh answer that came from the source, to a client that asks instance by
+// instance: which is after the last write.
 func (k *keyState) sawSource(d *Judgement) {
 	if d.Answer == Fresh && d.Op.Instance != "" && (d.Op.Reply.Tier == targets.TierSource || d.Op.Reply.Tier == targets.TierBypass) {
 		k.sourced = max(k.sourced, d.Op.Sent)
 	}
 }
 
-// witness remembers the read if it is the earliest evidence of a version, of two at one time the one with the smaller
-// number: reads are not kept otherwise. Only a version that was seen before it was acknowledged, or never was, has one.
+// witness remembers the read if it is the earliest evidence of a version, of two at one time the
+// one with the smaller number: reads are not kept otherwise. Only a version that was seen before it
+// was acknowledged, or never was, has one.
 func (k *keyState) witness(v *history.Version, op *targets.Operation) {
 	switch {
 	case op.Returned > v.Own, op.Returned == v.Own && v.OwnProof != history.Seen:
@@ -192,7 +196,8 @@ func (k *keyState) accusation(at time.Duration, op targets.Operation, text strin
 	}
 }
 
-// lost counts a lost write. how continues the text that says when it was acknowledged; the events prove it.
+// lost counts a lost write. how continues the text that says when it was acknowledged; the events
+// prove it.
 func (k *keyState) lost(w write, how string, events ...Event) {
 	if k.drill.accused.count(kindLost, w.returned) {
 		k.drill.accused.keep(kindLost, k.accusation(w.returned, w.operation(k.key), textLost(k.key, &w, how),

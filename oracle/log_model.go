@@ -6,8 +6,8 @@ import (
 )
 
 // logModel judges by the source's log, which is the only evidence of order and time: each commit
-// happened at its stamp. A read waits until the log is complete up to its return; reads in flight do
-// not matter. See "With the source's log" in docs/oracle.md.
+// happened at its stamp. A read waits until the log is complete up to its return; reads in flight
+// do not matter. See "With the source's log" in docs/oracle.md.
 type logModel struct{ *keyState }
 
 func (m logModel) begin(op *targets.Operation) {
@@ -119,8 +119,8 @@ func (m logModel) recordAck(i int, op *targets.Operation) {
 	m.history.All[at].AckedAt = min(m.history.All[at].AckedAt, op.Returned)
 }
 
-// match finds the commit of what the read answered, once the log is complete up to its return or the drill
-// is over.
+// match finds the commit of what the read answered, once the log is complete up to its return or
+// the drill is over.
 func (m logModel) match(op *targets.Operation) match {
 	r := &op.Reply
 	switch {
@@ -164,8 +164,9 @@ func (m logModel) match(op *targets.Operation) match {
 	return match{finding: uncommitted}
 }
 
-// settled reports whether the log can't add anything about a read. Commits at the very time of a seal may not have
-// been sent yet: at that time only a read that began earlier and whose version is in the log is settled.
+// settled reports whether the log can't add anything about a read. Commits at the very time of a
+// seal may not have been sent yet: at that time only a read that began earlier and whose version is
+// in the log is settled.
 func (m logModel) settled(op *targets.Operation) bool {
 	end := m.drill.logEnd()
 	if m.drill.finished || end != op.Returned {
@@ -178,7 +179,8 @@ func (m logModel) settled(op *targets.Operation) bool {
 	return ok
 }
 
-// committed gives the version that the log has for what the read answered, if it was committed by its return.
+// committed gives the version that the log has for what the read answered, if it was committed by
+// its return.
 func (m logModel) committed(op *targets.Operation) (uint64, bool) {
 	if v := op.Reply.Version; v != 0 {
 		at, ok := m.history.Find(v)

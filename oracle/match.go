@@ -33,11 +33,12 @@ type match struct {
 	known   history.Signature    // of a conflicting answer: the value that the version is known to have
 }
 
-// placed reports whether the value has a place among the key's writes, so that the read can be judged.
+// placed reports whether the value has a place among the key's writes, so that the read can be
+// judged.
 func (m match) placed() bool { return m.finding == sound || m.finding == blank && m.version != 0 }
 
-// classify checks a token that is not the one known for the version answered. own is its parsed form when
-// the finding is sound: a token of this run for this key.
+// classify checks a token that is not the one known for the version answered. own is its parsed
+// form when the finding is sound: a token of this run for this key.
 func (k *keyState) classify(token string) (own targets.Token, f finding) {
 	t, ok := targets.ParseToken(token)
 	switch {
@@ -66,7 +67,8 @@ func (f finding) accuses() (kind, bool) {
 	return 0, false
 }
 
-// excuse gives the reason why a read with this finding is unjudged instead of accused; empty when it is accused.
+// excuse gives the reason why a read with this finding is unjudged instead of accused; empty when
+// it is accused.
 func (f finding) excuse() string {
 	switch f {
 	case alien:
@@ -81,7 +83,8 @@ func (f finding) excuse() string {
 	return ""
 }
 
-// countClaims counts what an answer's value could have exposed, and notes whether its family's answers carry tokens.
+// countClaims counts what an answer's value could have exposed, and notes whether its family's
+// answers carry tokens.
 func (k *keyState) countClaims(op *targets.Operation) {
 	r := &op.Reply
 	if r.Absent {

@@ -14,8 +14,8 @@ import (
 //   - [valueModel]: only values are known, and their order is known where one write was sent after
 //     there was evidence of the other.
 //
-// Each has a section of docs/oracle.md with the proof that it accuses no correct cache. The shard of
-// the key is locked during all calls.
+// Each has a section of docs/oracle.md with the proof that it accuses no correct cache. The shard
+// of the key is locked during all calls.
 type model interface {
 	// begin notes a write that is about to be sent.
 	begin(op *targets.Operation)
@@ -32,19 +32,20 @@ type model interface {
 	audit(m match, d *verdict)
 	// stale notes a read that was proven stale, and gives the evidence of that if it is wanted.
 	stale(m match, d *verdict, wanted bool)
-	// superseded reports whether the latest write proven to precede t is proven not to precede t-within, and
-	// superseded something that a cache could hold.
+	// superseded reports whether the latest write proven to precede t is proven not to precede
+	// t-within, and superseded something that a cache could hold.
 	superseded(t, within time.Duration) bool
 
 	// conclude counts the writes that were looked for at the source, at the end of the drill.
 	conclude()
-	// explained accuses a key of a strong family if no order of its writes explains all of its reads,
-	// though none by itself is proven stale. It reports whether that could be decided.
+	// explained accuses a key of a strong family if no order of its writes explains all of its
+	// reads, though none by itself is proven stale. It reports whether that could be decided.
 	explained() (decided bool)
 }
 
-// model gives the model by which a read is judged, as far as is known by now. A key without a log is
-// judged by values until the first operation that carries a version, and by versions from then on.
+// model gives the model by which a read is judged, as far as is known by now. A key without a log
+// is judged by values until the first operation that carries a version, and by versions from then
+// on.
 func (k *keyState) model(op *targets.Operation) model {
 	r := &op.Reply
 	switch {

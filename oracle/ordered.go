@@ -8,7 +8,8 @@ import (
 
 // What the log model and the version model have in common: both know a key's history by versions.
 
-// answered gives the version that a read answered: of an absence, the one most favourable to the cache.
+// answered gives the version that a read answered: of an absence, the one most favourable to the
+// cache.
 func (k *keyState) answered(of match, op *targets.Operation) uint64 {
 	if op.Reply.Absent {
 		return k.history.AbsentAt(op.Returned)
@@ -18,8 +19,8 @@ func (k *keyState) answered(of match, op *targets.Operation) uint64 {
 
 func (k *keyState) superseded(t, within time.Duration) bool { return k.history.Superseded(t, within) }
 
-// missing counts the versions from index first on that were proven to be there before a read past the caches
-// began, which answered version v: the source no longer has them.
+// missing counts the versions from index first on that were proven to be there before a read past
+// the caches began, which answered version v: the source no longer has them.
 func (k *keyState) missing(first int, v uint64, op *targets.Operation) {
 	for at := first; at < len(k.history.All); at++ {
 		if k.history.All[at].Own < op.Sent {
@@ -28,8 +29,8 @@ func (k *keyState) missing(first int, v uint64, op *targets.Operation) {
 	}
 }
 
-// contradicted turns a conflicting answer of the source itself into an accusation of the write that the source
-// no longer has.
+// contradicted turns a conflicting answer of the source itself into an accusation of the write that
+// the source no longer has.
 func (k *keyState) contradicted(m match, op *targets.Operation) match {
 	if op.Instance != targets.SourceInstance {
 		return m
@@ -45,8 +46,8 @@ func (k *keyState) contradicted(m match, op *targets.Operation) match {
 	return m
 }
 
-// gone counts a version that the source no longer has, once: as a lost write if its write was acknowledged, and else as
-// a rollback.
+// gone counts a version that the source no longer has, once: as a lost write if its write was
+// acknowledged, and else as a rollback.
 func (k *keyState) gone(at int, when time.Duration, how string, against Event) {
 	v := &k.history.All[at]
 	if v.Gone || v.Contested {

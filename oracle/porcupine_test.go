@@ -13,10 +13,11 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Porcupine decides by search whether a history is linearizable. It orders calls before returns of the same time, which is
-// what "equal stamps say nothing about order" asks.
+// Porcupine decides by search whether a history is linearizable. It orders calls before returns of
+// the same time, which is what "equal stamps say nothing about order" asks.
 
-// plain is a register without versions. Its first value is whatever is read first: the initial value or an absence.
+// plain is a register without versions. Its first value is whatever is read first: the initial
+// value or an absence.
 var plain = porcupine.Model{
 	Init: func() any { return "?" },
 	Step: func(state, input, output any) (bool, any) {
@@ -100,8 +101,8 @@ type numbered struct {
 	absent bool
 }
 
-// ordered is a register whose writes take effect in the order of their versions. A deletion of unknown version fits
-// anywhere.
+// ordered is a register whose writes take effect in the order of their versions. A deletion of
+// unknown version fits anywhere.
 var orderedModel = porcupine.Model{
 	Init: func() any { return numbered{absent: true} },
 	Step: func(state, input, output any) (bool, any) {
@@ -119,8 +120,9 @@ var orderedModel = porcupine.Model{
 	},
 }
 
-// versioned gives the world with the versions that reads showed of writes that carried none, without writes that no one
-// read, and with the initial value as a write, if it was read: what the ordered model asks.
+// versioned gives the world with the versions that reads showed of writes that carried none,
+// without writes that no one read, and with the initial value as a write, if it was read: what the
+// ordered model asks.
 func (w *world) versioned() *world {
 	shown := map[string]uint64{}
 	for _, o := range w.reads() {
@@ -178,7 +180,8 @@ func TestStrongWithVersionsEqualsPorcupine(t *testing.T) {
 	require.NotZero(t, byAbsence)
 }
 
-// writeSeq gives the operation that wrote a token; [targets.SeedSeq] for seeds and for what is no token.
+// writeSeq gives the operation that wrote a token; [targets.SeedSeq] for seeds and for what is no
+// token.
 func writeSeq(token string) uint64 {
 	if t, ok := targets.ParseToken(token); ok {
 		return t.Seq

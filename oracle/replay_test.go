@@ -74,8 +74,8 @@ func replay(cfg Config, history []Event) (map[uint64]Judgement, Findings) {
 	return judged, j.Finish()
 }
 
-// accusesAgain says whether the events alone lead to the same accusation. was is how the accused read was judged; zero
-// when no read is accused.
+// accusesAgain says whether the events alone lead to the same accusation. was is how the accused
+// read was judged; zero when no read is accused.
 func accusesAgain(cfg Config, history []Event, a Accusation, was Judgement) bool {
 	judged, f := replay(cfg, history)
 	now := judged[was.Op.Seq]
@@ -96,8 +96,9 @@ func show(history []Event) string {
 	return s
 }
 
-// oneRegister is a oneRegister whose versions only grow, for porcupine: input is what was done, the state is the version. An
-// acknowledged write of unknown version makes one that no read of the history answered.
+// oneRegister is a oneRegister whose versions only grow, for porcupine: input is what was done, the
+// state is the version. An acknowledged write of unknown version makes one that no read of the
+// history answered.
 var oneRegister = porcupine.Model{
 	Init: func() any { return [2]uint64{} },
 	Step: func(state, input, _ any) (bool, any) {
@@ -147,9 +148,10 @@ func operations(history []Event, base uint64) []porcupine.Operation {
 	return ops
 }
 
-// The evidence of a stale read of a strong family is enough, independently checked, and minimal: a fresh judge that is given
-// of nothing else accuses the same read of the same, and no longer when any one of the events is left out; porcupine finds it
-// not linearizable, and without the accused read linearizable.
+// The evidence of a stale read of a strong family is enough, independently checked, and minimal: a
+// fresh judge that is given of nothing else accuses the same read of the same, and no longer when
+// any one of the events is left out; porcupine finds it not linearizable, and without the accused
+// read linearizable.
 func TestEvidenceOfStaleReads(t *testing.T) {
 	strong := map[string]Family{"price": {Class: Strong}}
 	for _, c := range []struct {

@@ -6,21 +6,24 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// maxSights is how many (key, session) pairs a shard remembers: half a million in all, 25 MB. Beyond it those that
-// changed longest ago are forgotten, which can miss a violation but never makes one up.
+// maxSights is how many (key, session) pairs a shard remembers: half a million in all, 25 MB.
+// Beyond it those that changed longest ago are forgotten, which can miss a violation but never
+// makes one up.
 const maxSights = 8192
 
 // sightSet is how many places a pair may be at.
 const sightSet = 4
 
-// sessions remembers what each session saw of each key of a shard, to check monotonic reads and read-your-writes. It is a
-// set-associative table: a map would take three times the memory, and could not forget the oldest.
+// sessions remembers what each session saw of each key of a shard, to check monotonic reads and
+// read-your-writes. It is a set-associative table: a map would take three times the memory, and
+// could not forget the oldest.
 type sessions struct {
 	sights []sight // sets of sightSet; a power of two
 }
 
-// sight is the two latest versions that a session saw of a key and when the earliest operation that saw each returned.
-// older is the earlier and smaller one: it serves reads that began before the latest was seen.
+// sight is the two latest versions that a session saw of a key and when the earliest operation that
+// saw each returned. older is the earlier and smaller one: it serves reads that began before the
+// latest was seen.
 type sight struct {
 	key               *keyState // nil: no sight
 	session           uint64
@@ -111,8 +114,8 @@ func (s *sessions) saw(k *keyState, op *targets.Operation, v uint64) {
 	}
 }
 
-// note gives the latest version that a read's session is known to have seen before, and notes the one that the
-// read answered.
+// note gives the latest version that a read's session is known to have seen before, and notes the
+// one that the read answered.
 func (s *sessions) note(k *keyState, op *targets.Operation, m match) (base uint64) {
 	base = s.before(k, op)
 	switch {
@@ -125,8 +128,8 @@ func (s *sessions) note(k *keyState, op *targets.Operation, m match) (base uint6
 	return base
 }
 
-// before gives the latest version that the operation's session is known to have seen in operations that
-// returned before this one was sent; 0 when there is none.
+// before gives the latest version that the operation's session is known to have seen in operations
+// that returned before this one was sent; 0 when there is none.
 func (s *sessions) before(k *keyState, op *targets.Operation) uint64 {
 	if op.Session == 0 || op.Instance == targets.SourceInstance {
 		return 0

@@ -38,8 +38,8 @@ func (s *shard) add(hash uint64, key targets.Key, f *family) *keyState {
 	return k
 }
 
-// endRead takes what a read proves, and judges it unless something that bears on it is still to come:
-// an operation in flight that overlaps it, or the source's log.
+// endRead takes what a read proves, and judges it unless something that bears on it is still to
+// come: an operation in flight that overlaps it, or the source's log.
 func (s *shard) endRead(k *keyState, op *targets.Operation, done []verdict) []verdict {
 	if !s.drill.cfg.Historian && op.Reply.Version != 0 {
 		k.versioned(op)
@@ -177,8 +177,8 @@ func (s *shard) judge(by model, k *keyState, op *targets.Operation, m match, bas
 	return done
 }
 
-// notFound notes an answer "not found" of a strong family: together they must be explained, and one of them may leave
-// only one absence for another.
+// notFound notes an answer "not found" of a strong family: together they must be explained, and one
+// of them may leave only one absence for another.
 func (k *keyState) notFound(op *targets.Operation) {
 	if op.Instance == targets.SourceInstance || !k.family.strong() || k.drill.cfg.Historian {
 		return

@@ -37,8 +37,9 @@ func (k *keyState) allSpans() []history.StaleSpan {
 	return all
 }
 
-// incidents counts the maximal intervals in which the key was served proven-stale. One superseded version's interval
-// lasts from the proof that it was superseded until its last stale read began; those that touch are one.
+// incidents counts the maximal intervals in which the key was served proven-stale. One superseded
+// version's interval lasts from the proof that it was superseded until its last stale read began;
+// those that touch are one.
 func (k *keyState) incidents() int {
 	all := slices.SortedFunc(slices.Values(k.allSpans()), func(a, b history.StaleSpan) int { return cmp.Compare(a.From, b.From) })
 	n, end := 0, before
@@ -51,8 +52,8 @@ func (k *keyState) incidents() int {
 	return n
 }
 
-// lags appends, for each superseded version of the key, how long it was still served. The absence before the
-// first version counts only if it was read stale.
+// lags appends, for each superseded version of the key, how long it was still served. The absence
+// before the first version counts only if it was read stale.
 func (k *keyState) lags(to []Lag) []Lag {
 	versions, spans := k.history.All, k.staleSpans
 	to = k.valueLags(to)
@@ -74,8 +75,8 @@ func (k *keyState) lags(to []Lag) []Lag {
 	return to
 }
 
-// valueLags appends the same for each value without a version that was certainly superseded. Absences count only if
-// they were read stale.
+// valueLags appends the same for each value without a version that was certainly superseded.
+// Absences count only if they were read stale.
 func (k *keyState) valueLags(to []Lag) []Lag {
 	r := k.values
 	if r == nil || k.versionedFrom != never {
@@ -99,11 +100,13 @@ func lagOf(family unique.Handle[string], s history.StaleSpan) Lag {
 
 // opportunity notes whether the read could have exposed staleness, or a violation.
 //
-// Let t be the commit of the latest version that is proven to have been committed more than D before the read began, D
-// being 0 for staleness and for strong families. A copy of the version before t, had it been answered, would have been proven
-// to break the bound. A cache could plausibly still hold it if it outlived the time at which it should have gone, t + D, by
-// less than the horizon: if t >= i - D - Horizon. With D = 0 that is a copy filled just before the commit and kept for its TTL; with
-// D > 0 it is one that a tier got from another just before it should have gone, and keeps for its own TTL.
+// Let t be the commit of the latest version that is proven to have been committed more than D
+// before the read began, D being 0 for staleness and for strong families. A copy of the version
+// before t, had it been answered, would have been proven to break the bound. A cache could
+// plausibly still hold it if it outlived the time at which it should have gone, t + D, by less than
+// the horizon: if t >= i - D - Horizon. With D = 0 that is a copy filled just before the commit and
+// kept for its TTL; with D > 0 it is one that a tier got from another just before it should have
+// gone, and keeps for its own TTL.
 func (k *keyState) opportunity(by model, op *targets.Operation, d *Judgement) {
 	f := k.family
 	if f.Horizon <= 0 {

@@ -11,8 +11,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// histories is how many worlds each property is held against; fewer under the race detector, which can find nothing in
-// one goroutine.
+// histories is how many worlds each property is held against; fewer under the race detector, which
+// can find nothing in one goroutine.
 var histories = map[bool]int{false: 6000, true: 500}[raceDetector]
 
 // named is a world as failures show it.
@@ -38,7 +38,8 @@ func worlds(t *testing.T, n int, r recipe, check func(t *testing.T, name named, 
 
 var blackBox = recipe{seeded: true, unknown: true, stale: true, writes: 4, reads: 5, span: 9}
 
-// Every answer equals what enumerating all commit orders and times says, and does not depend on the interleaving.
+// Every answer equals what enumerating all commit orders and times says, and does not depend on the
+// interleaving.
 func TestAnswersEqualEnumeration(t *testing.T) {
 	counted := map[Answer]int{}
 	worlds(t, histories, blackBox, func(t *testing.T, name named, rng *rand.Rand, w *world) {
@@ -62,8 +63,9 @@ func TestAnswersEqualEnumeration(t *testing.T) {
 	}
 }
 
-// Where acknowledgements do not tell versions, the enumeration can prove more, by counting which numbers are taken. What the
-// judge proves still holds in every enumerated history, and its bounds enclose all of them.
+// Where acknowledgements do not tell versions, the enumeration can prove more, by counting which
+// numbers are taken. What the judge proves still holds in every enumerated history, and its bounds
+// enclose all of them.
 func TestAnswersHoldInEveryEnumeratedHistory(t *testing.T) {
 	silent := blackBox
 	silent.silent = true
@@ -94,8 +96,9 @@ func TestAnswersHoldInEveryEnumeratedHistory(t *testing.T) {
 	require.Greater(t, definite, possible*8/10, "the judge proves most of what can be proven: %d of %d", definite, possible)
 }
 
-// When a Begin was called so late that the read had been judged, the judge knows less of what was seen, and more of what
-// cannot have happened yet. It never mistakes anything for stale, and all that it says is true.
+// When a Begin was called so late that the read had been judged, the judge knows less of what was
+// seen, and more of what cannot have happened yet. It never mistakes anything for stale, and all
+// that it says is true.
 func TestLateBeginsAreSound(t *testing.T) {
 	late := blackBox
 	late.lateBegins = true
@@ -139,7 +142,8 @@ func (w *world) requireTrue(t *testing.T, d Judgement, name named) {
 	}
 }
 
-// With a historian the log decides, whatever was acknowledged, and in whichever order things arrive.
+// With a historian the log decides, whatever was acknowledged, and in whichever order things
+// arrive.
 func TestAnswersEqualTheLog(t *testing.T) {
 	r := recipe{historian: true, seeded: true, unknown: true, silent: true, duplicates: true, stale: true, lateBegins: true,
 		writes: 6, reads: 8, span: 14}
@@ -203,9 +207,10 @@ func TestFindingsDoNotDependOnInterleaving(t *testing.T) {
 	require.NotZero(t, seen.StaleIncidents*seen.SessionViolations*seen.LostWrites*seen.Rollbacks*seen.Opportunities["violations"], seen)
 }
 
-// A correct cache is never accused: strong reads answer a version current at some moment between being sent and
-// returning, bounded ones one superseded at most D before they were sent; writes are acknowledged late, duplicated, lost
-// in the network, delivered after their client gave up, and rejected.
+// A correct cache is never accused: strong reads answer a version current at some moment between
+// being sent and returning, bounded ones one superseded at most D before they were sent; writes are
+// acknowledged late, duplicated, lost in the network, delivered after their client gave up, and
+// rejected.
 func TestCorrectCachesAreNeverAccused(t *testing.T) {
 	base := recipe{seeded: true, unknown: true, silent: true, lateBegins: true, audits: true, writes: 5, reads: 8, span: 12}
 	for _, c := range []struct {

@@ -7,12 +7,13 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// valueModel judges by values alone: neither the source's log, nor an acknowledgement, nor an answer
-// carries a version. Then the order of two writes is known only where one was sent after there was
-// evidence of the other. See "Values alone" in docs/oracle.md.
+// valueModel judges by values alone: neither the source's log, nor an acknowledgement, nor an
+// answer carries a version. Then the order of two writes is known only where one was sent after
+// there was evidence of the other. See "Values alone" in docs/oracle.md.
 type valueModel struct{ *keyState }
 
-// active gives the key's values, unless the operation sent at this time is known to be judged by versions.
+// active gives the key's values, unless the operation sent at this time is known to be judged by
+// versions.
 func (m valueModel) active(sent time.Duration) *history.Values {
 	if m.values == nil && m.versionedFrom == never {
 		m.values = history.NewValues()
@@ -136,8 +137,8 @@ func (m valueModel) stale(of match, d *verdict, wanted bool) {
 	x.Stale.Read(d.Op.Sent, d.NextAt, d.Op.Region)
 }
 
-// staleHistory proves a stale read of what x stored (nil: of an absence), which the write of the given evidence
-// certainly followed.
+// staleHistory proves a stale read of what x stored (nil: of an absence), which the write of the
+// given evidence certainly followed.
 func (m valueModel) staleHistory(x *history.WriteRecord, next history.Evidence, op *targets.Operation) []Event {
 	var events []Event
 	if x != nil && x.Sent != before {
@@ -151,7 +152,8 @@ func (m valueModel) staleHistory(x *history.WriteRecord, next history.Evidence, 
 
 func (m valueModel) superseded(t, within time.Duration) bool { return m.values.Changed(t, within) }
 
-// audit: writes that certainly follow the one that stored the answer, and were proven before it was asked for, are gone.
+// audit: writes that certainly follow the one that stored the answer, and were proven before it was
+// asked for, are gone.
 func (m valueModel) audit(of match, d *verdict) {
 	r, op := m.values, &d.Op
 	if r.Crowded {
@@ -173,7 +175,8 @@ func (m valueModel) audit(of match, d *verdict) {
 	}
 }
 
-// missed counts a write that the source no longer has, once: as a lost write if it was acknowledged, and else as a rollback.
+// missed counts a write that the source no longer has, once: as a lost write if it was
+// acknowledged, and else as a rollback.
 func (m valueModel) missed(x *history.WriteRecord, op *targets.Operation) {
 	if x.Gone {
 		return

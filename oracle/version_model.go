@@ -11,13 +11,13 @@ import (
 // order, so the commit of each lies between the latest sending among the versions up to it and the
 // earliest evidence of the versions from it on. See "Versions" in docs/oracle.md.
 //
-// A deletion whose acknowledgement carried a version is a version like any other. One without is never
-// recognised, for an absence carries no token: it stays among the open writes, and can explain any "not
-// found" that it can precede.
+// A deletion whose acknowledgement carried a version is a version like any other. One without is
+// never recognised, for an absence carries no token: it stays among the open writes, and can
+// explain any "not found" that it can precede.
 type versionModel struct{ *keyState }
 
-// match finds the version that a read answered, and notes what that proves. An absent answer's version is found by
-// compare.
+// match finds the version that a read answered, and notes what that proves. An absent answer's
+// version is found by compare.
 func (m versionModel) match(op *targets.Operation) match {
 	r := &op.Reply
 	if (r.Owner != targets.Key{}) && r.Owner != m.key {
@@ -78,7 +78,8 @@ func (m versionModel) conflict(at int, op *targets.Operation) match {
 	return m.contradicted(match{finding: conflicting, version: v.N, known: v.Token}, op)
 }
 
-// matchToken finds which write stored the value that a read answered, and notes its version if that is news.
+// matchToken finds which write stored the value that a read answered, and notes its version if that
+// is news.
 func (m versionModel) matchToken(t targets.Token, op *targets.Operation) match {
 	h, r := &m.history, &op.Reply
 	token := history.Signature{Hash: m.drill.digest(r.Token), Seq: t.Seq}
@@ -153,8 +154,9 @@ func (m versionModel) saw(at int, op *targets.Operation) {
 
 func (m versionModel) unjudged() string { return m.why() }
 
-// compare uses exactly what came from operations that were sent by the read's return: all of them have ended, so the
-// answer does not depend on the order of the calls of End. A version that only later ones carried is hidden.
+// compare uses exactly what came from operations that were sent by the read's return: all of them
+// have ended, so the answer does not depend on the order of the calls of End. A version that only
+// later ones carried is hidden.
 func (m versionModel) compare(of match, d *verdict) {
 	h, op := &m.history, &d.Op
 	v := m.answered(of, op)
@@ -198,12 +200,14 @@ func (m versionModel) compare(of match, d *verdict) {
 	}
 }
 
-// unresolved looks at the writes that were sent by the time at which the read began and whose acknowledgement, if any,
-// carried no version. The read answered version v, which was committed in [low, known].
+// unresolved looks at the writes that were sent by the time at which the read began and whose
+// acknowledgement, if any, carried no version. The read answered version v, which was committed in
+// [low, known].
 //
-// first is the earliest time at which one whose version was carried by no operation sent by the read's return can have
-// superseded v; not one that was acknowledged before low, for it precedes v. acked is the earliest acknowledgement of one that
-// was sent after known: it follows v, whichever its version is. Each is [never] when there is none.
+// first is the earliest time at which one whose version was carried by no operation sent by the
+// read's return can have superseded v; not one that was acknowledged before low, for it precedes v.
+// acked is the earliest acknowledgement of one that was sent after known: it follows v, whichever
+// its version is. Each is [never] when there is none.
 func (m versionModel) unresolved(op *targets.Operation, v uint64, low, known time.Duration) (first, acked time.Duration) {
 	first, acked = never, never
 	consider := func(sent, returned time.Duration, placed bool) {
@@ -238,8 +242,8 @@ func (m versionModel) unresolved(op *targets.Operation, v uint64, low, known tim
 	return first, acked
 }
 
-// excuse gives the time by which the last deletion was committed that can explain an answer "not found" and whose version
-// is not known; ok is false when there is none.
+// excuse gives the time by which the last deletion was committed that can explain an answer "not
+// found" and whose version is not known; ok is false when there is none.
 func (m versionModel) excuse(op *targets.Operation) (by time.Duration, ok bool) {
 	if m.open.forgotten && m.open.deletion <= op.Returned {
 		return op.Returned, true
@@ -260,7 +264,8 @@ func (m versionModel) excuse(op *targets.Operation) (by time.Duration, ok bool) 
 	return by, ok
 }
 
-// excused takes into account that a deletion of unknown version, committed by the given time, can explain an absence.
+// excused takes into account that a deletion of unknown version, committed by the given time, can
+// explain an absence.
 func (m versionModel) excused(d *verdict, by time.Duration) {
 	if d.Answer != Stale {
 		return
@@ -296,8 +301,9 @@ func (m versionModel) audit(of match, d *verdict) {
 	}
 }
 
-// followers counts acknowledged writes of unknown version as lost that certainly follow version v, which is still
-// there: they were sent after it was proven, and acknowledged before the source was asked.
+// followers counts acknowledged writes of unknown version as lost that certainly follow version v,
+// which is still there: they were sent after it was proven, and acknowledged before the source was
+// asked.
 func (m versionModel) followers(v uint64, op *targets.Operation) {
 	at, known := m.history.Find(v)
 	if !known || op.Reply.Version != v { // a value without a version may have been stored again
@@ -333,8 +339,8 @@ func (m versionModel) conclude() {
 	}
 }
 
-// explained accuses a key if its absences can't all be explained by deletions that carried a version, and
-// those that carried none.
+// explained accuses a key if its absences can't all be explained by deletions that carried a
+// version, and those that carried none.
 func (m versionModel) explained() (decided bool) {
 	a := m.absences
 	switch {

@@ -120,9 +120,9 @@ func (m versionModel) contradict(at int, w write, op *targets.Operation) {
 }
 
 // checkOrder accuses versions that a read or an acknowledgement proves to have been followed by
-// another before they can have existed: version order is commit order. at is the version that something
-// new was learned of: if that was evidence, it bears on the versions up to at, and Low, which does not fall,
-// ends the walk; if it was the write's Sent, it bears on at alone.
+// another before they can have existed: version order is commit order. at is the version that
+// something new was learned of: if that was evidence, it bears on the versions up to at, and Low,
+// which does not fall, ends the walk; if it was the write's Sent, it bears on at alone.
 func (m versionModel) checkOrder(at int) {
 	versions := m.history.All
 	if !m.trusted() {

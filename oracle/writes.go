@@ -21,7 +21,8 @@ type write struct {
 	deleted  bool // it is a deletion, and has no token
 }
 
-// operation is the write as far as it is remembered: its token can be made again, see [targets.NewToken].
+// operation is the write as far as it is remembered: its token can be made again, see
+// [targets.NewToken].
 func (w *write) operation(key targets.Key) targets.Operation {
 	kind := targets.Write
 	if w.deleted {
@@ -49,7 +50,8 @@ type openWrites struct {
 	ended    int         // of all
 	pruned   bool        // some were forgotten: in gaps of the history they can have superseded anything
 	overfull bool        // some were forgotten while the key was judged by values
-	// forgotten says that a deletion was forgotten because there were too many, and deletion when the earliest was sent.
+	// forgotten says that a deletion was forgotten because there were too many, and deletion when
+	// the earliest was sent.
 	forgotten bool
 	deletion  time.Duration
 }
@@ -143,8 +145,8 @@ func (k *keyState) keepOpen(i int, state history.Fate, returned time.Duration) {
 	}
 }
 
-// prune forgets acknowledged writes that no read to come can have missed: those that precede a version which all
-// reads that are not judged yet either answered, or are stale by, or follow.
+// prune forgets acknowledged writes that no read to come can have missed: those that precede a
+// version which all reads that are not judged yet either answered, or are stale by, or follow.
 func (k *keyState) prune() {
 	oldest := k.inflight.Oldest()
 	for w := k.waiting.first; w != nil; w = w.next {

@@ -10,7 +10,8 @@ import (
 	"github.com/cachedrill/cachedrill/internal/strictyaml"
 )
 
-// GoTarget is a target in a Go program, as far as a drill must know it. The program makes its environment.
+// GoTarget is a target in a Go program, as far as a drill must know it. The program makes its
+// environment.
 type GoTarget struct {
 	Title          string     // the name in the report
 	Regions        []string   // where its clients are; none: requests name no region
@@ -32,10 +33,11 @@ func (e *GoError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// ParseGo reads and checks a scenario against a target of a Go program. own is the scenario as a suite writes it, a mapping of one
-// name, made by the program. base, which may be empty, is what a person wrote: workload, phases, slo and faults, as at the top of a
-// suite; own goes before it. planned are faults that are Go values. What is wrong with base comes as an [*Error] that names file,
-// what is wrong with own as a [*GoError].
+// ParseGo reads and checks a scenario against a target of a Go program. own is the scenario as a
+// suite writes it, a mapping of one name, made by the program. base, which may be empty, is what a
+// person wrote: workload, phases, slo and faults, as at the top of a suite; own goes before it.
+// planned are faults that are Go values. What is wrong with base comes as an [*Error] that names
+// file, what is wrong with own as a [*GoError].
 func ParseGo(g *GoTarget, file string, base, own []byte, planned []faults.Planned) (Scenario, error) {
 	root, problems := strictyaml.Parse(own)
 	entries := root.Entries("the scenario")

@@ -124,7 +124,8 @@ func (t *HTTPTarget) Family(name string) (Family, bool) {
 
 func (t *HTTPTarget) sameKeys(a, b string) bool { return t.Service.Same(a, b) }
 
-// RedisIs says which Redis the service uses, for the report; never its URL, which may hold a password.
+// RedisIs says which Redis the service uses, for the report; never its URL, which may hold a
+// password.
 func (t *HTTPTarget) RedisIs() string {
 	r := t.Environment.Redis
 	switch {
@@ -180,7 +181,8 @@ func (r *RedisPlan) Config(dir string) redis.Config {
 	return redis.Config{URL: r.URL, Start: r.Start, Stop: r.Stop, Kill: r.Kill, Dir: dir, KeyPrefix: r.KeyPrefix}
 }
 
-// Open makes the Redis, not started when the drill is to start it; dir is where its owner's commands run.
+// Open makes the Redis, not started when the drill is to start it; dir is where its owner's
+// commands run.
 func (r *RedisPlan) Open(dir string) (redis.Node, error) {
 	node, err := r.table().Open(r.backend(), "the Redis", r.Config(dir))
 	if err != nil {

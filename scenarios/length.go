@@ -12,7 +12,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// window is the part of a drill over which a group of objectives judges, as far as the plan knows it.
+// window is the part of a drill over which a group of objectives judges, as far as the plan knows
+// it.
 type window struct {
 	phase    string // that may be lengthened
 	from, to time.Duration
@@ -50,8 +51,9 @@ func (sc *Scenario) faultsEnd() time.Duration {
 	return min(end, sc.Phases.Fault)
 }
 
-// checkSamples refuses an objective that can't pass, since too little of what it is about is planned.
-// What the plan can't know, such as which tier will answer, is taken for as much as is possible.
+// checkSamples refuses an objective that can't pass, since too little of what it is about is
+// planned. What the plan can't know, such as which tier will answer, is taken for as much as is
+// possible.
 func checkSamples(n strictyaml.Node, o slo.Objective, g slo.Group, sc *Scenario) {
 	least, of := o.LeastSamples(), o.Definition().Needs.Samples
 	w := sc.window(g)
@@ -148,8 +150,8 @@ func (sc *Scenario) share(labels map[string]string, of slo.Sample) float64 {
 
 func fits(label, value string) bool { return label == "" || label == value }
 
-// tenantShare is how many of a family's operations are about a tenant's keys: popular keys are spread
-// over the tenants like anything else.
+// tenantShare is how many of a family's operations are about a tenant's keys: popular keys are
+// spread over the tenants like anything else.
 func tenantShare(m load.Mix, tenant string) float64 {
 	i := slices.Index(m.Tenants, tenant)
 	if i < 0 {

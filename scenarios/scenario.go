@@ -153,9 +153,9 @@ func groupNames() []string {
 	return names
 }
 
-// objectives reads the suite's objectives and the scenario's own. One of the scenario's replaces the
-// suite's with the same metric and labels in the same group. What is left must be possible in the phases
-// of the scenario.
+// objectives reads the suite's objectives and the scenario's own. One of the scenario's replaces
+// the suite's with the same metric and labels in the same group. What is left must be possible in
+// the phases of the scenario.
 func (c common) objectives(own strictyaml.Node, sc *Scenario) []slo.PhaseObjective {
 	mine := group(own, sc)
 	placed := slices.DeleteFunc(group(c.slo, sc), func(old placedObjective) bool {

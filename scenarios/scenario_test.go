@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A scenario's own objectives replace the suite's of the same metric and labels, and never each other.
+// A scenario's own objectives replace the suite's of the same metric and labels, and never each
+// other.
 func TestObjectivesOfAScenario(t *testing.T) {
 	s, err := Parse("x", []byte(`
 version: 1

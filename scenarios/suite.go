@@ -38,8 +38,8 @@ type Scenario struct {
 	Halt       []Halt       // ends a drill early
 	Language   Language     // that it is written in
 
-	// ForeignWriters says that others may have written the keys before or may write them now; SharedKeys, that they may
-	// delete them too.
+	// ForeignWriters says that others may have written the keys before or may write them now;
+	// SharedKeys, that they may delete them too.
 	ForeignWriters, SharedKeys bool
 }
 
@@ -58,13 +58,13 @@ func (sc Scenario) Tenants() (all []string) {
 	return all
 }
 
-// Phases are the planned lengths. The fault phase ends when the last fault has been seen healed; what
-// is left of its length then belongs to recovery, so that the whole stays as long as planned.
+// Phases are the planned lengths. The fault phase ends when the last fault has been seen healed;
+// what is left of its length then belongs to recovery, so that the whole stays as long as planned.
 type Phases struct {
 	Warmup, Steady, Fault, Recovery time.Duration
 
-	// Dip is how long the load is lowered after the recovery phase, and AfterDip how long it is then what it was
-	// before; 0 without a dip.
+	// Dip is how long the load is lowered after the recovery phase, and AfterDip how long it is
+	// then what it was before; 0 without a dip.
 	Dip, AfterDip time.Duration
 }
 
@@ -135,7 +135,8 @@ func (s Suite) DefaultPolicy() string {
 // PolicyNames lists the policies, sorted.
 func (s Suite) PolicyNames() []string { return slices.Sorted(maps.Keys(s.Policies)) }
 
-// Reference gives the specification of the reference service; an error when the scenario drills something else.
+// Reference gives the specification of the reference service; an error when the scenario drills
+// something else.
 func (sc Scenario) Reference() (service.Spec, error) {
 	if t, ok := sc.Target.(ReferenceTarget); ok {
 		return t.Spec, nil

@@ -11,7 +11,7 @@ type CacheStatsReporter interface {
 
 // CacheStats are cumulative counters of the caches of one region since start. With Family: those of
 // one family. With Tenant: those of one tenant. With neither: region-wide ones (flights, lag,
-// breaker, gaps).
+// breaker, gaps). It is wide because each field is one counter that stands by itself.
 type CacheStats struct {
 	Region, Family, Tenant string
 

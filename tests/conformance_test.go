@@ -26,10 +26,11 @@ import (
 	"github.com/cachedrill/cachedrill/tests/program"
 )
 
-// TestConformance shows the zoo's caches to their drills and writes down who was caught by what. A broken cache
-// must be caught by its own drill and objective, with evidence; a correct one must be accused of nothing in any
-// drill. CACHEDRILL_VIRTUAL_SEEDS says over how many seeds in virtual time, CACHEDRILL_CONFORMANCE how often in real time
-// on a real Redis; there correct ones are drilled correctTimes as often. make conformance runs it.
+// TestConformance shows the zoo's caches to their drills and writes down who was caught by what. A
+// broken cache must be caught by its own drill and objective, with evidence; a correct one must be
+// accused of nothing in any drill. CACHEDRILL_VIRTUAL_SEEDS says over how many seeds in virtual
+// time, CACHEDRILL_CONFORMANCE how often in real time on a real Redis; there correct ones are
+// drilled correctTimes as often. make conformance runs it.
 func TestConformance(t *testing.T) {
 	_, runs, ok := program.Seeds("CACHEDRILL_CONFORMANCE")
 	if !ok {
@@ -95,8 +96,8 @@ type sightings struct {
 // tally counts drills.
 type tally struct{ shown, caught, unknown int }
 
-// How many drills run beside each other. In real time more than two disturb each other on a small machine: what is missed
-// about time is then unknown.
+// How many drills run beside each other. In real time more than two disturb each other on a small
+// machine: what is missed about time is then unknown.
 const (
 	virtualLanes = 4
 	realLanes    = 2
@@ -105,7 +106,8 @@ const (
 // correctTimes is how much more often correct caches are drilled in real time: 10 times for 3.
 const correctTimes = 10.0 / 3
 
-// tries is how often a drill that ended unknown, or could not be run, is repeated: the machine was too busy.
+// tries is how often a drill that ended unknown, or could not be run, is repeated: the machine was
+// too busy.
 const tries = 6
 
 // show runs the drills, broken caches n times at their own.
@@ -124,7 +126,8 @@ func (c *conformance) show(t *testing.T, lanes, n, correct int, of func(*sightin
 	require.NoError(t, g.Wait())
 }
 
-// correctRuns is how often correct caches are drilled in real time: ten times for three, twice in a sample.
+// correctRuns is how often correct caches are drilled in real time: ten times for three, twice in a
+// sample.
 func correctRuns(n int) int {
 	if n == 1 {
 		return 2

@@ -17,8 +17,8 @@ import (
 	"github.com/cachedrill/cachedrill/tests/program"
 )
 
-// The examples are drilled as their readers do it: the program is built, and starts the service by the suite beside it. A copy of the
-// suite has free ports, and shorter phases.
+// The examples are drilled as their readers do it: the program is built, and starts the service by
+// the suite beside it. A copy of the suite has free ports, and shorter phases.
 
 // shorter makes the suites' phases what CI has time for.
 var shorter = []string{
@@ -95,8 +95,9 @@ func needPython(t *testing.T, found bool) {
 	}
 }
 
-// guilty drills until an objective is missed, and gives the row. A busy machine makes what is not about safety unknown, which
-// says nothing about the cache; a drill in which another objective was missed is not repeated for that by the program.
+// guilty drills until an objective is missed, and gives the row. A busy machine makes what is not
+// about safety unknown, which says nothing about the cache; a drill in which another objective was
+// missed is not repeated for that by the program.
 func guilty(t *testing.T, drill func(scenario string) report.Report, scenario, expr string) report.SLO {
 	t.Helper()
 	var r report.Report
@@ -113,7 +114,8 @@ func guilty(t *testing.T, drill func(scenario string) report.Report, scenario, e
 	return report.SLO{}
 }
 
-// requireGuilty holds that the textbook's cache is found guilty of what is wrong with it, each with its evidence.
+// requireGuilty holds that the textbook's cache is found guilty of what is wrong with it, each with
+// its evidence.
 func requireGuilty(t *testing.T, drill func(scenario string) report.Report) {
 	t.Helper()
 	require.Contains(t, guilty(t, drill, "writes-under-load", "violations == 0").Evidence, "a later write was acknowledged at")

@@ -16,7 +16,8 @@ import (
 	"github.com/cachedrill/cachedrill/tests/program"
 )
 
-// Acknowledged writes survive kill -9 of the process that acknowledged them. CACHEDRILL_SOAK says how often that is tried.
+// Acknowledged writes survive kill -9 of the process that acknowledged them. CACHEDRILL_SOAK says
+// how often that is tried.
 func TestServedWritesSurviveKill(t *testing.T) {
 	_, rounds, ok := program.Seeds("CACHEDRILL_SOAK")
 	if !ok {
@@ -27,7 +28,8 @@ func TestServedWritesSurviveKill(t *testing.T) {
 	require.NoError(t, err)
 	defer conn.Close(context.Background())
 	total := 0
-	// Another process, which goes on, hears of what was committed and not announced by its writer. Its copies live for a minute.
+	// Another process, which goes on, hears of what was committed and not announced by its writer.
+	// Its copies live for a minute.
 	survivor := s.Serve(t)
 	written := []string{"price", "news", "stock"} // strong aside, bounded aside, bounded through
 	for round := range rounds {

@@ -14,10 +14,10 @@ import (
 	"github.com/cachedrill/cachedrill/tests/program"
 )
 
-// TestSoak is the proof that the default suite tells good from bad: over many seeds, on both kinds of
-// Redis, the recommended policy passes every drill, so does every sham, and naive is caught for the
-// right reasons. CACHEDRILL_SOAK says over how many seeds; without it the test is left out, since a
-// seed takes about five minutes. make soak runs it. A range, as in 4-10, takes those seeds.
+// TestSoak is the proof that the default suite tells good from bad: over many seeds, on both kinds
+// of Redis, the recommended policy passes every drill, so does every sham, and naive is caught for
+// the right reasons. CACHEDRILL_SOAK says over how many seeds; without it the test is left out,
+// since a seed takes about five minutes. make soak runs it. A range, as in 4-10, takes those seeds.
 func TestSoak(t *testing.T) {
 	first, last, ok := program.Seeds("CACHEDRILL_SOAK")
 	if !ok {

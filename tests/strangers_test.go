@@ -28,14 +28,16 @@ import (
 	"github.com/cachedrill/cachedrill/targets/zoo"
 )
 
-// strangers are the zoo's caches that answers alone can give away. late-version can't be seen: versions are not shown; what the
-// drills of the rest look at is counts of loads, which a stranger does not have.
+// strangers are the zoo's caches that answers alone can give away. late-version can't be seen:
+// versions are not shown; what the drills of the rest look at is counts of loads, which a stranger
+// does not have.
 var strangers = []string{"without-class-routing", "without-age-clamp", "early-join", "negative-forever", "tenant-blind",
 	"dual-write", "delete-first", "slow-fill", "deaf-memory", "no-clamp", "write-behind"}
 
-// TestStrangers drills the reference service, and the zoo's, as services that are black boxes: over HTTP, by what a suite could
-// say of them, without versions, history or counts. Correct ones are accused of nothing; of the broken ones most are caught.
-// CACHEDRILL_SOAK asks for all; else it is a sample.
+// TestStrangers drills the reference service, and the zoo's, as services that are black boxes: over
+// HTTP, by what a suite could say of them, without versions, history or counts. Correct ones are
+// accused of nothing; of the broken ones most are caught. CACHEDRILL_SOAK asks for all; else it is
+// a sample.
 func TestStrangers(t *testing.T) {
 	t.Parallel() // most of its time is waiting
 	redistest.Need(t)

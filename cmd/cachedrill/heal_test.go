@@ -76,7 +76,8 @@ func arm(ctx context.Context, args []string, stdout io.Writer) error {
 	return err
 }
 
-// A process that was killed with keys armed can undo nothing; heal gives them their own expiry back.
+// A process that was killed with keys armed can undo nothing; heal gives them their own expiry
+// back.
 func TestHealAfterAKillInTheMiddleOfAMassExpiry(t *testing.T) {
 	const keys = 1200
 	server := redistest.Start(t, goredis.Options{Password: "secret"}, "--requirepass", "secret")

@@ -19,8 +19,8 @@ type listeners struct {
 // newListeners makes room for so many servers.
 func newListeners(most int) *listeners { return &listeners{ended: make(chan error, most)} }
 
-// open serves h at the address that a flag gives, and returns the URL. Connections that are idle for
-// longer than idle are closed.
+// open serves h at the address that a flag gives, and returns the URL. Connections that are idle
+// for longer than idle are closed.
 func (l *listeners) open(flag, addr string, idle time.Duration, h http.Handler) (string, error) {
 	at, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -42,7 +42,8 @@ func (l *listeners) wait(ctx context.Context) error {
 	}
 }
 
-// shutdown lets the requests under way end until ctx does, and cuts the others off, which is an error.
+// shutdown lets the requests under way end until ctx does, and cuts the others off, which is an
+// error.
 func (l *listeners) shutdown(ctx context.Context) (cut error) {
 	for _, s := range l.servers {
 		if s.Shutdown(ctx) != nil {

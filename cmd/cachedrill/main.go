@@ -1,6 +1,6 @@
-// Command cachedrill runs fire drills for caches: it drives a cache-backed service with load, breaks
-// the cache the way production does, judges every read and write against the truth, and says with a
-// verdict whether the service kept its objectives.
+// Command cachedrill runs fire drills for caches: it drives a cache-backed service with load,
+// breaks the cache the way production does, judges every read and write against the truth, and says
+// with a verdict whether the service kept its objectives.
 package main
 
 import (

@@ -124,7 +124,8 @@ func (f *originFlags) run(ctx context.Context, out io.Writer) error {
 	defer o.Close()
 	l := newListeners(2)
 	defer l.close()
-	// A cache keeps connections: one that is closed just when it is used again is an error that is not worth a drill.
+	// A cache keeps connections: one that is closed just when it is used again is an error that is
+	// not worth a drill.
 	const idle = 5 * time.Minute
 	at, err := l.open("listen", f.listen, idle, o)
 	if err != nil {

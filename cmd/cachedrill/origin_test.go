@@ -234,7 +234,8 @@ func TestNginxExampleLeavesNothing(t *testing.T) {
 	}
 }
 
-// A drill of nginx sees what Cache-Control allows, and misses an objective that asks for more than that.
+// A drill of nginx sees what Cache-Control allows, and misses an objective that asks for more than
+// that.
 func TestNginxExampleUnderDrill(t *testing.T) {
 	t.Parallel() // most of its time is waiting
 	nginxPath(t)

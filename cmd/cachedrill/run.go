@@ -238,7 +238,8 @@ func runDrills(c *cobra.Command, f runFlags, names []string) error {
 	return nil
 }
 
-// keepRecords opens the undo journal and the audit log, where something might outlive us: what is ours ends with us.
+// keepRecords opens the undo journal and the audit log, where something might outlive us: what is
+// ours ends with us.
 func (p *plan) keepRecords() (closing func(), err error) {
 	if _, isHTTP := p.suite.Target.(*scenarios.HTTPTarget); !isHTTP {
 		return func() {}, nil

@@ -18,7 +18,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets/service"
 )
 
-// serveFlags are what a user can say about a process of the reference service.
+// serveFlags are what a user can say about a process of the reference service. It is wide because each
+// field is one flag.
 type serveFlags struct {
 	config, file, region, listen, admin string
 	redis, source, policy               string
@@ -29,7 +30,8 @@ type serveFlags struct {
 	noRelay, metrics                    bool
 }
 
-// Where the flags that may hold a password are read from when they aren't given: others can see a command line.
+// Where the flags that may hold a password are read from when they aren't given: others can see a
+// command line.
 const (
 	redisEnv  = "CACHEDRILL_REDIS"
 	sourceEnv = "CACHEDRILL_SOURCE"
@@ -102,7 +104,8 @@ skips the wait. Passwords stay out of the process list in the environment variab
 	return c
 }
 
-// renamedFlag refuses the old name of a flag with an error that gives the new one. Help does not list it.
+// renamedFlag refuses the old name of a flag with an error that gives the new one. Help does not
+// list it.
 func renamedFlag(c *cobra.Command, old, now string) {
 	c.Flags().Func(old, "", func(string) error { return fmt.Errorf("--%s is now --%s", old, now) })
 	_ = c.Flags().MarkHidden(old) // fails only for a flag that does not exist

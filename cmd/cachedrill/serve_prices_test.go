@@ -20,7 +20,8 @@ budgets:
   cross_region_bytes_per_million_requests: {limit: 1TB, alert: "#catalogue-oncall"}
 `
 
-// A process on a source in another region tells what that and all else costs, and raises the alarm about a Redis that is too large.
+// A process on a source in another region tells what that and all else costs, and raises the alarm
+// about a Redis that is too large.
 func TestServeTellsWhatItCosts(t *testing.T) {
 	s := program.NewShop(t)
 	file := filepath.Join(s.Tmp, "prices.yaml")

@@ -76,8 +76,8 @@ func TestServeTwoProcessesOfOneService(t *testing.T) {
 	require.Empty(t, program.WithEnvironment("TMPDIR="+s.Tmp), "processes are left")
 }
 
-// Two processes with a pool of their own in another database of the same server: each family is in its own, and what is written
-// through one process reaches the other over the pool's bus.
+// Two processes with a pool of their own in another database of the same server: each family is in
+// its own, and what is written through one process reaches the other over the pool's bus.
 func TestServePools(t *testing.T) {
 	s := program.NewShop(t)
 	flags := []string{"--assign", "news=critical", "--pool", "critical=" + s.Redis + "/1"}

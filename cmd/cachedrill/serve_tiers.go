@@ -156,7 +156,8 @@ func (t *tiers) close() error {
 
 const startPatience = 20 * time.Second
 
-// assignPools assigns families to pools as --assign says, and sees that --pool and the families are about the same pools.
+// assignPools assigns families to pools as --assign says, and sees that --pool and the families are
+// about the same pools.
 func (f serveFlags) assignPools(spec *service.Spec) error {
 	spec.Families, spec.Pools = slices.Clone(spec.Families), slices.Clone(spec.Pools)
 	for _, text := range f.assign {
@@ -267,7 +268,8 @@ func (t *tiers) openRedis(ctx context.Context, flag, where string, f serveFlags,
 	return reference.ClientConfig{Addr: node.Addr()}, nil
 }
 
-// redisAt reads the URL of a Redis. What is wrong is reported without the URL, which may hold a password.
+// redisAt reads the URL of a Redis. What is wrong is reported without the URL, which may hold a
+// password.
 func redisAt(flag, text string) (reference.ClientConfig, error) {
 	const form = "redis://[user:password@]host:port[/database], or rediss:// for TLS"
 	scheme, _, ok := strings.Cut(text, "://")

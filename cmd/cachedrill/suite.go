@@ -16,8 +16,8 @@ import (
 
 const defaultFile = "scenarios.yaml"
 
-// loadSuite reads the named file, or the scenarios.yaml of this folder, or else the suite that comes
-// with the program; note says which when it isn't obvious.
+// loadSuite reads the named file, or the scenarios.yaml of this folder, or else the suite that
+// comes with the program; note says which when it isn't obvious.
 func loadSuite(file string) (s scenarios.Suite, note string, err error) {
 	if file != "" {
 		s, err = scenarios.Load(file)

@@ -25,8 +25,8 @@ func (s *httpEnvironment) listen(ctx context.Context) (err error) {
 	return err
 }
 
-// stolenLocks are the locks that were deleted by a client that did not hold them: that is how two loads of a key
-// come to meet.
+// stolenLocks are the locks that were deleted by a client that did not hold them: that is how two
+// loads of a key come to meet.
 func (s *httpEnvironment) stolenLocks(epoch time.Time) []measure.Corroboration {
 	if s.monitor == nil {
 		return nil

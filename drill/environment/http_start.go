@@ -41,7 +41,8 @@ func (s *httpEnvironment) start(ctx context.Context, opt Options) error {
 	return s.ready(ctx)
 }
 
-// vacant makes sure that nothing listens where the service is about to be: it would be drilled in its place.
+// vacant makes sure that nothing listens where the service is about to be: it would be drilled in
+// its place.
 func (s *httpEnvironment) vacant(ctx context.Context) error {
 	for _, r := range s.plan.Service.Regions {
 		for _, base := range r.URLs {
@@ -122,7 +123,8 @@ func (s *httpEnvironment) words() string {
 
 var errNotReady = errors.New("not ready in time")
 
-// gone says how the service ended, unless it runs. One that ended well, and that the suite can stop, went into the background.
+// gone says how the service ended, unless it runs. One that ended well, and that the suite can
+// stop, went into the background.
 func (s *httpEnvironment) gone() error {
 	if s.server == nil {
 		return nil

@@ -8,7 +8,8 @@ import (
 )
 
 // Target is a target with all optional parts of package targets. Those that it lacks are empty, and
-// [Capabilities] tell which. A decorator embeds a Target, and so keeps what the decorated one can do.
+// [Capabilities] tell which. A decorator embeds a Target, and so keeps what the decorated one can
+// do.
 type Target interface {
 	targets.Target
 	targets.Historian
@@ -102,8 +103,8 @@ func (absent) Settle(context.Context) error { return nil }
 
 func (absent) Purge(context.Context, []targets.Key) error { return nil }
 
-// blackBox hides of a target what only the reference service shows: what is left are values, their owners,
-// and whatever else any service could answer.
+// blackBox hides of a target what only the reference service shows: what is left are values, their
+// owners, and whatever else any service could answer.
 type blackBox struct{ Target }
 
 // Do implements [targets.Target]. Answers tell no version.
@@ -123,9 +124,9 @@ func (blackBox) CacheStats() []targets.CacheStats { return nil }
 
 func (blackBox) CrossRegionBytes() (map[string]int64, string) { return nil, noEgress }
 
-// writtenVersions lets the versions that reads answer through once a write of their family has shown its own.
-// Versions that only reads tell leave acknowledged writes without a rank among them: hardly anything could
-// be proven then, and tokens alone prove more.
+// writtenVersions lets the versions that reads answer through once a write of their family has
+// shown its own. Versions that only reads tell leave acknowledged writes without a rank among them:
+// hardly anything could be proven then, and tokens alone prove more.
 type writtenVersions struct {
 	Target
 	families sync.Map // by name: a write has shown its version

@@ -1,4 +1,5 @@
-// Package preflight is the short conversation with a service that says what drills of it can see and break.
+// Package preflight is the short conversation with a service that says what drills of it can see
+// and break.
 package preflight
 
 import (
@@ -24,11 +25,13 @@ type Finding struct {
 	Fatal bool
 }
 
-// checkAgain is for how long a first read may still show something older than what was just written.
+// checkAgain is for how long a first read may still show something older than what was just
+// written.
 const checkAgain = 5 * time.Second
 
-// Check has a short conversation with a service as a suite describes it, and says what drills of it can and cannot see, and
-// which faults are possible. It writes one key, that drills write too. The service is started if the suite says so, and ended.
+// Check has a short conversation with a service as a suite describes it, and says what drills of it
+// can and cannot see, and which faults are possible. It writes one key, that drills write too. The
+// service is started if the suite says so, and ended.
 func Check(ctx context.Context, sc scenarios.Scenario, opt environment.Options) (found []Finding, err error) {
 	env, err := environment.HTTP(ctx, sc, opt)
 	if err != nil {
@@ -112,7 +115,8 @@ func (c *conversation) key(family, id string) targets.Key {
 	return k
 }
 
-// family writes one key, reads it twice, reads one that is not there, and what else the service offers.
+// family writes one key, reads it twice, reads one that is not there, and what else the service
+// offers.
 func (c *conversation) family(name string) {
 	f, _ := c.plan.Service.Family(name)
 	k := c.key(name, "1")

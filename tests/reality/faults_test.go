@@ -311,7 +311,8 @@ func percent(n, of int) string {
 	return fmt.Sprintf("%.1f%%", 100*float64(n)/float64(of))
 }
 
-// byFault counts the operations by what was wrong meanwhile; one counts in several rows when several things were.
+// byFault counts the operations by what was wrong meanwhile; one counts in several rows when
+// several things were.
 func (w *reality) byFault(windows []realWindow) (rows []*faultRow) {
 	of := map[string]*faultRow{}
 	calm := &faultRow{kind: "nothing"}

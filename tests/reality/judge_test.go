@@ -13,7 +13,8 @@ import (
 	"github.com/cachedrill/cachedrill/reference/policy"
 )
 
-// All times are on the harness's one monotonic clock, taken outside of the operations. No clock of a server is evidence.
+// All times are on the harness's one monotonic clock, taken outside of the operations. No clock of
+// a server is evidence.
 
 // realWrite is a change that was asked for. Until it has ended, to is 0.
 type realWrite struct {
@@ -77,8 +78,9 @@ const never = time.Duration(1<<63 - 1)
 type verdict struct {
 	broken map[string][]string // by family, and "lost write", "corruption", "false rejection", "order"
 	worst  map[string]time.Duration
-	// chances are the reads of a family that began when a newer version than one that a cache could hold had been there
-	// for less than the family's horizon; cached are those of them that a cache answered.
+	// chances are the reads of a family that began when a newer version than one that a cache could
+	// hold had been there for less than the family's horizon; cached are those of them that a cache
+	// answered.
 	chances, cached map[string]int
 	unknown, landed int // writes without an answer, and those of them that were committed
 }
@@ -97,7 +99,8 @@ func horizon(f policy.Family) time.Duration {
 
 const realRateError = 2e-3 // twice what the cache is allowed, for its clock and for ours
 
-// judge says what is proven wrong. It accuses of nothing that could be explained by the unknown moment of a commit.
+// judge says what is proven wrong. It accuses of nothing that could be explained by the unknown
+// moment of a commit.
 func judge(a account) *verdict {
 	v := &verdict{broken: map[string][]string{}, worst: map[string]time.Duration{}, chances: map[string]int{}, cached: map[string]int{}}
 	spans := v.commitTimes(a)
@@ -276,7 +279,8 @@ func (v *verdict) read(a account, r realRead, s []span) {
 	}
 }
 
-// Where only what is heard makes a copy end, it is to be heard within that time after all was healed and delivered.
+// Where only what is heard makes a copy end, it is to be heard within that time after all was
+// healed and delivered.
 const convergeMost = 5 * time.Second
 
 // The judge accuses of what is proven, and of nothing else.
@@ -286,7 +290,8 @@ func TestRealityJudge(t *testing.T) {
 		"bounded":  {Class: policy.Bounded, Within: 100, TTL: 100},
 		"eventual": {Class: policy.Eventual, TTL: time.Second},
 	}
-	// Times are nanoseconds. write and read lines: "w name token from to outcome version", "r name token version from to".
+	// Times are nanoseconds. write and read lines: "w name token from to outcome version", "r name
+	// token version from to".
 	for _, c := range []struct {
 		what, history, ops, breaks string
 	}{

@@ -26,8 +26,8 @@ const (
 	realSettle = 60 * time.Second // for everything to be reachable again after the last fault was healed
 )
 
-// realBudget is how long the soak may take: a minute a seed that CACHEDRILL_SOAK asks for, ten at most. One of a minute leaves
-// most of it to the controls, and to starting.
+// realBudget is how long the soak may take: a minute a seed that CACHEDRILL_SOAK asks for, ten at
+// most. One of a minute leaves most of it to the controls, and to starting.
 func realBudget() (lasts time.Duration, soak bool) {
 	first, last, ok := program.Seeds("CACHEDRILL_SOAK")
 	if !ok {
@@ -52,9 +52,9 @@ func realSeed(t *testing.T) uint64 {
 	return seed
 }
 
-// Whatever goes wrong with real servers and the network between: strong families stay linearizable, bounded ones within
-// their bound, eventual ones converge after all was healed, and no acknowledged write is lost. CACHEDRILL_SOAK makes a sample of
-// twelve seconds a soak of up to ten minutes.
+// Whatever goes wrong with real servers and the network between: strong families stay linearizable,
+// bounded ones within their bound, eventual ones converge after all was healed, and no acknowledged
+// write is lost. CACHEDRILL_SOAK makes a sample of twelve seconds a soak of up to ten minutes.
 func TestSoakReality(t *testing.T) {
 	redistest.Need(t)
 	lasts, _ := realBudget()
@@ -71,10 +71,12 @@ func TestSoakReality(t *testing.T) {
 	goleak.VerifyNone(t, before)
 }
 
-// realAttempts is how often a sample is taken that saw too little, as on a machine that is very busy.
+// realAttempts is how often a sample is taken that saw too little, as on a machine that is very
+// busy.
 const realAttempts = 3
 
-// reallyRun fails when something was wrong, and says whether there was enough to see; it fails for that too if it must be.
+// reallyRun fails when something was wrong, and says whether there was enough to see; it fails for
+// that too if it must be.
 func reallyRun(t *testing.T, lasts time.Duration, must bool) bool {
 	w := newReality(t, policy.Recommended(), realSeed(t))
 	windows := w.run(t.Context(), lasts, nil)
@@ -137,7 +139,8 @@ func (w *reality) troubled(windows []realWindow, a account, family string) (n in
 	return n
 }
 
-// run lets load and faults happen until they are over, or enough says so; it is asked every few seconds.
+// run lets load and faults happen until they are over, or enough says so; it is asked every few
+// seconds.
 func (w *reality) run(ctx context.Context, lasts time.Duration, enough func() bool) (windows []realWindow) {
 	w.start = time.Now() // nothing has been asked for yet
 	ctx, cancel := context.WithTimeout(ctx, lasts)
@@ -156,7 +159,8 @@ func (w *reality) run(ctx context.Context, lasts time.Duration, enough func() bo
 	return windows
 }
 
-// watchClock looks whether the machine's wall clock is set: PostgreSQL tells that time, and bounded families rest on it.
+// watchClock looks whether the machine's wall clock is set: PostgreSQL tells that time, and bounded
+// families rest on it.
 func (w *reality) watchClock(ctx context.Context) {
 	const most = 20 * time.Millisecond
 	apart := func() time.Duration { // of the wall clock from the monotonic one
@@ -172,8 +176,8 @@ func (w *reality) watchClock(ctx context.Context) {
 	}
 }
 
-// settle waits until everybody can be reached and has been notified, asks every worker for every name, and gives what is to be
-// judged.
+// settle waits until everybody can be reached and has been notified, asks every worker for every
+// name, and gives what is to be judged.
 func (w *reality) settle(t *testing.T) account {
 	t.Helper()
 	ctx := t.Context()
@@ -224,8 +228,8 @@ func (w *reality) settle(t *testing.T) account {
 	return a
 }
 
-// finally reads a name after everything was healed. That a worker heard of a lasting one's newest version takes as long as its
-// connection takes to come back, which is waited for, within reason.
+// finally reads a name after everything was healed. That a worker heard of a lasting one's newest
+// version takes as long as its connection takes to come back, which is waited for, within reason.
 func (w *reality) finally(ctx context.Context, c *realWorker, n key.Name, newest uint64, healed time.Duration) bool {
 	ask := func(final bool) (uint64, bool) {
 		own, cancel := context.WithTimeout(ctx, 5*time.Second)

@@ -28,7 +28,8 @@ import (
 	"github.com/cachedrill/cachedrill/tests/program"
 )
 
-// realFamilies are one of each promise. The bound of the brief one is shorter than a load may take. Of the lasting one nothing ends a copy but what is heard.
+// realFamilies are one of each promise. The bound of the brief one is shorter than a load may take.
+// Of the lasting one nothing ends a copy but what is heard.
 var realFamilies = map[string]policy.Family{
 	"bounded":  {Class: policy.Bounded, Within: 250 * time.Millisecond, TTL: 250 * time.Millisecond},
 	"brief":    {Class: policy.Bounded, Within: 60 * time.Millisecond, TTL: 60 * time.Millisecond},
@@ -49,7 +50,8 @@ const (
 	dialPatient = 2  // seconds
 )
 
-// reality is two regions of two workers each, on Redis servers and a PostgreSQL of their own, with proxies in between.
+// reality is two regions of two workers each, on Redis servers and a PostgreSQL of their own, with
+// proxies in between.
 type reality struct {
 	seed    uint64
 	policy  policy.Policy
@@ -265,8 +267,8 @@ func (p realPeer) Pull(ctx context.Context, after uint64) (uint64, []invalidatio
 
 func (p realPeer) Close() {}
 
-// load asks until ctx ends, then waits for what is under way. What is asked is drawn from the seed; when one thing takes long
-// the others don't wait for it.
+// load asks until ctx ends, then waits for what is under way. What is asked is drawn from the seed;
+// when one thing takes long the others don't wait for it.
 func (w *reality) load(ctx context.Context) {
 	rng := rand.New(rand.NewPCG(w.seed, 1))
 	var under sync.WaitGroup
@@ -300,7 +302,8 @@ func (w *reality) load(ctx context.Context) {
 		if family == "leased" {
 			share, patience = 8, patience+300*time.Millisecond
 		}
-		// A reader that hears of a write by its writer looks for it at another worker: where something older is allowed, when it is no more.
+		// A reader that hears of a write by its writer looks for it at another worker: where
+		// something older is allowed, when it is no more.
 		echo, later := w.workers[rng.IntN(len(w.workers))], time.Duration(0)
 		if f := realFamilies[family]; f.Class == policy.Bounded {
 			later = time.Duration(float64(f.Within) * (1.01 + 0.5*rng.Float64()))
@@ -403,7 +406,8 @@ func change(ctx context.Context, cache *reference.Cache, n key.Name, token strin
 	return 0, unknown
 }
 
-// history reads every commit, past all proxies. What a reader or a writer heard before it was called is in it.
+// history reads every commit, past all proxies. What a reader or a writer heard before it was
+// called is in it.
 func (w *reality) history(ctx context.Context) (map[string][]realCommit, error) {
 	conn, err := pgx.ConnectConfig(ctx, w.audit)
 	if err != nil {
@@ -462,8 +466,8 @@ func (w *reality) rows(ctx context.Context, commits map[string][]realCommit) err
 	return rows.Err()
 }
 
-// account takes what is known by now. It fails while PostgreSQL is away. What was answered before the history was read must be
-// in it; of what was asked for since, nothing is known but that.
+// account takes what is known by now. It fails while PostgreSQL is away. What was answered before
+// the history was read must be in it; of what was asked for since, nothing is known but that.
 func (w *reality) account(ctx context.Context) (account, error) {
 	a := account{classes: realFamilies}
 	w.mu.Lock()

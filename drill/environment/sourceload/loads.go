@@ -1,4 +1,5 @@
-// Package sourceload counts loads of the source of a service, by what the suite says can count them.
+// Package sourceload counts loads of the source of a service, by what the suite says can count
+// them.
 package sourceload
 
 import (
@@ -30,9 +31,9 @@ const (
 	pollMost  = 100_000 // loads in one interval that are passed on one by one
 )
 
-// Poll counts loads of the source by a counter that the service itself shows. What the counter grew by between two looks is
-// spread over the time between them. It does not tell which keys were loaded; a histogram beside it may tell how many loads of a
-// key there were at once.
+// Poll counts loads of the source by a counter that the service itself shows. What the counter grew
+// by between two looks is spread over the time between them. It does not tell which keys were
+// loaded; a histogram beside it may tell how many loads of a key there were at once.
 type Poll struct {
 	plan   *scenarios.LoadPlan
 	reader Statistics // instead of a page of metrics; nil: read that
@@ -72,7 +73,8 @@ func New(ctx context.Context, plan *scenarios.LoadPlan, mixes []load.Mix, reader
 	return l, nil
 }
 
-// Statistics asks the database at a URL how many transactions it has ended, without the questions themselves.
+// Statistics asks the database at a URL how many transactions it has ended, without the questions
+// themselves.
 type Statistics func(ctx context.Context, url string) (float64, error)
 
 // Keyed says whether loads are counted by key.

@@ -8,7 +8,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// bucket is one of a histogram of widths: of how many loads of a key were under way when one of them began.
+// bucket is one of a histogram of widths: of how many loads of a key were under way when one of
+// them began.
 type bucket struct {
 	most  float64 // its upper bound
 	count float64 // of what is in it or in a lower one
@@ -39,7 +40,8 @@ const anyWidth = math.MaxInt32
 // width is how wide a load was: one number where the buckets tell, else a range.
 type width struct{ least, most int }
 
-// widthLog hands out the widths by which a histogram has grown, the widest first, so that none is passed on later than need be.
+// widthLog hands out the widths by which a histogram has grown, the widest first, so that none is
+// passed on later than need be.
 type widthLog struct {
 	last []bucket
 	left map[width]int

@@ -16,8 +16,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets/zoo"
 )
 
-// stepped drills while every store's wall clock jumps ahead by an hour, so that all keys expire, and back by two,
-// so that keys live for hours too long.
+// stepped drills while every store's wall clock jumps ahead by an hour, so that all keys expire,
+// and back by two, so that keys live for hours too long.
 func stepped(t *testing.T, sc scenarios.Scenario, p service.Policy, seed uint64) (out report.Drill) {
 	synctest.Test(t, func(t *testing.T) {
 		open := func(ctx context.Context, sc scenarios.Scenario, opt environment.Options) (environment.Environment, error) {

@@ -20,7 +20,8 @@ import (
 // wire is a network link in memory: each way takes a moment, and faults are applied to it as to a
 // proxy. It carries whole commands instead of bytes, and does not know which way they go:
 //   - a blackhole, stall or reset of one direction meets a command on its way there;
-//   - latency of one direction is shared by both ways, so that an answer is as late as it should be;
+//   - latency of one direction is shared by both ways, so that an answer is as late as it should
+//     be;
 //   - messages to listeners, which nothing holds back, are lost under a stall as under a blackhole.
 //
 // It implements [store.Wire] and [faults.Link].

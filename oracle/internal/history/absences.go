@@ -14,8 +14,9 @@ const (
 // Interval is that of a read.
 type Interval struct{ From, End time.Duration }
 
-// Absences is the reads of a key that answered "not found", without those whose interval contains another's: wherever that
-// one can be placed, so can they. No interval is within another, so ordered by from they are ordered by end.
+// Absences is the reads of a key that answered "not found", without those whose interval contains
+// another's: wherever that one can be placed, so can they. No interval is within another, so
+// ordered by from they are ordered by end.
 type Absences struct {
 	All      []Interval
 	Overflow bool
@@ -40,8 +41,9 @@ func (a *Absences) Add(from, end time.Duration) {
 	}
 }
 
-// Explained says whether the absences can be given to deletions, or to the absence before the first write, such that no zones
-// conflict. zones are those of all writes that took effect, without any absence; no two of them conflict.
+// Explained says whether the absences can be given to deletions, or to the absence before the first
+// write, such that no zones conflict. zones are those of all writes that took effect, without any
+// absence; no two of them conflict.
 func (a *Absences) Explained(r *Values, zones []Zone) (yes, decided bool) {
 	if a.Overflow || len(a.All) > maxAbsences {
 		return false, false
@@ -60,8 +62,9 @@ func (a *Absences) Explained(r *Values, zones []Zone) (yes, decided bool) {
 	return yes, yes || s.compared <= maxCompared
 }
 
-// search gives reads of an absence to deletions, in the order of time: as no read's interval is within another's, some
-// linearization has them in that order if any has, and so the reads of one deletion follow each other.
+// search gives reads of an absence to deletions, in the order of time: as no read's interval is
+// within another's, some linearization has them in that order if any has, and so the reads of one
+// deletion follow each other.
 type search struct {
 	reads     []Interval
 	values    []Zone

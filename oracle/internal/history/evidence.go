@@ -2,8 +2,8 @@
 // committed, and what follows from all intervals together. It answers questions about order and
 // judges nothing: package oracle does.
 //
-// [Versions] is for keys whose source, acknowledgements or answers carry versions; [Values] for keys
-// of which only values are known. docs/oracle.md proves the definitions sound.
+// [Versions] is for keys whose source, acknowledgements or answers carry versions; [Values] for
+// keys of which only values are known. docs/oracle.md proves the definitions sound.
 package history
 
 import (
@@ -36,7 +36,8 @@ type Evidence struct {
 	How Proof
 }
 
-// Betters says whether e is the better proof: the earlier, of two at one time the stronger kind, then the smaller version.
+// Betters says whether e is the better proof: the earlier, of two at one time the stronger kind,
+// then the smaller version.
 func (e Evidence) Betters(o Evidence) bool {
 	switch {
 	case e.At != o.At:

@@ -8,7 +8,8 @@ import (
 // mostPlacements bounds the search for a place for deletions without a version.
 const mostPlacements = 5_000
 
-// Deletion is one without a known version. By is when it had taken effect, [Never] if it may not have.
+// Deletion is one without a known version. By is when it had taken effect, [Never] if it may not
+// have.
 type Deletion struct{ Sent, By time.Duration }
 
 // ExplainsWith says whether the absences can be explained with deletions without a version: each
@@ -24,7 +25,8 @@ func (h *Versions) ExplainsWith(deletions []Deletion, reads []Interval) (explain
 	return len(deletions) > 0 && h.explainsWith(deletions, reads), true
 }
 
-// explainsWith tries all places of deletions. One that may not have taken effect may as well have done so last of all.
+// explainsWith tries all places of deletions. One that may not have taken effect may as well have
+// done so last of all.
 func (h *Versions) explainsWith(deletions []Deletion, reads []Interval) bool {
 	if len(deletions) == 0 {
 		return h.Explains(reads)
@@ -39,8 +41,8 @@ func (h *Versions) explainsWith(deletions []Deletion, reads []Interval) bool {
 	return false
 }
 
-// withTomb gives the history with a deletion before version at, numbered anew: where versions are not known there is room, and
-// where none seems to be, a deletion may not take up a number.
+// withTomb gives the history with a deletion before version at, numbered anew: where versions are
+// not known there is room, and where none seems to be, a deletion may not take up a number.
 func (h *Versions) withTomb(at int, w Deletion) *Versions {
 	d := Version{Sent: w.Sent, Own: w.By, Last: Before, Deleted: true}
 	out := &Versions{All: slices.Insert(slices.Clone(h.All), at, d)}
@@ -57,7 +59,8 @@ func (h *Versions) withTomb(at int, w Deletion) *Versions {
 	return out
 }
 
-// numberBefore is the number that version i of a history with an insertion at at had before; 0 of the inserted one.
+// numberBefore is the number that version i of a history with an insertion at at had before; 0 of
+// the inserted one.
 func (h *Versions) numberBefore(i, at int) uint64 {
 	switch {
 	case i == at:
@@ -68,10 +71,11 @@ func (h *Versions) numberBefore(i, at int) uint64 {
 	return h.All[i].N
 }
 
-// Explains says whether every absence can be given to one of the history's absences such that no read of any version is stale.
-// An absence that was read had been committed by the read's end. So each takes the earliest absence that was not superseded
-// before it began: that is evidence of the fewest versions. Evidence can supersede what others took; they move on,
-// until nothing changes: then all the choices are the least possible ones.
+// Explains says whether every absence can be given to one of the history's absences such that no
+// read of any version is stale. An absence that was read had been committed by the read's end. So
+// each takes the earliest absence that was not superseded before it began: that is evidence of the
+// fewest versions. Evidence can supersede what others took; they move on, until nothing changes:
+// then all the choices are the least possible ones.
 func (h *Versions) Explains(reads []Interval) bool {
 	own := make([]time.Duration, len(h.All))
 	for i := range h.All {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Inflight is the operations in flight on one key, by Sent. They begin in about the order of Sent and end
-// in any: an ended one stays in place, marked, until it is the oldest or until most are.
+// Inflight is the operations in flight on one key, by Sent. They begin in about the order of Sent
+// and end in any: an ended one stays in place, marked, until it is the oldest or until most are.
 type Inflight struct {
 	ops  []Op
 	head int // ops before it have ended

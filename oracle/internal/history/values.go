@@ -9,7 +9,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// WriteRecord is one write of a key without versions. Its commit lies in [sent, by], if it was committed at all.
+// WriteRecord is one write of a key without versions. Its commit lies in [sent, by], if it was
+// committed at all.
 type WriteRecord struct {
 	Seq     uint64
 	Sent    time.Duration // [Before] for an initial value
@@ -171,7 +172,8 @@ func (r *Values) End(op *targets.Operation) {
 	}
 }
 
-// endDeletion notes that a deletion was acknowledged at t, or, with [Never], that it may not have been done.
+// endDeletion notes that a deletion was acknowledged at t, or, with [Never], that it may not have
+// been done.
 func (r *Values) endDeletion(m *WriteRecord, t time.Duration) {
 	if !m.Deleted {
 		return
@@ -229,7 +231,8 @@ func (r *Values) tombsBy(t time.Duration) int {
 	return sort.Search(len(r.Tombs), func(i int) bool { return r.Tombs[i].Sent > t })
 }
 
-// superseded gives the earliest evidence of a write that certainly follows whatever was committed by t.
+// superseded gives the earliest evidence of a write that certainly follows whatever was committed
+// by t.
 func (r *Values) superseded(t time.Duration) Evidence {
 	if i := r.after(t); i < len(r.BySent) {
 		return r.BySent[i].next
@@ -237,8 +240,8 @@ func (r *Values) superseded(t time.Duration) Evidence {
 	return Evidence{At: Never}
 }
 
-// First gives the earliest time at which a write can have superseded v, as operations sent by t know it; a deletion does
-// not supersede a deletion.
+// First gives the earliest time at which a write can have superseded v, as operations sent by t
+// know it; a deletion does not supersede a deletion.
 func (r *Values) first(v *WriteRecord, t time.Duration) time.Duration {
 	counts := func(x *WriteRecord) bool { return x != v && !(x.Rejected && x.Since > t) && !(x.Deleted && v.Deleted) }
 	for _, x := range r.pending {
@@ -260,8 +263,9 @@ func (r *Values) first(v *WriteRecord, t time.Duration) time.Duration {
 	return Never
 }
 
-// AbsentBy gives the time by which the absence that is most favourable to an answer "not found" at t was committed: of the
-// deletions that can explain it the last, or, with [Before], the absence before the first write.
+// AbsentBy gives the time by which the absence that is most favourable to an answer "not found" at
+// t was committed: of the deletions that can explain it the last, or, with [Before], the absence
+// before the first write.
 func (r *Values) AbsentBy(t time.Duration) time.Duration {
 	n := r.tombsBy(t)
 	if n == 0 {
@@ -308,8 +312,8 @@ func (r *Values) Next(m *WriteRecord) Evidence {
 	return r.superseded(m.By)
 }
 
-// Changed says whether a write is proven to have been committed in [t-within, t). Whatever it superseded, had it been
-// answered at t, would have been proven stale.
+// Changed says whether a write is proven to have been committed in [t-within, t). Whatever it
+// superseded, had it been answered at t, would have been proven stale.
 func (r *Values) Changed(t, within time.Duration) bool {
 	return r.superseded(t-within-1).At < t
 }
@@ -325,8 +329,8 @@ func (r *Values) Everything() []*WriteRecord {
 
 // Bounds gives, for a read of v that returned at t, or of an absence with v nil, the earliest proof
 // of a write that certainly followed what it answered, and the earliest time at which a write can
-// have superseded that; [Before] when nothing bounds it. All that it uses comes from operations sent
-// by the read's return: later ones give evidence that is later than the read.
+// have superseded that; [Before] when nothing bounds it. All that it uses comes from operations
+// sent by the read's return: later ones give evidence that is later than the read.
 func (r *Values) Bounds(v *WriteRecord, t time.Duration) (next Evidence, first time.Duration) {
 	by, absent := Before, v == nil
 	switch {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Version is one version of a key. Its commit lies in [Low, High]. It is wide because there is one for
-// each write of a drill: nested structs would pad it.
+// Version is one version of a key. Its commit lies in [Low, High]. It is wide because there is one
+// for each write of a drill: nested structs would pad it.
 type Version struct {
 	N     uint64
 	Token Signature // none: deleted, or not known
@@ -32,9 +32,9 @@ type Version struct {
 
 // history holds the known versions of a key, ordered, with gaps where others are not known (yet).
 //
-// Invariants: low never falls and high never falls from one version to the next; low[i] = max(sent[..i]),
-// high[i] = min(own[i..]). Both are kept up by walking from the change until it no longer matters,
-// which is at once when things arrive in about the order in which they happened.
+// Invariants: low never falls and high never falls from one version to the next; low[i] =
+// max(sent[..i]), high[i] = min(own[i..]). Both are kept up by walking from the change until it no
+// longer matters, which is at once when things arrive in about the order in which they happened.
 type Versions struct {
 	All   []Version
 	Shown time.Duration // no operation that was sent later than this and than a version's own write was the first to carry it
@@ -63,7 +63,8 @@ func (h *Versions) Find(n uint64) (int, bool) {
 	return i, i >= 0 && h.All[i].N == n
 }
 
-// ByToken gives the index of the latest version with this token that is known to have been committed by t.
+// ByToken gives the index of the latest version with this token that is known to have been
+// committed by t.
 func (h *Versions) ByToken(token uint64, t time.Duration) (int, bool) {
 	for i := len(h.All) - 1; i >= 0; i-- {
 		if v := &h.All[i]; v.Token.Hash == token && !v.Deleted && v.Own <= t {
@@ -190,16 +191,17 @@ func (h *Versions) CreatedAt(i int) bool {
 	return i < len(h.All) && h.All[i].N == 1 && h.All[i].Sent != Before
 }
 
-// Around gives what operations sent by t showed of the versions before index pos and from it on: the largest
-// Sent among those before, the earliest evidence of those from it on, and the index of the first of those.
+// Around gives what operations sent by t showed of the versions before index pos and from it on:
+// the largest Sent among those before, the earliest evidence of those from it on, and the index of
+// the first of those.
 func (h *Versions) Around(pos int, t time.Duration) (low time.Duration, high Evidence, next int) {
 	low, high, next = Before, Evidence{At: Never}, pos
 	for next < len(h.All) && h.All[next].Since > t {
 		next++
 	}
 	if t >= h.Shown {
-		// Whatever is hidden was written by operations sent after t. None of it is before pos, for what a
-		// read answered was committed by its return; and evidence of it is later than t.
+		// Whatever is hidden was written by operations sent after t. None of it is before pos, for
+		// what a read answered was committed by its return; and evidence of it is later than t.
 		if pos > 0 {
 			low = h.All[pos-1].Low
 		}
@@ -223,7 +225,8 @@ func (h *Versions) Around(pos int, t time.Duration) (low time.Duration, high Evi
 	return low, high, next
 }
 
-// SupersededBy gives the index of the latest version that is proven to have been committed before t, or -1.
+// SupersededBy gives the index of the latest version that is proven to have been committed before
+// t, or -1.
 func (h *Versions) SupersededBy(t time.Duration) int {
 	last := len(h.All) - 1
 	for i := last; i >= 0 && i > last-4; i-- {
@@ -234,15 +237,15 @@ func (h *Versions) SupersededBy(t time.Duration) int {
 	return sort.Search(max(0, last-3), func(i int) bool { return h.All[i].High >= t }) - 1
 }
 
-// Superseded says whether the latest version proven to have been committed before t was committed in [t-within, t) and
-// superseded what a cache could hold: not so an initial value.
+// Superseded says whether the latest version proven to have been committed before t was committed
+// in [t-within, t) and superseded what a cache could hold: not so an initial value.
 func (h *Versions) Superseded(t, within time.Duration) bool {
 	i := h.SupersededBy(t)
 	return i >= 0 && h.All[i].Low >= t-within && h.All[i].Low != Before && !h.All[i].Initial
 }
 
-// Following gives the earliest evidence of a version that follows v and whatever was committed by the given time, and the index
-// of the first such version, as operations sent by t showed it.
+// Following gives the earliest evidence of a version that follows v and whatever was committed by
+// the given time, and the index of the first such version, as operations sent by t showed it.
 func (h *Versions) Following(v uint64, by, t time.Duration) (e Evidence, first int) {
 	pos := h.After(v)
 	low, _, _ := h.Around(pos, t)

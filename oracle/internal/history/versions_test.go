@@ -10,7 +10,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// low and high, kept up by walking, equal the maximum and minimum that define them, in whichever order things are learned.
+// low and high, kept up by walking, equal the maximum and minimum that define them, in whichever
+// order things are learned.
 func TestBoundsEqualTheirDefinition(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var h Versions

@@ -7,18 +7,20 @@ import (
 	"time"
 )
 
-// Zone is what one value asks of a linearizable history (Gibbons and Korach, Testing shared memories, 1997). finish is the
-// earliest end, start the latest beginning, among its write and the reads that answered it. If finish < start, the value was
-// current from finish to start at least, and no other value was in between: a forward zone. Else the write and all
-// reads can have happened at any one moment from start to finish: a backward zone.
+// Zone is what one value asks of a linearizable history (Gibbons and Korach, Testing shared
+// memories, 1997). finish is the earliest end, start the latest beginning, among its write and the
+// reads that answered it. If finish < start, the value was current from finish to start at least,
+// and no other value was in between: a forward zone. Else the write and all reads can have happened
+// at any one moment from start to finish: a backward zone.
 type Zone struct {
 	Finish, Start time.Duration
 	Record        *WriteRecord
 }
 
-// Conflict says whether no order of the two values explains both: two forward zones overlap, or a backward zone lies
-// inside a forward one. Equal stamps say nothing about order, so both comparisons are strict. Two backward zones
-// never conflict: finish >= start in both contradicts it.
+// Conflict says whether no order of the two values explains both: two forward zones overlap, or a
+// backward zone lies inside a forward one. Equal stamps say nothing about order, so both
+// comparisons are strict. Two backward zones never conflict: finish >= start in both contradicts
+// it.
 func (z Zone) Conflict(o Zone) bool { return z.Finish < o.Start && o.Finish < z.Start }
 
 // with is the zone with a read more.
@@ -43,8 +45,8 @@ func (r *Values) Zones() []Zone {
 	return all
 }
 
-// Conflicts gives, for each zone that conflicts with one of an earlier finish, that one and itself. There is one exactly if
-// any two zones conflict. It takes O(n log n).
+// Conflicts gives, for each zone that conflicts with one of an earlier finish, that one and itself.
+// There is one exactly if any two zones conflict. It takes O(n log n).
 func Conflicts(all []Zone) (pairs [][2]Zone) {
 	slices.SortFunc(all, func(a, b Zone) int {
 		return cmp.Or(cmp.Compare(a.Finish, b.Finish), cmp.Compare(a.Start, b.Start), cmp.Compare(a.Record.Seq, b.Record.Seq))
