@@ -11,37 +11,37 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Accusation is one proven fault with its evidence. Offsets are in seconds, to the nanosecond.
+// Accusation is one proven fault with its evidence. Offsets are exact to the nanosecond.
 type Accusation struct {
-	N       int     `json:"n"`    // 1 and up over the whole report
-	Kind    string  `json:"kind"` // see [oracle.Kinds]
-	Key     string  `json:"key"`
-	Class   string  `json:"class,omitempty"`
-	AtS     float64 `json:"at_s"`
-	Text    string  `json:"text"`
-	Proof   string  `json:"proof"` // the arithmetic in one line
-	History []Event `json:"history"`
-	// Faults were active at AtS, or healed not long before.
-	Faults []string `json:"faults"`
+	N       int      `json:"n"`               // number of the accusation, 1 and up over the whole report, an identifier
+	Kind    string   `json:"kind"`            // kind of accusation, see [oracle.Kinds]
+	Key     string   `json:"key"`             // key that it is about
+	Class   string   `json:"class,omitempty"` // consistency class of the key's family
+	AtS     float64  `json:"at_s"`            // offset of what it is about, in s
+	Text    string   `json:"text"`            // the accusation in one line
+	Proof   string   `json:"proof"`           // the arithmetic in one line
+	History []Event  `json:"history"`         // the observations that prove it
+	Faults  []string `json:"faults"`          // faults that were active at at_s, or healed not long before
 }
 
-// Event is one observation of an accusation's history: what it was, see [oracle.What].
+// Event is one observation of an accusation's history.
 type Event struct {
-	What      string   `json:"what"`
-	Key       string   `json:"key,omitempty"`     // when it is not the accusation's
-	Seq       *uint64  `json:"seq,omitempty"`     // the operation
-	Version   uint64   `json:"version,omitempty"` // 0: not told, or the absence before the first
-	Writer    string   `json:"writer,omitempty"`  // which write stored the value: "write 17" or "the initial value"
-	Absent    bool     `json:"absent,omitempty"`
-	Accused   bool     `json:"accused,omitempty"`
-	SentS     *float64 `json:"sent_s,omitempty"`
-	ReturnedS *float64 `json:"returned_s,omitempty"`
-	AtS       *float64 `json:"at_s,omitempty"` // of a commit, and of the log's end
-	Tier      string   `json:"tier,omitempty"`
-	Worker    string   `json:"worker,omitempty"`
-	Region    string   `json:"region,omitempty"`
-	Instance  string   `json:"door,omitempty"`
-	Token     string   `json:"token,omitempty"` // of an accused read: the value as it was answered
+	What string  `json:"what"`          // what was observed, see [oracle.What]
+	Key  string  `json:"key,omitempty"` // key of the event, when it is not the accusation's
+	Seq  *uint64 `json:"seq,omitempty"` // sequence number of the operation, an identifier
+	// Version of the value, an identifier. It is left out when it is not known, and for the absence before the first version.
+	Version   uint64   `json:"version,omitempty"`
+	Writer    string   `json:"writer,omitempty"`     // write that stored the value: "write 17" or "the initial value"
+	Absent    bool     `json:"absent,omitempty"`     // whether the key had no value
+	Accused   bool     `json:"accused,omitempty"`    // whether the accusation is about this event
+	SentS     *float64 `json:"sent_s,omitempty"`     // offset at which the operation was sent, in s
+	ReturnedS *float64 `json:"returned_s,omitempty"` // offset at which it was answered, in s
+	AtS       *float64 `json:"at_s,omitempty"`       // offset of a commit, and of the log's end, in s
+	Tier      string   `json:"tier,omitempty"`       // tier that answered
+	Worker    string   `json:"worker,omitempty"`     // worker that answered
+	Region    string   `json:"region,omitempty"`     // region of the client
+	Instance  string   `json:"door,omitempty"`       // instance that was asked by itself
+	Token     string   `json:"token,omitempty"`      // value of an accused read, as it was answered
 }
 
 // Accusations puts the oracle's accusations into the report's form: the gravest kind first, then by time. A stale read

@@ -3,17 +3,17 @@ package report
 // TimelinePoint is what was measured during one window of a drill. Offsets are in seconds from its
 // start, latencies in milliseconds from the due time, shares 0..1.
 type TimelinePoint struct {
-	FromS      float64 `json:"from_s"`
-	ToS        float64 `json:"to_s"`
-	Phase      string  `json:"phase"` // at the end of the window
-	Rate       float64 `json:"rate"`  // operations that ended, per second
-	Errors     float64 `json:"errors"`
-	P50MS      float64 `json:"p50_ms"`
-	P95MS      float64 `json:"p95_ms"`
-	P99MS      float64 `json:"p99_ms"`
-	SourceQPS  float64 `json:"source_qps"`
-	Stale      float64 `json:"stale"`      // the share of judged reads that were proven stale
-	Violations int     `json:"violations"` // reads proven older than their class allows, since the start
+	FromS      float64 `json:"from_s"`     // offset of the window's start, in s
+	ToS        float64 `json:"to_s"`       // offset of the window's end, in s
+	Phase      string  `json:"phase"`      // phase at the end of the window
+	Rate       float64 `json:"rate"`       // rate of operations that ended, per second
+	Errors     float64 `json:"errors"`     // share of operations that did not end ok, 0..1
+	P50MS      float64 `json:"p50_ms"`     // 50th percentile of latency, in ms
+	P95MS      float64 `json:"p95_ms"`     // 95th percentile of latency, in ms
+	P99MS      float64 `json:"p99_ms"`     // 99th percentile of latency, in ms
+	SourceQPS  float64 `json:"source_qps"` // rate of loads of the source, per second
+	Stale      float64 `json:"stale"`      // share of judged reads that were proven stale, 0..1
+	Violations int     `json:"violations"` // number of reads proven older than their class allows, since the start
 }
 
 // maxTimelinePoints bounds a report's timeline: twenty minutes of windows of half a second.

@@ -26,15 +26,15 @@ func groupNames(gs []Group) []string {
 }
 
 // Labels are the coordinates of an operation, a read or a load. An empty field of a selection
-// matches everything. Endpoint is kind and family with a space between: "read product".
+// matches everything.
 type Labels struct {
-	Endpoint string `json:"endpoint,omitempty"`
-	Family   string `json:"family,omitempty"`
-	Class    string `json:"class,omitempty"`
-	Tenant   string `json:"tenant,omitempty"`
-	Region   string `json:"region,omitempty"`
-	Tier     string `json:"tier,omitempty"`
-	Kind     string `json:"kind,omitempty"`
+	Endpoint string `json:"endpoint,omitempty"` // kind and family with a space between: "read product"
+	Family   string `json:"family,omitempty"`   // family of keys
+	Class    string `json:"class,omitempty"`    // consistency class of the family
+	Tenant   string `json:"tenant,omitempty"`   // tenant of the key
+	Region   string `json:"region,omitempty"`   // region of the client
+	Tier     string `json:"tier,omitempty"`     // tier that answered
+	Kind     string `json:"kind,omitempty"`     // kind of operation: read, write or delete
 }
 
 func labelsOf(m map[string]string) Labels {
