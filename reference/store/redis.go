@@ -11,10 +11,6 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-type luaScript = *redis.Script
-
-func newLua(text string) luaScript { return redis.NewScript(text) }
-
 // Redis is a [Store] behind a client, which it does not own.
 type Redis struct{ client *redis.Client }
 
