@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/cachedrill/cachedrill/reference/key"
 	"github.com/cachedrill/cachedrill/reference/source"
@@ -127,4 +129,26 @@ func (s *Source) write(ctx context.Context, sql string, args []any, into ...any)
 		err = fmt.Errorf("%w: %w", source.ErrNotApplied, err)
 	}
 	return err
+}
+
+// noEffect says whether an error of a change guarantees that it had none: it was not sent, or the
+// server answered that it has rolled it back. A lost connection, a timeout in flight and the
+// farewell of a server that shuts down guarantee nothing: the commit may have been done.
+func noEffect(err error) bool {
+	if pgconn.SafeToRetry(err) {
+		return true
+	}
+	var failure *pgconn.PgError
+	if !errors.As(err, &failure) || failure.SeverityUnlocalized != "ERROR" {
+		return false // FATAL and PANIC end the session, at any moment
+	}
+	switch {
+	case strings.HasPrefix(failure.Code, "08"): // a connection's failure, as poolers between us and the server tell it
+		return false
+	case strings.HasPrefix(failure.Code, "57P"): // the server's end
+		return false
+	case failure.Code == "40003": // statement_completion_unknown
+		return false
+	}
+	return true
 }

@@ -44,24 +44,6 @@ func Run(t *testing.T, open func(t *testing.T) source.Source) {
 	}
 }
 
-var n17 = key.Name{Family: "product", ID: "17"}
-
-var anonymous source.Caller
-
-func load(t *testing.T, s source.Source, n key.Name) source.Record {
-	t.Helper()
-	r, err := s.Load(t.Context(), n, anonymous)
-	require.NoError(t, err)
-	return r
-}
-
-func store(t *testing.T, s source.Source, n key.Name, value string) source.Record {
-	t.Helper()
-	r, err := s.Store(t.Context(), n, []byte(value), "token of "+value, anonymous)
-	require.NoError(t, err)
-	return r
-}
-
 func neverExisted(t *testing.T, s source.Source) {
 	for _, by := range []source.Caller{{}, {Audit: true}, {Region: "eu", Attempt: 2}} {
 		for what, read := range map[string]func(context.Context, key.Name, source.Caller) (source.Record, error){
@@ -108,13 +90,6 @@ func versions(t *testing.T, s source.Source) {
 	}
 	require.Zero(t, load(t, s, other).Version, "each name counts for itself")
 	require.EqualValues(t, 1, store(t, s, other, "x").Version)
-}
-
-func audit(t *testing.T, s source.Source, n key.Name) source.Record {
-	t.Helper()
-	r, err := s.Load(t.Context(), n, source.Caller{Audit: true})
-	require.NoError(t, err)
-	return r
 }
 
 func deleteOfNothing(t *testing.T, s source.Source) {
