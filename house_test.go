@@ -39,14 +39,7 @@ const showFigures = "\n\nThe figures of every package, its best order of files, 
 var owed = map[string]struct {
 	files, back int
 	wide        string
-}{
-	"reference/store":             {back: 2},
-	"reference/source/postgres":   {back: 2},
-	"targets/origin":              {back: 2},
-	"targets/zoo":                 {back: 2},
-	"cmd/cachedrill":              {back: 14},
-	"reference/source/sourcetest": {back: 2},
-}
+}{}
 
 // room is one package as the rules look at it.
 type room struct {

@@ -23,15 +23,6 @@ import (
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
 
-// Exit codes.
-const (
-	exitPass        = 0
-	exitFail        = 1
-	exitUsage       = 2
-	exitUnknown     = 3
-	exitInterrupted = 130
-)
-
 func main() {
 	reexec.Main(roles())
 	// That a Redis can't be dialled is what drills are about; the client would log every attempt.
@@ -57,21 +48,6 @@ func roles() map[string]reexec.Role {
 	maps.Copy(all, supervise.Roles)
 	return all
 }
-
-// exit is an error that decides the exit code. One without an inner error has been printed already.
-type exit struct {
-	code int
-	err  error
-}
-
-func (e exit) Error() string {
-	if e.err == nil {
-		return fmt.Sprintf("exit %d", e.code)
-	}
-	return e.err.Error()
-}
-
-func (e exit) Unwrap() error { return e.err }
 
 // run is the whole program: arguments in, exit code out.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {

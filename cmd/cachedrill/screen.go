@@ -151,3 +151,13 @@ func figures(w drill.Window) string {
 	return fmt.Sprintf("p99 %s   errors %.1f%%   source %.0f/s   violations %d",
 		w.Total.P99.Round(100*time.Microsecond), w.Total.Errors*100, w.Total.SourceQPS, w.Violations)
 }
+
+// colours says whether to write in colour: on a terminal, unless NO_COLOR is set (no-color.org).
+func colours(w any) bool {
+	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -8,8 +8,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -142,14 +140,6 @@ func serve(c *cobra.Command, f serveFlags) error {
 	return errors.Join(err, failure(p.Close()), failure(tiers.close()))
 }
 
-// failure is an error of what was well configured.
-func failure(err error) error {
-	if err == nil {
-		return nil
-	}
-	return exit{exitFail, err}
-}
-
 // check refuses what can't be before anything is started.
 func (f serveFlags) check() error {
 	if _, _, err := net.SplitHostPort(f.listen); err != nil {
@@ -242,70 +232,5 @@ func (f serveFlags) answer(ctx context.Context, out io.Writer, p *service.Proces
 		return err
 	}
 	fmt.Fprintln(out, "ended: every request was answered")
-	return nil
-}
-
-// greet says what was started, and how to talk to it.
-func (what served) greet(ctx context.Context, out io.Writer, f serveFlags, p *service.Process, t *tiers, at, admin string) {
-	relay := "on"
-	if f.noRelay {
-		relay = "off"
-	}
-	fmt.Fprintf(out, "cachedrill serve  region %s  policy %s  relay %s\n", what.region, what.policy.Name, relay)
-	fmt.Fprintf(out, "  source   %s\n", t.sourceName)
-	answers := p.RedisAnswers(ctx)
-	for _, pool := range append([]string{""}, what.spec.Pools...) {
-		note := t.redisNames[pool]
-		if pool != "" {
-			note += fmt.Sprintf(" for pool %s: %s", pool, strings.Join(what.spec.In(pool), ", "))
-		}
-		fmt.Fprintf(out, "  redis    %s\n", note)
-		if err := answers[pool]; err != nil {
-			fmt.Fprintf(out, "           it does not answer (%v): reads go to the source until it does\n", err)
-		}
-	}
-	fmt.Fprintf(out, "  families %s\n", strings.Join(what.spec.FamilyNames(), ", "))
-	if line := what.accounted(); line != "" {
-		fmt.Fprintf(out, "  accounts %s\n", line)
-	}
-	if admin != "" {
-		fmt.Fprintf(out, "admin on %s/policy\n", admin)
-	}
-	family := what.spec.Families[0]
-	query := ""
-	for _, d := range family.Vary {
-		query += fmt.Sprintf("&%s=%s", d, strings.ToUpper(string(d[:1])))
-	}
-	if query != "" {
-		query = "?" + query[1:]
-	}
-	fmt.Fprintf(out, "listening on %s (no authentication)\n  curl -X PUT '%s/%s/17%s' -d my-token; curl -i '%[2]s/%[3]s/17%[4]s'\n",
-		at, at, family.Name, query)
-}
-
-// served is what a process is to serve.
-type served struct {
-	spec   service.Spec
-	region string
-	policy service.Policy
-	find   func(name string) (service.Policy, error)
-	known  []string // names that find knows
-	note   string
-
-	metering service.Metering
-}
-
-// takeRegion finds the region that was asked for.
-func (what *served) takeRegion(name string) error {
-	names := what.spec.RegionNames()
-	switch {
-	case name == "" && len(names) == 1:
-		name = names[0]
-	case name == "":
-		return fmt.Errorf("--region says which one this process is in: %s", strings.Join(names, ", "))
-	case !slices.Contains(names, name):
-		return fmt.Errorf("no region is named %q; there are: %s", name, strings.Join(names, ", "))
-	}
-	what.region = name
 	return nil
 }

@@ -34,13 +34,6 @@ func loadSuite(file string) (s scenarios.Suite, note string, err error) {
 	return s, "", configuration(err)
 }
 
-func configuration(err error) error {
-	if err == nil {
-		return nil
-	}
-	return exit{exitUsage, err}
-}
-
 func fileFlag(c *cobra.Command, file *string) {
 	c.Flags().StringVarP(file, "file", "f", "", "the suite (default: scenarios.yaml here, else the one that comes with cachedrill)")
 }
