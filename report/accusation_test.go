@@ -25,7 +25,7 @@ func brokenRegister(seed uint64, historian bool) []oracle.Accusation {
 	if historian {
 		j.Commit(targets.Commit{Key: key, Version: 1, Token: tokens[0]})
 	}
-	var open []targets.Operation // have ended, and the judge was not told: reads overlap writes
+	var open []targets.Operation // have ended, and the judge has not seen them: reads overlap writes
 	for seq := range uint64(12) {
 		at += time.Duration(rng.IntN(5)) * time.Millisecond
 		op := targets.Operation{Sent: at, Returned: at + time.Duration(rng.IntN(8))*time.Millisecond,

@@ -19,30 +19,40 @@ func consistencyLine(s Drill) string {
 	}
 	var parts []string
 	for _, c := range s.ConsistentWithin[max(0, n-3):] {
-		parts = append(parts, fmt.Sprintf("%s within %s", slo.FormatDecimal(c.Share*100, 4)+"%", slo.FormatSeconds(c.WithinMS/1e3)))
+		parts = append(parts, slo.FormatDecimal(c.Share*100, 4)+"% "+window(c.WithinMS))
 	}
-	return fmt.Sprintf("of %s writes as readers saw them, consistent: %s", slo.FormatCount(s.Consistency[0].Writes), strings.Join(parts, ", "))
+	return fmt.Sprintf("%s writes; visible everywhere: %s", slo.FormatCount(s.Consistency[0].Writes), strings.Join(parts, ", "))
 }
 
-// cacheLine says in short what the caches counted, leaving out what never happened; empty where they don't tell.
+// window shows a length in milliseconds as "at once" or "within 185 ms".
+func window(ms float64) string {
+	if ms == 0 {
+		return "at once"
+	}
+	length := slo.FormatSeconds(ms / 1e3)
+	number := strings.TrimRight(length, "mus")
+	return "within " + number + " " + length[len(number):]
+}
+
+// cacheLine sums up what the caches counted, leaving out what never happened; empty where they have no counts.
 func cacheLine(c *CacheFigures) string {
 	if c == nil {
 		return ""
 	}
 	out := []string{fmt.Sprintf("%s reads", slo.FormatCount(c.Reads))}
 	if c.HitRatio.L1 != nil {
-		out = append(out, "l1 "+slo.FormatPercent(*c.HitRatio.L1))
+		out = append(out, "L1 hits "+slo.FormatPercent(*c.HitRatio.L1))
 	}
 	if c.HitRatio.L2 != nil {
-		out = append(out, "l2 "+slo.FormatPercent(*c.HitRatio.L2)+" of the rest")
+		out = append(out, "L2 hits "+slo.FormatPercent(*c.HitRatio.L2))
 	}
-	out = append(out, figure(c.SourceLoads, "loads"), figure(c.SourceChecks, "checks"))
+	out = append(out, figure(c.SourceLoads, "source loads"), figure(c.SourceChecks, "source checks"))
 	if len(c.StaleServes) > 0 {
 		out = append(out, "stale served: "+listed(c.StaleServes, ""))
 	}
-	out = append(out, figure(c.LeaseWaits, "lease waits"), figure(c.BreakerOpenings, "breaker openings"), figure(c.BusGaps, "gaps of the bus"))
+	out = append(out, figure(c.LeaseWaits, "lease waits"), figure(c.BreakerOpenings, "breaker openings"), figure(c.BusGaps, "bus gaps"))
 	out = slices.DeleteFunc(out, func(s string) bool { return s == "" })
-	return "the caches counted " + strings.Join(out, ", ")
+	return "cache: " + strings.Join(out, ", ")
 }
 
 // figure shows a number of what happened at all.

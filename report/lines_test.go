@@ -10,7 +10,7 @@ import (
 )
 
 func TestNinesAreShownOfFailedDrills(t *testing.T) {
-	const line = "of 1,000 writes as readers saw them, consistent: 90% within 0s, 99% within 0s, 99.9% within 70ms"
+	const line = "1,000 writes; visible everywhere: 90% at once, 99% at once, 99.9% within 70 ms"
 	late := Drill{
 		Name: "x", Consistency: []Consistency{{0, 1000, 995, 0.995, 2}, {100, 1000, 1000, 1, 3}},
 		ConsistentWithin: []ConsistentWithin{{0.9, 0}, {0.99, 0}, {0.999, 70}},
@@ -29,11 +29,17 @@ func TestNinesAreShownOfFailedDrills(t *testing.T) {
 		ConsistentWithin: []ConsistentWithin{{0.9, 0}, {0.99, 0}, {0.999, 0}}}), "every write was consistent at once")
 }
 
+func TestWindowsAreShownWithTheirUnit(t *testing.T) {
+	for ms, shown := range map[float64]string{0: "at once", 0.25: "within 250 us", 185: "within 185 ms", 1400: "within 1.4 s"} {
+		require.Equal(t, shown, window(ms))
+	}
+}
+
 func TestTheLineOfWhatCachesCounted(t *testing.T) {
 	n := func(v int64) *int64 { return &v }
 	c := &CacheFigures{Reads: 240, HitRatio: HitRatio{num(0.8333), num(0.75)}, SourceLoads: n(14), SourceChecks: n(14),
 		StaleServes: map[string]int64{"refresh": 8}, LeaseWaits: n(6), BreakerOpenings: n(2), BusGaps: n(4)}
-	require.Equal(t, "the caches counted 240 reads, l1 83.3%, l2 75% of the rest, 14 loads, 14 checks, stale served: 8 refresh, 6 lease waits, 2 breaker openings, 4 gaps of the bus",
+	require.Equal(t, "cache: 240 reads, L1 hits 83.3%, L2 hits 75%, 14 source loads, 14 source checks, stale served: 8 refresh, 6 lease waits, 2 breaker openings, 4 bus gaps",
 		cacheLine(c))
 	require.Empty(t, cacheLine(nil))
 }

@@ -94,7 +94,7 @@ func mdCaches(b *strings.Builder, s Drill) {
 	if s.Cache == nil {
 		return
 	}
-	b.WriteString("| the caches counted | reads | l1 | l2 of the rest | miss penalty | loads | checks | stale served | lease waits | shared looks | breaker openings | redis memory | crossed regions |\n" +
+	b.WriteString("| cache | reads | L1 hits | L2 hits | miss penalty | source loads | source checks | stale served | lease waits | shared looks | breaker openings | redis memory | crossed regions |\n" +
 		"| --- | --: | --: | --: | --: | --: | --: | --- | --: | --- | --: | --: | --: |\n")
 	for _, r := range s.Breakdown {
 		c := r.Cache

@@ -33,7 +33,7 @@ func Visualize(w io.Writer, a Accusation) error {
 	return nil
 }
 
-// state of the register: its version, and how many writes came after it whose version nobody told.
+// state of the register: its version, and how many writes of unknown version came after it.
 type state struct{ version, beyond uint64 }
 
 // register is a register whose versions only grow. A plain register would allow two writes to be
@@ -58,7 +58,7 @@ var register = porcupine.Model{
 		case e.What == "read":
 			return fmt.Sprintf("read: v%d", e.Version)
 		case e.Version == 0:
-			return "write, version not told"
+			return "write, version unknown"
 		}
 		return fmt.Sprintf("write v%d", e.Version)
 	},
@@ -71,8 +71,8 @@ var register = porcupine.Model{
 	},
 }
 
-// operations are the history in porcupine's form. What was there before everybody knows is written
-// at any time; so is what nobody acknowledged.
+// operations are the history in porcupine's form. A value from before the history is written at any
+// time; so is that of a write without an acknowledgement.
 func (a Accusation) operations() []porcupine.Operation {
 	always, forever := int64(math.MinInt64/2), int64(math.MaxInt64)
 	var ops []porcupine.Operation

@@ -59,7 +59,7 @@ func writeAtomically(path string, write func(io.Writer) error) (err error) {
 	if err = write(tmp); err != nil {
 		return errors.Join(err, tmp.Close())
 	}
-	// CreateTemp makes files for their owner only; a report is for whoever may read the directory.
+	// CreateTemp makes files for their owner only; a report is for all who may read the directory.
 	if err = tmp.Chmod(0o644); err != nil {
 		return errors.Join(err, tmp.Close())
 	}

@@ -12,7 +12,7 @@ import (
 
 // Range of the histograms. What is longer is counted as longest, and its upper bound as unknown.
 const (
-	shortest = time.Microsecond // below it, values are told apart to 0.5 us only
+	shortest = time.Microsecond // below it, the resolution is 0.5 us
 	longest  = 2 * time.Minute
 	fine     = 3 // significant digits of whatever an objective may be judged by
 	coarse   = 2 // of the breakdown

@@ -25,7 +25,7 @@ type criterion struct {
 	text    string
 }
 
-// bad counts from the due time, whoever was late: lateness of the generator delays recovery, and never
+// bad counts from the due time, also when the generator was late: lateness delays recovery, and never
 // makes it look earlier.
 func (c *criterion) bad(o *targets.Operation) bool {
 	return o.Outcome != targets.OK || c.op != "" && !c.op.Holds(o.Latency().Seconds(), c.limit)
@@ -154,7 +154,7 @@ func (b *bucket) take(next *bucket) {
 }
 
 // tolerated is the share of bad operations that a bucket may truly have: what the objective allows,
-// or what steady state had when that is more. The latter is a rate that n samples told, so it is taken
+// or what steady state had when that is more. The latter is estimated from n samples, so it is taken
 // one bad operation higher than seen; otherwise the first error after a faultless second of steady
 // state would already be significant.
 func (r *recovery) tolerated(i int) float64 {

@@ -124,7 +124,7 @@ func TestAShortLastBucketIsNoBucket(t *testing.T) {
 	require.Len(t, drillWithRecovery(t, 50*ms, nil).agg.recovered.buckets(50*ms), 1, "unless there is none before it")
 }
 
-// Of services that are as good after the heal as before, hardly any is told that it relapsed.
+// Of services that are as good after the heal as before, hardly any is found to relapse.
 func TestRecoveryRarelyAccusesAServiceThatIsWell(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 9))
 	late := 0

@@ -67,7 +67,7 @@ func (c *loadCount) peak() (at time.Duration, n int64) {
 
 // versionLog tells whether a version of a key was loaded by a region before. It remembers the two
 // newest versions of each: a load that ends late, after a newer version was loaded, is still known.
-// Memory grows with keys and regions, 32 bytes each; they are told apart by a 64-bit hash.
+// Memory grows with keys and regions, 32 bytes each; a 64-bit hash identifies them.
 type versionLog struct {
 	seed maphash.Seed
 	seen map[uint64][2]uint64 // newest, next newest; 0 is none

@@ -78,14 +78,14 @@ func (v *view) lagOf(tier string) slo.Lag {
 	n := len(b.low)
 	switch {
 	case n == 0 && !heard:
-		return slo.Lag{Missing: "no " + tier + " told when it dropped superseded copies"}
+		return slo.Lag{Missing: "no " + tier + " reported when it dropped superseded copies"}
 	case n == 0:
 		return slo.Lag{Missing: "no commit of these labels superseded anything " + v.Scope().During()}
 	}
 	b.sort()
 	out := slo.Lag{Low: b.low, High: b.high, Open: int64(b.open), Worst: slo.Evidence{Region: b.worst.last.region}}
 	if b.worst.open {
-		out.Worst.Text = fmt.Sprintf("%s of %s commits were never dropped everywhere: %s did not tell of %s, committed at %s",
+		out.Worst.Text = fmt.Sprintf("%s of %s commits were never dropped everywhere: %s did not report %s, committed at %s",
 			slo.FormatCount(out.Open), slo.FormatCount(int64(n)), b.worst.last, b.worst.key, slo.FormatMoment(b.worst.committed))
 	} else {
 		out.Worst.Text = fmt.Sprintf("longest: %s dropped %s %s after the commit at %s",
@@ -94,7 +94,7 @@ func (v *view) lagOf(tier string) slo.Lag {
 	return out
 }
 
-// LagTiers are the tiers that told in a phase when they dropped what its commits superseded.
+// LagTiers are the tiers that reported in a phase when they dropped what its commits superseded.
 func (r *Results) LagTiers(p Phase) (tiers []string) {
 	for _, l := range r.agg.inside {
 		if !slices.Contains(tiers, l.tier) && r.agg.times.of(l.committed) == p {

@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// Outcome of an objective, a drill or a suite. The zero value is Unknown: what nobody decided is not
-// a pass.
+// Outcome of an objective, a drill or a suite. The zero value is Unknown: an undecided
+// one is not a pass.
 type Outcome uint8
 
 // The three outcomes.

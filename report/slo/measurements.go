@@ -10,7 +10,7 @@ type Measurements interface {
 	Operations() Operations
 	Reads() Reads
 	Loads() Loads
-	Lag(tier string) Lag // of a tier as it told; "" as readers saw it
+	Lag(tier string) Lag // as a tier reported it; "" as readers saw it
 	Oracle() Findings
 	Recovery() Recovery
 	Used(Resource) Amount

@@ -24,7 +24,7 @@ func hitShare(from Measurements, o Objective) Measurement {
 		hits, tries = ops.L2, ops.L2+ops.Source
 	}
 	if tries == 0 {
-		return NotMeasured("no read told which tier answered it " + from.Scope().During())
+		return NotMeasured("no read named the tier that answered it " + from.Scope().During())
 	}
 	r := Share(hits, 0, tries)
 	return Measurement{

@@ -67,7 +67,7 @@ func charged(m Measurement, o Objective, ops Operations, corrected Range, servic
 	return m
 }
 
-// fewSamples explains why a percentile can't be told from a limit.
+// fewSamples explains why samples are too few to compare a percentile with a limit.
 func fewSamples(r Range, n int64, p float64) string {
 	if need := NeededSamples(p); n < need {
 		return fmt.Sprintf("%s samples are too few: an upper bound on this percentile needs %s", FormatCount(n), FormatCount(need))

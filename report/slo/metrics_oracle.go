@@ -29,7 +29,7 @@ var (
 		Measure: func(from Measurements, _ Objective) Measurement {
 			f := from.Oracle()
 			return found(f, f.Leaks, f.Opportunities["leaks"],
-				"no answer told whose value it is, or no other key could be mixed up with it", "leak")
+				"no answer named the owner of its value, or no other key could be mixed up with it", "leak")
 		}}
 	corruptions = Metric{Name: "corruptions", Unit: UnitCount, Groups: onlyAlways, Safety: true,
 		Doc: "reads whose value fails its own certificate, could not exist yet, or that the source had not committed",
@@ -41,7 +41,7 @@ var (
 			return found(f, f.Corruptions+f.DirtyReads, chances, "no answer carried a value that certifies itself", "corruption", "dirty read")
 		}}
 	falseRejections = Metric{Name: "false_rejections", Unit: UnitCount, Groups: onlyAlways, Safety: true,
-		Doc: "writes that the target said had no effect and that were seen or committed all the same",
+		Doc: "writes that the target reported without effect and that were seen or committed all the same",
 		Measure: func(from Measurements, _ Objective) Measurement {
 			f := from.Oracle()
 			return found(f, f.FalseRejections, f.Opportunities["false_rejections"], "no write failed with a promise of no effect", "false rejection")

@@ -292,7 +292,7 @@ func TestADisturbedMachineProvesNoMissAboutTime(t *testing.T) {
 
 // An audit that saw too little can't clear anybody: no safety objective passes, and a proven miss
 // stands.
-func TestABlindAuditClearsNobody(t *testing.T) {
+func TestABlindAuditPassesNoSafetyObjective(t *testing.T) {
 	const blind = "only 3 of 40 written keys were read"
 	m := healthy()
 	m.findings.Opportunities["false_rejections"] = 1

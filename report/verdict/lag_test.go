@@ -42,14 +42,14 @@ func TestObjectivesOnInsideLag(t *testing.T) {
 		{"missed", 400, never, "invalidation_lag.p99{tier=l1} < 20ms", slo.Fail, ""},
 		{"of the family", 400, never, "invalidation_lag.p99{tier=l1, family=product} < 50ms", slo.Pass, ""},
 		{"of another family", 400, never, "invalidation_lag.p99{tier=l1, family=price} < 50ms", slo.Unknown, "no commit of these labels superseded anything"},
-		{"of a silent tier", 400, never, "invalidation_lag.p99{tier=l2} < 50ms", slo.Unknown, "no l2 told when it dropped superseded copies"},
+		{"of a silent tier", 400, never, "invalidation_lag.p99{tier=l2} < 50ms", slo.Unknown, "no l2 reported when it dropped superseded copies"},
 		{"too few", 200, never, "invalidation_lag.p99{tier=l1} < 50ms", slo.Unknown, "200 samples are too few"},
 		{"too few to pass, enough to fail", 200, never, "invalidation_lag.p99{tier=l1} < 20ms", slo.Fail, ""},
 		{"too few for three nines", 400, never, "invalidation_lag.p999{tier=l1} < 50ms", slo.Unknown, "needs 2,995"},
 		{"the longest", 400, never, "invalidation_lag.max{tier=l1} <= 40ms", slo.Pass, ""},
-		{"some never told", 400, func(i int) bool { return i >= 360 }, "invalidation_lag.p99{tier=l1} < 50ms", slo.Unknown, "l1 of us-0 did not tell of product:"},
-		{"one never told", 400, func(i int) bool { return i == 399 }, "invalidation_lag.max{tier=l1} < 50ms", slo.Unknown, "1 of 400 commits"},
-		{"never told, and too long anyway", 400, func(i int) bool { return i == 399 }, "invalidation_lag.max{tier=l1} < 20ms", slo.Fail, ""},
+		{"some never reported", 400, func(i int) bool { return i >= 360 }, "invalidation_lag.p99{tier=l1} < 50ms", slo.Unknown, "l1 of us-0 did not report product:"},
+		{"one never reported", 400, func(i int) bool { return i == 399 }, "invalidation_lag.max{tier=l1} < 50ms", slo.Unknown, "1 of 400 commits"},
+		{"one never reported, and too long anyway", 400, func(i int) bool { return i == 399 }, "invalidation_lag.max{tier=l1} < 20ms", slo.Fail, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFeed(t, "fault: "+c.expr)

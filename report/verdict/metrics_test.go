@@ -123,7 +123,7 @@ func TestAMissIsSeenByItsObjective(t *testing.T) {
 	}
 }
 
-// What nobody could have seen is unknown, with the reason.
+// What could not have been seen is unknown, with the reason.
 func TestNoDataAndNoOpportunityAreUnknown(t *testing.T) {
 	never := func(measure.Phase, int, *oracle.Judgement) {}
 	for _, c := range []struct {
@@ -143,7 +143,7 @@ func TestNoDataAndNoOpportunityAreUnknown(t *testing.T) {
 		{"no violation of these labels", nil, "fault: violations{region=mars} == 0", "no read could have exposed a violation"},
 		{"a strong key undecided", func(m *made) { m.findings.UndecidedKeys = 1 }, "always: violations == 0", "of 1 strong keys it was not decided"},
 		{"too few samples", func(m *made) { m.rate = 90 }, "fault: p99{kind=read} < 1s", "271 samples are too few: an upper bound on this percentile needs 299"},
-		{"no tier known", nil, "fault: hit_ratio{region=mars} > 1%", "no read told which tier answered it"},
+		{"no tier known", nil, "fault: hit_ratio{region=mars} > 1%", "no read named the tier that answered it"},
 		{"few misses", func(m *made) { m.rate = 150 }, "fault: miss_penalty < 1s", "it needs 30 of each"},
 		{"no stale opportunity", func(m *made) {
 			m.verdict = func(p measure.Phase, _ int, v *oracle.Judgement) { v.CanBeStale = p != measure.Steady }
@@ -154,13 +154,13 @@ func TestNoDataAndNoOpportunityAreUnknown(t *testing.T) {
 		{"nothing could lag", func(m *made) {
 			m.verdict = func(_ measure.Phase, _ int, v *oracle.Judgement) { v.CanBeStale = false }
 		}, "fault: invalidation_lag.max{family=product} < 1s", "no read could have exposed staleness in this phase"},
-		{"leaks can't show", func(m *made) { delete(m.findings.Opportunities, "leaks") }, "always: leaks == 0", "no answer told whose value it is"},
+		{"leaks can't show", func(m *made) { delete(m.findings.Opportunities, "leaks") }, "always: leaks == 0", "no answer named the owner of its value"},
 		{"losses can't show", func(m *made) { delete(m.findings.Opportunities, "lost_writes") }, "always: lost_writes == 0", "no acknowledged write was checked"},
 		{"damage can't show", func(m *made) { delete(m.findings.Opportunities, "corruptions") }, "always: corruptions == 0", "no answer carried a value"},
 		{"no write was rejected", nil, "always: false_rejections == 0", "no write failed with a promise of no effect"},
 		{"loads are not counted", func(m *made) { m.input.Loads = slo.LoadDetail{} }, "fault: source_qps.peak{family=product} < 5/s", "does not count loads"},
 		{"loads are counted too late", func(m *made) { m.input.Loads.PerSecond = false }, "fault: source_qps.peak < 5/s", "in which second"},
-		{"loads are not told apart", func(m *made) { m.input.Loads.PerLabel = false }, "fault: source_qps.mean{family=product} < 5/s", "does not tell them apart"},
+		{"loads without labels", func(m *made) { m.input.Loads.PerLabel = false }, "fault: source_qps.mean{family=product} < 5/s", "does not tell them apart"},
 		{"steady has too few loads", func(m *made) { m.rate = 200 }, "fault: source_qps.peak < 3x", "steady had only 20 loads"},
 		{"three times is chance", func(m *made) { m.rate = 310 }, "fault: source_qps.peak < 1.5x", "is missed by chance"},
 		{"unbounded staleness", func(m *made) {

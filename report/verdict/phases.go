@@ -69,7 +69,7 @@ func phaseSummary(m slo.Measurements, length time.Duration) report.PhaseSummary 
 	return s
 }
 
-// tierLags describes a phase's invalidation lag from inside, per tier that told.
+// tierLags describes a phase's invalidation lag from inside, per tier that reported.
 func tierLags(m slo.Measurements, tiers []string) map[string]report.TierLag {
 	out := map[string]report.TierLag{}
 	for _, tier := range tiers {

@@ -75,7 +75,7 @@ func TestMemoryOfRedis(t *testing.T) {
 		says       string
 	}{
 		{"below", "fault: redis_memory.max < 7MB", nil, slo.Pass, "5MB"},
-		{"between what it told and its peak", "fault: redis_memory.max < 5500kB", nil, slo.Unknown, "its peak of 6MB"},
+		{"between its highest sample and its peak", "fault: redis_memory.max < 5500kB", nil, slo.Unknown, "its peak of 6MB"},
 		{"above", "fault: redis_memory.max < 5MB", nil, slo.Fail, "used_memory of redis@eu was 5,000,000 bytes at 5.900s"},
 		{"one of two grew", "fault: redis_memory.max < 40MB", during(5*time.Second, recovery, "us", grown), slo.Fail, "redis@us"},
 		{"the other one did", "fault: redis_memory.max{region=eu} < 40MB", during(5*time.Second, recovery, "us", grown), slo.Pass, "5MB"},
@@ -93,7 +93,7 @@ func TestMemoryOfRedis(t *testing.T) {
 			*m = targets.Memory{Region: "us", At: m.At, Down: true}
 			return true
 		}), slo.Pass, "5MB"},
-		{"nobody is at rest below", "fault: redis_memory.max > 4MB", nil, slo.Pass, ""},
+		{"the lower bound exceeds the limit", "fault: redis_memory.max > 4MB", nil, slo.Pass, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			row := used{memory: c.memory}.judged(t, c.expr)
@@ -165,12 +165,12 @@ func TestCostOfAMillionRequests(t *testing.T) {
 		{"too much", "fault: cost_per_million < 12.999", used{input: Input{Resources: Resources{Prices: &p}}}, slo.Fail, "2,000 requests: requests 1, source loads 1, redis memory 10, cross region 1"},
 		{"always", "always: cost_per_million <= 12.999", used{input: Input{Resources: Resources{Prices: &p}}}, slo.Fail, "13 EUR"},
 		{"without prices", "fault: cost_per_million < 100", used{}, slo.Unknown, "nothing has a price"},
-		{"what costs nothing need not be told", "fault: cost_per_million < 3.01", used{memory: silent,
+		{"what costs nothing may be unknown", "fault: cost_per_million < 3.01", used{memory: silent,
 			input: Input{Resources: Resources{Prices: without(func(p *cost.Prices) { p.PerGBHourRedisMemory = 0 })}}}, slo.Pass, "3 EUR"},
 		{"what costs something must", "fault: cost_per_million < 100", used{memory: silent, input: Input{Resources: Resources{Prices: &p}}}, slo.Unknown, "did not show it: away"},
 		{"nor what does not cross", "fault: cost_per_million < 12.01", used{
 			input: Input{Resources: Resources{CrossRegionUnavailable: "nothing is sent", Prices: without(func(p *cost.Prices) { p.PerGBCrossRegion = 0 })}}}, slo.Pass, "12 EUR"},
-		{"what may cross must be told", "fault: cost_per_million < 100", used{input: Input{Resources: Resources{CrossRegionUnavailable: "nothing is sent", Prices: &p}}}, slo.Unknown, "nothing is sent"},
+		{"what has a price must be known", "fault: cost_per_million < 100", used{input: Input{Resources: Resources{CrossRegionUnavailable: "nothing is sent", Prices: &p}}}, slo.Unknown, "nothing is sent"},
 		{"in one region nothing can cross", "fault: cost_per_million < 12.01", used{input: Input{Resources: Resources{Prices: &p}},
 			crossing: func(c *targets.CrossRegionSample) { c.Bytes = map[string]int64{"eu": 0} }}, slo.Pass, "12 EUR"},
 	} {
