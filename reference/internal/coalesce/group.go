@@ -58,13 +58,15 @@ func (g *Group[T]) Land(name string, f *Flight[T], answer T, err error) {
 	close(f.over)
 }
 
-// Wait gives a flight's answer, or ctx's error. name is for the error.
+// Wait gives a flight's answer, or ctx's error, always when ctx had ended before. name is for the error.
 func (f *Flight[T]) Wait(ctx context.Context, name string) (T, error) {
-	select {
-	case <-f.over:
-		return f.answer, f.err
-	case <-ctx.Done():
-		var none T
-		return none, fmt.Errorf("waiting for %s: %w", name, ctx.Err())
+	if ctx.Err() == nil {
+		select {
+		case <-f.over:
+			return f.answer, f.err
+		case <-ctx.Done():
+		}
 	}
+	var none T
+	return none, fmt.Errorf("waiting for %s: %w", name, ctx.Err())
 }

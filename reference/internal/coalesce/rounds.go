@@ -53,13 +53,15 @@ func (r *Rounds[T]) Ask(ctx context.Context, name string, start func(func()) err
 	}
 	mine.readers++
 	r.mu.Unlock()
-	select {
-	case <-mine.done:
-		return mine.value, mine.err
-	case <-ctx.Done():
-		var none T
-		return none, fmt.Errorf("waiting for the source's answer about %s: %w", name, ctx.Err())
+	if ctx.Err() == nil {
+		select {
+		case <-mine.done:
+			return mine.value, mine.err
+		case <-ctx.Done():
+		}
 	}
+	var none T
+	return none, fmt.Errorf("waiting for the source's answer about %s: %w", name, ctx.Err())
 }
 
 // run asks the question for one round, then for the callers that came meanwhile.
