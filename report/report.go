@@ -96,13 +96,13 @@ type Tail struct {
 	Max *float64 `json:"max"` // maximum, in ms
 }
 
-// TierLag is the time in milliseconds from a superseding commit until the last place of a tier reported
-// that it had dropped the older copy. The tail is null where commits that some place never reported reach
+// TierLag is the time in milliseconds from a superseding commit until the last holder of a tier reported
+// that it had dropped the older copy. The tail is null where commits that some holder never reported reach
 // into it.
 type TierLag struct {
 	Tail
 	Commits int64 `json:"commits"` // number of superseding commits that the tier had to report
-	Untold  int64 `json:"untold"`  // number of those commits that some place of the tier never reported
+	Untold  int64 `json:"untold"`  // number of those commits that some holder of the tier never reported
 }
 
 // HitRatio per tier, 0..1.

@@ -36,7 +36,7 @@ func TestInsideLag(t *testing.T) {
 		facts []any
 		want  []seen
 	}{
-		{"the last place counts", []any{committed(2, 100*ms), droppedL1("eu-0", 2, 105*ms), droppedL1("eu-1", 2, 130*ms), droppedL2("eu", 2, 110*ms), droppedL2("us", 2, 109*ms)},
+		{"the last holder counts", []any{committed(2, 100*ms), droppedL1("eu-0", 2, 105*ms), droppedL1("eu-1", 2, 130*ms), droppedL2("eu", 2, 110*ms), droppedL2("us", 2, 109*ms)},
 			[]seen{{"l1", 30 * ms, false, "l1 of eu-1"}, {"l2", 10 * ms, false, "l2 in eu"}}},
 		{"the first version supersedes nothing", []any{committed(1, 100*ms), droppedL1("eu-0", 1, 105*ms)}, nil},
 		{"without reports", []any{committed(2, 100*ms)}, nil},
@@ -51,7 +51,7 @@ func TestInsideLag(t *testing.T) {
 			[]seen{{"l1", 150 * ms, false, "l1 of eu-0"}, {"l1", 0, true, "l1 of eu-0"}}},
 		{"delivered in the wrong order", []any{committed(2, 100*ms), committed(3, 200*ms), droppedL1("eu-0", 3, 210*ms), droppedL1("eu-0", 2, 400*ms)},
 			[]seen{{"l1", 110 * ms, false, "l1 of eu-0"}, {"l1", 10 * ms, false, "l1 of eu-0"}}},
-		{"a place that reported once has to report each time", []any{committed(2, 100*ms), committed(3, 200*ms),
+		{"a holder that reported once has to report each time", []any{committed(2, 100*ms), committed(3, 200*ms),
 			droppedL1("eu-0", 2, 110*ms), droppedL1("eu-1", 2, 120*ms), droppedL1("eu-0", 3, 230*ms)},
 			[]seen{{"l1", 20 * ms, false, "l1 of eu-1"}, {"l1", 30 * ms, true, "l1 of eu-1"}}},
 	} {
