@@ -29,7 +29,8 @@ type Event struct {
 	What string  `json:"what"`          // what was observed, see [oracle.What]
 	Key  string  `json:"key,omitempty"` // key of the event, when it is not the accusation's
 	Seq  *uint64 `json:"seq,omitempty"` // sequence number of the operation, an identifier
-	// Version of the value, an identifier. It is left out when it is not known, and for the absence before the first version.
+	// Version of the value, an identifier. It is left out when it is not known, and for the absence
+	// before the first version.
 	Version   uint64   `json:"version,omitempty"`
 	Writer    string   `json:"writer,omitempty"`     // write that stored the value: "write 17" or "the initial value"
 	Absent    bool     `json:"absent,omitempty"`     // whether the key had no value
@@ -44,8 +45,8 @@ type Event struct {
 	Token     string   `json:"token,omitempty"`      // value of an accused read, as it was answered
 }
 
-// Accusations puts the oracle's accusations into the report's form: the gravest kind first, then by time. A stale read
-// that broke its class is there once, as the violation.
+// Accusations puts the oracle's accusations into the report's form: the gravest kind first, then by
+// time. A stale read that broke its class is there once, as the violation.
 func Accusations(all []oracle.Accusation) []Accusation {
 	kinds := oracle.Kinds()
 	broke := map[uint64]bool{}

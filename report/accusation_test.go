@@ -16,7 +16,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// brokenRegister drives a register whose reads may answer any earlier version, and gives what the oracle accused.
+// brokenRegister drives a register whose reads may answer any earlier version, and gives what the
+// oracle accused.
 func brokenRegister(seed uint64, historian bool) []oracle.Accusation {
 	rng := rand.New(rand.NewPCG(seed, 5))
 	key := targets.Key{Family: "price", ID: "9"}
@@ -58,8 +59,8 @@ func brokenRegister(seed uint64, historian bool) []oracle.Accusation {
 	return j.Finish().Accusations
 }
 
-// What a report shows of a stale read is a proof: an independent checker, which is given nothing else, finds no order that
-// explains it; and one without the read. It survives JSON.
+// What a report shows of a stale read is a proof: an independent checker, which is given nothing
+// else, finds no order that explains it; and one without the read. It survives JSON.
 func TestEvidenceInReportsIsAProof(t *testing.T) {
 	for _, historian := range []bool{false, true} {
 		t.Run(fmt.Sprintf("historian=%v", historian), func(t *testing.T) {

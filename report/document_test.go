@@ -165,8 +165,8 @@ var units = []struct {
 	{regexp.MustCompile(`, an identifier$`), "none"},
 }
 
-// unitOf is the unit that the first sentence of a number's comment names; "" without one. An identifier
-// has none, whatever it is a number of.
+// unitOf is the unit that the first sentence of a number's comment names; "" without one. An
+// identifier has none, whatever it is a number of.
 func unitOf(comment string) string {
 	sentence, _, _ := strings.Cut(comment, ". ")
 	sentence = strings.TrimSuffix(sentence, ".")

@@ -13,8 +13,8 @@ import (
 	"github.com/cachedrill/cachedrill/report/slo"
 )
 
-// WriteLatencyLog writes the drills' latency in the HdrHistogram log format, second by second, tagged
-// with the drill. Values are nanoseconds, timestamps seconds since the first drill's start.
+// WriteLatencyLog writes the drills' latency in the HdrHistogram log format, second by second,
+// tagged with the drill. Values are nanoseconds, timestamps seconds since the first drill's start.
 func WriteLatencyLog(w io.Writer, drills []measure.Intervals) error {
 	var base time.Time
 	for _, d := range drills {

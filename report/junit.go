@@ -42,9 +42,10 @@ type junitWrong struct {
 	Text    string `xml:",chardata"`
 }
 
-// JUnit writes the report as JUnit XML: a testsuite per drill and a testcase per objective; a missed
-// objective is a failure, an unknown one an error. A drill whose outcome its objectives do not show (it
-// was void as a whole, or had none that could be judged) has a testcase "drill" of its own.
+// JUnit writes the report as JUnit XML: a testsuite per drill and a testcase per objective; a
+// missed objective is a failure, an unknown one an error. A drill whose outcome its objectives do
+// not show (it was void as a whole, or had none that could be judged) has a testcase "drill" of its
+// own.
 func JUnit(w io.Writer, r Report) error {
 	all := junitSuites{Name: "cachedrill"}
 	var total float64

@@ -11,7 +11,8 @@ import (
 	"github.com/cachedrill/cachedrill/report/slo"
 )
 
-// consistencyLine puts the nines of a drill that failed into a line; empty when every write was consistent at once.
+// consistencyLine puts the nines of a drill that failed into a line; empty when every write was
+// consistent at once.
 func consistencyLine(s Drill) string {
 	n := len(s.ConsistentWithin)
 	if s.Outcome != slo.Fail || n == 0 || s.ConsistentWithin[n-1].WithinMS == 0 {
@@ -34,7 +35,8 @@ func window(ms float64) string {
 	return "within " + number + " " + length[len(number):]
 }
 
-// cacheLine sums up what the caches counted, leaving out what never happened; empty where they have no counts.
+// cacheLine sums up what the caches counted, leaving out what never happened; empty where they have
+// no counts.
 func cacheLine(c *CacheFigures) string {
 	if c == nil {
 		return ""

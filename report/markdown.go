@@ -171,7 +171,8 @@ func mdRow(b *strings.Builder, cells ...string) {
 	b.WriteString("|\n")
 }
 
-// escaped keeps text from being read as Markdown or HTML: on one line, with what has a meaning escaped.
+// escaped keeps text from being read as Markdown or HTML: on one line, with what has a meaning
+// escaped.
 func escaped(s string) string {
 	return mdEscapes.Replace(oneLine(s))
 }

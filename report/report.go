@@ -10,9 +10,9 @@ import (
 // when one changes its meaning or goes, the number rises.
 const Schema = "cachedrill.report/1"
 
-// Report is what one run concluded: the contract that other tools build on. A field that is a pointer
-// is null when there was no data for it. Offsets count from the start of their drill. Every field has a
-// comment, and that of a number names its unit: docs/report.md is made of them.
+// Report is what one run concluded: the contract that other tools build on. A field that is a
+// pointer is null when there was no data for it. Offsets count from the start of their drill. Every
+// field has a comment, and that of a number names its unit: docs/report.md is made of them.
 type Report struct {
 	Schema      string      `json:"schema"`      // version of this form, see [Schema]
 	Version     string      `json:"version"`     // version of cachedrill
@@ -50,20 +50,22 @@ type Drill struct {
 	Breakdown  []BreakdownRow   `json:"breakdown"`  // steady, fault and recovery together, by label
 	// Whether rows were left out of the breakdown.
 	BreakdownCut bool `json:"breakdown_cut,omitempty"`
-	// What the caches of all regions counted themselves. It is left out where the target has no such counts.
+	// What the caches of all regions counted themselves. It is left out where the target has no
+	// such counts.
 	Cache *CacheFigures `json:"cache,omitempty"`
-	// What a million requests cost. It is left out without prices, and where what was used is not known.
+	// What a million requests cost. It is left out without prices, and where what was used is not
+	// known.
 	Cost   *CostSummary   `json:"cost,omitempty"`
 	Faults []FaultSummary `json:"faults"` // the planned faults, injected or not
 	SLOs   []SLO          `json:"slos"`   // the objectives, those that hold always at the end
 	Oracle OracleSummary  `json:"oracle"` // what the oracle concluded about the whole drill
-	// How many superseding writes were visible everywhere within each of a ladder of windows, seen from
-	// outside. It is left out where no read could have seen a stale one.
+	// How many superseding writes were visible everywhere within each of a ladder of windows, seen
+	// from outside. It is left out where no read could have seen a stale one.
 	Consistency []Consistency `json:"consistency,omitempty"`
 	// The windows within which given shares of the superseding writes were visible everywhere.
 	ConsistentWithin []ConsistentWithin `json:"consistent_within,omitempty"`
-	// The earliest accusations of each kind and the stalest read, with their evidence. The numbers under
-	// oracle count all.
+	// The earliest accusations of each kind and the stalest read, with their evidence. The numbers
+	// under oracle count all.
 	Accusations []Accusation `json:"accusations"`
 	// The course of the drill, window by window.
 	Timeline []TimelinePoint `json:"timeline,omitempty"`
@@ -76,7 +78,8 @@ type Drill struct {
 type Operations struct {
 	Planned int64 `json:"planned"` // number of operations that were due
 	Sent    int64 `json:"sent"`    // number of operations that were sent
-	// Number of operations that were deliberately not sent, lest the order of a key's changes become unknown.
+	// Number of operations that were deliberately not sent, lest the order of a key's changes
+	// become unknown.
 	Withheld int64  `json:"withheld,omitempty"`
 	Digest   string `json:"digest"` // digest of what was sent, in order of sequence
 }
@@ -96,9 +99,9 @@ type Tail struct {
 	Max *float64 `json:"max"` // maximum, in ms
 }
 
-// TierLag is the time in milliseconds from a superseding commit until the last holder of a tier reported
-// that it had dropped the older copy. The tail is null where commits that some holder never reported reach
-// into it.
+// TierLag is the time in milliseconds from a superseding commit until the last holder of a tier
+// reported that it had dropped the older copy. The tail is null where commits that some holder
+// never reported reach into it.
 type TierLag struct {
 	Tail
 	Commits int64 `json:"commits"` // number of superseding commits that the tier had to report
@@ -126,8 +129,8 @@ type Reads struct {
 	Unjudged      int64 `json:"unjudged"`      // number of reads of keys that could not be judged
 }
 
-// PhaseSummary is what happened in one phase. Staleness shows proven lower bounds. It is wide because
-// its fields are keys of report.json.
+// PhaseSummary is what happened in one phase. Staleness shows proven lower bounds. It is wide
+// because its fields are keys of report.json.
 type PhaseSummary struct {
 	Name              string    `json:"name"`                // name of the phase
 	StartS            float64   `json:"start_s"`             // offset of its start, in s
@@ -159,15 +162,17 @@ type BreakdownRow struct {
 	HitRatio  *float64   `json:"hit_ratio"`  // hits of any tier among reads whose tier is known, 0..1
 	// What the caches counted themselves for the labels, where the target has such counts.
 	Cache *CacheFigures `json:"cache,omitempty"`
-	// The most memory that the Redis of the region used, in bytes. Rows of a region have it, where it is known.
+	// The most memory that the Redis of the region used, in bytes. Rows of a region have it, where
+	// it is known.
 	RedisMemoryMaxBytes *int64 `json:"redis_memory_max_bytes,omitempty"`
 	// What crossed between regions, in bytes. Rows of a region have it, where it is known.
 	CrossRegionBytes *int64 `json:"cross_region_bytes,omitempty"`
 }
 
-// CacheFigures is what caches counted themselves, from the beginning of steady to the end of recovery. What
-// ended then counts, whenever it began; operations of the report count when they were due. What is about
-// families is left out of rows of tenants, what is about regions of rows of families.
+// CacheFigures is what caches counted themselves, from the beginning of steady to the end of
+// recovery. What ended then counts, whenever it began; operations of the report count when they
+// were due. What is about families is left out of rows of tenants, what is about regions of rows of
+// families.
 type CacheFigures struct {
 	Reads         int64            `json:"reads"`                     // number of reads that were answered
 	HitRatio      HitRatio         `json:"hit_ratio"`                 // of reads that came to the tier
@@ -188,7 +193,8 @@ type CacheFigures struct {
 type Flights struct {
 	Looks   int64 `json:"looks"`   // number of looks
 	Readers int64 `json:"readers"` // number of readers of all looks
-	// Number of readers of one look, at most: the bound of a bucket. It is null above the last bucket.
+	// Number of readers of one look, at most: the bound of a bucket. It is null above the last
+	// bucket.
 	WidestAtMost *float64 `json:"widest_at_most"`
 }
 
@@ -241,8 +247,8 @@ func Verdicts(rows []SLO) []slo.Verdict {
 	return out
 }
 
-// OracleSummary is what the oracle concluded about the whole drill. It is wide because its fields are
-// keys of report.json.
+// OracleSummary is what the oracle concluded about the whole drill. It is wide because its fields
+// are keys of report.json.
 type OracleSummary struct {
 	Writes            int64 `json:"writes"`                  // number of writes that were sent
 	Acknowledged      int64 `json:"acknowledged"`            // number of writes that were acknowledged
@@ -297,8 +303,8 @@ type Lateness struct {
 // RecoveryState says how a drill stood when its recovery window ended.
 type RecoveryState string
 
-// The states. A service is stuck when the failure is sustained although its trigger is gone (Bronson et al. 2021,
-// "Metastable failures in distributed systems").
+// The states. A service is stuck when the failure is sustained although its trigger is gone
+// (Bronson et al. 2021, "Metastable failures in distributed systems").
 const (
 	Recovered       RecoveryState = "recovered"
 	Recovering      RecoveryState = "recovering" // still bad at the end, with a hit ratio or goodput that rises

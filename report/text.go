@@ -22,9 +22,9 @@ const (
 	reset  = "\x1b[0m"
 )
 
-// Text writes the report for people: a line per drill, below it the objectives that it missed or could
-// not judge, each with its evidence, and what the caches counted; what a million requests cost, where there are prices; and the
-// sum at the end.
+// Text writes the report for people: a line per drill, below it the objectives that it missed or
+// could not judge, each with its evidence, and what the caches counted; what a million requests
+// cost, where there are prices; and the sum at the end.
 func Text(w io.Writer, r Report, o TextOptions) error {
 	var b strings.Builder
 	width := 0
@@ -109,7 +109,8 @@ func textRecovery(b *strings.Builder, r *RecoverySummary) {
 	}
 }
 
-// quoted is the number of the accusation that stands under the first missed objective, or of the first one.
+// quoted is the number of the accusation that stands under the first missed objective, or of the
+// first one.
 func quoted(s Drill) int {
 	for _, r := range s.SLOs {
 		for _, a := range s.Accusations {

@@ -22,9 +22,9 @@ func JSON(w io.Writer, r Report) error {
 	return nil
 }
 
-// WriteDir writes report.json, junit.xml, summary.md and latency.hlog into dir, which is created. Each
-// file is there as a whole or not at all: a reader never sees half of one, and an older one stays when
-// the writing fails.
+// WriteDir writes report.json, junit.xml, summary.md and latency.hlog into dir, which is created.
+// Each file is there as a whole or not at all: a reader never sees half of one, and an older one
+// stays when the writing fails.
 func WriteDir(dir string, r Report, drills ...measure.Intervals) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("creating the report's directory: %w", err)

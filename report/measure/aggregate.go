@@ -76,7 +76,8 @@ func (a *aggregate) labels(op *targets.Operation) slo.Labels {
 	}
 }
 
-// each calls do for the cells of a phase whose selection contains what happened at the given labels.
+// each calls do for the cells of a phase whose selection contains what happened at the given
+// labels.
 func (a *aggregate) each(p Phase, at *slo.Labels, do func(*cell, *selection)) {
 	for i := range a.wanted {
 		s := &a.wanted[i]

@@ -9,7 +9,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// maxRows caps the breakdown of a report. Of one dimension no more are counted, the first ones seen.
+// maxRows caps the breakdown of a report. Of one dimension no more are counted, the first ones
+// seen.
 const maxRows = 50
 
 // breakdown counts steady, fault and recovery together, one dimension at a time: family and kind,

@@ -25,7 +25,8 @@ type invalidationLog struct {
 // tierFamily says that a tier holds copies of a family at all: it has dropped one.
 type tierFamily struct{ tier, family string }
 
-// copyHolder is one memory that may hold copies: the shared cache of a region, or the memory of one worker.
+// copyHolder is one memory that may hold copies: the shared cache of a region, or the memory of one
+// worker.
 type copyHolder struct{ tier, region, worker string }
 
 func (p copyHolder) String() string {
@@ -134,8 +135,8 @@ func (d *invalidationLog) lags() []insideLag {
 	return out
 }
 
-// droppedBy takes one holder into the lags of a key's versions, newest first. A holder has dropped a
-// version's predecessors as soon as it dropped those of that version or of any newer one.
+// droppedBy takes one holder into the lags of a key's versions, newest first. A holder has dropped
+// a version's predecessors as soon as it dropped those of that version or of any newer one.
 func (h *keyInvalidations) droppedBy(p copyHolder, drops []dropped, versions []uint64, lags []insideLag) {
 	slices.SortFunc(drops, func(a, b dropped) int { return cmp.Compare(b.version, a.version) })
 	first, heard, next := time.Duration(0), false, 0

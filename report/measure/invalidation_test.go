@@ -77,8 +77,8 @@ func TestInsideLag(t *testing.T) {
 	}
 }
 
-// Strong families are not cached in a worker's memory: no worker tells of them, and their commits are no
-// commits of which somebody forgot to tell.
+// Strong families are not cached in a worker's memory: no worker tells of them, and their commits
+// are no commits of which somebody forgot to tell.
 func TestInsideLagOfAFamilyThatATierDoesNotHold(t *testing.T) {
 	var d invalidationLog
 	price := targets.Key{Family: "price", ID: "1"}

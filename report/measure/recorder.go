@@ -15,8 +15,8 @@ type RecorderConfig struct {
 	Classes    map[string]string // the consistency class of each family, for label class
 }
 
-// Recorder counts what happened in one drill. Observe, Judged, Load, Commit, Invalidated, Memory, CrossRegion and Mark may be called
-// concurrently; everything else after they ended.
+// Recorder counts what happened in one drill. Observe, Judged, Load, Commit, Invalidated, Memory,
+// CrossRegion and Mark may be called concurrently; everything else after they ended.
 //
 // What comes in is buffered in eight shards and reaches one aggregate in batches, so that a caller
 // rarely waits. Memory grows with the labels that objectives use, the seconds of the drill and the
@@ -40,30 +40,31 @@ func NewRecorder(c RecorderConfig) *Recorder {
 	return &Recorder{objectives: c.Objectives, agg: newAggregate(c)}
 }
 
-// Mark begins phase p at offset at, or as soon after it as is possible (see below); the report shows
-// when. Phases go forward, each once; skipping some is fine, going back panics.
+// Mark begins phase p at offset at, or as soon after it as is possible (see below); the report
+// shows when. Phases go forward, each once; skipping some is fine, going back panics.
 //
 // Planned boundaries are announced ahead. The end of a fault is only known once its heal was
 // observed, and operations that were due since then may have been counted as part of the fault
 // already. They stay there: the boundary moves behind the latest due time counted so far, which is
-// later than at by no more than this call is. So every operation is on one side of the boundary that
-// the report shows, however late and in whatever order it arrives, and nothing has to be held back.
+// later than at by no more than this call is. So every operation is on one side of the boundary
+// that the report shows, however late and in whatever order it arrives, and nothing has to be held
+// back.
 func (r *Recorder) Mark(p Phase, at time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.agg.times.mark(p, at)
 }
 
-// Observe counts an operation of the workload that ended: Returned is set. Audit reads and operations
-// of the harness itself are not given here.
+// Observe counts an operation of the workload that ended: Returned is set. Audit reads and
+// operations of the harness itself are not given here.
 func (r *Recorder) Observe(op targets.Operation) {
 	if full := r.ops.add(op.Seq, op, op.Returned); full != nil {
 		r.foldOps(full)
 	}
 }
 
-// Load counts a read that reached the source. Loads of the audit are no part of the workload and are
-// left out.
+// Load counts a read that reached the source. Loads of the audit are no part of the workload and
+// are left out.
 func (r *Recorder) Load(l targets.Load) {
 	if l.Audit {
 		return
@@ -73,7 +74,8 @@ func (r *Recorder) Load(l targets.Load) {
 	}
 }
 
-// Commit takes in an entry of the source's history, for invalidation lag from inside. Seals are left out.
+// Commit takes in an entry of the source's history, for invalidation lag from inside. Seals are
+// left out.
 func (r *Recorder) Commit(c targets.Commit) {
 	if c.Version > 0 {
 		r.drops.commit(c)
@@ -138,8 +140,8 @@ func (r *Recorder) Finish(f oracle.Findings, end time.Duration) {
 	r.agg.times.end = max(end, r.agg.times.start[r.agg.times.now])
 }
 
-// Intervals gives the latency second by second, after Finish. tag is the drill's name, started the wall
-// clock at offset 0.
+// Intervals gives the latency second by second, after Finish. tag is the drill's name, started the
+// wall clock at offset 0.
 func (r *Recorder) Intervals(tag string, started time.Time) Intervals {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -25,8 +25,8 @@ type criterion struct {
 	text    string
 }
 
-// bad counts from the due time, also when the generator was late: lateness delays recovery, and never
-// makes it look earlier.
+// bad counts from the due time, also when the generator was late: lateness delays recovery, and
+// never makes it look earlier.
 func (c *criterion) bad(o *targets.Operation) bool {
 	return o.Outcome != targets.OK || c.op != "" && !c.op.Holds(o.Latency().Seconds(), c.limit)
 }
@@ -49,8 +49,8 @@ type recovery struct {
 	excuse   bool    // operations waited for nothing but the generator: what was sent late tells of the machine
 }
 
-// newRecovery takes its criteria from the steady objectives about latency (upper limits) and errors.
-// Errors are always judged, by steady state itself when no objective is about them.
+// newRecovery takes its criteria from the steady objectives about latency (upper limits) and
+// errors. Errors are always judged, by steady state itself when no objective is about them.
 func newRecovery(objectives []slo.PhaseObjective) *recovery {
 	r := &recovery{}
 	allErrors := false
@@ -109,8 +109,8 @@ func (r *recovery) observe(op *targets.Operation, at *slo.Labels, p Phase, start
 	}
 }
 
-// bucket is the unit in which recovery is judged: consecutive slices up to 1,000 operations or 1 s. What
-// is left at the end, and less than that, is part of the last one.
+// bucket is the unit in which recovery is judged: consecutive slices up to 1,000 operations or 1 s.
+// What is left at the end, and less than that, is part of the last one.
 type bucket struct {
 	from, to time.Duration // since the heal
 	all      tally         // of which sent late
@@ -154,9 +154,9 @@ func (b *bucket) take(next *bucket) {
 }
 
 // tolerated is the share of bad operations that a bucket may truly have: what the objective allows,
-// or what steady state had when that is more. The latter is estimated from n samples, so it is taken
-// one bad operation higher than seen; otherwise the first error after a faultless second of steady
-// state would already be significant.
+// or what steady state had when that is more. The latter is estimated from n samples, so it is
+// taken one bad operation higher than seen; otherwise the first error after a faultless second of
+// steady state would already be significant.
 func (r *recovery) tolerated(i int) float64 {
 	s := r.steady[i]
 	if r.criteria[i].allowed == 0 && s.n == 0 {
@@ -165,15 +165,15 @@ func (r *recovery) tolerated(i int) float64 {
 	return max(r.criteria[i].allowed, float64(s.bad+1)/float64(s.n+2))
 }
 
-// assess says when the service had recovered, in seconds since the heal, and by which evidence. length
-// is how long the recovery phase lasted. why is set when the window ended too early to know,
+// assess says when the service had recovered, in seconds since the heal, and by which evidence.
+// length is how long the recovery phase lasted. why is set when the window ended too early to know,
 // or had too few operations to tell.
 //
-// The time of recovery lies within the last bad bucket. Without a second of good ones behind it
-// it is not known when, or whether, it ended: the range is open above, which still fails a limit that lies before it.
-// A bad bucket in which the machine was disturbed may be the machine's doing: it opens the range as far
-// as its own end, and proves nothing. So it is when a bucket behind it has so few operations of a criterion that it would have been good with
-// all of them bad.
+// The time of recovery lies within the last bad bucket. Without a second of good ones behind it it
+// is not known when, or whether, it ended: the range is open above, which still fails a limit that
+// lies before it. A bad bucket in which the machine was disturbed may be the machine's doing: it
+// opens the range as far as its own end, and proves nothing. So it is when a bucket behind it has
+// so few operations of a criterion that it would have been good with all of them bad.
 func (r *recovery) assess(length time.Duration) (known slo.Range, evidence, why string) {
 	buckets := r.buckets(length)
 	if len(buckets) == 0 {

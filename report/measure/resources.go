@@ -13,8 +13,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// resources collects what was used, as it was asked for from time to time. It may be used concurrently. Its memory grows with the
-// time that a drill takes.
+// resources collects what was used, as it was asked for from time to time. It may be used
+// concurrently. Its memory grows with the time that a drill takes.
 type resources struct {
 	mu        sync.Mutex
 	memory    map[string][]targets.Memory
@@ -138,8 +138,8 @@ func (u *usage) of(region string, s stretch) memoryUsed {
 
 func (m *memoryUsed) known() bool { return !math.IsNaN(m.most.Low) }
 
-// crossed bounds the bytes that a region ("": all) asked of others in a stretch. What crossed between two samples around a boundary
-// may be on either side of it.
+// crossed bounds the bytes that a region ("": all) asked of others in a stretch. What crossed
+// between two samples around a boundary may be on either side of it.
 func (u *usage) crossed(region string, s stretch) slo.Range {
 	sum := func(c *targets.CrossRegionSample) (n float64) {
 		for of, bytes := range c.Bytes {

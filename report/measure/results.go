@@ -12,9 +12,9 @@ import (
 type Circumstances struct {
 	Loads slo.LoadDetail
 	// UnlimitedWorkers says that no operation ever waited for a free worker: then what lies between
-	// its due time and its sending is the generator's own lateness, which proves nothing against the
-	// target. At a limit of workers it may be waiting for a stalled target, which is the target's
-	// latency; operations carry no stamp that tells the two apart.
+	// its due time and its sending is the generator's own lateness, which proves nothing against
+	// the target. At a limit of workers it may be waiting for a stalled target, which is the
+	// target's latency; operations carry no stamp that tells the two apart.
 	UnlimitedWorkers bool
 	Prices           *cost.Prices // nil: nothing has a price
 	// CrossRegionUnavailable is why it is not known what crosses regions; empty when it is.

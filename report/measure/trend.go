@@ -67,8 +67,8 @@ func (t *trend) load(l *targets.Load, start time.Duration) {
 	p.Worked += max(0, l.Done-l.Arrived-l.Queued)
 }
 
-// halves sums up the two halves of the last part of the window; ok is false where it is too short to show a
-// direction.
+// halves sums up the two halves of the last part of the window; ok is false where it is too short
+// to show a direction.
 func (t *trend) halves(length time.Duration) (first, second Span, ok bool) {
 	whole := min(int(length/grain), len(t.spans))
 	from := whole / 2

@@ -89,8 +89,8 @@ func (v *view) accused(note staleNote, kinds ...string) slo.Evidence {
 	return e
 }
 
-// gravest gives the text of the accusation with the greatest staleness, else the first, of the kinds
-// and of those that ok accepts.
+// gravest gives the text of the accusation with the greatest staleness, else the first, of the
+// kinds and of those that ok accepts.
 func gravest(all []oracle.Accusation, ok func(*oracle.Accusation) bool, kinds ...string) slo.Evidence {
 	var worst *oracle.Accusation
 	for i := range all {

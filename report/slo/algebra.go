@@ -102,7 +102,8 @@ func (r Range) Decide(op Op, limit float64) Outcome {
 	return Unknown
 }
 
-// UnlessBlind takes a pass back where nothing could have shown a miss. A proven miss needs no opportunity.
+// UnlessBlind takes a pass back where nothing could have shown a miss. A proven miss needs no
+// opportunity.
 func (o Outcome) UnlessBlind(blind bool) Outcome {
 	if blind && o == Pass {
 		return Unknown
@@ -110,8 +111,8 @@ func (o Outcome) UnlessBlind(blind bool) Outcome {
 	return o
 }
 
-// UnlessExcused takes a miss back that something else than the target may have caused. What passed in
-// spite of it passed all the more.
+// UnlessExcused takes a miss back that something else than the target may have caused. What passed
+// in spite of it passed all the more.
 func (o Outcome) UnlessExcused(excused bool) Outcome {
 	if excused && o == Fail {
 		return Unknown
@@ -125,10 +126,10 @@ type Verdict struct {
 	Safety  bool
 }
 
-// DrillOutcome combines the objectives of a drill: a proven safety violation fails it, whatever else
-// happened; then anything unknown, or a drill that is void as a whole (saturated generator, fault
-// without evidence, interrupted), makes it unknown; then a missed performance objective fails it. A
-// drill in which nothing was judged is unknown.
+// DrillOutcome combines the objectives of a drill: a proven safety violation fails it, whatever
+// else happened; then anything unknown, or a drill that is void as a whole (saturated generator,
+// fault without evidence, interrupted), makes it unknown; then a missed performance objective fails
+// it. A drill in which nothing was judged is unknown.
 func DrillOutcome(void bool, objectives []Verdict) Outcome {
 	out := Pass
 	if void || len(objectives) == 0 {

@@ -58,8 +58,8 @@ func TestOutcomesTakenBack(t *testing.T) {
 	}
 }
 
-// Every combination of up to three objectives, safety or not, in a drill that is void or not, against
-// the rule of precedence in another form: by what there is, and not step by step.
+// Every combination of up to three objectives, safety or not, in a drill that is void or not,
+// against the rule of precedence in another form: by what there is, and not step by step.
 func TestDrillOutcomeOverEveryTriple(t *testing.T) {
 	var every []Verdict
 	for _, o := range everyOutcome {

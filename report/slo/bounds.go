@@ -11,13 +11,14 @@ import (
 const Confidence = 0.95
 
 // exactSamples is up to how many samples binomial probabilities are computed exactly. Above it the
-// normal approximation is off by less than a rank, and the incomplete beta function converges slowly.
+// normal approximation is off by less than a rank, and the incomplete beta function converges
+// slowly.
 const exactSamples = 1_000_000
 
 // QuantileRanks gives the order statistics that bound the p-quantile (0 < p < 1) of the population
-// behind n samples, each with one-sided 95% confidence: the quantile is at least the low-th smallest
-// sample and at most the high-th, counted from 1. low = 0 and high = n+1 mean that the samples are
-// too few for that side: no sample is surely below, or above.
+// behind n samples, each with one-sided 95% confidence: the quantile is at least the low-th
+// smallest sample and at most the high-th, counted from 1. low = 0 and high = n+1 mean that the
+// samples are too few for that side: no sample is surely below, or above.
 //
 // The number of samples below the quantile is Binomial(n, p), whatever the distribution: the k-th
 // smallest lies at or below the quantile exactly when at least k samples do.
@@ -39,8 +40,8 @@ func QuantileRanks(n int64, p float64) (low, high int64) {
 	return low, high
 }
 
-// QuantileOfSorted bounds the p-quantile of a population by samples of which the lower and the upper
-// bounds are given, each in ascending order.
+// QuantileOfSorted bounds the p-quantile of a population by samples of which the lower and the
+// upper bounds are given, each in ascending order.
 func QuantileOfSorted(low, high []float64, p float64) Range {
 	lowRank, _ := QuantileRanks(int64(len(low)), p)
 	_, highRank := QuantileRanks(int64(len(high)), p)
@@ -70,8 +71,8 @@ func atLeast(n, k int64, p float64) float64 {
 	return mathext.RegIncBeta(float64(k), float64(n-k+1), p)
 }
 
-// SignificantlyAbove says whether k of n is more than a true share of p explains: with less than the
-// probability that a normal variable lies 3 standard deviations above its mean.
+// SignificantlyAbove says whether k of n is more than a true share of p explains: with less than
+// the probability that a normal variable lies 3 standard deviations above its mean.
 func SignificantlyAbove(k, n int64, p float64) bool {
 	const threeSigma = 0.0013498980316300933
 	return n > 0 && float64(k) > p*float64(n) && atLeast(n, k, p) < threeSigma
@@ -85,8 +86,8 @@ func poissonAbove(k, mean float64) float64 {
 	return mathext.GammaIncReg(math.Floor(k)+1, mean)
 }
 
-// shareBounds bounds the true share of a kind of which k of n samples were, with one-sided 95% confidence
-// each way (Clopper and Pearson: exact, whatever the share). n is above 0.
+// shareBounds bounds the true share of a kind of which k of n samples were, with one-sided 95%
+// confidence each way (Clopper and Pearson: exact, whatever the share). n is above 0.
 func shareBounds(k, n int64) Range {
 	r := Range{0, 1}
 	if k > 0 {

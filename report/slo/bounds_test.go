@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The ranks are the tightest that reach the Confidence, compared with binomial sums added up term by term.
+// The ranks are the tightest that reach the Confidence, compared with binomial sums added up term
+// by term.
 func TestQuantileRanksAreTheTightestExactOnes(t *testing.T) {
 	for _, p := range []float64{0.5, 0.95, 0.99, 0.999} {
 		for _, n := range []int64{1, 2, 4, 5, 6, 58, 59, 60, 100, 298, 299, 300, 473, 1000, 2994, 2995, 3000} {
@@ -50,8 +51,8 @@ func TestNeededSamples(t *testing.T) {
 	}
 }
 
-// By simulation: each bound is wrong in about 5% of the runs at most, whatever
-// the distribution. (Equality is possible for one-sided bounds, hence the slack of four standard errors.)
+// By simulation: each bound is wrong in about 5% of the runs at most, whatever the distribution.
+// (Equality is possible for one-sided bounds, hence the slack of four standard errors.)
 func TestQuantileBoundsHoldInSimulation(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	const runs = 400

@@ -40,7 +40,8 @@ func FormatRate(v float64) string {
 	return FormatDecimal(v, 1) + "/s"
 }
 
-// FormatSeconds shows a duration given in seconds to about three digits: 900us, 1.25ms, 188ms, 2.1s.
+// FormatSeconds shows a duration given in seconds to about three digits: 900us, 1.25ms, 188ms,
+// 2.1s.
 func FormatSeconds(s float64) string {
 	sign := ""
 	if s < 0 {

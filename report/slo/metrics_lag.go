@@ -13,8 +13,8 @@ var (
 		Shape: Shape{OfTier: true, Timed: true}, Measure: lag}
 )
 
-// lag measures a percentile of invalidation lag, or its maximum: as a tier reported it from inside, or
-// without a tier as readers saw it from outside.
+// lag measures a percentile of invalidation lag, or its maximum: as a tier reported it from inside,
+// or without a tier as readers saw it from outside.
 func lag(from Measurements, o Objective) Measurement {
 	tier, p := o.Labels["tier"], o.Definition().Quantile
 	l := from.Lag(tier)

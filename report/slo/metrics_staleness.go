@@ -25,7 +25,8 @@ var (
 	perStaleness = Needs{Samples: SampleRead, Staleness: true}
 )
 
-// blindToStaleness says why nothing in the scope could have shown a stale read; "" when something could.
+// blindToStaleness says why nothing in the scope could have shown a stale read; "" when something
+// could.
 func blindToStaleness(from Measurements) string {
 	if from.Reads().CanBeStale > 0 {
 		return ""

@@ -85,8 +85,9 @@ func (o Objective) CheckGroup(g Group) *ParseError {
 	return nil
 }
 
-// CheckValues compares the label values with the ones that exist: known maps a label to its possible
-// values; labels without an entry are not checked. Offsets count from the start of the parsed text.
+// CheckValues compares the label values with the ones that exist: known maps a label to its
+// possible values; labels without an entry are not checked. Offsets count from the start of the
+// parsed text.
 func (o Objective) CheckValues(known map[string][]string) []ParseError {
 	var out []ParseError
 	for label, value := range o.Labels {

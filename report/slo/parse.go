@@ -34,9 +34,9 @@ func ParseObjective(expr string) (Objective, *ParseError) { return Metrics().Par
 //
 //	metric ["{" label "=" value {"," label "=" value} "}"] op limit
 //
-// with op one of < <= > >= ==, and limit a number with the unit that fits the metric: us, ms or s for
-// durations, % for ratios, /s for rates, x for source_qps.* (times the steady
-// mean) and budget_burn.* (times the budget), kB, MB, GB, KiB, MiB, ... for bytes, none for counts and costs.
+// with op one of < <= > >= ==, and limit a number with the unit that fits the metric: us, ms or s
+// for durations, % for ratios, /s for rates, x for source_qps.* (times the steady mean) and
+// budget_burn.* (times the budget), kB, MB, GB, KiB, MiB, ... for bytes, none for counts and costs.
 // Space is free between the parts. The error is nil, or places the first problem in expr.
 func (all Catalogue) Parse(expr string) (Objective, *ParseError) {
 	s := &scanner{text: expr}

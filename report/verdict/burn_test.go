@@ -53,7 +53,8 @@ func TestBudgetBurn(t *testing.T) {
 	}
 }
 
-// A machine that was late may have caused timeouts: as for errors, a miss of the budget is then unknown.
+// A machine that was late may have caused timeouts: as for errors, a miss of the budget is then
+// unknown.
 func TestBudgetBurnOfADisturbedMachine(t *testing.T) {
 	m := healthy()
 	m.op = func(p measure.Phase, _ int, op *targets.Operation) {
@@ -65,7 +66,8 @@ func TestBudgetBurnOfADisturbedMachine(t *testing.T) {
 	require.Equal(t, slo.Unknown, m.run(t, "fault: budget_burn.99 < 2x").SLOs[0].Outcome)
 }
 
-// With as many samples as it needs, all of them good, an objective passes; with one fewer it does not.
+// With as many samples as it needs, all of them good, an objective passes; with one fewer it does
+// not.
 func TestNeedsIsExact(t *testing.T) {
 	for _, expr := range []string{"p50 < 1s", "p95 < 1s", "p99 < 1s", "p999 < 1s", "budget_burn.99 < 1x", "budget_burn.99 < 5x", "budget_burn.999 < 14.4x"} {
 		o := parsed(t, expr)

@@ -35,8 +35,8 @@ func parseObjective(metrics slo.Catalogue, group, objective string) (slo.PhaseOb
 	return suite.Scenarios[0].Objectives[0], nil
 }
 
-// A new metric is one literal in one place: suites with it are valid, it is listed and documented, its groups
-// and labels are checked, the samples that it needs are known, and it is measured.
+// A new metric is one literal in one place: suites with it are valid, it is listed and documented,
+// its groups and labels are checked, the samples that it needs are known, and it is measured.
 func TestANewMetricIsAddedInOnePlace(t *testing.T) {
 	unknownShare := &slo.Metric{
 		Name: "unknown_share", Unit: slo.UnitRatio, Labels: []string{"family", "kind"}, Groups: []slo.Group{slo.GroupFault},

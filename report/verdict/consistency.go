@@ -15,7 +15,8 @@ var windows = []time.Duration{
 }
 
 // consistency gives for each window how many superseding writes of the whole drill were read stale
-// by no client after it, up to the first window that holds them all. It is nil when no read could have shown a stale one.
+// by no client after it, up to the first window that holds them all. It is nil when no read could
+// have shown a stale one.
 func consistency(f *oracle.Findings) []report.Consistency {
 	lags := sortedLags(f)
 	var out []report.Consistency
@@ -36,8 +37,8 @@ func consistency(f *oracle.Findings) []report.Consistency {
 	return out
 }
 
-// nines is the largest k for which at most a 10^-k part of n was bad. All good counts as many as n can show:
-// 1,000 writes without a bad one show three.
+// nines is the largest k for which at most a 10^-k part of n was bad. All good counts as many as n
+// can show: 1,000 writes without a bad one show three.
 func nines(bad, n int64) int {
 	k := 0
 	for part := max(bad, 1) * 10; part <= n; part *= 10 {
@@ -46,8 +47,8 @@ func nines(bad, n int64) int {
 	return k
 }
 
-// consistentWithin gives the window within which 90%, 99%, ... of the writes were consistent, as far as there
-// are enough of them for one to be left over.
+// consistentWithin gives the window within which 90%, 99%, ... of the writes were consistent, as
+// far as there are enough of them for one to be left over.
 func consistentWithin(f *oracle.Findings) []report.ConsistentWithin {
 	lags := sortedLags(f)
 	n := len(lags)

@@ -63,7 +63,8 @@ func TestConsistency(t *testing.T) {
 	require.Equal(t, []report.ConsistentWithin{{Share: 0.9, WithinMS: 0}, {Share: 0.99, WithinMS: 0}, {Share: 0.999, WithinMS: 70}}, consistentWithin(f))
 }
 
-// Of every share that is claimed, that share at least lies within the window, and not within any shorter one.
+// Of every share that is claimed, that share at least lies within the window, and not within any
+// shorter one.
 func TestConsistentWithinIsTheShortestWindow(t *testing.T) {
 	for _, n := range []int{1, 9, 10, 11, 99, 100, 101, 999, 1000, 1234} {
 		lags := make([]time.Duration, n)

@@ -1,5 +1,5 @@
-// Package verdict makes the report of one drill: measurements, and the reasons why some of them prove
-// less than they seem to, become outcomes ([Evaluate]).
+// Package verdict makes the report of one drill: measurements, and the reasons why some of them
+// prove less than they seem to, become outcomes ([Evaluate]).
 //
 // Order of calls for each drill:
 //

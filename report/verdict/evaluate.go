@@ -52,14 +52,15 @@ type Reasons struct {
 	AuditBlind  string // why the audit saw too little: "only 3 of 40 written keys were read"
 }
 
-// Evaluate judges every objective and puts together the report of the drill. It is called once, after
-// [measure.Recorder.Finish].
+// Evaluate judges every objective and puts together the report of the drill. It is called once,
+// after [measure.Recorder.Finish].
 //
-// A proven safety violation stands whatever happened. Everything else is not judged, and so unknown,
-// when the drill was interrupted, the harness broke, the generator saturated, the machine starved, a
-// steady objective missed, or (outside steady) a fault left no evidence. On a machine that was merely
-// disturbed a miss of an objective about time is unknown, since the machine may have caused it; a
-// pass is one all the more. After an audit that saw too little no safety objective passes.
+// A proven safety violation stands whatever happened. Everything else is not judged, and so
+// unknown, when the drill was interrupted, the harness broke, the generator saturated, the machine
+// starved, a steady objective missed, or (outside steady) a fault left no evidence. On a machine
+// that was merely disturbed a miss of an objective about time is unknown, since the machine may
+// have caused it; a pass is one all the more. After an audit that saw too little no safety
+// objective passes.
 func Evaluate(recorder *measure.Recorder, in Input) report.Drill {
 	r := recorder.Results(in.circumstances())
 	rows, void := judgeAll(r, &in)
@@ -119,7 +120,8 @@ func judgeAll(r *measure.Results, in *Input) (rows []report.SLO, void string) {
 	for _, o := range slo.ImplicitMissing(written) {
 		row := judge(r, slo.GroupAlways, o)
 		row.Implicit = true
-		// Without an opportunity the row is left out: unless the opportunity was the audit's to make.
+		// Without an opportunity the row is left out: unless the opportunity was the audit's to
+		// make.
 		if row.Outcome == slo.Unknown && (o.Metric != "lost_writes" || in.Reasons.AuditBlind == "" || r.Oracle().Acknowledged == 0) {
 			continue
 		}
@@ -142,7 +144,8 @@ func judge(r *measure.Results, g slo.Group, o slo.Objective) report.SLO {
 // withhold takes an outcome back: what was observed stays visible, and decides nothing.
 func withhold(row *report.SLO, why string) { row.Outcome, row.Why = slo.Unknown, why }
 
-// admitBlindAudit takes back that nothing was wrong, when the audit that had to see it saw too little.
+// admitBlindAudit takes back that nothing was wrong, when the audit that had to see it saw too
+// little.
 func admitBlindAudit(row *report.SLO, in *Input) {
 	if row.Outcome.UnlessBlind(in.Reasons.AuditBlind != "") != row.Outcome {
 		withhold(row, in.Reasons.AuditBlind+report.NotJudged)

@@ -52,8 +52,8 @@ func cut(s, prefix string) (string, bool) {
 	return s[len(prefix):], true
 }
 
-// ops feeds rate operations per second, due from from up to to: reads of product:1 in eu from l1 that
-// take 1 ms, unless edit changes them.
+// ops feeds rate operations per second, due from from up to to: reads of product:1 in eu from l1
+// that take 1 ms, unless edit changes them.
 func (f *feed) ops(from, to time.Duration, rate int, edit func(i int, op *targets.Operation)) {
 	step := time.Second / time.Duration(rate)
 	for i, due := 0, from; due < to; i, due = i+1, due+step {

@@ -15,7 +15,8 @@ const (
 	notable = 0.1 // share of loads from which on an effect is named
 )
 
-// grew says whether a share is larger in the second sample by more than chance explains: a two-sample z-test.
+// grew says whether a share is larger in the second sample by more than chance explains: a
+// two-sample z-test.
 func grew(k1, n1, k2, n2 int64) bool {
 	if n1 == 0 || n2 == 0 {
 		return false
@@ -79,8 +80,8 @@ func shareOf(k, n int64) float64 {
 	return float64(k) / float64(n)
 }
 
-// recoverySummary sums up what became of the service after the heal, and after its load was lowered.
-// It is nil when there was no recovery phase.
+// recoverySummary sums up what became of the service after the heal, and after its load was
+// lowered. It is nil when there was no recovery phase.
 func recoverySummary(r *measure.Results) *report.RecoverySummary {
 	healed, ok := r.AfterHeal()
 	if !ok {

@@ -65,7 +65,8 @@ func TestRecoveredRecoveringStuck(t *testing.T) {
 	}
 }
 
-// With no trend at all, chance must not look like one: of many flat windows at most a few are taken for rising.
+// With no trend at all, chance must not look like one: of many flat windows at most a few are taken
+// for rising.
 func TestChanceIsNoTrend(t *testing.T) {
 	taken := 0
 	for k1 := int64(0); k1 <= 400; k1++ {

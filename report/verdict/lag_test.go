@@ -12,8 +12,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// commitsAndDrops feeds n superseding commits in the fault phase, each dropped after lag by eu-0, and by
-// us-0 unless untold says not.
+// commitsAndDrops feeds n superseding commits in the fault phase, each dropped after lag by eu-0,
+// and by us-0 unless untold says not.
 func commitsAndDrops(f *feed, n int, lag time.Duration, untold func(int) bool) {
 	for i := range n {
 		at := 3*time.Second + time.Duration(i)*ms

@@ -14,8 +14,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// possible gives every objective on a metric that may be written: each group, comparison, and set of
-// one label or none, with limits that are easy to keep and hard to keep.
+// possible gives every objective on a metric that may be written: each group, comparison, and set
+// of one label or none, with limits that are easy to keep and hard to keep.
 func possible(t *testing.T, m *slo.Metric) []slo.PhaseObjective {
 	t.Helper()
 	limits := map[slo.Unit][]string{
@@ -53,8 +53,8 @@ var elsewhere = map[string]string{
 	"tier": targets.TierL2, "kind": "delete",
 }
 
-// samplesSuffice are the metrics for which whatever was counted could have shown a miss by itself. All
-// others, and those to come, need an opportunity that the oracle or the source noted.
+// samplesSuffice are the metrics for which whatever was counted could have shown a miss by itself.
+// All others, and those to come, need an opportunity that the oracle or the source noted.
 var samplesSuffice = map[string]bool{
 	"p50": true, "p95": true, "p99": true, "p999": true, "max": true, "errors": true, "goodput": true,
 	"hit_ratio": true, "miss_penalty": true, "source_qps.mean": true, "source_qps.peak": true,

@@ -14,8 +14,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// drillWithRecovery has 3 s steady, 1 s fault, and a heal at 4 s, all at 2,000/s: a bucket of recovery
-// is half a second.
+// drillWithRecovery has 3 s steady, 1 s fault, and a heal at 4 s, all at 2,000/s: a bucket of
+// recovery is half a second.
 func drillWithRecovery(t *testing.T, length time.Duration, edit func(sinceHeal time.Duration, i int, op *targets.Operation), objectives ...string) *feed {
 	t.Helper()
 	f := newFeed(t, objectives...)
