@@ -95,7 +95,7 @@ func HTTP(ctx context.Context, sc scenarios.Scenario, opt Options) (_ Environmen
 	counted := counted{httpPreparer{s.service}, s.loads}
 	s.Base = NewBase(counted, counted, s.makeSite(), opt)
 	s.capabilities.Loads = slo.LoadDetail{
-		Counted: true, PerKey: s.loads.Keyed(), PerSecond: !s.loads.MeansOnly(), Width: s.loads.Widths(),
+		Counted: true, PerKey: s.loads.Keyed(), PerSecond: !s.loads.MeansOnly(), Width: s.loads.Keyed() || s.loads.Widths(),
 	}
 	return s, nil
 }
