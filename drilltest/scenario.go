@@ -23,8 +23,8 @@ const (
 	Eventual Class = "eventual" // converged Within after the last write
 )
 
-// Scenario is load, faults and objectives. It is wide because it mirrors a scenario of the YAML, which
-// a program then writes as one literal.
+// Scenario is load, faults and objectives. It is wide because it mirrors a scenario of the YAML,
+// which a program then writes as one literal.
 type Scenario struct {
 	Name string // of the drill in its report; "" is the test's
 	Why  string // what the drill is for, in a sentence or two

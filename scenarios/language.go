@@ -10,8 +10,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
 
-// Language is what suites can name that programs may add to: faults, places where a Redis comes from,
-// and metrics of objectives.
+// Language is what suites can name that programs may add to: faults, places where a Redis comes
+// from, and metrics of objectives.
 type Language struct {
 	Faults   faults.Catalogue
 	Backends redis.Backends

@@ -16,8 +16,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets/service"
 )
 
-// serveFlags are what a user can say about a process of the reference service. It is wide because each
-// field is one flag.
+// serveFlags are what a user can say about a process of the reference service. It is wide because
+// each field is one flag.
 type serveFlags struct {
 	config, file, region, listen, admin string
 	redis, source, policy               string

@@ -93,8 +93,8 @@ type Field struct {
 	Redact      Redaction
 }
 
-// Family is one kind of key. It is wide because it has a field for each term of the YAML that people
-// write.
+// Family is one kind of key. It is wide because it has a field for each term of the YAML that
+// people write.
 type Family struct {
 	Pos       Pos
 	Name      string

@@ -58,7 +58,8 @@ func (g *Group[T]) Land(name string, f *Flight[T], answer T, err error) {
 	close(f.over)
 }
 
-// Wait gives a flight's answer, or ctx's error, always when ctx had ended before. name is for the error.
+// Wait gives a flight's answer, or ctx's error, always when ctx had ended before. name is for the
+// error.
 func (f *Flight[T]) Wait(ctx context.Context, name string) (T, error) {
 	if ctx.Err() == nil {
 		select {
