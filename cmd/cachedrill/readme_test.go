@@ -20,9 +20,9 @@ const (
 	slow = "<!-- slow -->\n"
 )
 
-// What the README shows on a console is what its commands print, figures aside: see [mask]. A line of
-// three dots stands for any lines. The blocks are run one after the other in one folder that has what
-// a clone has. With -update those that are run and leave nothing out are written.
+// What the README shows on a console is what its commands print, figures aside: see [mask]. A line
+// of three dots stands for any lines. The blocks are run one after the other in one folder that has
+// what a clone has. With -update those that are run and leave nothing out are written.
 func TestREADME(t *testing.T) {
 	path := filepath.Join("..", "..", "README.md")
 	b, err := os.ReadFile(path)
