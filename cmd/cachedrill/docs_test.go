@@ -15,7 +15,7 @@ import (
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
 
-// The catalogues in docs come from the code. UPDATE_DOCS=1 go test ./cmd/cachedrill writes them.
+// The catalogues in docs come from the code. UPDATE_DOCS=1 go test -run TestGeneratedDocs ./cmd/cachedrill writes them.
 func TestGeneratedDocs(t *testing.T) {
 	for file, content := range map[string]string{
 		"../../docs/faults.md":   faultsPage(),
@@ -27,7 +27,7 @@ func TestGeneratedDocs(t *testing.T) {
 		}
 		have, err := os.ReadFile(file)
 		require.NoError(t, err)
-		require.Equal(t, content, string(have), "%s is not what the code says: UPDATE_DOCS=1 go test ./cmd/cachedrill", file)
+		require.Equal(t, content, string(have), "%s is not what the code says: UPDATE_DOCS=1 go test -run TestGeneratedDocs ./cmd/cachedrill", file)
 	}
 }
 
@@ -71,7 +71,7 @@ func TestDocumentedSuitesAreValid(t *testing.T) {
 	require.Positive(t, found)
 }
 
-const generated = "<!-- Generated from the code: UPDATE_DOCS=1 go test ./cmd/cachedrill -->\n\n"
+const generated = "<!-- Generated from the code: UPDATE_DOCS=1 go test -run TestGeneratedDocs ./cmd/cachedrill -->\n\n"
 
 func faultsPage() string {
 	var b strings.Builder
