@@ -15,7 +15,7 @@ import (
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
 
-// The catalogues in docs come from the code. UPDATE_DOCS=1 go test -run TestGeneratedDocs ./cmd/cachedrill writes them.
+// The catalogues in docs come from the code, and with UPDATE_DOCS=1 this test writes them.
 func TestGeneratedDocs(t *testing.T) {
 	for file, content := range map[string]string{
 		"../../docs/faults.md":   faultsPage(),
