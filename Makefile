@@ -11,40 +11,44 @@ SCHEDULES ?= 10000
 # Tests leave go vet to make lint.
 GOTEST = $(GO) test -vet=off -timeout 20m
 
-# Packages whose tests wait for real time and real servers: they have the machine's attention. The first need no race
-# detector: the command that they test is built without it, or nothing in them is concurrent.
+# Packages whose tests wait for real time and real servers. The first need no race detector: the command that they test
+# is built without it, or nothing in them is concurrent. The second drill, or measure what happens within milliseconds:
+# each has the machine for itself.
 REAL_PLAIN = ./cmd/... ./tests
-REAL_RACE = ./drill ./drill/preflight ./drill/environment ./drill/environment/sourceload ./drilltest ./faults/... ./load/... \
-	./targets/redis ./targets/service ./targets/origin ./targets/http ./tests/reality ./reference/source/postgres \
-	./internal/reexec ./internal/supervise ./internal/pgtest ./internal/querycount ./internal/redismonitor
+REAL_ALONE = ./drill ./drilltest ./faults/... ./load/... ./targets/redis
+REAL_RACE = ./drill/preflight ./drill/environment ./drill/environment/sourceload ./targets/service ./targets/origin ./targets/http \
+	./tests/reality ./reference/source/postgres ./internal/reexec ./internal/supervise ./internal/pgtest ./internal/querycount \
+	./internal/redismonitor
 
 # Packages whose tests compute; the first have no goroutines of their own, or more histories and seeds than the race
 # detector has time for.
 COMPUTE_PLAIN = . ./oracle/... ./report/... ./scenarios/... ./drill/environment/virtual ./targets ./targets/zoo \
 	./reference/key ./reference/policy ./internal/cost ./internal/strictyaml
-COMPUTE_RACE = $(shell $(GO) list ./... | grep -vxFf <($(GO) list $(REAL_PLAIN) $(REAL_RACE) $(COMPUTE_PLAIN)))
+COMPUTE_RACE = $(shell $(GO) list ./... | grep -vxFf <($(GO) list $(REAL_PLAIN) $(REAL_ALONE) $(REAL_RACE) $(COMPUTE_PLAIN)))
 COMPUTE_QUICK = . ./oracle/... ./report/... ./scenarios/... ./load/... ./targets ./targets/zoo ./reference/key ./reference/policy \
 	./reference/contract ./reference/metrics ./reference/store ./internal/cost ./internal/strictyaml
 SHELL = /bin/bash
 
-.PHONY: test quick real compute lint soak conformance schedules fuzz build bench bench-cache bench-peers setup
+.PHONY: test quick command compute lint soak conformance schedules fuzz build bench bench-cache bench-peers setup
 
-# Everything: sets up what the tests need, then runs them all. What computes, compilers too, runs beside what waits, with
-# the lowest priority: real-time drills have the processors whenever they need them.
+# Everything: sets up what the tests need, then runs them all. What computes, compilers too, runs beside the command's
+# tests, which wait, with the lowest priority; then come the packages that want the machine for themselves.
 test: setup
-	@$(MAKE) --no-print-directory -j 2 real compute
+	@$(MAKE) --no-print-directory -j 2 command compute
+	$(GOTEST) -p 1 -race $(REAL_ALONE)
+	$(GOTEST) -p 2 -race $(REAL_RACE)
 
 # What computes, without the race detector and without any server.
 quick:
 	$(GOTEST) -short $(COMPUTE_QUICK)
 
-real:
+command:
 	$(GOTEST) -toolexec 'nice -n 19' -p 2 -parallel 4 $(REAL_PLAIN)
-	$(GOTEST) -toolexec 'nice -n 19' -p 2 -race $(REAL_RACE)
 
 compute:
 	CACHEDRILL_VIRTUAL_SEEDS=2 nice -n 19 $(GOTEST) $(COMPUTE_PLAIN) # make soak and make conformance have more
 	nice -n 19 $(GOTEST) -race $(COMPUTE_RACE)
+	nice -n 19 $(GOTEST) -race -run '^$$' $(REAL_ALONE) $(REAL_RACE) >/dev/null # compiles them
 
 # A real Redis and a real PostgreSQL for the tests that want them. Without them they say what they skip (with CI=true they fail).
 setup:

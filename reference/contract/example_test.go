@@ -41,7 +41,7 @@ func Example() {
 	value, err := families[0].Redact([]byte(`{"title": "a red chair", "suppliers": ["x"]}`))
 	fmt.Println(p.Controls.Has(policy.EarlyRefresh), families[0].Contract.Within, string(value), err)
 	// Output:
-	// 8:3: the review of TTL class listing was due on 2027-03-01; ask whether it is still right,
-	// and set the next date 12:6: the exception without early-refresh expired on 2027-01-15; put
-	// the control back, or agree on it anew false 10s {"title":"a red chair"} <nil>
+	// 8:3: the review of TTL class listing was due on 2027-03-01; ask whether it is still right, and set the next date
+	// 12:6: the exception without early-refresh expired on 2027-01-15; put the control back, or agree on it anew
+	// false 10s {"title":"a red chair"} <nil>
 }

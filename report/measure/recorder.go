@@ -31,8 +31,9 @@ type Recorder struct {
 	drops invalidationLog
 	used  resources
 
-	mu  sync.Mutex
-	agg aggregate
+	mu       sync.Mutex
+	finished bool // Finish was called
+	agg      aggregate
 }
 
 // NewRecorder starts counting, in [Warmup] from offset 0.
@@ -120,20 +121,24 @@ func (r *Recorder) foldJudgements(batch []oracle.Judgement) {
 func (r *Recorder) foldLoads(batch []targets.Load) {
 	r.mu.Lock()
 	for i := range batch {
-		r.agg.load(&batch[i])
+		if !r.finished {
+			r.agg.load(&batch[i])
+		}
 	}
 	r.mu.Unlock()
 	r.loads.recycle(batch)
 }
 
 // Finish counts what is still buffered, takes the oracle's findings, and ends the last phase at
-// offset end. Nothing may be recorded after it.
+// offset end. Loads that arrive later are dropped: a cache that refreshes in the background may go
+// on for a while. Nothing else may be recorded after it.
 func (r *Recorder) Finish(f oracle.Findings, end time.Duration) {
 	r.ops.drain(r.foldOps)
 	r.judgements.drain(r.foldJudgements)
 	r.loads.drain(r.foldLoads)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.finished = true
 	r.agg.found = f
 	r.agg.inside = r.drops.lags()
 	r.agg.used = r.used.finished()
