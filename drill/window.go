@@ -25,7 +25,6 @@ const maxAccused = 50
 type sampler struct {
 	phases scenarios.Phases
 	stream *Stream
-	epoch  time.Time
 
 	mu         sync.Mutex
 	phase      measure.Phase

@@ -22,7 +22,7 @@ func (m versionModel) end(op *targets.Operation) {
 	case targets.Failed:
 		m.counts.rejected++
 		r := rejection{w.seq, w.sent, op.Returned}
-		there, read := valueModel{m.keyState}.readBefore(w.seq)
+		there, read := valueModel(m).readBefore(w.seq)
 		switch {
 		case w.version != 0:
 			m.open.close(i)

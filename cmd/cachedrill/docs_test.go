@@ -109,5 +109,3 @@ func policiesPage() string {
 	}
 	return b.String()
 }
-
-func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

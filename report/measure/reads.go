@@ -75,11 +75,6 @@ func (r *reads) judged(v *oracle.Judgement, wantStaleness bool) {
 	}
 }
 
-func (r *reads) total() int64 { return r.fresh + r.stale + r.indeterminate + r.unjudged }
-
-// maybeStale is how many reads are neither proven stale nor proven fresh.
-func (r *reads) maybeStale() int64 { return r.indeterminate + r.unjudged }
-
 func (r *reads) merge(o *reads) {
 	r.fresh += o.fresh
 	r.stale += o.stale
