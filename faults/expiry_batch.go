@@ -185,8 +185,8 @@ func (b *expiryBatch) live() int {
 
 // proven reports whether the fault is proven here: of the armed keys that could prove something at
 // least a third are gone, and at least half of the live keys expired with the others, rather than a
-// few that were reached. A key that was written again before the moment, with an expiry like the one
-// that it had, counts as survived although it is none: with TTLs near a second many are.
+// few that were reached. A key that was written again before the moment, with an expiry like the
+// one that it had, counts as survived although it is none: with TTLs near a second many are.
 func (b *expiryBatch) proven() bool {
 	return b.gone > 0 && 2*b.gone >= b.survived && 2*(len(b.armed)+len(b.ending)) >= b.live()
 }
