@@ -4,16 +4,10 @@ import (
 	"fmt"
 	nethttp "net/http"
 	"net/url"
-	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/theory/jsonpath"
-
 	"github.com/cachedrill/cachedrill/internal/strictyaml"
-	"github.com/cachedrill/cachedrill/targets"
 )
 
 // Defaults of a service's description.
@@ -125,20 +119,6 @@ func splitBase(text string) (base, rest string, ok bool) {
 	return scheme + "://" + host, after[at:], true
 }
 
-var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
-
-func decodeHeaders(n strictyaml.Node) []Header {
-	var out []Header
-	for _, e := range n.Entries("headers") {
-		if !headerName.MatchString(e.Name) {
-			e.Key.Fail(e.Name, "bad name of a header", "")
-			continue
-		}
-		out = append(out, Header{e.Name, e.Value.String("a header")})
-	}
-	return out
-}
-
 // decodeFamily reads how a family is talked to. What it leaves out is as in base.
 func decodeFamily(name string, at strictyaml.Node, f map[string]strictyaml.Node, base Family, open bool) Family {
 	fam := base
@@ -201,183 +181,6 @@ func decodeFamily(name string, at strictyaml.Node, f map[string]strictyaml.Node,
 		}
 	}
 	return fam
-}
-
-var method = regexp.MustCompile("^[A-Z]+$")
-
-func decodeCall(n strictyaml.Node, what string) *Call {
-	c := &Call{}
-	for _, e := range n.Entries("the " + what) {
-		switch {
-		case method.MatchString(e.Name):
-			if c.Method != "" {
-				e.Key.Fail(e.Name, "a request has one method", "")
-				continue
-			}
-			c.Method = e.Name
-			text := e.Value.String("a path")
-			base, rest, absolute := splitBase(text)
-			if absolute {
-				c.Base = base
-			}
-			if !strings.HasPrefix(rest, "/") {
-				e.Value.Fail(text, "a path begins with /", "/products/{key}")
-				continue
-			}
-			t, bad := parseTarget(rest)
-			note(e.Value, bad, len(text)-len(rest))
-			c.Target = t
-		case e.Name == "json" || e.Name == "body":
-			if c.Body != nil {
-				e.Key.Fail(e.Name, "a request has one body", "either json or body")
-				continue
-			}
-			if e.Name == "json" {
-				t, err := jsonTemplate(e.Value.Value())
-				if err != nil {
-					e.Value.Fail("", err.Error(), "")
-				}
-				c.Body, c.Type = t, "application/json"
-				continue
-			}
-			text := e.Value.String("a body")
-			t, bad := parseTemplate(text, true, func(int) escape { return plain })
-			note(e.Value, bad, 0)
-			c.Body = t
-			if c.Type == "" {
-				c.Type = "text/plain; charset=utf-8"
-			}
-		case e.Name == "headers":
-			for _, h := range decodeHeaders(e.Value) {
-				t, bad := parsePlain(h.Value)
-				note(e.Value, bad, 0)
-				if nethttp.CanonicalHeaderKey(h.Name) == "Content-Type" {
-					c.Type = h.Value
-					continue
-				}
-				c.Headers = append(c.Headers, filled{nethttp.CanonicalHeaderKey(h.Name), t})
-			}
-		default:
-			e.Key.Fail(e.Name, "unknown field of a request", "a method (GET, PUT, POST, DELETE, ...) with its path; json, body, headers")
-		}
-	}
-	if c.Method == "" {
-		n.Fail("", "the "+what+" needs a method and a path", map[string]string{
-			"write": `write: {PUT: "/products/{key}", json: {title: "{token}"}}`, "delete": `delete: {DELETE: "/products/{key}"}`,
-		}[what])
-	}
-	return c
-}
-
-func note(n strictyaml.Node, bad *templateError, offset int) {
-	if bad != nil {
-		n.FailAt(bad.at+offset, bad.text, bad.msg, bad.hint)
-	}
-}
-
-func decodeAnswer(n strictyaml.Node) Answer {
-	f := n.Fields("the answer", "token", "version", "owner", "tier", "worker")
-	a := Answer{
-		token:   decodeExtractor(f["token"], "token"),
-		version: decodeExtractor(f["version"], "version"),
-		worker:  decodeExtractor(f["worker"], "worker"),
-	}
-	if o := f["owner"]; o.Present() {
-		a.owner = map[string]extractor{}
-		named := false
-		for _, e := range o.Entries("the owner") {
-			named = named || slices.Contains(dimensions, e.Name)
-		}
-		if !named { // one extractor alone is the tenant's
-			a.owner["tenant"] = decodeExtractor(o, "owner")
-		} else {
-			for name, at := range o.Fields("the owner", dimensions...) {
-				if at.Present() {
-					a.owner[name] = decodeExtractor(at, "owner's "+name)
-				}
-			}
-		}
-	}
-	if t := f["tier"]; t.Present() {
-		a.tier, a.tiers = decodeTier(t)
-	}
-	return a
-}
-
-// decodeTier reads {header: X-Cache, l2: [HIT], source: [MISS]}.
-func decodeTier(n strictyaml.Node) (extractor, map[string]string) {
-	known := []string{targets.TierL1, targets.TierL2, targets.TierSource, targets.TierBypass}
-	f := n.Fields("the tier", append([]string{"header", "json", "regexp"}, known...)...)
-	words := map[string]string{}
-	for _, tier := range known {
-		for _, w := range f[tier].List("the service's words") {
-			words[strings.ToLower(w.String("a word"))] = tier
-		}
-	}
-	return extractorOf(n, f, "tier"), words
-}
-
-func decodeExtractor(n strictyaml.Node, what string) extractor {
-	if !n.Present() {
-		return extractor{}
-	}
-	if !n.IsMap() && n.String(what) == "body" {
-		return extractor{body: true}
-	}
-	return extractorOf(n, n.Fields("the "+what, "header", "json", "regexp"), what)
-}
-
-func extractorOf(n strictyaml.Node, f map[string]strictyaml.Node, what string) (x extractor) {
-	given := 0
-	for _, name := range []string{"header", "json", "regexp"} {
-		if f[name].Present() {
-			given++
-		}
-	}
-	if given != 1 {
-		n.Fail("", "where is the "+what+"?", "one of {header: X-Name}, {json: $.path}, {regexp: 'title=(.*)'}, or body for all of it")
-		return x
-	}
-	switch {
-	case f["header"].Present():
-		if x.header = f["header"].String("a header"); !headerName.MatchString(x.header) {
-			f["header"].Fail("", "bad name of a header", "")
-		}
-	case f["json"].Present():
-		text := f["json"].String("a JSON path")
-		path, err := jsonpath.Parse(text)
-		if err != nil {
-			f["json"].Fail(text, "bad JSON path: "+err.Error(), "$.title, $.items[0].name (RFC 9535)")
-			return x
-		}
-		x.path, x.text = path, text
-	default:
-		text := f["regexp"].String("a regular expression")
-		expr, err := regexp.Compile(text)
-		switch {
-		case err != nil:
-			f["regexp"].Fail(text, err.Error(), "")
-		case expr.NumSubexp() < 1:
-			f["regexp"].Fail(text, "the expression needs a group around what is wanted", "title=(.*)")
-		default:
-			x.expr = expr
-		}
-	}
-	return x
-}
-
-func decodeCodes(n strictyaml.Node) codes {
-	out := codes{}
-	for _, item := range n.List("statuses") {
-		text := item.String("a status")
-		v, err := strconv.Atoi(text)
-		if err != nil || v < 100 || v > 599 {
-			item.Fail(text, "no status of HTTP", "[404]")
-			continue
-		}
-		out = append(out, v)
-	}
-	return out
 }
 
 func checkName(e strictyaml.Entry, what string) {
