@@ -78,7 +78,7 @@ func sample() Report {
 				},
 			},
 			{
-				Name: "no-data", Outcome: slo.Unknown, Why: "errors < 1% (fault): no operation of these labels ended in this phase",
+				Name: "no-data", Outcome: slo.Fail, Why: "p50 < 1ms: observed 2ms in fault",
 				SLOs: []SLO{
 					{Expr: "errors < 1%", Phase: slo.GroupFault, Outcome: slo.Unknown, Limit: "< 1%", Why: "no operation of these labels ended in this phase"},
 					{Expr: "p99 < 1s", Phase: slo.GroupFault, Outcome: slo.Unknown, Observed: "188ms", Limit: "< 1s", Where: "us", Why: "120 samples are too few: an upper bound on this percentile needs 299"},

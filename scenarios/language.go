@@ -42,6 +42,7 @@ func (l Language) Parse(file string, src []byte) (Suite, error) {
 	if len(problems.List) > 0 {
 		return Suite{}, &Error{File: file, Problems: problems.Sorted()}
 	}
+	suite.Doubts = problems.SortedDoubts()
 	return suite, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cachedrill/cachedrill/faults"
@@ -23,6 +24,7 @@ type Suite struct {
 	Env       map[string]map[string]string
 	Target    Target // what all scenarios drill
 	Scenarios []Scenario
+	Doubts    []strictyaml.Problem // what can be drilled, and will not show what it seems to
 }
 
 // Scenario is load, a timeline of faults, and objectives, against one target.
@@ -76,6 +78,16 @@ func (p Phases) DipBegins() time.Duration { return p.Warmup + p.Steady + p.Fault
 
 // Error is a file that can't be used, with everything that is wrong with it.
 type Error = strictyaml.Error
+
+// Warnings gives the doubts as lines: file:line:column: warning: text: what is so; what would help.
+func (s Suite) Warnings() []string {
+	var lines []string
+	for _, d := range s.Doubts {
+		at := fmt.Sprintf("%d:%d: ", d.Line, d.Column)
+		lines = append(lines, s.File+":"+at+"warning: "+strings.TrimPrefix(d.String(), at))
+	}
+	return lines
+}
 
 // Scenario finds one by name.
 func (s Suite) Scenario(name string) (Scenario, error) {

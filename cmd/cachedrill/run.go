@@ -60,6 +60,11 @@ func runDrills(c *cobra.Command, f runFlags, names []string) error {
 	if note != "" && !f.quiet {
 		fmt.Fprintln(stderr, note)
 	}
+	if !f.quiet {
+		for _, line := range p.suite.Warnings() {
+			fmt.Fprintln(stderr, line)
+		}
+	}
 	if f.dry {
 		printPlan(c.OutOrStdout(), p)
 		return nil

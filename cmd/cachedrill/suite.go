@@ -80,7 +80,12 @@ func validateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(c.OutOrStdout(), "%s: %d scenarios, nothing wrong\n", s.File, len(s.Scenarios))
+			doubts := ""
+			for _, line := range s.Warnings() {
+				fmt.Fprintln(c.OutOrStdout(), line)
+				doubts = fmt.Sprintf(", %d warnings", len(s.Doubts))
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s: %d scenarios, nothing wrong%s\n", s.File, len(s.Scenarios), doubts)
 			return nil
 		},
 	}

@@ -43,11 +43,19 @@ func (p Problem) String() string {
 // Problems collects what was found wrong with one document.
 type Problems struct {
 	List []Problem
+	// Doubts are no reason to refuse the document: what it asks for can be done, and will not do
+	// what its author expects.
+	Doubts []Problem
 }
 
 // Sorted gives the problems in document order.
-func (ps *Problems) Sorted() []Problem {
-	out := slices.Clone(ps.List)
+func (ps *Problems) Sorted() []Problem { return sorted(ps.List) }
+
+// SortedDoubts gives the doubts in document order.
+func (ps *Problems) SortedDoubts() []Problem { return sorted(ps.Doubts) }
+
+func sorted(all []Problem) []Problem {
+	out := slices.Clone(all)
 	slices.SortStableFunc(out, func(a, b Problem) int {
 		if a.Line != b.Line {
 			return a.Line - b.Line
@@ -147,6 +155,14 @@ func (n Node) Pos() (line, column int) {
 // Fail notes a problem at the node. text is the offending text; empty takes it from a scalar node.
 func (n Node) Fail(text, msg, hint string) { n.fail(0, text, msg, hint) }
 
+// Doubt notes a doubt at the node, see [Problems.Doubts]. text is the text in doubt; empty takes it
+// from a scalar node.
+func (n Node) Doubt(text, msg, hint string) {
+	if n.ps != nil {
+		note(&n.ps.Doubts, n.problem(0, text, msg, hint))
+	}
+}
+
 // FailAt notes a problem at a byte offset within a scalar's text. Where the document spells the
 // text otherwise (with escapes, over several lines), the place is the beginning of the scalar.
 func (n Node) FailAt(offset int, text, msg, hint string) {
@@ -171,9 +187,20 @@ func (n Node) columns(offset int) int {
 }
 
 func (n Node) fail(columns int, text, msg, hint string) {
-	if n.ps == nil {
-		return
+	if n.ps != nil {
+		note(&n.ps.List, n.problem(columns, text, msg, hint))
 	}
+}
+
+// note adds a problem. What several parts share is read by each of them, and its problems noted
+// once.
+func note(all *[]Problem, p Problem) {
+	if !slices.Contains(*all, p) {
+		*all = append(*all, p)
+	}
+}
+
+func (n Node) problem(columns int, text, msg, hint string) Problem {
 	if text == "" {
 		text, _ = n.scalar()
 	}
@@ -183,10 +210,7 @@ func (n Node) fail(columns int, text, msg, hint string) {
 		p.Line, p.Column = 1, 1
 	}
 	p.Column += columns
-	// What several parts share is read by each of them, and its problems noted once.
-	if !slices.Contains(n.ps.List, p) {
-		n.ps.List = append(n.ps.List, p)
-	}
+	return p
 }
 
 func (n Node) scalar() (string, bool) {

@@ -126,24 +126,29 @@ type Verdict struct {
 	Safety  bool
 }
 
-// DrillOutcome combines the objectives of a drill: a proven safety violation fails it, whatever
-// else happened; then anything unknown, or a drill that is void as a whole (saturated generator,
-// fault without evidence, interrupted), makes it unknown; then a missed performance objective fails
-// it. A drill in which nothing was judged is unknown.
+// DrillOutcome combines the objectives of a drill. The first that applies: a proven safety
+// violation fails it, whatever else happened; a drill that is void as a whole (saturated generator,
+// fault without evidence, ...) is unknown; a missed performance objective fails it; anything
+// unknown makes it unknown; else it passed. What could not be judged does not un-prove another
+// objective's miss: it only keeps the rest from passing. A drill in which nothing was judged is
+// unknown.
 func DrillOutcome(void bool, objectives []Verdict) Outcome {
 	out := Pass
-	if void || len(objectives) == 0 {
+	if len(objectives) == 0 {
 		out = Unknown
 	}
 	for _, v := range objectives {
 		switch {
-		case v.Safety && v.Outcome == Fail:
+		case v.Outcome == Fail && v.Safety:
 			return Fail
-		case v.Outcome == Unknown:
-			out = Unknown
-		case v.Outcome == Fail && out == Pass:
+		case v.Outcome == Fail:
 			out = Fail
+		case v.Outcome == Unknown && out == Pass:
+			out = Unknown
 		}
+	}
+	if void {
+		return Unknown
 	}
 	return out
 }

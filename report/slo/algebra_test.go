@@ -70,9 +70,9 @@ func TestDrillOutcomeOverEveryPair(t *testing.T) {
 		want Outcome
 	}{
 		{perf(Pass), perf(Pass), Pass}, {perf(Pass), perf(Fail), Fail}, {perf(Pass), perf(Unknown), Unknown},
-		{perf(Fail), perf(Fail), Fail}, {perf(Fail), perf(Unknown), Unknown}, {perf(Unknown), perf(Unknown), Unknown},
+		{perf(Fail), perf(Fail), Fail}, {perf(Fail), perf(Unknown), Fail}, {perf(Unknown), perf(Unknown), Unknown},
 		{perf(Pass), safe(Pass), Pass}, {perf(Pass), safe(Fail), Fail}, {perf(Pass), safe(Unknown), Unknown},
-		{perf(Fail), safe(Pass), Fail}, {perf(Fail), safe(Fail), Fail}, {perf(Fail), safe(Unknown), Unknown},
+		{perf(Fail), safe(Pass), Fail}, {perf(Fail), safe(Fail), Fail}, {perf(Fail), safe(Unknown), Fail},
 		{perf(Unknown), safe(Pass), Unknown}, {perf(Unknown), safe(Fail), Fail}, {perf(Unknown), safe(Unknown), Unknown},
 		{safe(Pass), safe(Pass), Pass}, {safe(Pass), safe(Fail), Fail}, {safe(Pass), safe(Unknown), Unknown},
 		{safe(Fail), safe(Fail), Fail}, {safe(Fail), safe(Unknown), Fail}, {safe(Unknown), safe(Unknown), Unknown},

@@ -130,6 +130,26 @@ func TestAMissNeedsNoOpportunity(t *testing.T) {
 	require.Equal(t, slo.Fail, rowOf(t, s, "leaks == 0").Outcome)
 }
 
+// A service with 98.5% errors under a black-hole once came out as unknown, because the audit had no
+// way past its caches.
+func TestWhatCouldNotBeJudgedUnprovesNoMiss(t *testing.T) {
+	m := healthy()
+	m.findings.Opportunities["lost_writes"] = 0
+	objectives := []string{"fault: errors < 5%", "always: lost_writes == 0"}
+	require.Equal(t, slo.Unknown, m.run(t, objectives...).Outcome, "no miss was proven")
+	m.op = func(p measure.Phase, i int, op *targets.Operation) {
+		if p == measure.Fault && i%200 > 2 {
+			op.Outcome = targets.Failed
+		}
+	}
+	s := m.run(t, objectives...)
+	require.Equal(t, slo.Fail, s.Outcome)
+	require.Equal(t, "errors < 5%: observed 98.5% (2,955 of 3,000 operations) in fault", s.Why)
+	require.Equal(t, slo.Unknown, rowOf(t, s, "lost_writes == 0").Outcome)
+	m.input.Generator.Saturated = true
+	require.Equal(t, slo.Unknown, m.run(t, objectives...).Outcome, "void")
+}
+
 func TestImplicitObjectivesWithoutOpportunityAreLeftOut(t *testing.T) {
 	m := healthy()
 	m.findings.Opportunities = nil
