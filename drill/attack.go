@@ -31,7 +31,7 @@ func attack(ctx context.Context, p *plan, env environment.Environment, seen *obs
 	}()
 
 	line := &timeline{phases: sc.Phases, faults: p.faults, site: env.Site(), epoch: epoch,
-		mark: begin, publish: events.publish, health: seen.judge}
+		mark: begin, publish: events.publish, struck: seen.recorder.Struck, health: seen.judge}
 	events.publish(PhaseBegan{Phase: measure.Warmup, Length: sc.Phases.Warmup})
 	var unhealed error
 	var faulting sync.WaitGroup

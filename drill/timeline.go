@@ -25,7 +25,8 @@ type timeline struct {
 	epoch   time.Time
 	mark    func(measure.Phase, time.Duration)
 	publish func(Event)
-	health  faultObserver // may be nil
+	struck  func(time.Duration) // gets when a fault is about to be injected; may be nil
+	health  faultObserver       // may be nil
 }
 
 // faultObserver learns when faults begin and end, as [oracle.Judge] does: see
@@ -87,6 +88,9 @@ func (t *timeline) one(ctx context.Context, p faults.Planned, begin time.Duratio
 				t.health.FaultHealed(t.now())
 			}
 		}()
+	}
+	if t.struck != nil {
+		t.struck(t.now())
 	}
 	injected, err := p.Fault.Inject(ctx, t.site)
 	if err != nil {

@@ -62,12 +62,16 @@ func TestTimeline(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
-				var injected, healed []time.Duration
+				var injected, healed, struck []time.Duration
 				c.fault.start, c.fault.injected, c.fault.healed = start, &injected, &healed
 				marks := map[measure.Phase]time.Duration{}
 				line := &timeline{phases: phases, epoch: start, publish: func(Event) {},
 					faults: []faults.Planned{{Fault: c.fault, At: c.at, Observe: c.observe}},
-					mark:   func(p measure.Phase, at time.Duration) { marks[p] = at }}
+					mark:   func(p measure.Phase, at time.Duration) { marks[p] = at },
+					struck: func(at time.Duration) {
+						require.Empty(t, injected, "before it can be felt")
+						struck = append(struck, at)
+					}}
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				if c.cancelAt > 0 {
@@ -86,6 +90,7 @@ func TestTimeline(t *testing.T) {
 				}
 				require.Equal(t, []time.Duration{c.healed}, healed, "healed once, on time")
 				require.Equal(t, injected[0], runs[0].Injected)
+				require.Equal(t, injected, struck)
 				if c.unhealed {
 					require.Zero(t, runs[0].Healed)
 					require.Empty(t, runs[0].Evidence)

@@ -92,7 +92,7 @@ func (a *aggregate) each(p Phase, at *slo.Labels, do func(*cell, *selection)) {
 }
 
 func (a *aggregate) observe(op *targets.Operation) {
-	p := a.times.attribute(op.Due)
+	p := a.times.attributeOperation(op)
 	a.at = a.labels(op)
 	a.each(p, &a.at, func(c *cell, s *selection) { c.observe(op, s) })
 	a.recovered.observe(op, &a.at, p, a.times.start[p])
@@ -114,7 +114,7 @@ func (a *aggregate) observe(op *targets.Operation) {
 }
 
 func (a *aggregate) judged(v *oracle.Judgement) {
-	p := a.times.attribute(v.Op.Due)
+	p := a.times.attributeOperation(&v.Op)
 	a.at = a.labels(&v.Op)
 	a.each(p, &a.at, func(c *cell, s *selection) { c.reads.judged(v, s.staleness) })
 	if judgesPerformance(p) {

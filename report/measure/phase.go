@@ -6,10 +6,13 @@ import (
 	"time"
 
 	"github.com/cachedrill/cachedrill/report/slo"
+	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Phase is a part of a drill. An operation belongs to the phase of its due time, a load to the
-// phase in which it arrived at the source, a commit to the phase in which it became visible.
+// Phase is a part of a drill. An operation belongs to the phase of its due time, unless it was due
+// in steady and still in flight when the first fault began: then it belongs to the fault phase. A
+// load belongs to the phase in which it arrived at the source, a commit to the phase in which it
+// became visible.
 type Phase uint8
 
 // The phases, in the order of a drill.
@@ -68,11 +71,12 @@ type timeline struct {
 	marked [phaseCount]bool
 	now    Phase         // the last phase marked
 	latest time.Duration // the greatest time attributed so far; -1 before the first
+	struck time.Duration // when the first fault began; math.MaxInt64 until then
 	end    time.Duration // of the drill; math.MaxInt64 until it is known
 }
 
 func newTimeline() timeline {
-	t := timeline{latest: -1, end: math.MaxInt64}
+	t := timeline{latest: -1, struck: math.MaxInt64, end: math.MaxInt64}
 	t.marked[Warmup] = true
 	return t
 }
@@ -93,6 +97,22 @@ func (t *timeline) mark(p Phase, at time.Duration) {
 func (t *timeline) attribute(at time.Duration) Phase {
 	t.latest = max(t.latest, at)
 	return t.of(at)
+}
+
+// attributeOperation gives the phase of an operation, for good.
+func (t *timeline) attributeOperation(op *targets.Operation) Phase {
+	t.latest = max(t.latest, op.Due)
+	return t.ofOperation(op)
+}
+
+// ofOperation gives the phase of an operation. What was in flight when the first fault began has
+// felt it: its latency is no figure of steady state.
+func (t *timeline) ofOperation(op *targets.Operation) Phase {
+	p := t.of(op.Due)
+	if p == Steady && op.Returned > t.struck {
+		return Fault
+	}
+	return p
 }
 
 func (t *timeline) of(at time.Duration) Phase {

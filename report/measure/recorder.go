@@ -56,6 +56,15 @@ func (r *Recorder) Mark(p Phase, at time.Duration) {
 	r.agg.times.mark(p, at)
 }
 
+// Struck takes in that a fault is about to be injected, at this offset: operations that were due in
+// steady and return after it belong to the fault phase. The first one counts. It is called after
+// the fault phase was marked, and before the fault can show in an answer.
+func (r *Recorder) Struck(at time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.agg.times.struck = min(r.agg.times.struck, at)
+}
+
 // Observe counts an operation of the workload that ended: Returned is set. Audit reads and
 // operations of the harness itself are not given here.
 func (r *Recorder) Observe(op targets.Operation) {

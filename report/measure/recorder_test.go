@@ -184,6 +184,47 @@ func TestALateMarkMovesTheBoundaryAndNothingElse(t *testing.T) {
 	require.Equal(t, 6*time.Second, f.agg.times.start[Audit])
 }
 
+// A 2 s answer to what was asked just before a black-hole once made the p99 of steady state
+// unknown.
+func TestWhatIsInFlightWhenTheFirstFaultBeginsBelongsToIt(t *testing.T) {
+	f := newFeed(t, "steady: max < 100ms", "steady: violations == 0")
+	f.Mark(Steady, time.Second)
+	f.Mark(Fault, 3*time.Second)
+	f.Struck(3500 * ms)
+	f.Struck(4 * time.Second) // a second fault
+	for _, c := range []struct {
+		due, returned time.Duration
+		want          Phase
+	}{
+		{900 * ms, 5 * time.Second, Warmup}, // performance of the warmup is not judged anyway
+		{2900 * ms, 2950 * ms, Steady},
+		{2900 * ms, 3400 * ms, Steady}, // slow by itself: the fault phase began, and no fault yet
+		{2900 * ms, 3500 * ms, Steady},
+		{2900 * ms, 3501 * ms, Fault},
+		{3 * time.Second, 3100 * ms, Fault},
+	} {
+		before := [phaseCount]int64{}
+		for p := range before {
+			if f.agg.cells[p][0] != nil {
+				before[p] = f.agg.cells[p][0].ended
+			}
+		}
+		op := targets.Operation{Request: targets.Request{Key: targets.Key{Family: "product", ID: "1"}}, Due: c.due, Sent: c.due, Returned: c.returned}
+		f.foldOps([]targets.Operation{op})
+		f.foldJudgements([]oracle.Judgement{{Op: op, Answer: oracle.Fresh}})
+		require.Equal(t, before[c.want]+1, f.agg.cells[c.want][0].ended, "%+v", c)
+		require.Equal(t, f.agg.cells[c.want][0].ended, f.agg.cells[c.want][0].reads.fresh, "a read and its judgement are of one phase")
+	}
+	f.Mark(Recovery, 5*time.Second)
+	f.Finish(oracle.Findings{Accusations: []oracle.Accusation{
+		{Kind: "violation", Text: "hung", Op: targets.Operation{Due: 2900 * ms, Returned: 5 * time.Second}},
+	}}, 6*time.Second)
+	steady := f.Results(Circumstances{}).over(slo.GroupSteady, []Phase{Steady}, slo.Labels{})
+	require.Equal(t, 600*ms, steady.Operations().Latency.Max().Round(10*ms))
+	require.Empty(t, steady.Reads().Breach.Text)
+	require.Equal(t, "hung", f.Results(Circumstances{}).over(slo.GroupFault, []Phase{Fault}, slo.Labels{}).Reads().Breach.Text)
+}
+
 func TestMarksGoForward(t *testing.T) {
 	f := newFeed(t)
 	f.Mark(Warmup, 0)

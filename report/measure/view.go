@@ -79,7 +79,7 @@ func (v *view) Reads() slo.Reads {
 func (v *view) accused(note staleNote, kinds ...string) slo.Evidence {
 	e := gravest(v.agg.found.Accusations, func(a *oracle.Accusation) bool {
 		at := v.agg.labels(&a.Op)
-		return v.contains(a.Op.Due) && v.labels.Selects(&at)
+		return slices.Contains(v.phases, v.agg.times.ofOperation(&a.Op)) && v.labels.Selects(&at)
 	}, kinds...)
 	if e.Text == "" && note.set {
 		n := note.op

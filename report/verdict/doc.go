@@ -9,7 +9,8 @@
 //	rec.Observe(op)                              // every operation of the workload that ended
 //	rec.Load(load)                               // targets.LoadCounter.OnLoad
 //	rec.Judged(judgement)                        // oracle.Config.Judged
-//	rec.Mark(measure.Fault, injected)            // when it happens
+//	rec.Mark(measure.Fault, planned)             // when it happens
+//	rec.Struck(now)                              // before the first fault is injected
 //	rec.Mark(measure.Recovery, healed)           // when the heal was observed
 //	rec.Mark(measure.Audit, end)                 // the end of the load; ahead only after Recovery is marked
 //	// when everything has ended:
