@@ -16,7 +16,7 @@ import (
 type loaded struct {
 	sent   load.Sent
 	faults []verdict.FaultRun // in the order of the plan
-	halted string             // why the drill was ended before its time; "" when it was not
+	halted *measure.Halted    // nil: it took as long as planned
 }
 
 // attack sends the load and runs the faults beside it, until both have ended.
@@ -24,7 +24,10 @@ func attack(ctx context.Context, p *plan, env environment.Environment, seen *obs
 	sc, can := p.scenario, env.Capabilities()
 	attackCtx, stopAttack := context.WithCancel(ctx)
 	rules := newHaltRules(sc.Halt, events)
-	rules.start(attackCtx, stopAttack)
+	rules.start(attackCtx, func() {
+		seen.halted.Store(true)
+		stopAttack()
+	})
 	defer func() {
 		stopAttack() // which ends the rules
 		rules.wait()
@@ -48,9 +51,11 @@ func attack(ctx context.Context, p *plan, env environment.Environment, seen *obs
 		stopAttack()
 	}
 	faulting.Wait()
-	found.halted = rules.halted()
-	if found.halted != "" && ctx.Err() == nil {
-		err = nil
+	if why := rules.halted(); why != "" {
+		found.halted = &measure.Halted{Why: why, Ahead: p.ahead(found.sent, seen.cutOff.Load())}
+		if ctx.Err() == nil {
+			err = nil
+		}
 	}
 	return found, errors.Join(err, environment.Cleanup(unhealed))
 }

@@ -48,7 +48,7 @@ func conclude(p *plan, opt Options, env environment.Environment, seen *observer,
 			CrossRegionUnavailable: found.usage.egressUnavailable,
 		},
 		Reasons: verdict.Reasons{
-			Interrupted: found.load.halted, Garbled: unreadable(own, sent), Broken: own.Failure,
+			Halted: found.load.halted, Garbled: unreadable(own, sent), Broken: own.Failure,
 			Starved: found.starved, Disturbed: disturbed(sent), AuditBlind: found.audit.unread,
 		},
 		Corroborations: own.Corroborations,

@@ -2,6 +2,7 @@ package drill
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cachedrill/cachedrill/drill/environment"
@@ -18,6 +19,8 @@ type observer struct {
 	recorder *measure.Recorder
 	sampler  *sampler
 	written  writtenKeys
+	halted   atomic.Bool  // what is in flight is being cut off
+	cutOff   atomic.Int64 // operations that were
 }
 
 func newObserver(p *plan, sc scenarios.Scenario, can environment.Capabilities, events *Stream) *observer {
@@ -47,6 +50,10 @@ func (o *observer) Begin(op targets.Operation) {
 // End implements [load.Sink].
 func (o *observer) End(op targets.Operation) {
 	o.judge.End(op)
+	if op.Outcome != targets.OK && o.halted.Load() {
+		o.cutOff.Add(1) // by the harness
+		return
+	}
 	o.recorder.Observe(op)
 	o.sampler.observe(&op)
 }

@@ -3,10 +3,12 @@ package drill
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/load"
 	"github.com/cachedrill/cachedrill/oracle"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets"
 )
@@ -70,6 +72,20 @@ func promise(f scenarios.Family) oracle.Family {
 		out.Class = oracle.Eventual
 	case "":
 		out.Unclassed = true
+	}
+	return out
+}
+
+// ahead counts, for each group of objectives, the operations that were still to end in its phases
+// when a drill was halted: those that were not sent, and those in flight, which were cut off.
+func (p *plan) ahead(sent load.Sent, cutOff int64) map[slo.Group]int64 {
+	out, ph := map[slo.Group]int64{}, p.scenario.Phases
+	next := int64(sent.Sent) + int64(sent.Withheld.Total())
+	steady := ph.Warmup + ph.Steady
+	for group, end := range map[slo.Group]time.Duration{
+		slo.GroupSteady: steady, slo.GroupFault: steady + ph.Fault, slo.GroupRecovery: ph.DipBegins(), slo.GroupAlways: ph.DipBegins(),
+	} {
+		out[group] = max(0, int64(p.schedule.Before(end))-next) + cutOff
 	}
 	return out
 }

@@ -84,7 +84,7 @@ func run(ctx context.Context, sc scenarios.Scenario, env environment.Environment
 		return res, err
 	}
 	found.starved = watch.starvation.starved()
-	if found.load.halted != "" {
+	if found.load.halted != nil {
 		found.audit.unread = "the drill was halted"
 	} else {
 		// The load ended as planned, however long its last operations took; the recorder keeps each

@@ -44,7 +44,7 @@ func (t *timeline) now() time.Duration { return time.Since(t.epoch) }
 func (t *timeline) run(ctx context.Context) ([]verdict.FaultRun, error) {
 	runs := make([]verdict.FaultRun, len(t.faults))
 	for i, p := range t.faults {
-		runs[i] = verdict.FaultRun{Name: p.Fault.String(), Problem: "not injected: the drill was stopped"}
+		runs[i] = notInjected(p)
 	}
 	if t.until(ctx, t.phases.Warmup) != nil {
 		return runs, nil
@@ -73,13 +73,17 @@ func (t *timeline) run(ctx context.Context) ([]verdict.FaultRun, error) {
 	return runs, errors.Join(errs...)
 }
 
+// notInjected is a fault whose time never came.
+func notInjected(p faults.Planned) verdict.FaultRun {
+	return verdict.FaultRun{Name: p.Fault.String(), Problem: "not injected: the drill was stopped", Unneeded: true}
+}
+
 // one injects a fault at its time, keeps it for as long as it lasts, heals it on every way out, and
 // watches on for as long as the plan says.
 func (t *timeline) one(ctx context.Context, p faults.Planned, begin time.Duration) (run verdict.FaultRun, unhealed error) {
 	run = verdict.FaultRun{Name: p.Fault.String()}
 	if err := t.until(ctx, begin+p.At); err != nil {
-		run.Problem = "not injected: the drill was stopped"
-		return run, nil
+		return notInjected(p), nil
 	}
 	if t.health != nil && faults.Perturbs(p.Fault) {
 		t.health.FaultBegan(t.now())

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
@@ -166,6 +167,25 @@ func TestWhatCannotBeJudgedIsUnknown(t *testing.T) {
 			require.Positive(t, bad.Oracle.Violations["strong"])
 		})
 	}
+}
+
+// What the drill is to catch ends it, and is caught all the same; nothing that the end of the drill
+// cut off is held against the target.
+func TestAHaltedDrillKeepsWhatItProved(t *testing.T) {
+	halted := func(fault string) report.Drill {
+		sc := variant{fault: fault, faults: `[{network.blackhole: {edge: "worker@* -> redis@*", for: 1200ms}}]`}.scenario(t)
+		sc.Workload.Timeout = 100 * time.Millisecond
+		sc.Halt = []scenarios.Halt{{Text: "errors > 5% for 800ms", Limit: 0.05, For: 800 * time.Millisecond}}
+		return drilledBy(t, sc, "naive")
+	}
+	s := halted("errors < 1%")
+	require.Equal(t, slo.Fail, s.Outcome, rows(s))
+	require.Contains(t, s.Why, "errors < 1%: observed")
+	require.Less(t, s.Operations.Sent, s.Operations.Planned)
+	s = halted("errors < 99%")
+	require.Equal(t, slo.Unknown, s.Outcome, rows(s))
+	require.Contains(t, s.Why, "halted at")
+	require.Contains(t, rows(s), "errors < 50% (steady): pass")
 }
 
 // A real starvation: one processor, and goroutines that never yield it.

@@ -98,7 +98,7 @@ func (p *plan) latest(n uint64) (first uint64, ok bool) {
 	if period == 0 {
 		return 0, false
 	}
-	return p.schedule.before(period * p.bursts.Every), true
+	return p.schedule.Before(period * p.bursts.Every), true
 }
 
 // writable is the share of operations of families with writes.

@@ -42,7 +42,7 @@ func TestScheduleBefore(t *testing.T) {
 		for want < s.Count() && s.Due(want) < at {
 			want++
 		}
-		if got := s.before(at); got != want {
+		if got := s.Before(at); got != want {
 			t.Fatalf("%d operations are due before %v, not %d", want, at, got)
 		}
 	})

@@ -99,8 +99,8 @@ func (s Schedule) Due(n uint64) time.Duration {
 	return min(step.at+time.Duration(into*float64(time.Second)), step.end-1)
 }
 
-// before is the number of operations that are due before an offset: the first of those that aren't.
-func (s Schedule) before(at time.Duration) uint64 {
+// Before is the number of operations that are due before an offset: the first of those that aren't.
+func (s Schedule) Before(at time.Duration) uint64 {
 	if at <= 0 || s.count == 0 {
 		return 0
 	}

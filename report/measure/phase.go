@@ -124,6 +124,9 @@ func (t *timeline) of(at time.Duration) Phase {
 	return Warmup
 }
 
+// over says whether the drill went on to a later phase.
+func (t *timeline) over(p Phase) bool { return t.now > p }
+
 // span gives the bounds of a phase; ok is false when the drill never reached it.
 func (t *timeline) span(p Phase) (start, end time.Duration, ok bool) {
 	if !t.marked[p] {

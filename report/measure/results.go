@@ -20,6 +20,13 @@ type Circumstances struct {
 	// CrossRegionUnavailable is why it is not known what crosses regions; empty when it is.
 	CrossRegionUnavailable string
 	Corroborations         []Corroboration // what explains most first
+	Halted                 *Halted         // nil: the drill took as long as planned
+}
+
+// Halted is a drill that was ended before its time.
+type Halted struct {
+	Why   string              // "halted at 12.5s: errors > 50% for 5s"
+	Ahead map[slo.Group]int64 // operations that were still planned in the phases of a group
 }
 
 // Corroboration is what another observer than the target saw of the cause of something that a

@@ -35,6 +35,9 @@ func (v *view) Scope() slo.Scope {
 	if len(v.missing) == len(v.phases) {
 		s.Missing = fmt.Sprintf("the drill ended before its %s phase", v.missing[0])
 	}
+	if h := v.about.Halted; h != nil && !v.agg.times.over(v.phases[len(v.phases)-1]) {
+		s.Cut = slo.Cut{Why: h.Why, Ahead: h.Ahead[v.group]}
+	}
 	return s
 }
 

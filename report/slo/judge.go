@@ -39,6 +39,9 @@ func (o Objective) Judge(m Measurements) Judgement {
 		Observed: got.Observed, Where: got.Where, Evidence: got.Evidence,
 		Limit: string(o.Op) + " " + o.Limit.Text,
 	}
+	if cut := m.Scope().Cut; cut.Why != "" && !o.Safety() { // of safety, the audit decides
+		got.Known, got.Why = o.whole(got.Known, m), cut.Why
+	}
 	limit := o.Limit.Value
 	if o.Limit.Unit == UnitTimes && !math.IsNaN(got.Known.Low) {
 		var why string

@@ -22,6 +22,7 @@ type Scope struct {
 	Length   time.Duration // of its phases together
 	Labelled bool          // labels narrow it
 	Missing  string        // why nothing was measured at all, such as phases that the drill did not reach
+	Cut      Cut           // why it is not complete
 }
 
 // During names the scope in a reason.

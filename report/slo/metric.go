@@ -19,6 +19,9 @@ type Metric struct {
 
 	// Measure says what is known of the metric. It is called for objectives about it only.
 	Measure func(Measurements, Objective) Measurement
+	// Whole says what is known of it over a scope that was cut short, of which the part that was
+	// seen is given; nil: nothing is. See [Cut].
+	Whole func(seen Range, from Measurements, o Objective) Range
 }
 
 // Shape is what limits fit a metric and how it behaves, where it differs from others of its unit.

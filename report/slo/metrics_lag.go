@@ -10,7 +10,7 @@ var (
 		Shape: Shape{Quantile: 0.999, OfTier: true, Timed: true}, Measure: lag}
 	lagMax = Metric{Name: "invalidation_lag.max", Unit: UnitDuration, Labels: perLag, Groups: anyGroup, Needs: Needs{Samples: SampleCommit},
 		Doc:   "longest of the same",
-		Shape: Shape{OfTier: true, Timed: true}, Measure: lag}
+		Shape: Shape{OfTier: true, Timed: true}, Measure: lag, Whole: onlyGrows}
 )
 
 // lag measures a percentile of invalidation lag, or its maximum: as a tier reported it from inside,

@@ -8,7 +8,7 @@ import (
 var (
 	errors = Metric{Name: "errors", Unit: UnitRatio, Labels: perOperation, Groups: anyGroup, Needs: Needs{Samples: SampleOperation},
 		Doc:   "operations that did not end ok (failed, or a write of unknown outcome), of all that ended",
-		Shape: Shape{Timed: true}, Measure: errorShare}
+		Shape: Shape{Timed: true}, Measure: errorShare, Whole: errorsOfWhole}
 	goodput = Metric{Name: "goodput", Unit: UnitRate, Labels: perOperation, Groups: anyGroup, Needs: Needs{Samples: SampleOperation},
 		Doc:   "operations due in the phase that ended ok, per second of the phase",
 		Shape: Shape{Timed: true}, Measure: goodRate}
@@ -20,7 +20,7 @@ var (
 
 	recoveryTime = Metric{Name: "recovery_time", Unit: UnitDuration, Groups: onlyRecovery,
 		Doc:   "from the observed heal to the first moment after which errors and latency stay within the steady objectives",
-		Shape: Shape{Timed: true, UpperOnly: true}, Measure: timeToRecover}
+		Shape: Shape{Timed: true, UpperOnly: true}, Measure: timeToRecover, Whole: onlyGrows}
 )
 
 func budgetBurn(name, objective string, target float64) Metric {

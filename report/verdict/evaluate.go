@@ -43,6 +43,9 @@ type Resources struct {
 
 // Reasons are why something proves less than it seems to. Each is empty when it does not apply. The
 // first four make the drill void as a whole: nothing but a proven safety violation stands.
+//
+// A drill that was halted is not void: phases that were complete are judged, and of the one that
+// was cut short a miss stands that nothing still to come could have undone.
 type Reasons struct {
 	Interrupted string // why the drill stopped early
 	Garbled     string // why the target's answers could not be understood
@@ -50,6 +53,7 @@ type Reasons struct {
 	Starved     string // why the machine was too busy to tell
 	Disturbed   string // why the machine may have made things slower than they are
 	AuditBlind  string // why the audit saw too little: "only 3 of 40 written keys were read"
+	Halted      *measure.Halted
 }
 
 // Evaluate judges every objective and puts together the report of the drill. It is called once,
@@ -77,6 +81,10 @@ func Evaluate(recorder *measure.Recorder, in Input) report.Drill {
 	d.Breakdown, d.BreakdownCut = breakdown(r)
 	d.Cache = cacheFigures(r, d.Breakdown, in.Resources)
 	d.Outcome = slo.DrillOutcome(void != "", report.Verdicts(rows))
+	if h := in.Reasons.Halted; h != nil {
+		d.Outcome = d.Outcome.UnlessBlind(true) // what was to come could have shown a miss
+		void = h.Why + report.NotJudged
+	}
 	d.Why = whyOf(d.Outcome, void, rows)
 	return d
 }
@@ -85,6 +93,7 @@ func (in *Input) circumstances() measure.Circumstances {
 	return measure.Circumstances{
 		Loads: in.Loads, UnlimitedWorkers: in.Generator.UnlimitedWorkers, Prices: in.Resources.Prices,
 		CrossRegionUnavailable: in.Resources.CrossRegionUnavailable, Corroborations: in.Corroborations,
+		Halted: in.Reasons.Halted,
 	}
 }
 
@@ -100,6 +109,9 @@ func judgeAll(r *measure.Results, in *Input) (rows []report.SLO, void string) {
 	unproven := unprovenReason(in.Faults)
 	for i := range rows {
 		row := &rows[i]
+		if h := in.Reasons.Halted; h != nil && row.Why == h.Why {
+			row.Why += report.NotJudged
+		}
 		if row.Safety {
 			admitBlindAudit(row, in)
 			continue

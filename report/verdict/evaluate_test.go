@@ -238,6 +238,52 @@ func TestVoidDrillsJudgeSafetyOnly(t *testing.T) {
 	}
 }
 
+// A halt once made everything unknown, although what it was about had proven the miss.
+func TestAHaltLeavesWhatWasProven(t *testing.T) {
+	halted := func(last measure.Phase, rate int, ahead int64, edit func(measure.Phase, int, *targets.Operation), objectives ...string) report.Drill {
+		m := healthy()
+		m.last, m.op, m.rate = last, edit, rate
+		m.input.Reasons.AuditBlind = "the drill was halted"
+		m.input.Reasons.Halted = &measure.Halted{Why: "halted at 6.0s: errors > 50% for 2s", Ahead: map[slo.Group]int64{slo.GroupFault: ahead, slo.GroupAlways: ahead + 3000, slo.GroupRecovery: 3000}}
+		m.input.Faults = append(m.input.Faults, FaultRun{Name: "later", Problem: "not injected: the drill was stopped", Unneeded: true})
+		return m.run(t, objectives...)
+	}
+	const not = "halted at 6.0s: errors > 50% for 2s: not judged"
+	bad := func(p measure.Phase, i int, op *targets.Operation) {
+		if p == measure.Fault {
+			failing(i, op)
+			op.Returned = op.Due + 2*time.Second
+		}
+	}
+	s := halted(measure.Fault, 1000, 2000, bad, "steady: p99 < 500ms", "steady: hit_ratio > 50%", "fault: errors < 5%", "fault: p99 < 1s", "fault: goodput > 10/s", "fault: hit_ratio > 1%",
+		"recovery: recovery_time < 1s", "always: max < 1s", "always: violations == 0")
+	require.Equal(t, slo.Fail, s.Outcome, s.Why)
+	require.Equal(t, "errors < 5%: observed 100% (3,000 of 3,000 operations) in fault", s.Why)
+	for expr, want := range map[string]slo.Outcome{"p99 < 500ms": slo.Pass, "hit_ratio > 50%": slo.Pass, "errors < 5%": slo.Fail, "p99 < 1s": slo.Fail,
+		"goodput > 10/s": slo.Unknown, "hit_ratio > 1%": slo.Unknown, "recovery_time < 1s": slo.Unknown, "max < 1s": slo.Fail, "violations == 0": slo.Unknown} {
+		require.Equal(t, want, rowOf(t, s, expr).Outcome, expr)
+	}
+	require.Equal(t, not, rowOf(t, s, "goodput > 10/s").Why)
+
+	// What was still planned could have kept the limit: nothing is proven. 5% of 60,000 is 3,000.
+	s = halted(measure.Fault, 1000, 57_000, bad, "fault: errors <= 5%", "fault: p99 < 1s", "fault: p95 < 1s")
+	require.Equal(t, slo.Unknown, rowOf(t, s, "errors <= 5%").Outcome)
+	require.Equal(t, slo.Fail, rowOf(t, s, "p99 < 1s").Outcome)
+	require.Equal(t, slo.Unknown, rowOf(t, s, "p95 < 1s").Outcome)
+	require.Equal(t, slo.Fail, halted(measure.Fault, 1000, 56_999, bad, "fault: errors <= 5%").Outcome)
+
+	// Phases that were complete are judged; a drill that was cut short is never a pass.
+	s = halted(measure.Recovery, 1000, 0, nil, "steady: errors < 1%", "fault: errors < 5%")
+	require.Equal(t, slo.Unknown, s.Outcome)
+	require.Equal(t, not, s.Why)
+	require.Equal(t, slo.Pass, rowOf(t, s, "errors < 1%").Outcome)
+	require.Equal(t, slo.Pass, rowOf(t, s, "errors < 5%").Outcome)
+	s = halted(measure.Fault, 1000, 500, nil, "fault: errors < 5%")
+	require.Equal(t, slo.Unknown, rowOf(t, s, "errors < 5%").Outcome)
+	s = halted(measure.Recovery, 1000, 0, bad, "steady: errors < 1%", "fault: errors < 5%")
+	require.Equal(t, slo.Fail, s.Outcome)
+}
+
 // The order of drills ends: an objective about a phase that was never reached is unknown.
 func TestPhasesThatWereNotReached(t *testing.T) {
 	m := healthy()

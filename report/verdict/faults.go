@@ -16,12 +16,14 @@ type FaultRun struct {
 	Healed   time.Duration // seen healed
 	Evidence string        // that it bit; empty when nothing proves it
 	Problem  string        // what went wrong with injecting or healing it; empty when nothing did
+	Unneeded bool          // the drill was halted before the fault was due
 }
 
 // unprovenReason names the first fault that went wrong, or of which nothing proves that it bit.
 func unprovenReason(faults []FaultRun) string {
 	for _, f := range faults {
 		switch {
+		case f.Unneeded:
 		case f.Problem != "":
 			return "fault " + f.Name + " " + f.Problem + report.NotJudged
 		case f.Injected == 0:
