@@ -52,7 +52,8 @@ func conclude(p *plan, opt Options, env environment.Environment, seen *observer,
 			Starved: found.starved, Disturbed: disturbed(sent), AuditBlind: found.audit.unread,
 		},
 		Corroborations: own.Corroborations,
-		Notes:          slices.Concat(found.notes, found.audit.notes, own.Notes),
+		Notes:          slices.Concat(found.notes, sc.UnshownClasses(), found.audit.notes, own.Notes),
+		Unshown:        sc.Unshown,
 	})
 	return Result{Scenario: s, Intervals: seen.recorder.Intervals(sc.Name, found.started)}
 }

@@ -556,7 +556,7 @@ func TestVersionsThatOnlyReadsTell(t *testing.T) {
 func TestADrillThatIsNotHaltedEnds(t *testing.T) {
 	s := newShop(t, time.Second, true)
 	res := unhurried(func() report.Drill {
-		return drillShop(t, s, "scenarios:", "safety: {halt: [\"errors > 50% for 5s\", \"p99 > 10s for 5s\"]}\nscenarios:", "staleness.max < 200ms", "staleness.max < 5s")
+		return drillShop(t, s, "scenarios:", "safety: {halt: [\"errors > 50% for 5s\", \"p99 > 10s for 5s\"]}\nscenarios:", "staleness.max < 200ms", "staleness.max < 1s")
 	})
 	require.Equal(t, slo.Pass, res.Outcome, rows(res))
 }

@@ -94,7 +94,7 @@ func (p *plan) ahead(sent load.Sent, cutOff int64) map[slo.Group]int64 {
 func (p *plan) siblings() map[string]bool {
 	out := map[string]bool{}
 	for _, m := range p.scenario.Workload.Mixes {
-		out[m.Family] = m.Keys > 1 && max(len(m.Tenants), len(m.Locales), len(m.Currencies)) > 1
+		out[m.Family] = scenarios.Siblings(m)
 	}
 	return out
 }

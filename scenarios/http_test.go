@@ -66,6 +66,41 @@ func TestWhatASuiteOfAServiceMustNotSay(t *testing.T) {
 	require.ErrorContains(t, err, "this is for services of your own")
 }
 
+// A suite whose only policies are its own was once drilled without any of them.
+func TestPolicyOfARunThatNamesNone(t *testing.T) {
+	for policies, want := range map[string]string{
+		"":                             "as-is",
+		"policies: {a: {env: {B: c}}}": "a",
+		"policies: {a: {env: {B: c}}}\npolicy: as-is":                  "as-is",
+		"policies: {a: {env: {B: c}}, b: {env: {B: d}}}":               "",
+		"policies: {a: {env: {B: c}}, b: {env: {B: d}}}\npolicy: b":    "b",
+		"policies: {a: {env: {B: c}}, b: {env: {B: d}}}\npolicy: best": "wrong",
+	} {
+		text := strings.NewReplacer("environment:", "environment:\n  start: [x]", "workload:", policies+"\nworkload:").Replace(fmt.Sprintf(shopSuite, "http://127.0.0.1:1", "http://127.0.0.1:1"))
+		s, err := Parse("x.yaml", []byte(text))
+		if want == "wrong" {
+			require.ErrorContains(t, err, `"best": the suite has no such policy`)
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, want, s.DefaultPolicy(), policies)
+		p, err := s.Choose("")
+		if want == "" {
+			require.ErrorContains(t, err, "x.yaml has several policies, and none is named: choose one with --policy (a, as-is, b), or write policy: NAME into the suite")
+			p, err = s.Choose("b")
+			want = "b"
+		}
+		require.NoError(t, err)
+		require.Equal(t, want, p.Name)
+	}
+	reference, err := Parse("x.yaml", mustRead(t, "../scenarios.yaml"))
+	require.NoError(t, err)
+	require.Equal(t, "recommended", reference.DefaultPolicy())
+	reference, err = Parse("x.yaml", append(mustRead(t, "../scenarios.yaml"), "\npolicy: naive\n"...))
+	require.NoError(t, err)
+	require.Equal(t, "naive", reference.DefaultPolicy())
+}
+
 func TestListeningIsCheckedBeforehand(t *testing.T) {
 	for text, says := range map[string]string{
 		"redis: {backend: embedded, monitor: true}":                 "the embedded Redis has no MONITOR",

@@ -10,7 +10,7 @@ import (
 )
 
 func decodeSuite(file string, root strictyaml.Node, l Language) Suite {
-	f := root.Fields("the suite", "version", "policies", "prices", "target", "environment", "safety", "workload", "phases", "slo", "scenarios")
+	f := root.Fields("the suite", "version", "policies", "policy", "prices", "target", "environment", "safety", "workload", "phases", "slo", "scenarios")
 	suite := Suite{File: file, Policies: service.Presets()}
 	if !f["version"].Present() {
 		f["version"].Fail("version", "the version of the file's format is missing", "version: 1")
@@ -29,6 +29,7 @@ func decodeSuite(file string, root strictyaml.Node, l Language) Suite {
 			suite.Policies[e.Name] = service.DecodePolicy(e, presets)
 		}
 	}
+	suite.decodeDefaultPolicy(f["policy"])
 	if f["prices"].Present() {
 		p := cost.DecodePrices(f["prices"])
 		suite.Prices = &p
@@ -63,6 +64,18 @@ func decodeTarget(file string, suite map[string]strictyaml.Node, l Language) Tar
 		refuse(suite[name], name, "this is for services of your own: the reference service brings everything along", "remove it, or make the target http")
 	}
 	return ReferenceTarget{service.DecodeSpec(f["reference"])}
+}
+
+// decodeDefaultPolicy reads the name of the policy of a run that names none.
+func (s *Suite) decodeDefaultPolicy(n strictyaml.Node) {
+	if !n.Present() {
+		return
+	}
+	name := n.String("the name of a policy")
+	if _, ok := s.Policies[name]; !ok {
+		n.Fail(name, "the suite has no such policy", strictyaml.Suggest(name, s.PolicyNames()))
+	}
+	s.Named = name
 }
 
 func (s *Suite) decodeHTTPPolicies(n strictyaml.Node, target *HTTPTarget) {

@@ -70,6 +70,7 @@ func (c common) scenario(e strictyaml.Entry) Scenario {
 		e.Key.Fail(e.Name, "the scenario has no faults", "faults: [{sham: {for: 3s}}] is a drill without one")
 	}
 	sc.Objectives = c.objectives(f["slo"], &sc)
+	sc.doubtClasses(e)
 	return sc
 }
 
@@ -172,6 +173,7 @@ func (c common) objectives(own strictyaml.Node, sc *Scenario) []slo.PhaseObjecti
 		checkRecovery(o.at, o.Objective, sc.Phases)
 		checkResources(o.at, o.Objective, sc)
 		checkSamples(o.at, o.Objective, o.Group, sc)
+		sc.doubt(o)
 		out = append(out, o.PhaseObjective)
 	}
 	return out

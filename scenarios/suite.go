@@ -19,6 +19,7 @@ import (
 type Suite struct {
 	File     string
 	Policies map[string]service.Policy
+	Named    string       // the policy that the suite names for runs that name none; may be empty
 	Prices   *cost.Prices // nil: there are no prices
 	// Env is what each policy sets in the environment of a service that is not the reference.
 	Env       map[string]map[string]string
@@ -136,12 +137,35 @@ func (s Suite) Policy(name string) (service.Policy, error) {
 	return service.Policy{}, fmt.Errorf("%s has no policy %q; %s", s.File, name, strictyaml.Suggest(name, s.PolicyNames()))
 }
 
-// DefaultPolicy is the policy of a run that names none.
+// DefaultPolicy is the policy of a run that names none: the one that the suite names. Else, of a
+// service that is not the reference, the suite's only policy, or the service as it is when there
+// are none. Empty: the suite has several, and which is meant must be named.
 func (s Suite) DefaultPolicy() string {
-	if _, isHTTP := s.Target.(*HTTPTarget); isHTTP {
-		return asIs
+	_, isHTTP := s.Target.(*HTTPTarget)
+	switch {
+	case s.Named != "":
+		return s.Named
+	case !isHTTP:
+		return "recommended"
+	case len(s.Env) > 1:
+		return ""
 	}
-	return "recommended"
+	for only := range s.Env {
+		return only
+	}
+	return asIs
+}
+
+// Choose gives the policy of a run: the named one, or without a name the suite's default.
+func (s Suite) Choose(name string) (service.Policy, error) {
+	if name == "" {
+		name = s.DefaultPolicy()
+	}
+	if name == "" {
+		return service.Policy{}, fmt.Errorf("%s has several policies, and none is named: choose one with --policy (%s), or write policy: NAME into the suite",
+			s.File, strings.Join(s.PolicyNames(), ", "))
+	}
+	return s.Policy(name)
 }
 
 // PolicyNames lists the policies, sorted.

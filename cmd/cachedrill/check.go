@@ -28,7 +28,7 @@ Exit codes: 0 drills can tell something, 1 something must be mended first, 2 usa
 		RunE: func(c *cobra.Command, _ []string) error { return check(c, f) },
 	}
 	fileFlag(c, &f.file)
-	c.Flags().StringVar(&f.policy, "policy", "", "start the service with this policy of the suite (default: as it is)")
+	c.Flags().StringVar(&f.policy, "policy", "", "start the service with this policy of the suite (default: the one that a run takes)")
 	c.Flags().StringVar(&f.out, "out", "", "keep the service's log in this directory")
 	return c
 }
@@ -41,13 +41,11 @@ func check(c *cobra.Command, f runFlags) error {
 	if _, isHTTP := suite.Target.(*scenarios.HTTPTarget); !isHTTP {
 		return exit{exitUsage, fmt.Errorf("%s drills the service that comes with cachedrill, and there is nothing to check; a service of yours is described by cachedrill init --target http", suite.File)}
 	}
-	if f.policy == "" {
-		f.policy = suite.DefaultPolicy()
-	}
-	opt := environment.Options{Env: suite.Env[f.policy], Out: f.out}
-	if opt.Policy, err = suite.Policy(f.policy); err != nil {
+	policy, err := suite.Choose(f.policy)
+	if err != nil {
 		return exit{exitUsage, err}
 	}
+	opt := environment.Options{Policy: policy, Env: suite.Env[policy.Name], Out: f.out}
 	if err := checkOut(f.out); err != nil {
 		return err
 	}
@@ -69,8 +67,8 @@ func check(c *cobra.Command, f runFlags) error {
 	if f.file != "" {
 		next += " -f " + quoted(f.file)
 	}
-	if f.policy != suite.DefaultPolicy() {
-		next += " --policy " + f.policy
+	if policy.Name != suite.DefaultPolicy() {
+		next += " --policy " + policy.Name
 	}
 	fmt.Fprintf(c.OutOrStdout(), "\nnext: %s\n", next)
 	return nil

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -26,7 +27,7 @@ func TestInitForAService(t *testing.T) {
 		{[]string{"--url", "http://127.0.0.1:2", "--read", "/p/{key}?t={tenant}", "--write", "POST /p/{key}?t={tenant}", "--json", `{"a": {"b": "{token}"}}`, "--token", "$.a.b", "--bypass", "/p/{key}?t={tenant}&fresh=1",
 			"--tier", "X-Cache", "--redis", "redis://127.0.0.1:6379/2", "--key-prefix", "p:", "--source", "127.0.0.1:5432", "--start", "python3 app.py --port 1", "--ready", "/up"},
 			[]string{"quiet", "redis-gone", "redis-refuses", "mass-expiry", "slow-source"},
-			[]string{`start: ["python3", "app.py", "--port", "1"]`, `listen: "127.0.0.1:7379"`, `listen: "127.0.0.1:6432"`, "tenants: 3", `key_prefix: "p:"`}},
+			[]string{`start: ["python3", "app.py", "--port", "1"]`, `listen: "127.0.0.1:7379"`, `listen: "127.0.0.1:6432"`, "tenants: 3", "bursts: {every: 2s", `key_prefix: "p:"`}},
 		{[]string{"--read", "/p/{key}", "--token", "/it's (.*)/"}, []string{"quiet"}, []string{`{regexp: 'it''s (.*)'}`}},
 	} {
 		var out, errs bytes.Buffer
@@ -39,6 +40,16 @@ func TestInitForAService(t *testing.T) {
 		s, err := scenarios.Load(file)
 		require.NoError(t, err)
 		require.Equal(t, c.scenarios, s.Names())
+		require.Empty(t, s.Warnings(), "its limits can be missed in its drills")
+		for _, sc := range s.Scenarios {
+			lasts := time.Duration(0)
+			for _, f := range sc.Faults {
+				lasts = max(lasts, f.Fault.Lasts())
+			}
+			for _, h := range sc.Halt {
+				require.Greater(t, h.For, lasts+8*time.Second, "no halt before what is to be caught, and the time to recover, are over")
+			}
+		}
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		for _, h := range c.holds {

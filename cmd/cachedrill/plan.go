@@ -24,7 +24,6 @@ import (
 type runFlags struct {
 	file, policy, redis, out string
 	seed                     uint64
-	named                    bool // the policy was
 	seeded                   bool
 	retry                    int
 	sham, dry, quiet, json   bool
@@ -57,14 +56,11 @@ func makePlan(f runFlags, names []string) (plan, string, error) {
 		}
 	}
 	http, isHTTP := suite.Target.(*scenarios.HTTPTarget)
-	if isHTTP && !f.named {
-		f.policy = suite.DefaultPolicy()
-		p.flags.policy = f.policy
-	}
-	if p.where.Policy, err = suite.Policy(f.policy); err != nil {
+	if p.where.Policy, err = suite.Choose(f.policy); err != nil {
 		return plan{}, "", exit{exitUsage, err}
 	}
-	p.where.Env, p.where.Out, p.options.Policy = suite.Env[f.policy], f.out, p.where.Policy.Name
+	p.options.Policy = p.where.Policy.Name
+	p.where.Env, p.where.Out = suite.Env[p.options.Policy], f.out
 	if f.retry < 0 {
 		return plan{}, "", exit{exitUsage, fmt.Errorf("--retry-unknown %d: how often can't be negative", f.retry)}
 	}

@@ -34,12 +34,12 @@ repeats the run.`,
   cachedrill run --redis process --out drill-out --seed 7
   cachedrill run --sham      # the same machinery, nothing broken: must pass`,
 		RunE: func(c *cobra.Command, args []string) error {
-			f.seeded, f.named = c.Flags().Changed("seed"), c.Flags().Changed("policy")
+			f.seeded = c.Flags().Changed("seed")
 			return runDrills(c, f, args)
 		},
 	}
 	fileFlag(c, &f.file)
-	c.Flags().StringVar(&f.policy, "policy", "recommended", "how the cache behaves: a policy of the suite")
+	c.Flags().StringVar(&f.policy, "policy", "", "how the cache behaves: a policy of the suite (default: the one that the suite names, or its only one; of the reference service recommended)")
 	c.Flags().StringVar(&f.redis, "redis", "auto", "where Redis comes from: embedded, process (redis-server on PATH), or auto")
 	c.Flags().StringVar(&f.out, "out", "", "write report.json, junit.xml, summary.md, latency.hlog and events.jsonl into this directory")
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "of the operations (default random)")

@@ -67,6 +67,9 @@ func listSuite(w io.Writer, s scenarios.Suite) {
 	}
 	t.Flush()
 	fmt.Fprintf(w, "\npolicies: %s\n", strings.Join(s.PolicyNames(), ", "))
+	if s.Named != "" {
+		fmt.Fprintf(w, "policy: %s, unless another one is named\n", s.Named)
+	}
 }
 
 func validateCommand() *cobra.Command {

@@ -24,6 +24,9 @@ type Input struct {
 	Reasons           Reasons
 	Corroborations    []measure.Corroboration // what explains a metric, what explains most first
 	Notes             []string                // for the reader of the report
+	// Unshown says why nothing in the plan of the drill could have shown that an objective was
+	// missed, and which length would do; "" when something could. nil: of no objective.
+	Unshown func(slo.Group, slo.Objective) string
 }
 
 // Generator is how the load was made.
@@ -102,7 +105,9 @@ func (in *Input) circumstances() measure.Circumstances {
 func judgeAll(r *measure.Results, in *Input) (rows []report.SLO, void string) {
 	written := r.Objectives()
 	for _, g := range written {
-		rows = append(rows, judge(r, g.Group, g.Objective))
+		row := judge(r, g.Group, g.Objective)
+		admitUnshown(&row, in.unshown(g.Group, g.Objective))
+		rows = append(rows, row)
 	}
 	whole := voidReason(in)
 	unsteady := unsteadyReason(rows) // also when the machine may have caused it: it was not steady
@@ -133,8 +138,10 @@ func judgeAll(r *measure.Results, in *Input) (rows []report.SLO, void string) {
 		row := judge(r, slo.GroupAlways, o)
 		row.Implicit = true
 		// Without an opportunity the row is left out: unless the opportunity was the audit's to
-		// make.
-		if row.Outcome == slo.Unknown && (o.Metric != "lost_writes" || in.Reasons.AuditBlind == "" || r.Oracle().Acknowledged == 0) {
+		// make, or was planned too short for what a family promises.
+		unshown := in.unshown(slo.GroupAlways, o)
+		admitUnshown(&row, unshown)
+		if unshown == "" && row.Outcome == slo.Unknown && (o.Metric != "lost_writes" || in.Reasons.AuditBlind == "" || r.Oracle().Acknowledged == 0) {
 			continue
 		}
 		admitBlindAudit(&row, in)
@@ -161,6 +168,20 @@ func withhold(row *report.SLO, why string) { row.Outcome, row.Why = slo.Unknown,
 func admitBlindAudit(row *report.SLO, in *Input) {
 	if row.Outcome.UnlessBlind(in.Reasons.AuditBlind != "") != row.Outcome {
 		withhold(row, in.Reasons.AuditBlind+report.NotJudged)
+	}
+}
+
+func (in *Input) unshown(g slo.Group, o slo.Objective) string {
+	if in.Unshown == nil {
+		return ""
+	}
+	return in.Unshown(g, o)
+}
+
+// admitUnshown takes back that nothing was wrong, when nothing could have shown it.
+func admitUnshown(row *report.SLO, why string) {
+	if why != "" && row.Outcome != slo.Fail {
+		withhold(row, why)
 	}
 }
 

@@ -164,6 +164,30 @@ func TestImplicitObjectivesWithoutOpportunityAreLeftOut(t *testing.T) {
 	require.Equal(t, "no objective could be judged", s.Why)
 }
 
+// What the plan could not have shown missed was not kept.
+func TestWhatThePlanCouldNotShowIsNotJudged(t *testing.T) {
+	m := healthy()
+	m.input.Unshown = func(g slo.Group, o slo.Objective) string {
+		if o.Metric == "staleness.max" && g == slo.GroupAlways || o.Metric == "violations" {
+			return "not judged: the drill is too short"
+		}
+		return ""
+	}
+	s := m.run(t, "fault: staleness.max < 20s", "always: staleness.max < 30s", "steady: p99 < 1s")
+	require.Equal(t, slo.Unknown, s.Outcome)
+	require.Equal(t, slo.Pass, s.SLOs[0].Outcome)
+	require.Equal(t, slo.Unknown, s.SLOs[1].Outcome)
+	require.Equal(t, "not judged: the drill is too short", s.SLOs[1].Why)
+	require.Equal(t, slo.Unknown, rowOf(t, s, "violations == 0").Outcome, "it holds always")
+
+	// It stands in the table even where no read had an opportunity, and a proven miss stands.
+	m.findings.Opportunities = nil
+	m.verdict = func(_ measure.Phase, _ int, v *oracle.Judgement) { v.CanViolate = false }
+	require.Equal(t, slo.Unknown, rowOf(t, m.run(t, "steady: p99 < 1s"), "violations == 0").Outcome)
+	m.findings.Violations["bounded"] = 1
+	require.Equal(t, slo.Fail, m.run(t, "steady: p99 < 1s").Outcome)
+}
+
 // Whatever makes a drill void leaves safety standing: proven violations fail it, and nothing else
 // is judged.
 func TestVoidDrillsJudgeSafetyOnly(t *testing.T) {

@@ -66,10 +66,6 @@ func New(spec *Spec, run string) (*Service, error) {
 			s.names = append(s.names, name)
 		}
 	}
-	families := spec.Families
-	if len(families) == 0 {
-		families = []Family{spec.Common}
-	}
 	s.families = map[string]*Family{}
 	for i := range spec.Families {
 		s.families[spec.Families[i].Name] = &spec.Families[i]
@@ -77,11 +73,7 @@ func New(spec *Spec, run string) (*Service, error) {
 	if len(spec.Families) == 0 {
 		s.common = &spec.Common
 	}
-	s.bypass = true
-	for _, f := range families {
-		s.bypass = s.bypass && (f.Write == nil && f.Delete == nil || f.Bypass != nil)
-	}
-	if s.bypass {
+	if s.bypass = spec.PastCaches(); s.bypass {
 		s.names = append(s.names, targets.SourceInstance)
 	}
 	return s, nil

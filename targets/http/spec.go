@@ -109,6 +109,24 @@ func (s *Spec) Family(name string) (Family, bool) {
 	return f, true
 }
 
+// PastCaches reports whether the service can be asked past its caches about everything that can be
+// changed, which is what the search for lost writes needs.
+func (s *Spec) PastCaches() bool {
+	families := s.Families
+	if len(families) == 0 {
+		families = []Family{s.Common}
+	}
+	return !slices.ContainsFunc(families, func(f Family) bool {
+		return (f.Write != nil || f.Delete != nil) && f.Bypass == nil
+	})
+}
+
+// TellsTier reports whether answers of a family name the tier that gave them.
+func (s *Spec) TellsTier(family string) bool {
+	f, _ := s.Family(family)
+	return f.Answer.tier.set()
+}
+
 // Same reports whether two families are the same things: their reads are the same request for every
 // key.
 func (s *Spec) Same(a, b string) bool {

@@ -30,7 +30,7 @@ workload:
   mix:
     page:  {share: 60%, keys: 30, zipf: 1, writes: 1%}
     price: {share: 40%, keys: 10, writes: 1%}
-phases: {warmup: 300ms, steady: 1s, fault: 2s, recovery: 1500ms}
+phases: {warmup: 300ms, steady: 1s, fault: 2s, recovery: 21s}   # copies live for 20s
 slo:
   fault: ["hit_ratio{tier=l2, family=price} > 80%", "errors < 5%"]
 scenarios:
