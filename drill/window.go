@@ -78,7 +78,7 @@ func (s *sampler) observe(op *targets.Operation) {
 	defer s.mu.Unlock()
 	s.each(op.Key.Family, op.Region, func(c *cell) {
 		c.ended++
-		if op.Outcome != targets.OK {
+		if !op.Outcome.Answered() {
 			c.failed++
 		}
 		_ = c.latency.RecordValue(latency) // in range by min

@@ -80,8 +80,14 @@ func TestOutcomes(t *testing.T) {
 		{targets.Write, refused, targets.Failed},
 		{targets.Read, refused, targets.Failed},
 	} {
-		require.Equal(t, c.want, outcome(c.kind, c.err), "%v: %v", c.kind, c.err)
+		require.Equal(t, c.want, outcome(c.kind, targets.Reply{}, c.err), "%v: %v", c.kind, c.err)
 	}
+	accepted := targets.Reply{Accepted: true}
+	require.Equal(t, targets.Accepted, outcome(targets.Write, accepted, nil))
+	require.Equal(t, targets.Accepted, outcome(targets.Delete, accepted, nil))
+	require.Equal(t, targets.OK, outcome(targets.Read, accepted, nil), "a read promises nothing")
+	require.Equal(t, targets.Failed, outcome(targets.Write, accepted, refused), "what is refused is not accepted")
+	require.Equal(t, targets.Unknown, outcome(targets.Write, accepted, errors.New("reset")))
 }
 
 func TestTimeoutEndsAnOperation(t *testing.T) {

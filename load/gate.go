@@ -10,7 +10,7 @@ import (
 // queued: they never happen.
 type Withheld struct {
 	Busy   uint64 // another change of the key was in flight
-	Frozen uint64 // a change of the key ended unknown, and may still take effect
+	Frozen uint64 // a change of the key is open: it may still take effect
 	Quiet  uint64 // the key is left alone after a burst, as planned
 }
 
@@ -41,11 +41,12 @@ const (
 // gate lets one change at a time pass per key, or one burst, so that the order of the changes is
 // known from outside.
 //
-// A change that ended unknown freezes its key: it may be on its way still, and take effect after a
-// later one. A read that shows its token proves that it has had its effect, and thaws the key; a
-// read of another token proves nothing. A delete has no token, and an absent answer does not prove
-// it: the answer may be as old as a time before the key's creation, as seen by a stale negative
-// entry or a lagging replica. So a key stays frozen after an unknown delete.
+// A change that ended unknown, or was accepted and no more than that, freezes its key: it may be on
+// its way still, and take effect after a later one. A read that shows its token proves that it has
+// had its effect, and thaws the key; a read of another token proves nothing. A delete has no token,
+// and an absent answer does not prove it: the answer may be as old as a time before the key's
+// creation, as seen by a stale negative entry or a lagging replica. So a key stays frozen after an
+// open delete.
 //
 // Memory is for keys with a change in flight or in doubt. Safe for concurrent use.
 type gate struct {
@@ -132,7 +133,7 @@ func (l *lane) land(op *targets.Operation) {
 		}
 		l.pending = append(l.pending[:i], l.pending[i+1:]...)
 		switch {
-		case op.Outcome != targets.Unknown:
+		case !op.Outcome.Open():
 		case op.Kind == targets.Delete:
 			l.lost = true
 		case !f.seen:

@@ -52,6 +52,13 @@ func TestGate(t *testing.T) {
 			shows(targets.NewToken("run", 2, key)), shows(foreign), shows(""), enter(write(3), 0, frozen),
 			shows(write(1).Token), enter(write(4), 0, goes),
 		}},
+		{"accepted freezes until it is seen", []step{
+			enter(write(1), 0, goes), leave(write(1), targets.Accepted), shows(""), enter(write(2), 0, frozen),
+			shows(write(1).Token), enter(write(4), 0, goes),
+		}},
+		{"an accepted delete freezes for good", []step{
+			enter(remove, 0, goes), leave(remove, targets.Accepted), shows(""), enter(write(1), 0, frozen),
+		}},
 		{"seen while in flight", []step{
 			enter(write(1), 0, goes), shows(write(1).Token), leave(write(1), targets.Unknown), enter(write(2), 0, goes),
 		}},

@@ -85,7 +85,7 @@ func (t *transport) operate(seq uint64) {
 	op.Returned = time.Since(t.Start)
 	t.log.answered(op.Returned)
 
-	op.Outcome = outcome(op.Kind, op.Err)
+	op.Outcome = outcome(op.Kind, op.Reply, op.Err)
 	t.Sink.End(op)
 	t.gate.leave(&op) // after the sink, which thus sees changes of a key in order
 }
@@ -102,8 +102,10 @@ func (t *transport) ask(r targets.Request) (reply targets.Reply, err error) {
 	return t.Target.Do(ctx, r)
 }
 
-func outcome(kind targets.Kind, err error) targets.Outcome {
+func outcome(kind targets.Kind, reply targets.Reply, err error) targets.Outcome {
 	switch {
+	case err == nil && kind.Changes() && reply.Accepted:
+		return targets.Accepted
 	case err == nil:
 		return targets.OK
 	case kind == targets.Read || errors.Is(err, targets.ErrNotApplied):

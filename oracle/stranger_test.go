@@ -57,6 +57,46 @@ func TestAbsencesOfSharedKeysProveNothing(t *testing.T) {
 	}
 }
 
+// What was accepted, and no more than that, may be made later or never: only a read that shows it
+// is evidence of it.
+func TestAcceptedChangesProveNothing(t *testing.T) {
+	for _, kind := range []targets.Kind{targets.Write, targets.Delete} {
+		for _, version := range []uint64{0, 2} {
+			for _, o := range []targets.Outcome{targets.Accepted, targets.OK} {
+				s := newStranger(Config{Families: map[string]Family{"product": {Class: Strong, Horizon: time.Hour}}})
+				first := targets.Reply{Token: s.write(0)}
+				if version > 0 {
+					first.Version = version - 1
+				}
+				s.read(time.Second, "", first)
+				s.do(2*time.Second, targets.Operation{Request: targets.Request{Kind: kind}, Outcome: o, Reply: targets.Reply{Version: version}})
+				s.read(3*time.Second, "", first)
+				s.read(4*time.Second, targets.SourceInstance, first)
+				f := s.j.Finish()
+				if o == targets.OK {
+					require.NotEmpty(t, f.Accusations, "%s, version %d", kind, version)
+					continue
+				}
+				require.Empty(t, f.Accusations, "%s, version %d", kind, version)
+				require.Zero(t, f.LostWrites)
+			}
+		}
+	}
+	// Once a read showed it, it is superseding like any other.
+	s := newStranger(Config{Families: map[string]Family{"product": {Class: Strong, Horizon: time.Hour}}})
+	first := targets.Reply{Token: s.write(0)}
+	second := targets.Reply{Token: s.do(time.Second, targets.Operation{Request: targets.Request{Kind: targets.Write}, Outcome: targets.Accepted})}
+	s.read(2*time.Second, "", first)
+	s.read(3*time.Second, targets.SourceInstance, second)
+	require.Empty(t, s.j.Finish().Accusations)
+	s = newStranger(Config{Families: map[string]Family{"product": {Class: Strong, Horizon: time.Hour}}})
+	first = targets.Reply{Token: s.write(0)}
+	second = targets.Reply{Token: s.do(time.Second, targets.Operation{Request: targets.Request{Kind: targets.Write}, Outcome: targets.Accepted})}
+	s.read(3*time.Second, targets.SourceInstance, second)
+	s.read(4*time.Second, "", first)
+	require.NotEmpty(t, s.j.Finish().Accusations)
+}
+
 func TestValuesOfOthersAreNotTorn(t *testing.T) {
 	s := newStranger(Config{})
 	token := s.write(0)

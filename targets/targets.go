@@ -103,6 +103,10 @@ type Reply struct {
 	Tier    string // which tier answered; see the Tier constants
 	Worker  string // which worker answered; empty when the target does not tell
 	Absent  bool   // a not-found answer: Token is empty
+
+	// Accepted is of an answer to a change that promises nothing yet, such as 202: the change may
+	// take effect at any later time, or never.
+	Accepted bool
 }
 
 // ErrNotApplied marks a write error after which the target guarantees that the write had and will
@@ -190,7 +194,16 @@ const (
 	OK Outcome = iota
 	Failed
 	Unknown
+	// Accepted is a change whose answer promises nothing yet (see [Reply]). It was answered, and so
+	// is no error; its effect is as open as that of an Unknown one.
+	Accepted
 )
+
+// Answered reports whether the target answered as it should: the operation is no error.
+func (o Outcome) Answered() bool { return o == OK || o == Accepted }
+
+// Open reports whether a change may take effect later than its answer, or never.
+func (o Outcome) Open() bool { return o == Unknown || o == Accepted }
 
 // String gives the outcome as evidence shows it.
 func (o Outcome) String() string {
@@ -201,6 +214,8 @@ func (o Outcome) String() string {
 		return "failed"
 	case Unknown:
 		return "unknown"
+	case Accepted:
+		return "accepted"
 	}
 	return "invalid"
 }

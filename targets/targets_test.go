@@ -26,7 +26,14 @@ func TestKeyString(t *testing.T) {
 
 func TestWordsOfEvidence(t *testing.T) {
 	require.Equal(t, []string{"read", "write", "invalid"}, []string{Read.String(), Write.String(), Kind(9).String()})
-	require.Equal(t, []string{"ok", "failed", "unknown", "invalid"}, []string{OK.String(), Failed.String(), Unknown.String(), Outcome(9).String()})
+	require.Equal(t, []string{"ok", "failed", "unknown", "accepted", "invalid"}, []string{OK.String(), Failed.String(), Unknown.String(), Accepted.String(), Outcome(9).String()})
+}
+
+// What is accepted was answered, and is open all the same.
+func TestAnsweredAndOpen(t *testing.T) {
+	for o, want := range map[Outcome][2]bool{OK: {true, false}, Failed: {false, false}, Unknown: {false, true}, Accepted: {true, true}} {
+		require.Equal(t, want, [2]bool{o.Answered(), o.Open()}, o)
+	}
 }
 
 // A request that was sent late has been waited for since it was due.

@@ -117,14 +117,14 @@ type cell struct {
 func (c *cell) observe(op *targets.Operation, s *selection) {
 	c.ended++
 	switch op.Outcome {
-	case targets.OK:
+	case targets.OK, targets.Accepted:
 		c.ok++
 	case targets.Failed:
 		c.failed++
 	default:
 		c.unknown++
 	}
-	if op.Outcome != targets.OK && (!c.firstBad.set || op.Due < c.firstBad.due) {
+	if !op.Outcome.Answered() && (!c.firstBad.set || op.Due < c.firstBad.due) {
 		c.firstBad = noteOf(op)
 	}
 	latency := op.Latency()

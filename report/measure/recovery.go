@@ -28,7 +28,7 @@ type criterion struct {
 // bad counts from the due time, also when the generator was late: lateness delays recovery, and
 // never makes it look earlier.
 func (c *criterion) bad(o *targets.Operation) bool {
-	return o.Outcome != targets.OK || c.op != "" && !c.op.Holds(o.Latency().Seconds(), c.limit)
+	return !o.Outcome.Answered() || c.op != "" && !c.op.Holds(o.Latency().Seconds(), c.limit)
 }
 
 // tally is bad operations of all that a criterion is about.

@@ -193,3 +193,16 @@ func TestADisturbedBucketProvesNothing(t *testing.T) {
 	known, _ = burst(50*ms, false)
 	require.Equal(t, slo.Range{Low: 1, High: 2}, known, "waiting for a worker is waiting for the target")
 }
+
+// A change that was accepted was answered, although it promises nothing.
+func TestAcceptedIsNoError(t *testing.T) {
+	op := targets.Operation{Request: targets.Request{Kind: targets.Write}, Outcome: targets.Accepted, Returned: ms}
+	c := &cell{}
+	c.observe(&op, &selection{})
+	require.Equal(t, [4]int64{1, 1, 0, 0}, [4]int64{c.ended, c.ok, c.failed, c.unknown})
+	require.False(t, c.firstBad.set)
+	require.False(t, (&criterion{}).bad(&op))
+	var tr trend
+	tr.observe(&op, 0)
+	require.EqualValues(t, 1, tr.spans[0].OK)
+}

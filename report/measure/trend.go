@@ -45,7 +45,7 @@ func (t *trend) at(since time.Duration) *Span {
 func (t *trend) observe(op *targets.Operation, start time.Duration) {
 	p := t.at(op.Due - start)
 	p.Ended++
-	if op.Outcome != targets.OK {
+	if !op.Outcome.Answered() {
 		return
 	}
 	p.OK++
