@@ -26,7 +26,9 @@ type findings struct {
 func conclude(p *plan, opt Options, env environment.Environment, seen *observer, found findings) Result {
 	sc, sent, loads := p.scenario, found.load.sent, env.Capabilities().Loads
 	own := env.Observations()
-	seen.recorder.Finish(seen.judge.Finish(), found.end)
+	proven := seen.judge.Finish()
+	seen.judge.Beside(&proven)
+	seen.recorder.Finish(proven, found.end)
 	s := verdict.Evaluate(seen.recorder, verdict.Input{
 		Name: sc.Name, Description: sc.Why, Target: sc.Target.String(), Policy: opt.Policy,
 		Operations: report.Operations{Planned: int64(sent.Planned), Sent: int64(sent.Sent),
@@ -83,7 +85,7 @@ func unreadable(own environment.Observations, sent load.Sent) string {
 // publishVerdict publishes the accusations that only the end shows, and the verdict.
 func publishVerdict(events *Stream, seen *observer, s report.Drill, end time.Duration) {
 	for _, a := range s.Accusations {
-		if a.Kind != "stale" && !seen.sampler.accused[a.Text] { // a stale read that its class allows accuses nothing
+		if !seen.sampler.accused[a.Text] {
 			at := time.Duration(a.AtS * float64(time.Second))
 			events.publish(Accused{At: at, Kind: a.Kind, Text: a.Text})
 		}

@@ -107,7 +107,8 @@ func execute(ctx context.Context, target targets.Target, sc scenarios.Scenario, 
 	if err != nil {
 		return rep, err
 	}
-	rep.Schema, rep.Outcome, rep.Scenarios = report.Schema, res.Scenario.Outcome, []report.Drill{res.Scenario}
+	rep.Scenarios = []report.Drill{res.Scenario}
+	rep = rep.Conclude()
 	if s.out == "" {
 		return rep, nil
 	}

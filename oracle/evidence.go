@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"strings"
 	"time"
 
 	"github.com/cachedrill/cachedrill/oracle/internal/history"
@@ -228,6 +229,109 @@ func orderHistory(key targets.Key, zones []history.Zone) (events []Event) {
 		events = append(events, recordEvents(key, z.Record)...)
 		if z.Record.Last.Sent != before {
 			events = append(events, Event{What: Answered, Key: key, Seq: z.Record.Last.Seq, Writer: z.Record.Seq, Sent: z.Record.Last.Sent, Accused: true})
+		}
+	}
+	return events
+}
+
+// Who stored a stale copy? Most often a read that was under way while the write was made: it loaded
+// the older value, and what stores it for the next readers comes after what the write dropped. Such
+// reads prove nothing and are no part of an accusation's history; they are remembered to be shown
+// beside it.
+
+// mostUnderWay is how many of them are remembered for a value: the latest ones.
+const mostUnderWay = 2
+
+// underWay is the latest change of a key, and the latest reads of each value that were under way
+// while some change was. Only keys that are changed have one.
+type underWay struct {
+	seq            uint64
+	sent, returned time.Duration // of the change; returned is [never] while it is in flight
+	reads          map[answer][]underWayRead
+}
+
+// answer is what a read answered: a value by its version, or else by the write that stored it.
+type answer struct {
+	version, writer uint64
+	absent          bool
+}
+
+func answerOf(e Event) answer {
+	if e.Version != 0 {
+		return answer{version: e.Version, absent: e.Absent}
+	}
+	return answer{writer: e.Writer, absent: e.Absent}
+}
+
+// underWayRead is a read as far as it is needed to show it.
+type underWayRead struct {
+	seq, version, writer uint64
+	sent, returned       time.Duration
+	tier, worker, region string
+}
+
+// changing notes that a change is about to be sent.
+func (k *keyState) changing(op *targets.Operation) {
+	if k.underWay == nil {
+		k.underWay = &underWay{}
+	}
+	k.underWay.seq, k.underWay.sent, k.underWay.returned = op.Seq, op.Sent, never
+}
+
+// changed notes that a change ended.
+func (k *keyState) changed(op *targets.Operation) {
+	if u := k.underWay; u != nil && u.seq == op.Seq {
+		u.returned = op.Returned
+	}
+}
+
+// overlapped remembers a read that was under way while the latest change was, unless a cache
+// answered it: then it stored nothing.
+func (k *keyState) overlapped(op *targets.Operation) {
+	u := k.underWay
+	if u == nil || op.Sent >= u.returned || op.Returned <= u.sent || op.Instance != "" ||
+		op.Reply.Tier == targets.TierL1 || op.Reply.Tier == targets.TierL2 {
+		return
+	}
+	if u.reads == nil {
+		u.reads = map[answer][]underWayRead{}
+	}
+	e := answered(op)
+	all := u.reads[answerOf(e)]
+	if len(all) == mostUnderWay {
+		all = append(all[:0], all[1:]...)
+	}
+	u.reads[answerOf(e)] = append(all, underWayRead{
+		seq: e.Seq, version: e.Version, writer: e.Writer, sent: e.Sent, returned: e.Returned,
+		tier: strings.Clone(e.Tier), worker: strings.Clone(e.Worker), region: e.Region, // not the whole answer
+	})
+}
+
+// Beside gives each stale read among the accusations the reads that answered the same, had begun
+// before there was proof that it was superseded, and were under way while the key was changed: one
+// of them may have stored it. It is called after [Judge.Finish], with what that gave. Unlike the
+// findings, what is remembered of such reads depends on the order in which operations were given.
+func (j *Judge) Beside(f *Findings) {
+	for i := range f.Accusations {
+		a := &f.Accusations[i]
+		if a.Kind != kindStale.String() && a.Kind != kindViolation.String() || a.Op.Returned == 0 {
+			continue
+		}
+		s, hash := j.shardOf(a.Key)
+		s.mu.Lock()
+		if k := s.find(hash, a.Key); k != nil && k.underWay != nil {
+			a.Beside = k.beside(a)
+		}
+		s.mu.Unlock()
+	}
+}
+
+func (k *keyState) beside(a *Accusation) (events []Event) {
+	stale := answered(&a.Op)
+	for _, r := range k.underWay.reads[answerOf(stale)] {
+		if r.seq != stale.Seq && r.sent < a.Op.Sent-a.Low {
+			events = append(events, Event{What: Answered, Key: k.key, Seq: r.seq, Version: r.version, Writer: r.writer, Absent: stale.Absent,
+				Sent: r.sent, Returned: r.returned, Tier: r.tier, Worker: r.worker, Region: r.region})
 		}
 	}
 	return events

@@ -23,6 +23,9 @@ type Accusation struct {
 	// how in one line.
 	History []Event
 	Proof   string
+
+	// Beside is filled in by [Judge.Beside].
+	Beside []Event
 }
 
 // Lag is one superseded version, as the harness saw it die.

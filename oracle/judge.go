@@ -67,7 +67,11 @@ func (j *Judge) Begin(op targets.Operation) {
 	s, hash := j.shardOf(op.Key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	j.state(s, hash, op.Key).begin(&op)
+	k := j.state(s, hash, op.Key)
+	if op.Kind.Changes() {
+		k.changing(&op)
+	}
+	k.begin(&op)
 }
 
 // End gives an operation that returned. Returned, Outcome and Reply are set.
@@ -80,11 +84,13 @@ func (j *Judge) End(op targets.Operation) {
 	done := b.done[:0]
 	switch {
 	case op.Kind.Changes():
+		k.changed(&b.op)
 		k.end(&b.op)
 		if op.Outcome == targets.OK {
 			s.sessions.saw(k, &b.op, op.Reply.Version)
 		}
 	case op.Outcome == targets.OK:
+		k.overlapped(&b.op)
 		done = s.endRead(k, &b.op, done)
 	}
 	if k.inflight.Remove(op.Sent, op.Seq) {

@@ -109,6 +109,7 @@ type keyState struct {
 	// version model only.
 	witnesses map[uint64]Event
 	absences  *history.Absences // of strong families without a log
+	underWay  *underWay         // nil until the key is changed
 
 	versionedFrom time.Duration // the earliest Sent among the operations that carried a version; [never] if none did
 	audited       time.Duration // when the last read past the caches began; [before] at first

@@ -8,20 +8,24 @@ import (
 	"time"
 
 	"github.com/cachedrill/cachedrill/oracle"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
 // Accusation is one proven fault with its evidence. Offsets are exact to the nanosecond.
 type Accusation struct {
-	N       int      `json:"n"`               // number of the accusation, 1 and up over the whole report, an identifier
-	Kind    string   `json:"kind"`            // kind of accusation, see [oracle.Kinds]
-	Key     string   `json:"key"`             // key that it is about
-	Class   string   `json:"class,omitempty"` // consistency class of the key's family
-	AtS     float64  `json:"at_s"`            // offset of what it is about, in s
-	Text    string   `json:"text"`            // the accusation in one line
-	Proof   string   `json:"proof"`           // the arithmetic in one line
-	History []Event  `json:"history"`         // the observations that prove it
-	Faults  []string `json:"faults"`          // faults that were active at at_s, or healed not long before
+	N       int     `json:"n"`               // number of the accusation, 1 and up over the whole report, an identifier
+	Kind    string  `json:"kind"`            // kind of accusation, see [oracle.Kinds]
+	Key     string  `json:"key"`             // key that it is about
+	Class   string  `json:"class,omitempty"` // consistency class of the key's family
+	AtS     float64 `json:"at_s"`            // offset of what it is about, in s
+	Text    string  `json:"text"`            // the accusation in one line
+	Proof   string  `json:"proof"`           // the arithmetic in one line
+	History []Event `json:"history"`         // the observations that prove it
+	// Reads that answered what a stale read answered, and were under way while it was replaced: one
+	// of them may have stored it. It is left out where there are none.
+	Beside []Event  `json:"beside,omitempty"`
+	Faults []string `json:"faults"` // faults that were active at at_s, or healed not long before
 }
 
 // Event is one observation of an accusation's history.
@@ -68,6 +72,9 @@ func Accusations(all []oracle.Accusation) []Accusation {
 			History: make([]Event, 0, len(a.History)), Faults: []string{}}
 		for _, e := range a.History {
 			x.History = append(x.History, eventOf(a.Key, e))
+		}
+		for _, e := range a.Beside {
+			x.Beside = append(x.Beside, eventOf(a.Key, e))
 		}
 		out = append(out, x)
 	}
@@ -124,8 +131,62 @@ func numbered(drills []Drill) []Drill {
 			own = append(own, a)
 		}
 		drills[i].Accusations = own
+		drills[i].SLOs = supported(drills[i])
 	}
 	return drills
+}
+
+// supported names, for each missed objective, the accusation that supports it.
+func supported(d Drill) []SLO {
+	rows := slices.Clone(d.SLOs)
+	for i := range rows {
+		rows[i].Accusation = d.supporting(&rows[i])
+	}
+	return rows
+}
+
+// supporting is the number of the accusation that the evidence of a missed objective quotes; 0: it
+// quotes none.
+func (d Drill) supporting(o *SLO) int {
+	for _, a := range d.Accusations {
+		if o.Outcome == slo.Fail && a.Text == o.Evidence {
+			return a.N
+		}
+	}
+	return 0
+}
+
+// Decided is the number of the accusation that decided the drill: the one that supports a proven
+// safety violation, or else another missed objective. ok is false when none does.
+func (d Drill) Decided() (n int, ok bool) {
+	if d.Outcome != slo.Fail || len(d.Accusations) == 0 {
+		return 0, false
+	}
+	for _, safety := range []bool{true, false} {
+		violated := false
+		for i := range d.SLOs {
+			o := &d.SLOs[i]
+			if n := d.supporting(o); n > 0 && o.Safety == safety {
+				return n, true
+			}
+			violated = violated || o.Safety && o.Outcome == slo.Fail
+		}
+		if violated || len(d.SLOs) == 0 {
+			return d.Accusations[0].N, true // the gravest
+		}
+	}
+	return 0, false
+}
+
+// Decided is the number of the accusation that decided the run: that of the first drill that failed
+// by one.
+func (r Report) Decided() (n int, ok bool) {
+	for _, d := range r.Scenarios {
+		if n, ok = d.Decided(); ok {
+			return n, true
+		}
+	}
+	return 0, false
 }
 
 // Accusation gives accusation n and the drill that it is about.

@@ -7,12 +7,15 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/cachedrill/cachedrill/oracle"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -96,6 +99,65 @@ func TestExplainGolden(t *testing.T) {
 	want, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Equal(t, string(want), b.String())
+}
+
+// Each kind of accusation has a usual cause, and each cause a heading in the page that it links to.
+func TestCausesAreExplained(t *testing.T) {
+	page, err := os.ReadFile("../docs/causes.md")
+	require.NoError(t, err)
+	headings := map[string]bool{}
+	for _, line := range strings.Split(string(page), "\n") {
+		if h, ok := strings.CutPrefix(line, "## "); ok {
+			headings[strings.ReplaceAll(strings.ToLower(h), " ", "-")] = true
+		}
+	}
+	seen := map[string]bool{}
+	check := func(a Accusation, want string) {
+		c := a.Cause()
+		at, anchor, _ := strings.Cut(c.Link, "#")
+		require.Equal(t, causesPage, at)
+		require.True(t, headings[anchor], "%s: %s", a.Kind, c.Link)
+		require.Contains(t, c.Text, want)
+		seen[anchor] = true
+	}
+	for _, kind := range oracle.Kinds() {
+		check(Accusation{Kind: kind}, "")
+	}
+	began, ended, seq := 1.0, 2.0, uint64(3)
+	stale := Accusation{Kind: "violation", History: []Event{{What: "read", Accused: true, SentS: &began, ReturnedS: &ended}}}
+	check(stale, "a copy that the write did not drop")
+	stale.Faults = []string{"sham{for: 1s} 1s..2s", "region.split 5s..9s"}
+	check(stale, "an invalidation that was lost or late during region.split 5s..9s")
+	stale.Beside = []Event{{What: "read", Seq: &seq}}
+	check(stale, "a slow fill: read 3 was under way while the value was replaced")
+	require.Equal(t, headings, seen)
+}
+
+// What missed the objective is named, and nothing else.
+func TestTheAccusationThatDecided(t *testing.T) {
+	miss := func(expr, evidence string, safety bool) SLO {
+		return SLO{Expr: expr, Outcome: slo.Fail, Evidence: evidence, Safety: safety}
+	}
+	accused := []Accusation{{Kind: "rollback", Text: "gone"}, {Kind: "violation", Text: "too old"}, {Kind: "stale", Text: "old"}}
+	for name, c := range map[string]struct {
+		rows []SLO
+		want int
+	}{
+		"a safety objective first":        {[]SLO{miss("staleness.max < 1s", "old", false), miss("violations == 0", "too old", true)}, 2},
+		"performance, by its evidence":    {[]SLO{miss("p99 < 1s", "worst: 2s", false), miss("staleness.max < 1s", "old", false)}, 3},
+		"nothing supports a slow answer":  {[]SLO{miss("p99 < 1s", "worst: 2s", false)}, 0},
+		"safety without a quoted one":     {[]SLO{miss("rollbacks == 0", "another", true)}, 1},
+		"what passed quotes nothing":      {[]SLO{{Outcome: slo.Pass, Evidence: "old"}, miss("p99 < 1s", "worst: 2s", false)}, 0},
+		"an earlier form without numbers": {nil, 1},
+	} {
+		r := Report{Scenarios: []Drill{{Name: "passed", Outcome: slo.Pass}, {Name: "failed", Outcome: slo.Fail, SLOs: c.rows, Accusations: slices.Clone(accused)}}}.Conclude()
+		n, ok := r.Decided()
+		require.Equal(t, c.want, n, name)
+		require.Equal(t, c.want > 0, ok, name)
+		var text bytes.Buffer
+		require.NoError(t, Text(&text, r, TextOptions{Dir: "out"}))
+		require.Equal(t, c.want > 0, strings.Contains(text.String(), "evidence: cachedrill report out --explain"), name)
+	}
 }
 
 func TestVisualize(t *testing.T) {

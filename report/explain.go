@@ -12,8 +12,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Explain writes an accusation as a timeline, with its proof and the faults beside it. drill names
-// the scenario.
+// Explain writes an accusation as a timeline, with its proof, the faults beside it, and what
+// usually causes such a thing. drill names the scenario.
 func Explain(w io.Writer, a Accusation, drill string) error {
 	var b strings.Builder
 	class := ""
@@ -35,6 +35,9 @@ func Explain(w io.Writer, a Accusation, drill string) error {
 	}
 	if len(a.Faults) == 0 {
 		b.WriteString("fault: none at that time\n")
+	}
+	if c := a.Cause(); c.Text != "" {
+		fmt.Fprintf(&b, "usual cause: %s\n  %s\n", oneLine(c.Text), c.Link)
 	}
 	// tabwriter pads the last column's absence with blanks.
 	lines := strings.Split(b.String(), "\n")
@@ -58,6 +61,12 @@ func (a Accusation) timeline() []line {
 	var out []line
 	for _, e := range a.History {
 		out = append(out, e.lines()...)
+	}
+	for _, e := range a.Beside {
+		lines := e.lines()
+		last := &lines[len(lines)-1]
+		last.note = strings.TrimPrefix(last.note+", may have stored it", ", ")
+		out = append(out, lines...)
 	}
 	slices.SortStableFunc(out, func(a, b line) int { return cmp.Compare(a.at, b.at) })
 	return out

@@ -104,6 +104,9 @@ func junitObjective(drill string, o SLO) junitCase {
 	switch o.Outcome {
 	case slo.Fail:
 		c.Failure = &junitWrong{Message: observed + ", limit " + o.Limit, Type: "objective missed", Text: o.Evidence}
+		if o.Accusation > 0 {
+			c.Failure.Text += fmt.Sprintf("\ncachedrill report DIR --explain %d", o.Accusation)
+		}
 	case slo.Unknown:
 		c.Error = &junitWrong{Message: o.Why, Type: "unknown", Text: observed + ", limit " + o.Limit}
 	}

@@ -64,10 +64,10 @@ func sample() Report {
 				Name: "mass-expiry", Target: "reference", Policy: "naive", Outcome: slo.Fail, Attempts: 2, Why: "stampede.max <= 2: observed 6 in fault",
 				Faults:      []FaultSummary{{Name: "keys.expire", Problem: "not injected: timeout"}},
 				Cache:       &CacheFigures{Reads: 900, HitRatio: HitRatio{num(0.5), nil}, SourceLoads: &again, LeaseWaits: &widest},
-				Accusations: []Accusation{{Kind: "stale", Key: "price:9", AtS: 33.1, Text: "price:9 read v3 | twice", Proof: "33.1s > 32.2s", History: []Event{}, Faults: []string{}}},
+				Accusations: []Accusation{{Kind: "stale", Key: "price:9", AtS: 33.1, Text: "price:\x1b[31m9 read \x00v3 | twice at 33.10s", Proof: "33.1s > 32.2s", History: []Event{}, Faults: []string{}}},
 				SLOs: []SLO{
 					{Expr: "stampede.max <= 2", Phase: slo.GroupFault, Outcome: slo.Fail, Observed: "6", Limit: "<= 2", Where: "eu", Evidence: "6 loads of product:17 (tenant <t|3>) under way at once in eu at 19.412s, each asking the source for the same key"},
-					{Expr: "stale{family=price} < 0.1%", Phase: slo.GroupFault, Outcome: slo.Fail, Observed: "3.6% (33 of 912 reads)", Limit: "< 0.1%", Where: "eu", Evidence: "price:\x1b[31m9 read \x00v3 at 33.10s"},
+					{Expr: "stale{family=price} < 0.1%", Phase: slo.GroupFault, Outcome: slo.Fail, Observed: "3.6% (33 of 912 reads)", Limit: "< 0.1%", Where: "eu", Evidence: "price:\x1b[31m9 read \x00v3 | twice at 33.10s"},
 				},
 			},
 			{

@@ -226,16 +226,18 @@ type FaultSummary struct {
 
 // SLO is one objective and what came of it.
 type SLO struct {
-	Expr     string      `json:"expr"`               // the objective as it was written
-	Phase    slo.Group   `json:"phase"`              // group that it was written in: steady, fault, recovery or always
-	Outcome  slo.Outcome `json:"outcome"`            // outcome of the objective: pass, fail or unknown
-	Observed string      `json:"observed"`           // what was measured, for people; empty when nothing was
-	Limit    string      `json:"limit"`              // comparison and its right side: "<= 2"
-	Where    string      `json:"where,omitempty"`    // region that the evidence is about
-	Evidence string      `json:"evidence"`           // one line: which key, when, where; empty when there is none
-	Why      string      `json:"why,omitempty"`      // why it is unknown
-	Safety   bool        `json:"safety,omitempty"`   // whether a proven miss fails the drill, whatever else happened
-	Implicit bool        `json:"implicit,omitempty"` // whether it holds always and the suite does not have it
+	Expr     string      `json:"expr"`            // the objective as it was written
+	Phase    slo.Group   `json:"phase"`           // group that it was written in: steady, fault, recovery or always
+	Outcome  slo.Outcome `json:"outcome"`         // outcome of the objective: pass, fail or unknown
+	Observed string      `json:"observed"`        // what was measured, for people; empty when nothing was
+	Limit    string      `json:"limit"`           // comparison and its right side: "<= 2"
+	Where    string      `json:"where,omitempty"` // region that the evidence is about
+	Evidence string      `json:"evidence"`        // one line: which key, when, where; empty when there is none
+	Why      string      `json:"why,omitempty"`   // why it is unknown
+	// Number of the accusation that supports a miss, an identifier. It is left out where none does.
+	Accusation int  `json:"accusation,omitempty"`
+	Safety     bool `json:"safety,omitempty"`   // whether a proven miss fails the drill, whatever else happened
+	Implicit   bool `json:"implicit,omitempty"` // whether it holds always and the suite does not have it
 }
 
 // Verdicts gives the outcomes of objectives as the precedence of a drill sees them.

@@ -87,8 +87,9 @@ func textScenario(b *strings.Builder, s Drill, width int, o TextOptions) {
 	for _, n := range s.Notes {
 		fmt.Fprintf(b, "      note: %s\n", oneLine(n))
 	}
-	if n := len(s.Accusations); n > 0 && s.Outcome == slo.Fail && o.Dir != "" {
-		fmt.Fprintf(b, "      evidence: cachedrill report %s --explain %s\n", oneLine(o.Dir), span(quoted(s), s.Accusations[0].N, s.Accusations[n-1].N))
+	if n, ok := s.Decided(); ok && o.Dir != "" {
+		last := len(s.Accusations) - 1
+		fmt.Fprintf(b, "      evidence: cachedrill report %s --explain %s\n", oneLine(o.Dir), span(n, s.Accusations[0].N, s.Accusations[last].N))
 	}
 	if s.Outcome != slo.Pass && len(shown) == 0 && s.Outcome != decidedBy(s.SLOs) && s.Why != "" {
 		fmt.Fprintf(b, "      %s\n", oneLine(s.Why))
@@ -107,19 +108,6 @@ func textRecovery(b *strings.Builder, r *RecoverySummary) {
 	if p := r.Dip; p != nil {
 		fmt.Fprintf(b, "        after %ss of lower load: %s\n", slo.FormatDecimal(p.ForS, 1), p.State)
 	}
-}
-
-// quoted is the number of the accusation that stands under the first missed objective, or of the
-// first one.
-func quoted(s Drill) int {
-	for _, r := range s.SLOs {
-		for _, a := range s.Accusations {
-			if r.Outcome == slo.Fail && a.Text == r.Evidence {
-				return a.N
-			}
-		}
-	}
-	return s.Accusations[0].N
 }
 
 // span names one of the numbers from first to last: "3", or "3 (all: 1 to 7)".

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +16,7 @@ import (
 )
 
 func reportCommand() *cobra.Command {
-	var n int
+	var which string
 	var asJSON bool
 	var html string
 	c := &cobra.Command{
@@ -23,39 +24,82 @@ func reportCommand() *cobra.Command {
 		Short: "Print the verdict of an earlier run again, or explain an accusation",
 		Long: `Reads report.json in the directory that "run --out" wrote, and prints the summary again.
 
---explain N shows accusation N: what was observed, in the order of time, and the arithmetic that proves it. With
+--explain N shows accusation N: what was observed, in the order of time, the arithmetic that proves it, and what usually
+causes such a thing. Without N it shows the one that decided the verdict. With
 --html FILE, for a stale read of a strong family, porcupine's visualisation of why no order of these operations
 explains it.`,
 		Example: `  cachedrill report drill-out
+  cachedrill report drill-out --explain        # what decided the verdict
   cachedrill report drill-out --explain 1
   cachedrill report drill-out --explain 1 --html why.html`,
-		Args: cobra.ExactArgs(1),
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 2 && c.Flags().Changed("explain") {
+				return nil // the number of --explain N stands by itself
+			}
+			return cobra.ExactArgs(1)(c, args)
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			explain := c.Flags().Changed("explain")
+			dir, which, err := explained(args, which)
+			if err != nil {
+				return exit{exitUsage, err}
+			}
 			if html != "" && !explain {
 				return exit{exitUsage, errors.New("--html needs --explain N: which accusation")}
 			}
 			if html != "" && asJSON {
 				return exit{exitUsage, errors.New("--html and --json exclude each other")}
 			}
-			r, err := readReport(args[0])
+			r, err := readReport(dir)
 			if err != nil {
 				return exit{exitUsage, err}
 			}
 			out := c.OutOrStdout()
 			switch {
 			case explain:
+				if which == decisive {
+					n, ok := r.Decided()
+					if !ok {
+						return exit{exitUsage, noAccusation(r, "no accusation decided the verdict")}
+					}
+					which = strconv.Itoa(n)
+				}
+				n, err := strconv.Atoi(which)
+				if err != nil {
+					return exit{exitUsage, fmt.Errorf("--explain %q: no number of an accusation", which)}
+				}
 				return explainAccusation(out, c.ErrOrStderr(), r, n, asJSON, html)
 			case asJSON:
 				return report.JSON(out, r)
 			}
-			return report.Text(out, r, report.TextOptions{Color: colours(out), Dir: args[0]})
+			return report.Text(out, r, report.TextOptions{Color: colours(out), Dir: dir})
 		},
 	}
-	c.Flags().IntVar(&n, "explain", 0, "show accusation N with its evidence")
+	c.Flags().StringVar(&which, "explain", "", "show accusation `N` with its evidence; without N the one that decided the verdict")
+	c.Flags().Lookup("explain").NoOptDefVal = decisive
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON: the report, or the accusation")
 	c.Flags().StringVar(&html, "html", "", "write porcupine's visualisation of the accusation into this file")
 	return c
+}
+
+// decisive stands for the accusation that decided the verdict.
+const decisive = "the decisive one"
+
+// explained takes the number of --explain N out of the arguments: a flag whose value may be left
+// out leaves N among them.
+func explained(args []string, which string) (dir, number string, err error) {
+	if len(args) == 1 {
+		return args[0], which, nil
+	}
+	for i, a := range args {
+		if _, err := strconv.Atoi(a); err == nil && which == decisive {
+			dir, number = args[1-i], a // of two numbers the last is it
+		}
+	}
+	if number == "" {
+		return "", "", fmt.Errorf("%q and %q: one directory, and --explain N", args[0], args[1])
+	}
+	return dir, number, nil
 }
 
 // readReport reads the report of an earlier run.
@@ -91,7 +135,7 @@ func explainAccusation(out, errs io.Writer, r report.Report, n int, asJSON bool,
 	a, drill, ok := r.Accusation(n)
 	switch {
 	case !ok:
-		return exit{exitUsage, noAccusation(r, n)}
+		return exit{exitUsage, noAccusation(r, fmt.Sprintf("there is no accusation %d", n))}
 	case asJSON:
 		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")
@@ -115,7 +159,7 @@ func explainAccusation(out, errs io.Writer, r report.Report, n int, asJSON bool,
 }
 
 // noAccusation says which accusations there are.
-func noAccusation(r report.Report, n int) error {
+func noAccusation(r report.Report, why string) error {
 	list := ""
 	for _, s := range r.Scenarios {
 		for _, a := range s.Accusations {
@@ -123,7 +167,7 @@ func noAccusation(r report.Report, n int) error {
 		}
 	}
 	if list == "" {
-		return fmt.Errorf("there is no accusation %d: nothing was accused", n)
+		return fmt.Errorf("%s: nothing was accused", why)
 	}
-	return fmt.Errorf("there is no accusation %d; there are:%s", n, list)
+	return fmt.Errorf("%s; there are:%s", why, list)
 }

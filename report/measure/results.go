@@ -63,6 +63,13 @@ func (r *Results) For(g slo.Group, o slo.Objective) slo.Measurements {
 	return r.over(g, phasesOf(g, o.Safety()), o.Selection())
 }
 
+// Includes says of the oracle's accusations whether their operations are among those that an
+// objective of a group is about.
+func (r *Results) Includes(g slo.Group, o slo.Objective) func(*oracle.Accusation) bool {
+	v := &view{Results: r, phases: phasesOf(g, o.Safety()), labels: o.Selection()}
+	return v.includes
+}
+
 // Region gives the measurements of one region from steady to recovery. Of operations there are all
 // regions' together, unless an objective counted them apart.
 func (r *Results) Region(name string) slo.Measurements {

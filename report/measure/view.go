@@ -80,16 +80,19 @@ func (v *view) Reads() slo.Reads {
 
 // accused gives evidence for reads of the view: the oracle's own words, else the worst note kept.
 func (v *view) accused(note staleNote, kinds ...string) slo.Evidence {
-	e := gravest(v.agg.found.Accusations, func(a *oracle.Accusation) bool {
-		at := v.agg.labels(&a.Op)
-		return slices.Contains(v.phases, v.agg.times.ofOperation(&a.Op)) && v.labels.Selects(&at)
-	}, kinds...)
+	e := gravest(v.agg.found.Accusations, v.includes, kinds...)
 	if e.Text == "" && note.set {
 		n := note.op
 		return slo.Evidence{Region: n.region, Text: fmt.Sprintf("%s was superseded at least %s before the read began at %s",
 			n, slo.FormatDuration(note.low), slo.FormatMoment(note.sent))}
 	}
 	return e
+}
+
+// includes says whether the accused operation is one of the view.
+func (v *view) includes(a *oracle.Accusation) bool {
+	at := v.agg.labels(&a.Op)
+	return slices.Contains(v.phases, v.agg.times.ofOperation(&a.Op)) && v.labels.Selects(&at)
 }
 
 // gravest gives the text of the accusation with the greatest staleness, else the first, of the

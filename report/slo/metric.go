@@ -33,6 +33,7 @@ type Shape struct {
 	UpperOnly bool    // only < and <= make sense
 	Inexact   string  // the word for what is measured, when == makes no sense
 	Timed     bool    // a busy machine makes it worse, whatever the target does
+	OfStale   bool    // stale reads are evidence of a miss; with a limit in time, those staler than it
 }
 
 // Needs says what a metric is measured from, and what must be kept for it during the drill.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 )
 
 // Op compares an observed value with a limit.
@@ -130,6 +131,19 @@ func (o Objective) Selection() Labels {
 		l.Tier = ""
 	}
 	return l
+}
+
+// Accuses says whether a read that was stale by at least low is evidence that the objective was
+// missed. One that keeps every limit is a measurement, and accuses nobody.
+func (o Objective) Accuses(low time.Duration) bool {
+	m := o.Definition()
+	switch {
+	case !m.OfStale, !o.Op.Upper() && o.Op != Equal, m.OfTier && o.Labels["tier"] != "":
+		return false
+	case o.Limit.Unit == UnitDuration:
+		return !o.Op.Holds(low.Seconds(), o.Limit.Value)
+	}
+	return true
 }
 
 // LeastSamples is how many samples of [Needs] the phases of the objective must have before it can

@@ -78,7 +78,7 @@ func Evaluate(recorder *measure.Recorder, in Input) report.Drill {
 		Phases: phaseSummaries(r), Oracle: oracleSummary(found), RecoveryS: recoverySeconds(r), Recovery: recoverySummary(r),
 		Notes:       in.Notes,
 		Consistency: consistency(found), ConsistentWithin: consistentWithin(found),
-		Accusations: withFaults(report.Accusations(found.Accusations), in.Faults),
+		Accusations: withFaults(report.Accusations(accusing(r, rows)), in.Faults),
 		Cost:        costSummary(r, in.Resources.Prices),
 	}
 	d.Breakdown, d.BreakdownCut = breakdown(r)
