@@ -8,7 +8,9 @@ import (
 	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/load"
 	"github.com/cachedrill/cachedrill/report"
+	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/report/verdict"
+	"github.com/cachedrill/cachedrill/scenarios"
 )
 
 // findings are what the stages of a drill found, besides what the observer took in.
@@ -28,6 +30,7 @@ func conclude(p *plan, opt Options, env environment.Environment, seen *observer,
 	own := env.Observations()
 	proven := seen.judge.Finish()
 	seen.judge.Beside(&proven)
+	seen.legible.accuse(&proven, found.load.faults, p.classes())
 	seen.recorder.Finish(proven, found.end)
 	s := verdict.Evaluate(seen.recorder, verdict.Input{
 		Name: sc.Name, Description: sc.Why, Target: sc.Target.String(), Policy: opt.Policy,
@@ -50,7 +53,7 @@ func conclude(p *plan, opt Options, env environment.Environment, seen *observer,
 			CrossRegionUnavailable: found.usage.egressUnavailable,
 		},
 		Reasons: verdict.Reasons{
-			Halted: found.load.halted, Garbled: unreadable(own, sent), Broken: own.Failure,
+			Halted: found.load.halted, Garbled: unreadable(sc, own, sent), Broken: own.Failure,
 			Starved: found.starved, Disturbed: disturbed(sent), AuditBlind: found.audit.unread,
 		},
 		Corroborations: own.Corroborations,
@@ -75,8 +78,11 @@ func disturbed(sent load.Sent) string {
 // about.
 const unreadableShare = 0.01
 
-func unreadable(own environment.Observations, sent load.Sent) string {
-	if own.Garbled == 0 || float64(own.Garbled) < unreadableShare*float64(sent.Sent) {
+// unreadable says why the answers can't be understood; a suite with an objective about that knows
+// of it.
+func unreadable(sc scenarios.Scenario, own environment.Observations, sent load.Sent) string {
+	expected := slices.ContainsFunc(sc.Objectives, func(o slo.PhaseObjective) bool { return o.Objective.Metric == "unreadable" })
+	if expected || own.Garbled == 0 || float64(own.Garbled) < unreadableShare*float64(sent.Sent) {
 		return ""
 	}
 	return fmt.Sprintf("%d answers had a good status and could not be understood (the first: %s)", own.Garbled, own.FirstGarbled)

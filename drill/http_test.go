@@ -409,6 +409,33 @@ func TestServicesThatDoNotStart(t *testing.T) {
 	}
 }
 
+// Of a suite that says how many answers may be unreadable the drill is judged by it, and not void.
+func TestUnreadableAnswersAreJudged(t *testing.T) {
+	drilled := func(objective string) report.Drill {
+		s := newShop(t, time.Second, true)
+		n := atomic.Int64{}
+		s.be(func(w nethttp.ResponseWriter, r *nethttp.Request) bool {
+			odd := r.Method == nethttp.MethodGet && r.URL.Path != "/metrics" && n.Add(1) > 300 && n.Load()%20 == 0
+			if odd {
+				_, _ = io.WriteString(w, "<html>we are back soon</html>")
+			}
+			return odd
+		})
+		return unhurried(func() report.Drill {
+			n.Store(0)
+			return drillShop(t, s, "errors < 1%", "errors < 50%", `"lost_writes == 0"`, objective+`"lost_writes == 0"`)
+		})
+	}
+	s := drilled(`"unreadable < 1%", `)
+	require.Equal(t, slo.Fail, s.Outcome, rows(s))
+	require.Contains(t, s.Why, "unreadable < 1%: observed")
+	s = drilled(`"unreadable < 50%", `)
+	require.Equal(t, slo.Pass, s.Outcome, rows(s))
+	s = drilled("")
+	require.Equal(t, slo.Unknown, s.Outcome, rows(s))
+	require.Contains(t, s.Why, "could not be understood")
+}
+
 func TestADrillIsHalted(t *testing.T) {
 	s := newShop(t, time.Second, true)
 	n := atomic.Int64{}

@@ -19,6 +19,7 @@ type observer struct {
 	recorder *measure.Recorder
 	sampler  *sampler
 	written  writtenKeys
+	legible  *legibility  // nil where no answer can be unreadable
 	halted   atomic.Bool  // what is in flight is being cut off
 	cutOff   atomic.Int64 // operations that were
 }
@@ -36,6 +37,9 @@ func newObserver(p *plan, sc scenarios.Scenario, can environment.Capabilities, e
 		Siblings: func(k targets.Key) bool { return siblings[k.Family] },
 		Judged:   o.judged,
 	})
+	if !can.History { // a target that tells its history never garbles
+		o.legible = newLegibility()
+	}
 	return o
 }
 
@@ -50,7 +54,8 @@ func (o *observer) Begin(op targets.Operation) {
 // End implements [load.Sink].
 func (o *observer) End(op targets.Operation) {
 	o.judge.End(op)
-	if op.Outcome != targets.OK && o.halted.Load() {
+	o.legible.end(&op)
+	if op.Err != nil && o.halted.Load() {
 		o.cutOff.Add(1) // by the harness
 		return
 	}

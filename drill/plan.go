@@ -62,6 +62,12 @@ func (p *plan) promises() (families map[string]oracle.Family, classes map[string
 	return families, classes
 }
 
+// classes are the classes of the families.
+func (p *plan) classes() map[string]string {
+	_, classes := p.promises()
+	return classes
+}
+
 // promise is what the judge holds a family to.
 func promise(f scenarios.Family) oracle.Family {
 	out := oracle.Family{Class: oracle.Bounded, Within: f.Within, Horizon: f.TTL}

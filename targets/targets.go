@@ -113,6 +113,9 @@ type Reply struct {
 // have no effect. Any other error of a write leaves its outcome unknown.
 var ErrNotApplied = errors.New("not applied")
 
+// ErrUnreadable marks the error of an answer with a good status that does not hold what it should.
+var ErrUnreadable = errors.New("the answer can't be understood")
+
 // Target is a system under test. Do is called concurrently, must honour ctx, and must not retry on
 // its own: a retried write is two writes.
 type Target interface {

@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -99,6 +100,52 @@ func (m *moments) summary() slo.Mean {
 	return out
 }
 
+// answers counts answers to reads.
+type answers struct {
+	ok, unreadable int64
+	first          opNote // the earliest due unreadable one
+
+	l1, l2, source int64 // of ok, by the tier that answered
+	hit, miss      moments
+}
+
+func (a *answers) observe(op *targets.Operation, latency time.Duration) {
+	switch {
+	case op.Outcome == targets.OK:
+		a.ok++
+		a.from(op.Reply.Tier, latency)
+	case op.Err != nil && errors.Is(op.Err, targets.ErrUnreadable):
+		a.unreadable++
+		if !a.first.set || op.Due < a.first.due {
+			a.first = noteOf(op)
+		}
+	}
+}
+
+func (a *answers) from(tier string, latency time.Duration) {
+	switch tier {
+	case targets.TierL1:
+		a.l1++
+		a.hit.add(latency)
+	case targets.TierL2:
+		a.l2++
+		a.hit.add(latency)
+	case targets.TierSource:
+		a.source++
+		a.miss.add(latency)
+	}
+}
+
+func (a *answers) merge(o *answers) {
+	a.ok, a.unreadable = a.ok+o.ok, a.unreadable+o.unreadable
+	a.l1, a.l2, a.source = a.l1+o.l1, a.l2+o.l2, a.source+o.source
+	a.hit.merge(o.hit)
+	a.miss.merge(o.miss)
+	if o.first.set && (!a.first.set || o.first.due < a.first.due) {
+		a.first = o.first
+	}
+}
+
 // cell counts what one selection saw in one phase. It is not safe for concurrent use.
 type cell struct {
 	ended, ok, failed, unknown int64 // operations
@@ -107,8 +154,7 @@ type cell struct {
 	slowest          opNote
 	firstBad         opNote // the earliest due operation that did not end ok
 
-	l1, l2, source int64 // ok reads by the tier that answered
-	hit, miss      moments
+	answers answers
 
 	reads reads
 	loads loadCount
@@ -143,22 +189,8 @@ func (c *cell) observe(op *targets.Operation, s *selection) {
 		}
 		c.service.record(op.Service())
 	}
-	if op.Kind == targets.Read && op.Outcome == targets.OK {
-		c.answered(op.Reply.Tier, latency)
-	}
-}
-
-func (c *cell) answered(tier string, latency time.Duration) {
-	switch tier {
-	case targets.TierL1:
-		c.l1++
-		c.hit.add(latency)
-	case targets.TierL2:
-		c.l2++
-		c.hit.add(latency)
-	case targets.TierSource:
-		c.source++
-		c.miss.add(latency)
+	if op.Kind == targets.Read {
+		c.answers.observe(op, latency)
 	}
 }
 
@@ -182,9 +214,7 @@ func merged(cells ...*cell) *cell {
 		if c.firstBad.set && (!out.firstBad.set || c.firstBad.due < out.firstBad.due) {
 			out.firstBad = c.firstBad
 		}
-		out.l1, out.l2, out.source = out.l1+c.l1, out.l2+c.l2, out.source+c.source
-		out.hit.merge(c.hit)
-		out.miss.merge(c.miss)
+		out.answers.merge(&c.answers)
 		out.reads.merge(&c.reads)
 		out.loads.merge(&c.loads)
 	}

@@ -50,7 +50,11 @@ func (v *view) Operations() slo.Operations {
 	out := slo.Operations{
 		Ended: c.ended, OK: c.ok, Failed: c.failed, Unknown: c.unknown,
 		Latency: c.latency, Service: c.service, SentOnTime: v.about.UnlimitedWorkers,
-		L1: c.l1, L2: c.l2, Source: c.source, Hit: c.hit.summary(), Miss: c.miss.summary(),
+		L1: c.answers.l1, L2: c.answers.l2, Source: c.answers.source, Hit: c.answers.hit.summary(), Miss: c.answers.miss.summary(),
+	}
+	out.Answers = slo.Answers{Total: c.answers.ok + c.answers.unreadable, Unreadable: c.answers.unreadable}
+	if n := c.answers.first; n.set {
+		out.Answers.First = slo.Evidence{Text: n.String() + ": " + n.err, Region: n.region}
 	}
 	if c.latency != nil {
 		out.Clipped = c.latency.clipped

@@ -8,7 +8,7 @@ import (
 // standard is the table of all metrics.
 var standard = Catalogue{
 	&p50, &p95, &p99, &p999, &slowest,
-	&errors, &burn99, &burn999, &burn9995, &burn9999, &goodput,
+	&errors, &burn99, &burn999, &burn9995, &burn9999, &goodput, &unreadable,
 	&stale, &staleProven, &staleIncidents, &stalenessP99, &stalenessMax, &violations,
 	&hitRatio, &missPenalty,
 	&sourceMean, &sourcePeak, &stampede, &redundantLoads,

@@ -15,10 +15,14 @@ type Cut struct {
 // onlyGrows is for metrics that more operations can only make larger.
 func onlyGrows(seen Range, _ Measurements, _ Objective) Range { return Range{seen.Low, math.Inf(1)} }
 
-// errorsOfWhole, staleOfWhole and hitsOfWhole are for shares: each operation ahead may be of the
+// errorsOfWhole and those that follow are for shares: each operation ahead may be of the
 // kind, or not.
 func errorsOfWhole(seen Range, from Measurements, _ Objective) Range {
 	return diluted(seen, from.Operations().Ended, from.Scope().Cut.Ahead)
+}
+
+func unreadableOfWhole(seen Range, from Measurements, _ Objective) Range {
+	return diluted(seen, from.Operations().Answers.Total, from.Scope().Cut.Ahead)
 }
 
 func staleOfWhole(seen Range, from Measurements, _ Objective) Range {

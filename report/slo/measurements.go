@@ -47,7 +47,8 @@ type Distribution interface {
 	Bounds(p float64) Range
 }
 
-// Operations are what was asked of the target, by labels.
+// Operations are what was asked of the target, by labels. It is wide because metrics are made of
+// plain counts.
 type Operations struct {
 	Ended, OK, Failed, Unknown int64
 	FirstBad                   Evidence // the earliest due operation that did not end ok
@@ -60,12 +61,21 @@ type Operations struct {
 	// the generator's own lateness, which proves nothing against the target.
 	SentOnTime bool
 
+	Answers Answers // to reads
+
 	L1, L2, Source int64 // reads that ended ok, by the tier that answered
 	Hit, Miss      Mean  // latency of those
 }
 
 // Bad is how many did not end ok.
 func (o Operations) Bad() int64 { return o.Failed + o.Unknown }
+
+// Answers are answers to reads.
+type Answers struct {
+	Total      int64
+	Unreadable int64    // had a good status and could not be understood
+	First      Evidence // the earliest due unreadable one
+}
 
 // Mean is the mean of a number of durations, in seconds.
 type Mean struct {

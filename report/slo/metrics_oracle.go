@@ -32,7 +32,8 @@ var (
 				"no answer named the owner of its value, or no other key could be mixed up with it", "leak")
 		}}
 	corruptions = Metric{Name: "corruptions", Unit: UnitCount, Groups: onlyAlways, Safety: true,
-		Doc: "reads whose value fails its own certificate, could not exist yet, or that the source had not committed",
+		Doc: "reads whose value fails its own certificate, could not exist yet, or that the source had not committed; " +
+			"and keys that a fault left unreadable",
 		Measure: func(from Measurements, _ Objective) Measurement {
 			f := from.Oracle()
 			// A value that was never committed is as wrong as a damaged one; the report counts them

@@ -13,6 +13,11 @@ var (
 		Doc:   "operations due in the phase that ended ok, per second of the phase",
 		Shape: Shape{Timed: true}, Measure: goodRate}
 
+	unreadable = Metric{Name: "unreadable", Unit: UnitRatio, Labels: perCacheRead, Groups: anyGroup, Needs: Needs{Samples: SampleRead},
+		Doc: "answers to reads that had a good status and could not be understood, of all answers to reads; without an " +
+			"objective about it a drill with 1% of them or more is void",
+		Measure: unreadableShare, Whole: unreadableOfWhole}
+
 	burn99   = budgetBurn("budget_burn.99", "99%", 0.99)
 	burn999  = budgetBurn("budget_burn.999", "99.9%", 0.999)
 	burn9995 = budgetBurn("budget_burn.9995", "99.95%", 0.9995)
@@ -39,6 +44,19 @@ func errorShare(from Measurements, _ Objective) Measurement {
 	m.Observed = fmt.Sprintf("%s (%s of %s operations)", FormatPercent(m.Known.Low), FormatCount(ops.Bad()), FormatCount(ops.Ended))
 	if ops.FirstBad.Text != "" {
 		m.Where, m.Evidence = ops.FirstBad.Region, "first: "+ops.FirstBad.Text
+	}
+	return m
+}
+
+func unreadableShare(from Measurements, _ Objective) Measurement {
+	a := from.Operations().Answers
+	if a.Total == 0 {
+		return noOperation(from)
+	}
+	m := Measurement{Known: Share(a.Unreadable, 0, a.Total)}
+	m.Observed = fmt.Sprintf("%s (%s of %s answers)", FormatPercent(m.Known.Low), FormatCount(a.Unreadable), FormatCount(a.Total))
+	if a.First.Text != "" {
+		m.Where, m.Evidence = a.First.Region, "first: "+a.First.Text
 	}
 	return m
 }

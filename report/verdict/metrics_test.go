@@ -1,6 +1,8 @@
 package verdict
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -13,6 +15,27 @@ import (
 )
 
 // Each case breaks one thing and says which objective shows it.
+// Answers with a good status that hold no value were once a note, and nothing more.
+func TestUnreadableAnswersAreAMetric(t *testing.T) {
+	m := healthy()
+	m.op = func(p measure.Phase, i int, op *targets.Operation) {
+		if p == measure.Fault && i%200 == 7 {
+			op.Outcome, op.Err = targets.Failed, fmt.Errorf("%w: no JSON", targets.ErrUnreadable)
+		}
+		if p == measure.Fault && i%200 == 8 {
+			op.Outcome, op.Err = targets.Failed, errors.New("refused") // no answer at all
+		}
+	}
+	s := m.run(t, "steady: unreadable < 0.1%", "fault: unreadable < 0.1%", "fault: unreadable < 1%")
+	require.Equal(t, slo.Pass, s.SLOs[0].Outcome)
+	require.Equal(t, slo.Fail, s.SLOs[1].Outcome)
+	require.Equal(t, "0.5% (15 of 2,985 answers)", s.SLOs[1].Observed)
+	require.Contains(t, s.SLOs[1].Evidence, "first: read of product:1 (tenant t1)")
+	require.Contains(t, s.SLOs[1].Evidence, "no JSON")
+	require.Equal(t, slo.Pass, s.SLOs[2].Outcome)
+	require.Equal(t, slo.Fail, s.Outcome)
+}
+
 func TestAMissIsSeenByItsObjective(t *testing.T) {
 	in := func(p measure.Phase, do func(int, *targets.Operation)) func(measure.Phase, int, *targets.Operation) {
 		return func(q measure.Phase, i int, op *targets.Operation) {

@@ -58,7 +58,7 @@ var elsewhere = map[string]string{
 var samplesSuffice = map[string]bool{
 	"p50": true, "p95": true, "p99": true, "p999": true, "max": true, "errors": true, "goodput": true,
 	"hit_ratio": true, "miss_penalty": true, "source_qps.mean": true, "source_qps.peak": true,
-	"redundant_loads": true, "recovery_time": true,
+	"redundant_loads": true, "recovery_time": true, "unreadable": true,
 	"budget_burn.99": true, "budget_burn.999": true, "budget_burn.9995": true, "budget_burn.9999": true,
 }
 

@@ -41,7 +41,10 @@ func (a *Answer) tierOf(word string) string {
 // GarbledError is an answer with a good status that does not hold what it should.
 type GarbledError struct{ Why string }
 
-func (e *GarbledError) Error() string { return "the answer can't be understood: " + e.Why }
+func (e *GarbledError) Error() string { return targets.ErrUnreadable.Error() + ": " + e.Why }
+
+// Is says that it is a [targets.ErrUnreadable].
+func (e *GarbledError) Is(target error) bool { return target == targets.ErrUnreadable }
 
 // foreignValue stands for a value that no write of a drill stored, where the value itself has no
 // text.
