@@ -30,6 +30,12 @@ const (
 // Tiers lists where answers to [Cache.Get] come from.
 var Tiers = []Tier{TierL1, TierL2, TierSource}
 
-func answer(e *entry.Entry, t Tier) Answer {
-	return Answer{Value: e.Value, Version: e.Meta.Version, Tier: t, Absent: e.Meta.Kind == policy.Absence, t0: e.Meta.T0}
+func answer(e *entry.Entry, t Tier) (a Answer) {
+	a.fill(e, t)
+	return a
+}
+
+// fill makes the answer, which is zero, that of an entry.
+func (a *Answer) fill(e *entry.Entry, t Tier) {
+	a.Value, a.Version, a.Tier, a.Absent, a.t0 = e.Value, e.Meta.Version, t, e.Meta.Kind == policy.Absence, e.Meta.T0
 }

@@ -41,19 +41,19 @@ func (c *Cache) instrument(o Observer) {
 }
 
 // get wraps [Cache.get].
-func (i *instrumented) get(ctx context.Context, c *Cache, n *key.Name) (Answer, error) {
+func (i *instrumented) get(ctx context.Context, c *Cache, n *key.Name, a *Answer) error {
 	began := i.clock.Instant()
-	a, err := c.get(ctx, n, began)
+	err := c.get(ctx, n, began, a)
 	e := ReadEvent{Family: n.Family, Tenant: n.Tenant, Tier: a.Tier, Outcome: Done}
 	if err != nil {
 		if errors.Is(err, ErrFamily) || errors.Is(err, key.ErrName) {
-			return a, err
+			return err
 		}
 		e.Tier, e.Outcome = "", outcome(err)
 	}
 	e.Took = time.Duration(i.clock.Instant() - began)
 	i.observer.Read(e)
-	return a, err
+	return err
 }
 
 // write wraps a change.

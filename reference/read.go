@@ -16,33 +16,38 @@ import (
 // the source's own at some moment since the call. An error means that no honest answer could be
 // given in time; the package's comment lists them. That there is no value is an answer, not an
 // error.
-func (c *Cache) Get(ctx context.Context, n key.Name) (Answer, error) {
+func (c *Cache) Get(ctx context.Context, n key.Name) (a Answer, err error) {
 	if c.instrumented != nil {
-		return c.instrumented.get(ctx, c, &n)
+		err = c.instrumented.get(ctx, c, &n, &a)
+	} else {
+		err = c.get(ctx, &n, c.clock.Instant(), &a)
 	}
-	return c.get(ctx, &n, c.clock.Instant())
+	return a, err
 }
 
-// get is Get for a reader that came at began. It keeps no pointer to n.
-func (c *Cache) get(ctx context.Context, n *key.Name, began sourceclock.Instant) (Answer, error) {
+// get is Get for a reader that came at began. It keeps no pointer to n, and fills in an answer that
+// is zero: copying answers would cost a hit in memory a fifth of its time.
+func (c *Cache) get(ctx context.Context, n *key.Name, began sourceclock.Instant, a *Answer) (err error) {
 	f, ok := c.families[n.Family]
 	if !ok {
-		return Answer{}, fmt.Errorf("%w %q", ErrFamily, n.Family)
+		return fmt.Errorf("%w %q", ErrFamily, n.Family)
 	}
 	var buffer [96]byte // longer keys cost an allocation
 	b, err := f.keys.Append(buffer[:0], n)
 	if err != nil {
-		return Answer{}, err
+		return err
 	}
 	c.l1.Tick(began)
 	held, ok := c.l1.Get(unsafe.String(unsafe.SliceData(b), len(b))) // which keeps no key that it is asked for
 	if c.policy.Confirms(f.Contract) {
-		return c.readStrong(ctx, &op{string(b), *n, f, began}, held)
+		*a, err = c.readStrong(ctx, &op{string(b), *n, f, began}, held)
+		return err
 	}
 	if ok {
 		now := c.clock.At(began)
 		if c.policy.ServesAnyway(&f.Contract, &held.Meta, now) && !c.l1.Suspect(held) {
-			return answer(&held.Entry, TierL1), nil
+			a.fill(&held.Entry, TierL1)
+			return nil
 		}
 		action := c.policy.Lookup(f.Contract, held.Meta, now, rand.Float64())
 		suspect := c.l1.Suspect(held)
@@ -51,16 +56,19 @@ func (c *Cache) get(ctx context.Context, n *key.Name, began sourceclock.Instant)
 		}
 		switch action {
 		case policy.Serve:
-			return answer(&held.Entry, TierL1), nil
+			a.fill(&held.Entry, TierL1)
+			return nil
 		case policy.Refresh:
 			c.servedForNow(f, &held.Meta, now, suspect)
 			if held.MayRefresh(now) {
 				c.background(&op{string(b), *n, f, began}, held.Meta.T0)
 			}
-			return answer(&held.Entry, TierL1), nil
+			a.fill(&held.Entry, TierL1)
+			return nil
 		}
 	}
-	return c.getPastMemory(ctx, &op{string(b), *n, f, began})
+	*a, err = c.getPastMemory(ctx, &op{string(b), *n, f, began})
+	return err
 }
 
 // getPastMemory reads a name that the worker's memory does not answer.

@@ -343,7 +343,7 @@ func (m *Model) draw(mean time.Duration) time.Duration {
 }
 
 func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
+	if d <= 0 || ctx.Err() != nil { // else a timer that is over as well would win by chance
 		return ctx.Err()
 	}
 	t := time.NewTimer(d)
