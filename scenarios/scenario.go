@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -54,6 +55,7 @@ func (c common) scenario(e strictyaml.Entry) Scenario {
 	})
 	checkLength(e, f, c, sc)
 	sc.dip(f["dip"])
+	sc.checkRoom(e)
 	scope := c.target.Scope()
 	for _, p := range c.planned {
 		checkTimeline(e.Key, p, sc.Phases)
@@ -72,6 +74,21 @@ func (c common) scenario(e strictyaml.Entry) Scenario {
 	sc.Objectives = c.objectives(f["slo"], &sc)
 	sc.doubtClasses(e)
 	return sc
+}
+
+// checkRoom refuses more writes than a family's values can tell apart.
+func (sc *Scenario) checkRoom(e strictyaml.Entry) {
+	for _, m := range sc.Workload.Mixes {
+		promised, _ := sc.Target.Family(m.Family)
+		writes := float64(m.Keys) + sc.Workload.Rate()*sc.Phases.Total().Seconds()*m.Share*m.Writes
+		if b := sc.Workload.Bursts; b.Every > 0 {
+			writes += float64(b.Size) * sc.Phases.Total().Seconds() / b.Every.Seconds()
+		}
+		if most := promised.MostWrites; most > 0 && writes > float64(most) {
+			e.Key.Fail(e.Name, fmt.Sprintf("%s may be written %.0f times, first values included, and its values can tell %d writes apart", m.Family, math.Ceil(writes), most),
+				"more digits or characters in token, fewer keys or writes, or a shorter drill")
+		}
+	}
 }
 
 // dip lowers the load after the recovery phase, and raises it again: dip: {to: 20%, for: 3s}.

@@ -35,6 +35,9 @@ type Family struct {
 	Vary   []string      // dimensions of its keys: tenant, locale, currency
 
 	Writes, Deletes bool // its keys can be written to, and deleted
+
+	MostKeys   uint64 // how many keys its names can tell apart; 0 is no bound
+	MostWrites uint64 // how many writes of one drill its values can tell apart; 0 is no bound
 }
 
 // unknownTTL is how long caches are taken to keep copies of a family that names no TTL.

@@ -155,6 +155,9 @@ func decodeMix(e strictyaml.Entry, about Target) load.Mix {
 		Absent:  f["absent"].Percent("absent", 0),
 	}
 	promised, _ := about.Family(e.Name)
+	if most := promised.MostKeys; most > 0 && uint64(keys) > most {
+		e.Key.Fail(e.Name, fmt.Sprintf("its names have room for %d keys, and for some that are not there", most), "more digits: {key:08d}")
+	}
 	if !promised.Writes {
 		if f["writes"].Present() && m.Writes > 0 {
 			f["writes"].Fail("", "the target does not say how to write the family", `target: {http: {write: {PUT: "/products/{key}", json: {title: "{token}"}}}}`)

@@ -14,7 +14,11 @@ import (
 //
 // The form is run.seq.keyhash.crc, the last two in hexadecimal.
 func NewToken(run string, seq uint64, key Key) string {
-	body := fmt.Sprintf("%s.%d.%08x", run, seq, hashKey(key))
+	return newToken(run, seq, hashKey(key))
+}
+
+func newToken(run string, seq uint64, keyHash uint32) string {
+	body := fmt.Sprintf("%s.%d.%08x", run, seq, keyHash)
 	return fmt.Sprintf("%s.%08x", body, crc32.Checksum([]byte(body), castagnoli))
 }
 

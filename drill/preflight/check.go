@@ -214,7 +214,7 @@ func (c *conversation) again(k targets.Key, first targets.Reply) {
 }
 
 func (c *conversation) absent(family string) {
-	k := c.key(family, "absent-"+c.run)
+	k := c.key(family, targets.BeyondKeys(c.run))
 	r, err := c.do(targets.Request{Kind: targets.Read, Key: k})
 	switch {
 	case err != nil:

@@ -51,7 +51,7 @@ func (e *GarbledError) Is(target error) bool { return target == targets.ErrUnrea
 const foreignValue = "(empty)"
 
 // read takes the reply out of a good answer to a read.
-func (a *Answer) read(from *received, k targets.Key, run string) (targets.Reply, error) {
+func (a *Answer) read(from *received, k targets.Key, tokens *targets.Tokens) (targets.Reply, error) {
 	var r targets.Reply
 	garbled := func(at extractor, what string, err error) error {
 		why := "nothing at " + at.String()
@@ -65,7 +65,7 @@ func (a *Answer) read(from *received, k targets.Key, run string) (targets.Reply,
 		if err != nil || !ok {
 			return r, garbled(a.token, "token", err)
 		}
-		r.Token = tokenIn(text, run)
+		r.Token = tokenIn(text, k, tokens)
 	}
 	if a.version.set() {
 		v, _, err := a.versionIn(from)
@@ -77,7 +77,7 @@ func (a *Answer) read(from *received, k targets.Key, run string) (targets.Reply,
 	r.Tier, r.Worker = a.origin(from)
 	// The owner is known only of values that this run wrote; others may describe theirs as they
 	// like.
-	if len(a.owner) > 0 && ours(r.Token, run) {
+	if len(a.owner) > 0 && targets.Holds(tokens.Run(), r.Token) != targets.NoToken {
 		r.Owner = k
 		for dimension, at := range a.owner {
 			text, ok, err := from.find(at)
@@ -131,27 +131,13 @@ var dimensions = []string{"tenant", "locale", "currency", "variant", "key"}
 
 // tokenIn finds the token that a run's write stored, in a text that may hold more, such as a title
 // around it. A text without a token is a foreign value, and is given as it is.
-func tokenIn(text, run string) string {
-	if run != "" {
-		if at := strings.Index(text, run+"."); at >= 0 {
-			end := at
-			for end < len(text) && tokenByte(text[end]) {
-				end++
-			}
-			return text[at:end]
-		}
-	}
-	if text == "" {
+func tokenIn(text string, k targets.Key, tokens *targets.Tokens) string {
+	token, _ := tokens.Read(text, k)
+	if token == "" {
 		return foreignValue
 	}
-	return text
+	return token
 }
-
-func tokenByte(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '.'
-}
-
-func ours(token, run string) bool { return run != "" && strings.HasPrefix(token, run+".") }
 
 // codes are statuses of HTTP that mean one thing.
 type codes []int

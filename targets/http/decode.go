@@ -18,7 +18,7 @@ const (
 	theRegion      = "local" // of a service whose instances are a list
 )
 
-var perFamily = []string{"read", "write", "delete", "purge", "bypass", "answer", "absent", "shed", "rejected"}
+var perFamily = []string{"read", "write", "delete", "purge", "bypass", "answer", "absent", "shed", "rejected", "token", "key"}
 
 // Decode reads the description of a service.
 func Decode(n strictyaml.Node) *Spec {
@@ -130,6 +130,12 @@ func decodeFamily(name string, at strictyaml.Node, f map[string]strictyaml.Node,
 		if f[c.name].Present() {
 			*c.call = decodeCall(f[c.name], c.name)
 		}
+	}
+	if f["token"].Present() {
+		fam.Token = decodeToken(f["token"])
+	}
+	if f["key"].Present() {
+		fam.Key = decodeKey(f["key"])
 	}
 	if f["answer"].Present() {
 		fam.Answer = decodeAnswer(f["answer"])

@@ -39,11 +39,12 @@ func TestDecode(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, []string{"tenant"}, product.Vary)
 	r := targets.Request{Key: targets.Key{Family: "product", ID: `a/b "c" ü`, Tenant: "x&y"}, Token: `t"1`}
-	require.Equal(t, `/products/a%2Fb%20%22c%22%20%C3%BC?tenant=x%26y`, string(product.Read.Target.fill(nil, "run", &r)))
-	require.JSONEq(t, `{"title": "t\"1", "deep": [1, true, null, "a/b \"c\" ü"]}`, string(product.Write.Body.fill(nil, "run", &r)))
+	filled := &filling{run: "run", r: &r, key: r.Key.ID, token: r.Token}
+	require.Equal(t, `/products/a%2Fb%20%22c%22%20%C3%BC?tenant=x%26y`, string(product.Read.Target.fill(nil, filled)))
+	require.JSONEq(t, `{"title": "t\"1", "deep": [1, true, null, "a/b \"c\" ü"]}`, string(product.Write.Body.fill(nil, filled)))
 	price, _ := s.Family("price")
 	require.Empty(t, price.Vary)
-	require.Equal(t, `id=a/b "c" ü&value=t"1`, string(price.Write.Body.fill(nil, "run", &r)))
+	require.Equal(t, `id=a/b "c" ü&value=t"1`, string(price.Write.Body.fill(nil, filled)))
 	_, ok = s.Family("another")
 	require.False(t, ok, "where families are named, there are no others")
 }

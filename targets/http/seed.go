@@ -161,14 +161,14 @@ func (s *Service) look(ctx context.Context, at []glance, answered *atomic.Int64)
 // Purge makes every instance drop its copies of the keys, where that is offered.
 func (s *Service) Purge(ctx context.Context, keys []targets.Key) error {
 	return s.each(ctx, keys, func(ctx context.Context, k targets.Key) error {
-		f, _ := s.spec.Family(k.Family)
-		if f.Purge == nil {
+		f := s.family(k.Family)
+		if f == nil || f.Purge == nil {
 			return nil
 		}
 		for instance := range s.instances {
 			r := targets.Request{Kind: targets.Delete, Key: k, Instance: instance}
 			own, cancel := context.WithTimeout(ctx, s.patience())
-			_, err := s.exchange(own, f.Purge, &f, &r)
+			_, err := s.exchange(own, f.Purge, f, &r)
 			cancel()
 			if err != nil {
 				return fmt.Errorf("purging %s: %w", k, err)

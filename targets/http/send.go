@@ -65,12 +65,12 @@ func newTransport(spec *Spec) (*nethttp.Transport, error) {
 }
 
 // talk sends one request, and gives the answer to understand.
-func (s *Service) talk(ctx context.Context, call *Call, r *targets.Request, understand func(*nethttp.Request, *received) error) error {
+func (s *Service) talk(ctx context.Context, call *Call, f *Family, r *targets.Request, understand func(*nethttp.Request, *received) error) error {
 	base, err := s.base(r)
 	if err != nil {
 		return err
 	}
-	req, err := s.request(ctx, call, base, r)
+	req, err := s.request(ctx, call, f, base, r)
 	if err != nil {
 		return fmt.Errorf("%w: %w", targets.ErrNotApplied, err)
 	}
@@ -87,7 +87,7 @@ func (s *Service) talk(ctx context.Context, call *Call, r *targets.Request, unde
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // request builds the request of a call.
-func (s *Service) request(ctx context.Context, c *Call, base *url.URL, r *targets.Request) (*nethttp.Request, error) {
+func (s *Service) request(ctx context.Context, c *Call, f *Family, base *url.URL, r *targets.Request) (*nethttp.Request, error) {
 	if c.Base != "" {
 		own, err := url.Parse(c.Base)
 		if err != nil {
@@ -95,8 +95,12 @@ func (s *Service) request(ctx context.Context, c *Call, base *url.URL, r *target
 		}
 		base = own
 	}
+	with, err := s.filling(f, r)
+	if err != nil {
+		return nil, err
+	}
 	var room [256]byte
-	u, err := locate(base, string(c.Target.fill(room[:0], s.run, r)))
+	u, err := locate(base, string(c.Target.fill(room[:0], with)))
 	if err != nil {
 		return nil, err
 	}
@@ -106,8 +110,11 @@ func (s *Service) request(ctx context.Context, c *Call, base *url.URL, r *target
 	}).WithContext(ctx)
 	if len(c.Headers) > 0 || c.Type != "" {
 		req.Header = s.headers.Clone()
-		for _, h := range c.Headers {
-			req.Header[h.name] = append(req.Header[h.name], string(h.value.fill(nil, s.run, r)))
+		for _, h := range c.Headers { // the call's own line replaces the common one
+			req.Header[h.name] = []string{string(h.value.fill(nil, with))}
+			if h.name == "Host" {
+				req.Host = req.Header[h.name][0]
+			}
 		}
 		if c.Type != "" {
 			req.Header["Content-Type"] = []string{c.Type}
@@ -117,7 +124,7 @@ func (s *Service) request(ctx context.Context, c *Call, base *url.URL, r *target
 	case c.Body == nil && !repeatable(req):
 		req.Body, req.TransferEncoding = nil, nil // and Content-Length: 0 where the method has bodies
 	case c.Body != nil:
-		body := c.Body.fill(nil, s.run, r)
+		body := c.Body.fill(nil, with)
 		req.Body, req.ContentLength = once{bytes.NewReader(body)}, int64(len(body))
 		req.TransferEncoding = nil
 	}
@@ -177,7 +184,7 @@ func (f *Family) changed(r *targets.Request, req *nethttp.Request, a *received) 
 }
 
 // readFrom decodes the answer to a read.
-func (f *Family) readFrom(r *targets.Request, req *nethttp.Request, a *received, run string) (targets.Reply, error) {
+func (f *Family) readFrom(r *targets.Request, req *nethttp.Request, a *received, tokens *targets.Tokens) (targets.Reply, error) {
 	switch {
 	case f.Absent.has(a.status):
 		reply := targets.Reply{Absent: true}
@@ -186,7 +193,7 @@ func (f *Family) readFrom(r *targets.Request, req *nethttp.Request, a *received,
 	case f.Shed.has(a.status):
 		return targets.Reply{}, fmt.Errorf("%s: turned away with %d", named(req), a.status)
 	case good(a.status):
-		reply, err := f.Answer.read(a, r.Key, run)
+		reply, err := f.Answer.read(a, r.Key, tokens)
 		if err != nil {
 			return targets.Reply{}, fmt.Errorf("%s: %w", named(req), err)
 		}

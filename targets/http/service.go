@@ -25,6 +25,8 @@ type Service struct {
 
 	families map[string]*Family // those that the suite names, by name
 	common   *Family            // nil when it names any
+	tokens   map[*Family]*targets.Tokens
+	env      map[string]string // the variables that requests take from the environment
 
 	doubted doubts
 	garbled garbled
@@ -72,6 +74,9 @@ func New(spec *Spec, run string) (*Service, error) {
 	}
 	if len(spec.Families) == 0 {
 		s.common = &spec.Common
+	}
+	if err := s.prepareFamilies(); err != nil {
+		return nil, err
 	}
 	if s.bypass = spec.PastCaches(); s.bypass {
 		s.names = append(s.names, targets.SourceInstance)
@@ -139,7 +144,7 @@ func (s *Service) Do(ctx context.Context, r targets.Request) (targets.Reply, err
 // exchange makes a change, and gives the version that it made, 0 when the answer has none. Without
 // an error the change was made.
 func (s *Service) exchange(ctx context.Context, call *Call, f *Family, r *targets.Request) (version uint64, err error) {
-	err = s.talk(ctx, call, r, func(req *nethttp.Request, a *received) error {
+	err = s.talk(ctx, call, f, r, func(req *nethttp.Request, a *received) error {
 		if err := f.changed(r, req, a); err != nil {
 			return err
 		}
@@ -160,10 +165,13 @@ func (s *Service) family(name string) *Family {
 }
 
 func (s *Service) read(ctx context.Context, call *Call, f *Family, r *targets.Request) (reply targets.Reply, err error) {
-	err = s.talk(ctx, call, r, func(req *nethttp.Request, a *received) error {
-		reply, err = f.readFrom(r, req, a, s.run)
+	err = s.talk(ctx, call, f, r, func(req *nethttp.Request, a *received) error {
+		reply, err = f.readFrom(r, req, a, s.tokens[f])
 		return err
 	})
+	if reply.Owner.ID != r.Key.ID && reply.Owner.ID != "" && sameName(reply.Owner.ID, f.Key.name(r.Key.ID)) {
+		reply.Owner.ID = r.Key.ID
+	}
 	return reply, err
 }
 

@@ -37,7 +37,8 @@ type Region struct {
 // Header is sent with every request. ${NAME} in its value stands for a variable of the environment.
 type Header struct{ Name, Value string }
 
-// Family is one kind of key of the service.
+// Family is one kind of key of the service; wide because it names every request, and every meaning
+// of an answer.
 type Family struct {
 	Name   string
 	Class  string        // bounded, strong, eventual; "": the service promises nothing, and nothing is held against it
@@ -46,6 +47,9 @@ type Family struct {
 	Vary   []string      // the dimensions in its requests: tenant, locale, currency, variant
 
 	Read, Write, Delete, Purge, Bypass *Call // nil: the service does not offer it
+
+	Token targets.Form // what values its field takes
+	Key   keyForm      // how the service names its keys
 
 	Answer Answer
 
@@ -72,8 +76,16 @@ type filled struct {
 
 // uses reports whether the call has a placeholder of that name.
 func (c *Call) uses(name string) bool {
-	return c != nil && (c.Target.uses(name) || c.Body.uses(name) ||
-		slices.ContainsFunc(c.Headers, func(h filled) bool { return h.value.uses(name) }))
+	return c != nil && slices.ContainsFunc(c.templates(), func(t template) bool { return t.uses(name) })
+}
+
+// templates are all parts of the call that may hold placeholders.
+func (c *Call) templates() []template {
+	all := []template{c.Target, c.Body}
+	for _, h := range c.Headers {
+		all = append(all, h.value)
+	}
+	return all
 }
 
 // RegionNames lists the regions.
@@ -137,9 +149,10 @@ func (s *Spec) Same(a, b string) bool {
 	}
 	ask := func(f *Family) string {
 		r := targets.Request{Key: targets.Key{Family: f.Name, ID: "1", Tenant: "t", Locale: "l", Currency: "c", Variant: "v"}}
-		text := f.Read.Base + string(f.Read.Target.fill(nil, "", &r)) + "\n" + string(f.Read.Body.fill(nil, "", &r))
+		with := filling{r: &r, key: f.Key.name(r.Key.ID)}
+		text := f.Read.Base + string(f.Read.Target.fill(nil, &with)) + "\n" + string(f.Read.Body.fill(nil, &with))
 		for _, h := range f.Read.Headers {
-			text += "\n" + h.name + ": " + string(h.value.fill(nil, "", &r))
+			text += "\n" + h.name + ": " + string(h.value.fill(nil, &with))
 		}
 		return text
 	}
