@@ -11,7 +11,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cachedrill/cachedrill/drill/environment"
+	"github.com/cachedrill/cachedrill/internal/patience"
 	"github.com/cachedrill/cachedrill/oracle"
+	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -43,7 +45,11 @@ func audit(ctx context.Context, p *plan, target environment.Target, seen *observ
 		found.notes = append(found.notes, "before the audit: "+err.Error())
 	}
 	instances := target.Instances()
-	r := auditor{target: target, judge: seen.judge, epoch: epoch, patience: max(auditPatience, p.scenario.Workload.Timeout)}
+	pace := &patience.Pace{}
+	if t, ok := p.scenario.Target.(*scenarios.HTTPTarget); ok {
+		pace.Most = t.Service.Patience
+	}
+	r := auditor{pace: pace, target: target, judge: seen.judge, epoch: epoch, patience: max(auditPatience, p.scenario.Workload.Timeout)}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(auditReaders)
 	seq := p.schedule.Count() // the first number that is no operation of the workload
@@ -69,6 +75,9 @@ func audit(ctx context.Context, p *plan, target environment.Target, seen *observ
 	if err := g.Wait(); err != nil {
 		return found, err
 	}
+	if note := pace.Note("the audit"); note != "" {
+		found.notes = append(found.notes, note)
+	}
 	if n := missed.Load(); n > 0 {
 		found.unread = fmt.Sprintf("%d of %d audit reads got no answer", n, asked)
 	}
@@ -81,14 +90,15 @@ type auditor struct {
 	judge    *oracle.Judge
 	epoch    time.Time
 	patience time.Duration // of one try
+	pace     *patience.Pace
 }
 
 // read asks again when there is no answer: no client waits for it.
 func (a auditor) read(ctx context.Context, r targets.Request) error {
 	began := time.Now()
 	for try := 1; ; try++ {
-		err := a.once(ctx, r)
-		if err == nil || try == auditTries || ctx.Err() != nil || time.Since(began) > 2*auditPatience {
+		err := a.pace.Do(ctx, func() error { return a.once(ctx, r) })
+		if err == nil || try == auditTries || ctx.Err() != nil || time.Since(began)-a.pace.Waited() > 2*auditPatience {
 			return err
 		}
 	}

@@ -227,6 +227,9 @@ func (s *httpEnvironment) failure() string {
 // notes are what a reader of the report should know of the service.
 func (s *httpEnvironment) notes() []string {
 	var notes []string
+	if note := s.service.Paced(); note != "" {
+		notes = append(notes, note)
+	}
 	if n := s.service.Doubted(); n > 0 {
 		notes = append(notes, fmt.Sprintf("%d keys can't be judged: the writing of their first value ended unknown", n))
 	}

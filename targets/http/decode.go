@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cachedrill/cachedrill/internal/patience"
 	"github.com/cachedrill/cachedrill/internal/strictyaml"
 )
 
@@ -22,11 +23,12 @@ var perFamily = []string{"read", "write", "delete", "purge", "bypass", "answer",
 
 // Decode reads the description of a service.
 func Decode(n strictyaml.Node) *Spec {
-	f := n.Fields("the http target", append([]string{"instances", "headers", "timeout", "settle", "http2", "ca", "max_body", "families"}, perFamily...)...)
+	f := n.Fields("the http target", append([]string{"instances", "headers", "timeout", "settle", "patience", "http2", "ca", "max_body", "families"}, perFamily...)...)
 	s := &Spec{
-		Timeout: f["timeout"].Duration("timeout", DefaultTimeout),
-		Settle:  f["settle"].Duration("settle", DefaultSettle),
-		CA:      f["ca"].String("ca"),
+		Timeout:  f["timeout"].Duration("timeout", DefaultTimeout),
+		Settle:   f["settle"].Duration("settle", DefaultSettle),
+		Patience: f["patience"].Duration("patience", patience.Default),
+		CA:       f["ca"].String("ca"),
 	}
 	if f["timeout"].Present() && s.Timeout <= 0 {
 		f["timeout"].Fail("", "timeout must be above 0", "timeout: 2s")

@@ -16,12 +16,12 @@ import (
 // Bounds of the preparation before a drill.
 const (
 	preparers = 32
-	patience  = 5 * time.Second // at least, of one request
+	leastWait = 5 * time.Second // at least, of one request
 	seedTries = 3
 	showAgain = 100 * time.Millisecond
 )
 
-func (s *Service) patience() time.Duration { return max(patience, s.spec.Timeout) }
+func (s *Service) patience() time.Duration { return max(leastWait, s.spec.Timeout) }
 
 // Seed writes a first value to every key whose family can be written, so that everything that is
 // read later is known. It overwrites what was there. It fails when the service refuses; a write
@@ -34,14 +34,14 @@ func (s *Service) Seed(ctx context.Context, keys []targets.Key) error {
 		}
 		r := targets.Request{Kind: targets.Write, Key: k, Token: targets.NewToken(s.run, targets.SeedSeq, k), Seq: targets.SeedSeq}
 		for try := 1; ; try++ {
-			err := s.ask(ctx, r)
+			err := s.pace.Do(ctx, func() error { return s.ask(ctx, r) })
 			switch {
 			case err == nil, ctx.Err() != nil:
 				return ctx.Err()
-			case !errors.Is(err, targets.ErrNotApplied):
+			case !errors.Is(err, targets.ErrNotApplied) && !asksForPatience(err):
 				s.doubted.add(k)
 			}
-			if try == seedTries {
+			if try == seedTries || asksForPatience(err) {
 				return fmt.Errorf("writing the first value of %s: %w", k, err)
 			}
 		}
@@ -89,7 +89,7 @@ func (s *Service) Prewarm(ctx context.Context, keys []targets.Key) (unsettled st
 			}
 		}
 	}
-	all, end := len(left), time.Now().Add(s.spec.Settle)
+	all, end, waited := len(left), time.Now().Add(s.spec.Settle), s.pace.Waited()
 	answered := atomic.Int64{}
 	for {
 		var failed error
@@ -100,7 +100,7 @@ func (s *Service) Prewarm(ctx context.Context, keys []targets.Key) (unsettled st
 		if len(left) == 0 {
 			return "", nil
 		}
-		if time.Now().Add(showAgain).After(end) {
+		if time.Now().Add(showAgain).After(end.Add(s.pace.Waited() - waited)) {
 			if answered.Load() == 0 {
 				return "", fmt.Errorf("no first value could be read within %v: %w", s.spec.Settle, failed)
 			}
@@ -122,9 +122,13 @@ func (s *Service) look(ctx context.Context, at []glance, answered *atomic.Int64)
 	g.SetLimit(preparers)
 	for _, at := range at {
 		g.Go(func() error {
-			own, cancel := context.WithTimeout(gctx, s.patience())
-			defer cancel()
-			reply, err := s.Do(own, targets.Request{Kind: targets.Read, Key: at.key, Instance: at.instance, Seq: targets.SeedSeq})
+			var reply targets.Reply
+			err := s.pace.Do(gctx, func() (err error) {
+				own, cancel := context.WithTimeout(gctx, s.patience())
+				defer cancel()
+				reply, err = s.Do(own, targets.Request{Kind: targets.Read, Key: at.key, Instance: at.instance, Seq: targets.SeedSeq})
+				return err
+			})
 			if err == nil {
 				answered.Add(1)
 			}

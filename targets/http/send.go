@@ -81,7 +81,7 @@ func (s *Service) talk(ctx context.Context, call *Call, f *Family, r *targets.Re
 	if err != nil {
 		return err
 	}
-	return understand(req, answer)
+	return limited(answer, understand(req, answer))
 }
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/cachedrill/cachedrill/internal/patience"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -30,6 +31,7 @@ type Service struct {
 
 	doubted doubts
 	garbled garbled
+	pace    patience.Pace // of the preparations
 }
 
 // doubtfulValue stands for the value of a key that can't be judged.
@@ -45,6 +47,7 @@ const (
 func New(spec *Spec, run string) (*Service, error) {
 	s := &Service{spec: spec, run: run, headers: nethttp.Header{"User-Agent": {"cachedrill"}},
 		regions: map[string][]*url.URL{}, instances: map[string]*url.URL{}}
+	s.pace.Most = spec.Patience
 	for _, h := range spec.Headers {
 		v, err := expand(h.Value)
 		if err != nil {
@@ -100,6 +103,9 @@ func (s *Service) Garbled() (n int64, first string) {
 	}
 	return s.garbled.n.Load(), first
 }
+
+// Paced says in words how often the preparations were asked to wait; "" when they were not.
+func (s *Service) Paced() string { return s.pace.Note("writing and reading the first values") }
 
 // Doubted counts the keys that can't be judged, because the write of their first value ended
 // unknown.

@@ -19,6 +19,7 @@ type Spec struct {
 	Headers  []Header
 	Timeout  time.Duration // a client's patience
 	Settle   time.Duration // the most time that the service may need to show what was written before the drill
+	Patience time.Duration // the most time that the service is waited for when it asks for it, outside of the load
 	HTTP2    bool          // HTTP/2 from the first byte, also without TLS
 	CA       string        // file of the authorities that may have signed the service's certificates; "": those of the system
 	MostBody int64         // bytes of an answer that are read; a longer one is garbled
