@@ -22,7 +22,7 @@ REAL_RACE = ./drill/preflight ./drill/environment ./drill/environment/sourceload
 
 # Packages whose tests compute; the first have no goroutines of their own, or more histories and seeds than the race
 # detector has time for.
-COMPUTE_PLAIN = . ./oracle/... ./report/... ./scenarios/... ./drill/environment/virtual ./targets ./targets/zoo \
+COMPUTE_PLAIN = . ./oracle/... ./report/... ./scenarios/... ./drill/environment/virtual ./tests/habits ./targets ./targets/zoo \
 	./reference/key ./reference/policy ./internal/cost ./internal/strictyaml
 COMPUTE_RACE = $(shell $(GO) list ./... | grep -vxFf <($(GO) list $(REAL_PLAIN) $(REAL_ALONE) $(REAL_RACE) $(COMPUTE_PLAIN)))
 COMPUTE_QUICK = . ./oracle/... ./report/... ./scenarios/... ./load/... ./targets ./targets/zoo ./reference/key ./reference/policy \

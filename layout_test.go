@@ -18,6 +18,7 @@ var allowed = map[string][]string{
 	"cmd/cachedrill": {"..."},
 	"examples/go":    {},
 	"tests":          {"..."},
+	"tests/habits":   {"..."},
 	"tests/program":  {"report", "report/slo", "internal/pgtest", "internal/redistest"},
 	"tests/reality":  {"..."},
 

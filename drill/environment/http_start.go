@@ -47,7 +47,7 @@ func (s *httpEnvironment) vacant(ctx context.Context) error {
 	for _, r := range s.plan.Service.Regions {
 		for _, base := range r.URLs {
 			ctx, cancel := context.WithTimeout(ctx, knockLimit)
-			err := probeTCP(ctx, base)
+			err := probeTCP(ctx, s.plan.Service.DialContext, base)
 			cancel()
 			if err == nil {
 				return fmt.Errorf("something listens on %s already, and could not be distinguished from the service that the suite starts: end it, or leave out start", base)
@@ -79,7 +79,7 @@ func (s *httpEnvironment) ready(ctx context.Context) error {
 	for _, region := range s.plan.Service.Regions {
 		for _, base := range region.URLs {
 			for {
-				err := knock(ctx, base, r.Path)
+				err := knock(ctx, s.plan.Service.DialContext, base, r.Path)
 				if err == nil {
 					break
 				}
@@ -138,18 +138,21 @@ func (s *httpEnvironment) gone() error {
 
 const knockLimit = 2 * time.Second
 
+// dialer makes connections.
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
 // knock sees whether an instance can be asked.
-func knock(ctx context.Context, base, path string) error {
+func knock(ctx context.Context, dial dialer, base, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, knockLimit)
 	defer cancel()
 	if path == "" {
-		return probeTCP(ctx, base)
+		return probeTCP(ctx, dial, base)
 	}
 	req, err := nethttp.NewRequestWithContext(ctx, nethttp.MethodGet, base+path, nil)
 	if err != nil {
 		return err
 	}
-	transport := &nethttp.Transport{DisableKeepAlives: true}
+	transport := &nethttp.Transport{DisableKeepAlives: true, DialContext: dial}
 	res, err := transport.RoundTrip(req)
 	if err != nil {
 		return err
@@ -161,12 +164,12 @@ func knock(ctx context.Context, base, path string) error {
 	return nil
 }
 
-func probeTCP(ctx context.Context, base string) error {
+func probeTCP(ctx context.Context, dial dialer, base string) error {
 	addr, err := hostPort(base)
 	if err != nil {
 		return err
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	conn, err := dial(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}

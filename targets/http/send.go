@@ -16,7 +16,6 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/cachedrill/cachedrill/targets"
 )
@@ -41,7 +40,7 @@ func newTransport(spec *Spec) (*nethttp.Transport, error) {
 	t := &nethttp.Transport{
 		MaxIdleConns: 0, MaxIdleConnsPerHost: idleConns, IdleConnTimeout: idleFor,
 		DisableCompression: true, // the service should do the work that its users cause
-		DialContext:        (&net.Dialer{Timeout: spec.Timeout, KeepAlive: 15 * time.Second}).DialContext,
+		DialContext:        spec.DialContext,
 		Protocols:          new(nethttp.Protocols),
 	}
 	if spec.HTTP2 {

@@ -7,6 +7,8 @@
 package http
 
 import (
+	"context"
+	"net"
 	"slices"
 	"time"
 
@@ -24,9 +26,20 @@ type Spec struct {
 	CA       string        // file of the authorities that may have signed the service's certificates; "": those of the system
 	MostBody int64         // bytes of an answer that are read; a longer one is garbled
 
+	// Dial makes connections to the service; nil: they go over the network.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
 	// Families are those that the suite names. Common describes every family when it names none.
 	Families []Family
 	Common   Family
+}
+
+// DialContext makes a connection as all requests to the service do.
+func (s *Spec) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	if s.Dial != nil {
+		return s.Dial(ctx, network, address)
+	}
+	return (&net.Dialer{Timeout: s.Timeout, KeepAlive: 15 * time.Second}).DialContext(ctx, network, address)
 }
 
 // Region is a group of instances of the service, and the clients near to them.

@@ -1,0 +1,70 @@
+package habits
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/cachedrill/cachedrill/report/slo"
+)
+
+// habit is a habit that correct services have, and what drills of them come to.
+type habit struct {
+	name   string
+	habits Habits
+	class  Class
+	says   []string // what the report of the drill of a correct service says, when the suite does not describe the habit
+	defect string   // what a drill catches in a service of the same habit, when the suite describes it
+}
+
+var table = []habit{
+	{"none", Habits{"bypass": "source"}, Strong, nil, "loses"},
+	{"none, eventual", Habits{"bypass": "source"}, Eventual, nil, "forgets"},
+	{"refusals with 409", Habits{"refusal": "conflict"}, Strong, nil, "dirty"},
+	{"500 after the write", Habits{"failure": "after", "bypass": "source"}, Strong, nil, "forgets"},
+	{"several values in an answer", Habits{"neighbours": "one"}, Bounded, nil, "crossed"},
+	{"several values and tenants", Habits{"neighbours": "one", "tenants": "two"}, Strong, nil, "tenants"},
+	{"versions from 1", Habits{"version": "one"}, Strong, nil, "slow-fill"},
+	{"weak entity tags", Habits{"version": "etag"}, Strong, nil, "slow-fill"},
+	{"410", Habits{"absence": "gone"}, Strong, nil, "negative"},
+	{"204", Habits{"absence": "nocontent"}, Strong, nil, "negative"},
+	{"429 while seeding", Habits{"limit": "bucket"}, Strong, nil, "slow-fill"},
+	{"tiers by a word", Habits{"tier": "word"}, Strong, nil, "loses"},
+	{"MISS, HIT", Habits{"tier": "stacked"}, Strong, nil, "loses"},
+	{"X-Cache twice", Habits{"tier": "lines"}, Strong, nil, "loses"},
+	{"words of CDNs", Habits{"tier": "cdn"}, Strong, nil, "loses"},
+	{"Cache-Status", Habits{"tier": "status"}, Strong, nil, "loses"},
+	{"MISS of a copy", Habits{"tier": "replayed"}, Bounded, nil, "forgets"},
+	{"fields that change", Habits{"extra": "fields"}, Strong, nil, "slow-fill"},
+	{"three workers behind one address", Habits{"workers": "balanced"}, Strong, nil, "deaf"},
+	{"two workers", Habits{"workers": "two", "bypass": "source"}, Strong, nil, "deaf"},
+}
+
+// No correct service is accused, whether its suite describes its habit or not; and one that has the
+// same habit and a broken cache is caught, when it does.
+func TestHabitsAreNoDefects(t *testing.T) {
+	const seeds = 3
+	for _, c := range table {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for seed := range uint64(seeds) {
+				for _, described := range []bool{false, true} {
+					s, err := drilled(t, New(c.habits, c.class, "", seed), described, seed)
+					if err != nil {
+						require.False(t, described, "%v", err)
+						continue
+					}
+					require.Empty(t, missed(s), "described: %v\n%s", described, rows(s))
+					for _, words := range c.says {
+						if !described {
+							require.Contains(t, rows(s), words)
+						}
+					}
+				}
+				s, err := drilled(t, New(c.habits, c.class, c.defect, seed), true, seed)
+				require.NoError(t, err)
+				require.Equal(t, slo.Fail, s.Outcome, "%s escapes: %s", c.defect, rows(s))
+			}
+		})
+	}
+}
