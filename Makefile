@@ -29,7 +29,7 @@ COMPUTE_QUICK = . ./oracle/... ./report/... ./scenarios/... ./load/... ./targets
 	./reference/contract ./reference/metrics ./reference/store ./internal/cost ./internal/strictyaml
 SHELL = /bin/bash
 
-.PHONY: test quick command compute lint soak conformance schedules fuzz build bench bench-cache bench-peers setup
+.PHONY: test quick command compute lint soak conformance schedules fuzz build bench bench-cache bench-peers underdrill setup
 
 # Everything: sets up what the tests need, then runs them all. What computes, compilers too, runs beside the command's
 # tests, which wait, with the lowest priority; then come the packages that want the machine for themselves.
@@ -105,3 +105,8 @@ bench-cache: setup
 # The reference cache beside other libraries: a module of its own, so that they are no dependencies of ours.
 bench-peers: setup
 	cd bench && $(GO) run .
+
+# Real caches under drill, each in a small service of its own; writes docs/underdrill.md. A module of its own, as bench-peers.
+underdrill: setup build
+	bench/underdrill/setup
+	cd bench/underdrill && $(GO) run . -cachedrill ../../bin/cachedrill
