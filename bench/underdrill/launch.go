@@ -34,6 +34,9 @@ func launch(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil { // Varnish compiles its rules as a user of its own
+		return err
+	}
 	ended := errors.New("a process of the service ended")
 	var all sync.WaitGroup
 	failed := make(chan error, 8)
