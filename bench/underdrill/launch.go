@@ -24,8 +24,8 @@ var (
 	varnishVCL string
 )
 
-// launch runs what a drill starts: the source, and a process of the cache at each address of LISTEN,
-// until it is told to end or one of them ends.
+// launch runs what a drill starts: the source, and a process of the cache at each address of
+// LISTEN, until it is told to end or one of them ends.
 func launch(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -109,8 +109,8 @@ func await(ctx context.Context, url string) error {
 	}
 }
 
-// process is the command of one process of the cache, which listens at an address and may write into
-// a folder of its own.
+// process is the command of one process of the cache, which listens at an address and may write
+// into a folder of its own.
 func process(dir, listen string) (name string, args []string, err error) {
 	host, port, _ := strings.Cut(os.Getenv("SOURCE"), ":")
 	fill := strings.NewReplacer("@LISTEN@", listen, "@SOURCE@", os.Getenv("SOURCE"), "@HOST@", host, "@PORT@", port)

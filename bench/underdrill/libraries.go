@@ -25,8 +25,9 @@ type setting struct {
 
 const capacity = 10_000
 
-// libraries are the caches in Go, each opened and called as its documentation shows. Where that has
-// no call that loads, the service does what its readers do: get, and without an answer load and set.
+// libraries are the caches in Go, each opened and called as its documentation shows. Where that
+// has no call that loads, the service does what its readers do: get, and without an answer load
+// and set.
 var libraries = map[string]func(setting) (cached, error){
 	"get-set":        openGetSet,
 	"go-redis-cache": openGoRedisCache,

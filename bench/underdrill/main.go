@@ -1,5 +1,5 @@
-// Underdrill drills real caches, each in a small service that uses it as its documentation shows, and
-// writes docs/underdrill.md. It knows nothing of cachedrill but its command: the services are
+// Underdrill drills real caches, each in a small service that uses it as its documentation shows,
+// and writes docs/underdrill.md. It knows nothing of cachedrill but its command: the services are
 // strangers to it, and it to them.
 package main
 

@@ -17,8 +17,8 @@ func TestVerdictsCountSeeds(t *testing.T) {
 	}
 }
 
-// What copies in the memory of several processes promise is a bound; of one process, and of a shared
-// store, that a write is seen.
+// What copies in the memory of several processes promise is a bound; of one process, and of a
+// shared store, that a write is seen.
 func TestWhatIsAsked(t *testing.T) {
 	for _, c := range caches {
 		one, two := c.within(1, calm) == 0, c.within(2, calm) == 0

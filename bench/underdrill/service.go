@@ -61,15 +61,15 @@ func (s *source) write(ctx context.Context, key, value string) error {
 	return err
 }
 
-// cached is a library as a service uses it: get reads through it, forget drops a key's copy after a
-// write.
+// cached is a library as a service uses it: get reads through it, forget drops a key's copy after
+// a write.
 type cached struct {
 	get    func(ctx context.Context, key string) (string, error)
 	forget func(ctx context.Context, key string) error
 }
 
-// worker serves one cache over HTTP: reads go through the cache, writes to the source, and then the
-// copy is dropped, before the write is answered.
+// worker serves one cache over HTTP: reads go through the cache, writes to the source, and then
+// the copy is dropped, before the write is answered.
 func worker(ctx context.Context) error {
 	ttl, err := strconv.Atoi(os.Getenv("TTL_MS"))
 	if err != nil {
