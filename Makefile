@@ -67,6 +67,7 @@ lint:
 # that acknowledged writes survive kill -9 of their writer, and of PostgreSQL; and that the examples pass and fail as they should.
 soak: setup
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run TestSoak -timeout 6h ./tests/...
+	CACHEDRILL_HISTORIES=200000 $(GO) test -count=1 -run 'TestCorrectCaches' -timeout 1h ./oracle
 	$(GO) test -race -count=1 -timeout 1h ./drill/environment/virtual # make test has no time for the race detector there
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run 'TestStrangers' -timeout 1h ./tests
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run SurviveKills -timeout 1h ./reference/source/postgres

@@ -96,3 +96,127 @@ func TestWrongHistoriesAreAccused(t *testing.T) {
 		require.Equal(t, []string{price9 + " answered v1 with an absence at 0.003s in eu, but v1 is the value of write 1"}, texts(f, "corruption"))
 	})
 }
+
+// Two writes race, and a cache keeps the one that lost: no single read is proven stale, and no order
+// of the writes explains all of them.
+func TestACacheThatKeepsTheLoserOfARace(t *testing.T) {
+	at := func(instance string) func(*targets.Operation) {
+		return func(o *targets.Operation) { o.Instance = instance }
+	}
+	race := func(d *drill, kinds ...targets.Kind) {
+		var all []targets.Operation
+		for i, kind := range kinds {
+			o := op(kind, uint64(i+1), 1, 4+i)
+			all = append(all, o)
+			d.j.Begin(o)
+		}
+		for _, o := range all {
+			d.j.End(o)
+		}
+	}
+	for name, c := range map[string]struct {
+		play  func(d *drill)
+		wrong bool
+	}{
+		"the source has the other, for ever": {func(d *drill) {
+			race(d, targets.Write, targets.Write)
+			for i := range 5 {
+				d.read(uint64(10+2*i), 1000+100*i, 1001+100*i, 0, 1)
+				d.read(uint64(11+2*i), 1050+100*i, 1051+100*i, 0, 2, past)
+			}
+		}, true},
+		"once each, at the end": {func(d *drill) {
+			race(d, targets.Write, targets.Write)
+			d.read(10, 1000, 1001, 0, 1, at("eu/1"))
+			d.read(11, 1002, 1003, 0, 2, past)
+		}, true},
+		"the other way round, at the end": {func(d *drill) {
+			race(d, targets.Write, targets.Write)
+			d.read(10, 1000, 1001, 0, 2, past)
+			d.read(11, 1002, 1003, 0, 1, at("eu/1"))
+		}, true},
+		"two instances disagree": {func(d *drill) {
+			race(d, targets.Write, targets.Write)
+			d.read(10, 1000, 1001, 0, 1, at("eu/1"))
+			d.read(11, 1002, 1003, 0, 2, at("eu/2"))
+		}, true},
+		"a deletion lost the race": {func(d *drill) {
+			race(d, targets.Write, targets.Delete)
+			d.read(10, 1000, 1001, 0, 1, past)
+			d.read(11, 1002, 1003, 0, 0, absent)
+		}, true},
+		"a deletion won the race": {func(d *drill) {
+			race(d, targets.Write, targets.Delete)
+			d.read(10, 1000, 1001, 0, 0, absent, past)
+			d.read(11, 1002, 1003, 0, 1)
+		}, true},
+		"all agree": {func(d *drill) {
+			race(d, targets.Write, targets.Write)
+			d.read(10, 6, 7, 0, 1, at("eu/1"))
+			d.read(11, 1000, 1001, 0, 1, at("eu/1"))
+			d.read(12, 1002, 1003, 0, 1, at("eu/2"))
+			d.read(13, 1002, 1003, 0, 1, past)
+		}, false},
+		"as old as the class allows": {func(d *drill) {
+			race(d, targets.Write, targets.Write)
+			d.read(10, 6, 7, 0, 2, past)
+			d.read(11, 8, 9, 0, 1, at("eu/1"))
+		}, false},
+	} {
+		for _, family := range []Family{{Class: Strong}, {Class: Bounded, Within: ms(100)}, {Class: Eventual, Within: ms(100)}, {Unclassed: true}} {
+			class := map[bool]string{true: "none", false: family.Class.String()}[family.Unclassed]
+			t.Run(name+", "+class, func(t *testing.T) {
+				d := newDrill(t, Config{Families: map[string]Family{"price": family}})
+				c.play(d)
+				f := d.j.Finish()
+				wrong := c.wrong && !family.Unclassed || name == "as old as the class allows" && family.Class == Strong && !family.Unclassed
+				require.Equal(t, wrong, f.Violations[class] > 0, f.Accusations)
+				require.Zero(t, f.LostWrites+f.Rollbacks+f.UndecidedKeys, f.Accusations)
+				for _, a := range f.Accusations {
+					if a.Kind == "violation" {
+						require.Contains(t, a.Text, "no order of its writes explains")
+						require.Equal(t, class, a.Class)
+						require.NotEmpty(t, a.Proof)
+					}
+				}
+			})
+		}
+	}
+}
+
+// A source that takes a write back is accused itself, not the caches before it.
+func TestASourceThatTakesAWriteBack(t *testing.T) {
+	d := newDrill(t, Config{})
+	first, second := op(targets.Write, 1, 1, 5), op(targets.Write, 2, 1, 5)
+	d.j.Begin(first)
+	d.j.Begin(second)
+	d.j.End(first)
+	d.j.End(second)
+	d.read(3, 10, 11, 0, 1, past)
+	d.read(4, 20, 21, 0, 2, past)
+	d.read(5, 30, 31, 0, 1, past)
+	d.read(6, 32, 33, 0, 1)
+	f := d.j.Finish()
+	require.Equal(t, [2]int{1, 0}, [2]int{f.LostWrites, f.Violations["strong"]}, f.Accusations)
+	require.Contains(t, texts(f, "lost write")[0], "the value of write 2 of "+price9+" was there and is gone")
+}
+
+// Answers "not found" of which an earlier one implies the later are one: a key that stays deleted is
+// decided, however often it is read.
+func TestManyAnswersNotFound(t *testing.T) {
+	for _, class := range []Class{Strong, Bounded} {
+		d := newDrill(t, Config{Families: map[string]Family{"price": {Class: class}}})
+		d.write(1, 1, 2, 0)
+		d.delete(2, 3, 4, 0)
+		for i := range 200 {
+			d.read(uint64(10+i), 10+2*i, 11+2*i, 0, 0, absent)
+		}
+		d.write(3, 1000, 1001, 0)
+		d.delete(4, 1002, 1003, 0)
+		for i := range 200 {
+			d.read(uint64(1010+i), 1010+2*i, 1011+2*i, 0, 0, absent)
+		}
+		f := d.j.Finish()
+		require.Zero(t, f.UndecidedKeys+len(f.Accusations), f.Accusations)
+	}
+}

@@ -10,7 +10,7 @@ import (
 // Whatever a target tells, a correct cache is not accused: also where it tells no versions, or
 // some, and where keys are deleted.
 func TestCorrectCachesAreNeverAccusedHoweverLittleTheyTell(t *testing.T) {
-	base := recipe{seeded: true, unknown: true, lateBegins: true, audits: true, deletes: true, writes: 6, reads: 8, span: 14}
+	base := recipe{seeded: true, unknown: true, lateBegins: true, audits: true, past: true, deletes: true, writes: 6, reads: 8, span: 14}
 	for _, c := range []struct {
 		name   string
 		change func(*recipe)
@@ -33,7 +33,7 @@ func TestCorrectCachesAreNeverAccusedHoweverLittleTheyTell(t *testing.T) {
 			r := base
 			c.change(&r)
 			chances := map[string]int{}
-			worlds(t, histories/3, r, func(t *testing.T, name named, rng *rand.Rand, w *world) {
+			worlds(t, plays(t), r, func(t *testing.T, name named, rng *rand.Rand, w *world) {
 				_, f := w.stream(rng, Config{Historian: r.historian, Families: map[string]Family{"price": c.family}})
 				for _, a := range f.Accusations {
 					require.True(t, a.Kind == "stale" && c.family.Class != Strong, "%s: %s\n%s", a.Kind, a.Text, name)

@@ -227,8 +227,12 @@ func recordEvents(key targets.Key, m *history.WriteRecord) []Event {
 func orderHistory(key targets.Key, zones []history.Zone) (events []Event) {
 	for _, z := range zones {
 		events = append(events, recordEvents(key, z.Record)...)
-		if z.Record.Last.Sent != before {
-			events = append(events, Event{What: Answered, Key: key, Seq: z.Record.Last.Seq, Writer: z.Record.Seq, Sent: z.Record.Last.Sent, Accused: true})
+		if z.Last.Sent != before {
+			read := Event{What: Answered, Key: key, Seq: z.Last.Seq, Writer: z.Record.Seq, Sent: z.Last.Sent, Accused: true}
+			if z.Past {
+				read.Instance = targets.SourceInstance
+			}
+			events = append(events, read)
 		}
 	}
 	return events

@@ -68,7 +68,7 @@ func (k *keyState) conclude(f *Findings) {
 	switch {
 	case by.unjudged() != "":
 		f.UnjudgedKeys++
-	case k.family.strong() && !by.explained():
+	case !by.explained():
 		f.UndecidedKeys++
 	}
 }

@@ -108,8 +108,8 @@ type keyState struct {
 	// witnesses is the reads that are the earliest evidence of a version, by version; of the
 	// version model only.
 	witnesses map[uint64]Event
-	absences  *history.Absences // of strong families without a log
-	underWay  *underWay         // nil until the key is changed
+	absences  *notFound // of families with a class, without a log
+	underWay  *underWay // nil until the key is changed
 
 	versionedFrom time.Duration // the earliest Sent among the operations that carried a version; [never] if none did
 	audited       time.Duration // when the last read past the caches began; [before] at first
@@ -122,8 +122,11 @@ type keyState struct {
 	// what is known of a version came from a read that another answer contradicts. crowded: too
 	// many unresolved writes. Each makes the key's reads unjudged from then on.
 	foreign, rewritten, tainted, crowded bool
-	provenStale                          bool // a read from a cache was proven stale
+	violated                             bool // a read from a cache was proven to break the family's class
 }
+
+// notFound is a key's answers "not found", from caches and past them.
+type notFound struct{ cached, past history.Absences }
 
 func newKey(key targets.Key, hash uint64, f *family, d *drillState, c *counts) *keyState {
 	k := &keyState{key: key, hash: hash, family: f, drill: d, counts: c, audited: before, sourced: before, versionedFrom: never}
@@ -184,6 +187,16 @@ func (k *keyState) witness(v *history.Version, op *targets.Operation) {
 	k.witnesses[v.N] = e
 }
 
+// promised gives the time from which on the family's class allows the answer of a read from a cache
+// to have been current; ok is false where the class promises nothing of it.
+func (k *keyState) promised(op *targets.Operation) (from time.Duration, ok bool) {
+	f := k.family
+	if !f.classed || f.Class == Eventual && !k.drill.health.healthy(op.Sent, op.Returned, f.Within) {
+		return 0, false
+	}
+	return op.Sent - f.bound(), true
+}
+
 // violates reports whether a read that is stale is proven to break the family's class.
 func (k *keyState) violates(d *Judgement) bool {
 	f := k.family
@@ -222,11 +235,11 @@ func (k *keyState) falseRejection(r rejection, version uint64, at time.Duration,
 	}
 }
 
-// disordered counts a violation of a strong family that no read by itself shows.
+// disordered counts a violation that no read by itself shows.
 func (k *keyState) disordered(at time.Duration, text string, zones ...history.Zone) {
-	k.drill.accused.violations[Strong].Add(1)
+	k.drill.accused.violations[k.family.Class].Add(1)
 	if k.drill.accused.count(kindViolation, at) {
-		k.drill.accused.keep(kindViolation, k.accusation(at, targets.Operation{}, text, orderHistory(k.key, zones), proofOrder(zones...)))
+		k.drill.accused.keep(kindViolation, k.accusation(at, targets.Operation{}, text, orderHistory(k.key, zones), proofOrder(k.family, zones...)))
 	}
 }
 

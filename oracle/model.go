@@ -17,7 +17,7 @@ import (
 // Each has a section of docs/oracle.md with the proof that it accuses no correct cache. The shard
 // of the key is locked during all calls.
 type model interface {
-	// begin notes a write that is about to be sent.
+	// begin notes an operation that is about to be sent.
 	begin(op *targets.Operation)
 	// end notes how a write ended.
 	end(op *targets.Operation)
@@ -66,8 +66,8 @@ func (k *keyState) begin(op *targets.Operation) {
 	}
 	if op.Kind.Changes() {
 		versionModel{k}.begin(op)
-		valueModel{k}.begin(op)
 	}
+	valueModel{k}.begin(op)
 	k.inflight.Add(op.Sent, op.Seq)
 }
 

@@ -3,7 +3,6 @@ package oracle
 import (
 	"sync"
 
-	"github.com/cachedrill/cachedrill/oracle/internal/history"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -163,8 +162,8 @@ func (s *shard) judge(by model, k *keyState, op *targets.Operation, m match, bas
 		return done
 	}
 	if d.Answer == Stale {
-		k.provenStale = true
 		d.Violation = k.violates(&d.Judgement)
+		k.violated = k.violated || d.Violation
 		by.stale(m, d, k.keepsStale(&d.Judgement))
 	}
 	k.opportunity(by, op, &d.Judgement)
@@ -177,16 +176,25 @@ func (s *shard) judge(by model, k *keyState, op *targets.Operation, m match, bas
 	return done
 }
 
-// notFound notes an answer "not found" of a strong family: together they must be explained, and one
-// of them may leave only one absence for another.
+// notFound notes an answer "not found" of a family with a class: together they must be explained,
+// and one of them may leave only one absence for another.
 func (k *keyState) notFound(op *targets.Operation) {
-	if op.Instance == targets.SourceInstance || !k.family.strong() || k.drill.cfg.Historian {
+	if !k.family.classed || k.drill.cfg.Historian || k.values == nil && !k.family.strong() {
 		return
 	}
-	if k.absences == nil {
-		k.absences = &history.Absences{}
+	from, ok := k.promised(op)
+	past := op.Instance == targets.SourceInstance
+	switch {
+	case !past && !ok, past && k.values == nil:
+		return
+	case k.absences == nil:
+		k.absences = &notFound{}
 	}
-	k.absences.Add(op.Sent, op.Returned)
+	if past {
+		k.absences.past.Add(op.Sent, op.Returned, k.values)
+	} else {
+		k.absences.cached.Add(from, op.Returned, k.values)
+	}
 }
 
 // waiter is a read that ended OK and can't be judged yet.

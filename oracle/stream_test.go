@@ -1,8 +1,11 @@
 package oracle
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -14,6 +17,13 @@ import (
 // histories is how many worlds each property is held against; fewer under the race detector, which
 // can find nothing in one goroutine.
 var histories = map[bool]int{false: 6000, true: 500}[raceDetector]
+
+// plays is how many worlds of correct caches are played a mode: CACHEDRILL_HISTORIES, or a sample.
+func plays(t *testing.T) int {
+	n, err := strconv.Atoi(cmp.Or(os.Getenv("CACHEDRILL_HISTORIES"), strconv.Itoa(histories/3)))
+	require.NoError(t, err)
+	return n
+}
 
 // named is a world as failures show it.
 type named struct {

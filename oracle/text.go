@@ -199,8 +199,9 @@ func recordName(m *history.WriteRecord) string {
 	return fmt.Sprintf("the value of write %d", m.Seq)
 }
 
-// recordStory gives what is known of a write and of its last read.
-func recordStory(m *history.WriteRecord) string {
+// zoneStory gives what is known of a write and of its last read.
+func zoneStory(z history.Zone) string {
+	m := z.Record
 	s := recordName(m)
 	if m.Sent != before {
 		s += " (sent at " + clock(m.Sent)
@@ -212,14 +213,22 @@ func recordStory(m *history.WriteRecord) string {
 	if m.By != never && m.By != m.Acked {
 		s += fmt.Sprintf(", %s at %s", m.ByProof, clock(m.By))
 	}
-	if m.Last.Sent != before {
-		s += fmt.Sprintf(", last read by read %d, sent at %s", m.Last.Seq, clock(m.Last.Sent))
+	if z.Last.Sent != before {
+		s += fmt.Sprintf(", last read by read %d, sent at %s", z.Last.Seq, clock(z.Last.Sent))
+		if z.Past {
+			s += " past the caches"
+		}
 	}
 	return s
 }
 
-func textZones(key targets.Key, a, b *history.WriteRecord) string {
-	return fmt.Sprintf("%s: no order of its writes explains all reads: %s; %s", key, recordStory(a), recordStory(b))
+func textZones(key targets.Key, a, b history.Zone) string {
+	return fmt.Sprintf("%s: no order of its writes explains all reads: %s; %s", key, zoneStory(a), zoneStory(b))
+}
+
+func textReverted(key targets.Key, x *history.WriteRecord, pair [2]history.Zone) string {
+	return fmt.Sprintf("%s of %s was there and is gone; no order of the writes explains what the source answered: %s; %s",
+		recordName(x), key, zoneStory(pair[0]), zoneStory(pair[1]))
 }
 
 func textAbsences(key targets.Key, all []history.Interval) string {
@@ -342,11 +351,15 @@ func proofFalseRejection(r *rejection, there *Event) string {
 	return fmt.Sprintf("rejected %s with the promise of no effect, and its value was %s %s", exactly(r.returned), how, exactly(at))
 }
 
-func proofOrder(zones ...history.Zone) string {
+func proofOrder(f *family, zones ...history.Zone) string {
 	if len(zones) != 2 {
 		return "no order of the absences and the writes explains every answer"
 	}
 	a, b := zones[0], zones[1]
-	return fmt.Sprintf("the value of write %d was current from %s to %s, that of write %d from %s to %s: neither can come first",
+	s := fmt.Sprintf("the value of write %d was current from %s to %s, that of write %d from %s to %s: neither can come first",
 		a.Record.Seq, exactly(a.Finish), exactly(a.Start), b.Record.Seq, exactly(b.Finish), exactly(b.Start))
+	if bound := f.bound(); bound > 0 {
+		s += fmt.Sprintf("; class %s allows an answer of a cache to be old by %s", f.class(), bound)
+	}
+	return s
 }

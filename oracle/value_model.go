@@ -16,7 +16,7 @@ type valueModel struct{ *keyState }
 // versions.
 func (m valueModel) active(sent time.Duration) *history.Values {
 	if m.values == nil && m.versionedFrom == never {
-		m.values = history.NewValues()
+		m.values = history.NewValues(m.family.bound())
 	}
 	if sent >= m.versionedFrom {
 		return nil
@@ -25,7 +25,12 @@ func (m valueModel) active(sent time.Duration) *history.Values {
 }
 
 func (m valueModel) begin(op *targets.Operation) {
-	if r := m.active(op.Sent); r != nil {
+	r := m.active(op.Sent)
+	if r == nil {
+		return
+	}
+	r.Began = min(r.Began, op.Sent)
+	if op.Kind.Changes() {
 		r.Add(op.Seq, op.Sent, op.Kind == targets.Delete)
 	}
 }
@@ -73,8 +78,11 @@ func (m valueModel) match(op *targets.Operation) match {
 	}
 	x.Since = min(x.Since, op.Sent)
 	r.Proven(x, op.Returned, history.Seen)
-	if op.Instance != targets.SourceInstance && (op.Sent > x.Last.Sent || op.Sent == x.Last.Sent && op.Seq < x.Last.Seq) {
-		x.Last = history.Op{Sent: op.Sent, Seq: op.Seq}
+	read := history.Op{Sent: op.Sent, Seq: op.Seq}
+	if op.Instance == targets.SourceInstance {
+		x.SawPast(read, op.Returned)
+	} else if _, ok := m.promised(op); ok {
+		x.Last = history.Later(x.Last, read)
 	}
 	return match{finding: sound, record: x}
 }
@@ -181,7 +189,7 @@ func (m valueModel) missed(x *history.WriteRecord, op *targets.Operation) {
 	if x.Gone {
 		return
 	}
-	x.Gone = true
+	x.Gone, m.values.Lost = true, true
 	events := append(recordEvents(m.key, x), accused(op, 0))
 	if x.Acked != never {
 		m.lost(write{seq: x.Seq, sent: x.Sent, returned: x.Acked, deleted: x.Deleted}, "; "+textAuditValue(op), events...)
@@ -204,22 +212,78 @@ func (m valueModel) conclude() {
 	}
 }
 
-// explained looks for zones in conflict, and for absences that no deletion explains.
+// explained looks for zones in conflict, and for absences that no deletion explains. The reads past
+// the caches are of use as long as the source lost nothing.
 func (m valueModel) explained() (decided bool) {
-	if m.provenStale {
+	if !m.family.classed {
 		return true
 	}
-	all := m.values.Zones()
+	of, whole := history.FromAll, m.steady()
+	if !whole || m.values.Lost { // the source itself does not have what it should
+		of = history.FromCaches
+	}
+	if m.violated {
+		return true
+	}
+	all := m.values.Zones(of)
 	pairs := history.Conflicts(all)
 	for _, p := range pairs {
-		m.disordered(p[1].Start, textZones(m.key, p[0].Record, p[1].Record), p[0], p[1])
+		m.disordered(max(p[1].Start, p[1].Last.Sent), textZones(m.key, p[0], p[1]), p[0], p[1])
 	}
-	if len(pairs) > 0 || m.absences == nil {
+	if len(pairs) > 0 {
 		return true
 	}
-	explained, decided := m.absences.Explained(m.values, all)
-	if decided && !explained {
-		m.disordered(m.absences.All[0].From, textAbsences(m.key, m.absences.All))
+	if m.absences == nil {
+		return whole || !m.family.strong()
 	}
-	return decided
+	a := &m.absences.cached
+	if of == history.FromAll {
+		a = a.With(&m.absences.past)
+	}
+	a.Thin(m.values)
+	explained, decided := a.Explained(m.values, all)
+	if decided && !explained {
+		m.disordered(a.All[0].From, textAbsences(m.key, a.All))
+	}
+	return decided && whole || !m.family.strong()
+}
+
+// steady reports whether some order of the writes explains the reads past the caches. If their
+// values are in conflict, one was there, was superseded, and came back: what had superseded it is
+// gone, and counted.
+func (m valueModel) steady() bool {
+	all := m.values.Zones(history.FromSource)
+	pairs := history.Conflicts(all)
+	for _, p := range pairs {
+		x := p[0]
+		if x.Record == m.values.Seed || p[1].Start < x.Start && p[1].Record != m.values.Seed {
+			x = p[1]
+		}
+		m.reverted(x, p)
+	}
+	if len(pairs) > 0 || m.absences == nil {
+		return m.values.Lost || len(pairs) == 0
+	}
+	a := &m.absences.past
+	a.Thin(m.values)
+	explained, decided := a.Explained(m.values, all)
+	return m.values.Lost || explained && decided
+}
+
+// reverted counts a write that was there, and gone for a while at least, unless one of the two that
+// show it was counted.
+func (m valueModel) reverted(z history.Zone, pair [2]history.Zone) {
+	x := z.Record
+	if pair[0].Record.Gone || pair[1].Record.Gone {
+		return
+	}
+	x.Gone, m.values.Lost = true, true
+	kind, at := kindRollback, max(x.Sent, z.Last.Sent)
+	if x.Acked != never {
+		kind, at = kindLost, x.Acked
+	}
+	if m.drill.accused.count(kind, at) {
+		m.drill.accused.keep(kind, m.accusation(at, targets.Operation{}, textReverted(m.key, x, pair),
+			orderHistory(m.key, pair[:]), proofOrder(m.family, pair[:]...)))
+	}
 }

@@ -342,9 +342,12 @@ func (m versionModel) conclude() {
 // explained accuses a key if its absences can't all be explained by deletions that carried a
 // version, and those that carried none.
 func (m versionModel) explained() (decided bool) {
-	a := m.absences
+	if m.absences == nil || m.violated || !m.family.strong() {
+		return true
+	}
+	a := &m.absences.cached
 	switch {
-	case a == nil || m.provenStale:
+	case len(a.All) == 0 && !a.Overflow:
 		return true
 	case a.Overflow:
 		return false

@@ -50,8 +50,9 @@ type recipe struct {
 	within     time.Duration
 	writes     int
 	reads      int
-	span       int // times are below it
-	audits     bool
+	span       int  // times are below it
+	audits     bool // a read past the caches after everything
+	past       bool // reads past the caches inside the order
 	deletes    bool // some writes are deletions
 	broken     bool // writes that failed may commit; reads may answer any value at all
 	blind      bool // no versions are known
@@ -124,7 +125,13 @@ func newWorld(rng *rand.Rand, r recipe) *world {
 		}
 	}
 	for range 1 + rng.IntN(r.reads) {
-		w.read(rng, r, pick(rng, 1, end), end, seq, "")
+		if r.past && rng.IntN(3) == 0 {
+			exact := r
+			exact.stale, exact.broken, exact.within = false, false, 0
+			w.read(rng, exact, pick(rng, 1, end), end, seq, targets.SourceInstance)
+		} else {
+			w.read(rng, r, pick(rng, 1, end), end, seq, "")
+		}
 		seq++
 	}
 	if r.audits {

@@ -22,7 +22,24 @@ type Absences struct {
 	Overflow bool
 }
 
-func (a *Absences) Add(from, end time.Duration) {
+// Add adds a read. r, if it is not nil, is what is known of the key's values by now.
+func (a *Absences) Add(from, end time.Duration, r *Values) {
+	if a.Overflow {
+		return
+	}
+	a.add(from, end)
+	if len(a.All) <= keepAbsent {
+		return
+	}
+	if r != nil {
+		a.Thin(r)
+	}
+	if len(a.All) > keepAbsent {
+		a.All, a.Overflow = nil, true
+	}
+}
+
+func (a *Absences) add(from, end time.Duration) {
 	at, _ := slices.BinarySearchFunc(a.All, from, func(i Interval, from time.Duration) int { return int(min(1, max(-1, i.From-from))) })
 	if at < len(a.All) && a.All[at].End <= end {
 		return // the first that begins no earlier ends first, too
@@ -36,9 +53,28 @@ func (a *Absences) Add(from, end time.Duration) {
 		hi++
 	}
 	a.All = slices.Replace(a.All, lo, hi, Interval{from, end})
-	if len(a.All) > keepAbsent {
-		a.All, a.Overflow = nil, true
+}
+
+// Thin drops the reads that an earlier one implies: where nothing was there during that one, and no
+// value can have been written from its beginning until the other's end, nothing was there during
+// the other.
+func (a *Absences) Thin(r *Values) {
+	kept := a.All[:0]
+	for _, read := range a.All {
+		if len(kept) == 0 || r.MayChange(kept[len(kept)-1].From, read.End) {
+			kept = append(kept, read)
+		}
 	}
+	a.All = kept
+}
+
+// With gives the absences of both.
+func (a *Absences) With(o *Absences) *Absences {
+	all := &Absences{All: slices.Clone(a.All), Overflow: a.Overflow || o.Overflow}
+	for _, read := range o.All {
+		all.add(read.From, read.End)
+	}
+	return all
 }
 
 // Explained says whether the absences can be given to deletions, or to the absence before the first
@@ -54,9 +90,9 @@ func (a *Absences) Explained(r *Values, zones []Zone) (yes, decided bool) {
 			s.values = append(s.values, z)
 		}
 	}
-	s.deletions = append(s.deletions, Zone{Before, Before, &r.Nothing})
+	s.deletions = append(s.deletions, r.zone(&r.Nothing, FromAll))
 	for _, m := range r.Tombs {
-		s.deletions = append(s.deletions, m.Zone())
+		s.deletions = append(s.deletions, r.zone(m, FromAll))
 	}
 	yes = s.place(0, nil)
 	return yes, yes || s.compared <= maxCompared

@@ -28,12 +28,39 @@ type WriteRecord struct {
 	next  Evidence      // the earliest by among the writes sent no earlier, in the order of [Values.BySent]
 	peak  time.Duration // of a deletion: the largest acked among the deletions sent no later
 
-	Last  Op        // of the reads from caches that answered it, the one that began last; its sent is [Before] when none did
+	Last  Op        // of the reads from caches that answered it and are bound by a promise, the one that began last; its Sent is [Before] when none did
+	Past  *Past     // of the reads past the caches that answered it; nil when none did
 	Stale StaleSpan // its proven-stale reads; last is [Before] when there are none
 }
 
-// valueHistory is what is known of a key whose target tells values but no versions.
+// Past is the reads past the caches that answered a value.
+type Past struct {
+	By   time.Duration // the earliest return
+	Last Op            // the one that began last
+}
+
+// Later gives the one of two reads that began last, of two at one time the one with the smaller
+// number.
+func Later(a, b Op) Op {
+	if b.Sent > a.Sent || b.Sent == a.Sent && b.Seq < a.Seq {
+		return b
+	}
+	return a
+}
+
+// SawPast notes a read past the caches that answered the value.
+func (m *WriteRecord) SawPast(read Op, returned time.Duration) {
+	if m.Past == nil {
+		m.Past = &Past{By: Never, Last: Op{Sent: Before}}
+	}
+	m.Past.By, m.Past.Last = min(m.Past.By, returned), Later(m.Past.Last, read)
+}
+
+// Values is what is known of a key whose target tells values but no versions.
 type Values struct {
+	Within time.Duration // how old the class allows the answers of caches to be
+	Began  time.Duration // when the first operation on the key was sent
+
 	BySent  []*WriteRecord // without the initial value; of equal sent, by seq
 	bySeq   []*WriteRecord // the same
 	Tombs   []*WriteRecord // the deletions among them, by sent
@@ -43,10 +70,13 @@ type Values struct {
 
 	unresolved int  // ended ones in pending
 	Crowded    bool // too many of them
+	Lost       bool // the source no longer has some write
 }
 
-func NewValues() *Values {
-	r := &Values{Nothing: newRecord(targets.SeedSeq, Before)}
+// NewValues makes the history of a key whose class allows caches to answer what was current that
+// long before.
+func NewValues(within time.Duration) *Values {
+	r := &Values{Within: within, Began: Never, Nothing: newRecord(targets.SeedSeq, Before)}
 	r.Nothing.By, r.Nothing.Deleted = Before, true
 	return r
 }
@@ -302,6 +332,21 @@ func (r *Values) Following(by, proven time.Duration) (all []*WriteRecord) {
 		}
 	}
 	return all
+}
+
+// MayChange says whether a write of a value may have been committed between two times.
+func (r *Values) MayChange(from, to time.Duration) bool {
+	for _, x := range r.pending {
+		if x.Sent <= to && !x.Deleted {
+			return true
+		}
+	}
+	for i := r.after(to) - 1; i >= 0 && r.BySent[i].reach >= from; i-- {
+		if x := r.BySent[i]; x.By >= from && x.By != Never && !x.Deleted {
+			return true
+		}
+	}
+	return false
 }
 
 // Next gives the earliest evidence of a write that certainly follows a record.

@@ -15,7 +15,19 @@ import (
 type Zone struct {
 	Finish, Start time.Duration
 	Record        *WriteRecord
+	Last          Op   // the read that makes it last so long; its Sent is [Before] when none does
+	Past          bool // that read was past the caches
 }
+
+// Answers says of which reads zones are made.
+type Answers uint8
+
+// The choices of reads.
+const (
+	FromAll Answers = iota
+	FromCaches
+	FromSource // and of what only they and acknowledgements prove
+)
 
 // Conflict says whether no order of the two values explains both: two forward zones overlap, or a
 // backward zone lies inside a forward one. Equal stamps say nothing about order, so both
@@ -25,22 +37,60 @@ func (z Zone) Conflict(o Zone) bool { return z.Finish < o.Start && o.Finish < z.
 
 // with is the zone with a read more.
 func (z Zone) with(r Interval) Zone {
-	return Zone{min(z.Finish, r.End), max(z.Start, r.From), z.Record}
+	z.Finish, z.Start = min(z.Finish, r.End), max(z.Start, r.From)
+	return z
 }
 
-// Zone gives the write's zone, with the reads that named it.
-func (m *WriteRecord) Zone() Zone { return Zone{m.By, max(m.Sent, m.Last.Sent), m} }
+// take makes the zone last until the given time, for a read's sake.
+func (z *Zone) take(read Op, from time.Duration, past bool) {
+	if read.Sent == Before {
+		return
+	}
+	if z.Last.Sent == Before || from > z.Start {
+		z.Last, z.Past = read, past
+	}
+	z.Start = max(z.Start, from)
+}
+
+// zone gives a write's zone. A read of a cache whose class allows it to be old by [Values.Within]
+// asks only that its answer was current at some moment from that long before it began.
+func (r *Values) zone(m *WriteRecord, of Answers) Zone {
+	z := Zone{Finish: m.By, Start: m.Sent, Record: m, Last: Op{Sent: Before}}
+	if of == FromSource {
+		z.Finish = m.Acked
+		if m.Past != nil {
+			z.Finish = min(z.Finish, m.Past.By)
+		}
+	}
+	switch {
+	case m.Sent != Before || z.Finish == Never:
+	case r.Within == 0 || m.Deleted:
+		z.Finish = Before
+	default: // what was there before the initial value may be older than the drill, and no older than the class allows
+		z.Finish = min(z.Finish, r.Began)
+	}
+	if of != FromSource {
+		z.take(m.Last, m.Last.Sent-r.Within, false)
+	}
+	if of != FromCaches && m.Past != nil {
+		z.take(m.Past.Last, m.Past.Last.Sent, true)
+	}
+	return z
+}
 
 // Zones gives the zones of everything that certainly took effect: what was acknowledged or read.
-func (r *Values) Zones() []Zone {
+func (r *Values) Zones(of Answers) []Zone {
 	var all []Zone
+	add := func(m *WriteRecord) {
+		if z := r.zone(m, of); z.Finish != Never {
+			all = append(all, z)
+		}
+	}
 	if r.Seed != nil {
-		all = append(all, Zone{Before, r.Seed.Last.Sent, r.Seed})
+		add(r.Seed)
 	}
 	for _, m := range r.BySent {
-		if m.By != Never {
-			all = append(all, m.Zone())
-		}
+		add(m)
 	}
 	return all
 }
