@@ -97,8 +97,8 @@ func TestWrongHistoriesAreAccused(t *testing.T) {
 	})
 }
 
-// Two writes race, and a cache keeps the one that lost: no single read is proven stale, and no order
-// of the writes explains all of them.
+// Two writes race, and a cache keeps the one that lost: no single read is proven stale, and no
+// order of the writes explains all of them.
 func TestACacheThatKeepsTheLoserOfARace(t *testing.T) {
 	at := func(instance string) func(*targets.Operation) {
 		return func(o *targets.Operation) { o.Instance = instance }
@@ -201,8 +201,8 @@ func TestASourceThatTakesAWriteBack(t *testing.T) {
 	require.Contains(t, texts(f, "lost write")[0], "the value of write 2 of "+price9+" was there and is gone")
 }
 
-// Answers "not found" of which an earlier one implies the later are one: a key that stays deleted is
-// decided, however often it is read.
+// Answers "not found" of which an earlier one implies the later are one: a key that stays deleted
+// is decided, however often it is read.
 func TestManyAnswersNotFound(t *testing.T) {
 	for _, class := range []Class{Strong, Bounded} {
 		d := newDrill(t, Config{Families: map[string]Family{"price": {Class: class}}})
@@ -218,5 +218,32 @@ func TestManyAnswersNotFound(t *testing.T) {
 		}
 		f := d.j.Finish()
 		require.Zero(t, f.UndecidedKeys+len(f.Accusations), f.Accusations)
+	}
+}
+
+// A key that was there before the drill, and that nobody deleted, is answered as not found before
+// anybody read it.
+func TestASeededKeyThatIsNotFoundFirst(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		version       uint64
+		deletes, want int
+	}{
+		{"versions", 1, 0, 1},
+		{"versions that began before the drill", 7, 0, 1},
+		{"no versions", 0, 0, 1},
+		{"deleted, with versions", 1, 1, 0},
+		{"deleted, without versions", 0, 1, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDrill(t, Config{})
+			if c.deletes > 0 {
+				d.delete(1, 3, 20, 0, outcome(targets.Unknown))
+			}
+			d.read(2, 10, 12, 0, 0, absent)
+			d.read(3, 11, 14, c.version, targets.SeedSeq)
+			f := d.j.Finish()
+			require.Equal(t, c.want, f.Violations["strong"], f.Accusations)
+		})
 	}
 }

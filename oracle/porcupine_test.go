@@ -146,7 +146,7 @@ func (w *world) versioned() *world {
 	}
 	seed := targets.NewToken(run, targets.SeedSeq, key9)
 	if n := shown[seed]; n != 0 {
-		o := targets.Operation{Request: targets.Request{Kind: targets.Write, Token: seed}, Outcome: targets.Unknown}
+		o := targets.Operation{Request: targets.Request{Kind: targets.Write, Token: seed}, Sent: -1, Returned: -1}
 		o.Reply.Version = n
 		v.acts = append(v.acts, act{op: o})
 	}

@@ -3,6 +3,8 @@ package history
 import (
 	"slices"
 	"time"
+
+	"github.com/cachedrill/cachedrill/targets"
 )
 
 // mostPlacements bounds the search for a place for deletions without a version.
@@ -31,8 +33,11 @@ func (h *Versions) explainsWith(deletions []Deletion, reads []Interval) bool {
 	if len(deletions) == 0 {
 		return h.Explains(reads)
 	}
-	w := deletions[0]
-	for at := 0; at <= len(h.All); at++ {
+	w, first := deletions[0], 0
+	if h.seeded() {
+		first = 1
+	}
+	for at := first; at <= len(h.All); at++ {
 		with := h.withTomb(at, w)
 		if with.explainsWith(deletions[1:], reads) {
 			return true
@@ -46,10 +51,13 @@ func (h *Versions) explainsWith(deletions []Deletion, reads []Interval) bool {
 func (h *Versions) withTomb(at int, w Deletion) *Versions {
 	d := Version{Sent: w.Sent, Own: w.By, Last: Before, Deleted: true}
 	out := &Versions{All: slices.Insert(slices.Clone(h.All), at, d)}
-	low := Before
+	low, before := Before, uint64(2) // the first of a history that does not begin with version 1
+	if h.seeded() {
+		before = 1
+	}
 	for i := range out.All {
 		v := &out.All[i]
-		v.N = uint64(i) + 1
+		v.N = uint64(i) + before
 		low = max(low, v.Sent)
 		v.Low = low
 		if _, tomb := slices.BinarySearch(h.Tombs, h.numberBefore(i, at)); tomb || i == at {
@@ -57,6 +65,14 @@ func (h *Versions) withTomb(at int, w Deletion) *Versions {
 		}
 	}
 	return out
+}
+
+// seeded says whether version 1 is the initial value, which was there before everything.
+func (h *Versions) seeded() bool { return len(h.All) > 0 && h.All[0].N == 1 && h.All[0].initial() }
+
+// initial says whether the version is an initial value.
+func (v *Version) initial() bool {
+	return v.Token.Hash != 0 && v.Token.Seq == targets.SeedSeq && v.Sent == Before
 }
 
 // numberBefore is the number that version i of a history with an insertion at at had before; 0 of
@@ -80,6 +96,9 @@ func (h *Versions) Explains(reads []Interval) bool {
 	own := make([]time.Duration, len(h.All))
 	for i := range h.All {
 		own[i] = h.All[i].Own
+	}
+	if h.seeded() || len(h.Tombs) == 0 && len(h.All) > 0 && h.All[0].initial() { // nothing can have removed it before
+		own[0] = Before
 	}
 	high := make([]time.Duration, len(own)+1)
 	choice := make([]int, len(reads)) // 0 is the absence before the first version, then tombs
