@@ -10,7 +10,8 @@ import (
 )
 
 // WriteRecord is one write of a key without versions. Its commit lies in [sent, by], if it was
-// committed at all.
+// committed at all. It is wide because there is one for each write of a drill: nested structs would
+// pad it.
 type WriteRecord struct {
 	Seq     uint64
 	Sent    time.Duration // [Before] for an initial value
