@@ -55,7 +55,7 @@ func New(p policy.Policy, size int) (Tier, error) {
 }
 
 // Get gives the copy of a key. The memory does not keep the key.
-func (t Tier) Get(k string) (*Copy, bool) {
+func (t *Tier) Get(k string) (*Copy, bool) {
 	if t.cache == nil {
 		return nil, false
 	}
@@ -64,7 +64,7 @@ func (t Tier) Get(k string) (*Copy, bool) {
 
 // Put stores a copy unless what is there is newer, in one step, or the copy was read before a purge
 // of its key.
-func (t Tier) Put(k string, fresh *Copy) {
+func (t *Tier) Put(k string, fresh *Copy) {
 	if t.cache == nil {
 		return
 	}
@@ -82,17 +82,17 @@ func (t Tier) Put(k string, fresh *Copy) {
 }
 
 // Replace stores a copy whatever is there.
-func (t Tier) Replace(k string, c *Copy) { t.cache.Set(k, c) }
+func (t *Tier) Replace(k string, c *Copy) { t.cache.Set(k, c) }
 
 // Delete drops what there is of a key.
-func (t Tier) Delete(k string) {
+func (t *Tier) Delete(k string) {
 	if t.cache != nil {
 		t.cache.Invalidate(k)
 	}
 }
 
 // Hottest gives the copies that are read most, first the hottest, by their keys.
-func (t Tier) Hottest() iter.Seq2[string, *Copy] {
+func (t *Tier) Hottest() iter.Seq2[string, *Copy] {
 	return func(yield func(string, *Copy) bool) {
 		for e := range t.cache.Hottest() {
 			if !yield(e.Key, e.Value) {
@@ -103,14 +103,14 @@ func (t Tier) Hottest() iter.Seq2[string, *Copy] {
 }
 
 // Close ends the memory's own work.
-func (t Tier) Close() {
+func (t *Tier) Close() {
 	if t.cache != nil {
 		t.cache.StopAllGoroutines()
 	}
 }
 
 // Gaps is how many gaps of the invalidation bus the worker has noticed.
-func (t Tier) Gaps() uint64 {
+func (t *Tier) Gaps() uint64 {
 	if t.gaps == nil {
 		return 0
 	}
@@ -119,14 +119,14 @@ func (t Tier) Gaps() uint64 {
 
 // AddGap makes everything suspect that is there, or whose load is under way: the message that would
 // have dropped it may have been lost.
-func (t Tier) AddGap() {
+func (t *Tier) AddGap() {
 	if t.gaps != nil {
 		t.gaps.Add(1)
 	}
 }
 
 // Suspect says whether a copy is from before the last gap.
-func (t Tier) Suspect(c *Copy) bool { return c.Gaps != t.gaps.Load() }
+func (t *Tier) Suspect(c *Copy) bool { return c.Gaps != t.gaps.Load() }
 
 // refreshEvery is the least time between two attempts to refresh one copy in the background.
 const refreshEvery = 100 * time.Millisecond
@@ -138,7 +138,7 @@ func (c *Copy) MayRefresh(now int64) bool {
 }
 
 // Tick notes a reading of the worker's clock, by which memory is freed.
-func (t Tier) Tick(i sourceclock.Instant) {
+func (t *Tier) Tick(i sourceclock.Instant) {
 	if t.clock != nil {
 		t.clock.note(i)
 	}

@@ -66,7 +66,7 @@ func (p *purges) remember(s Selection, now, life int64) {
 // Purge drops the copies that a purge selects, and refuses those of them that were read until
 // source time now. life is how long an entry can live at most, in nanoseconds. What is known about
 // versions stays.
-func (t Tier) Purge(what Selection, now, life int64) {
+func (t *Tier) Purge(what Selection, now, life int64) {
 	if t.cache == nil {
 		return
 	}
@@ -94,14 +94,14 @@ func (t Tier) Purge(what Selection, now, life int64) {
 }
 
 // Purges is how many purges are remembered.
-func (t Tier) Purges() int {
+func (t *Tier) Purges() int {
 	t.purges.mu.RLock()
 	defer t.purges.mu.RUnlock()
 	return len(t.purges.list)
 }
 
 // ForgetPurges lets entries in again that were read before a purge.
-func (t Tier) ForgetPurges() {
+func (t *Tier) ForgetPurges() {
 	t.purges.mu.Lock()
 	defer t.purges.mu.Unlock()
 	t.purges.list = nil
