@@ -84,6 +84,7 @@ var allowed = map[string][]string{
 	"internal/pause":                 {},
 	"internal/thousands":             {},
 	"internal/cost":                  {"internal/strictyaml"},
+	"internal/gate":                  {},
 	"internal/querycount":            {},
 	"internal/redismonitor":          {},
 	"internal/pgtest":                {"internal/reexec"},

@@ -566,6 +566,63 @@ func TestLoadsAreCountedOnTheirWay(t *testing.T) {
 	require.InDelta(t, float64(asked.Load()), sum, float64(asked.Load())/2, "first values are read before the drill, and the last ones in its audit")
 }
 
+// An edge that the service does not use shows nothing, however well its fault bit. One that it does
+// use is judged.
+func TestAnEdgeThatTheServiceDoesNotUseProvesNothing(t *testing.T) {
+	database := httptest.NewServer(nethttp.HandlerFunc(func(nethttp.ResponseWriter, *nethttp.Request) {}))
+	defer database.Close()
+	defer nethttp.DefaultClient.CloseIdleConnections()
+	for _, fault := range []string{"network.refuse: {edge: source, for: 400ms}", "network.halfopen: {edge: source, for: 400ms}", "source.slow: {by: 20ms, for: 300ms}"} {
+		listen := freeAddr(t)
+		drill := func(ask string) report.Drill {
+			s := newShop(t, 100*time.Millisecond, true)
+			s.ask = ask
+			return unhurried(func() report.Drill {
+				return drillShop(t, s, "environment:", fmt.Sprintf("environment:\n  edges: {source: {listen: %q, upstream: %q, protocol: http}}", listen, database.Listener.Addr().String()),
+					"{sham: {for: 300ms}}", "{"+fault+"}", "staleness.max < 200ms", "staleness.max < 2s")
+			})
+		}
+		unused := drill("")
+		require.Equal(t, slo.Unknown, unused.Outcome, rows(unused))
+		require.Contains(t, unused.Why, "nothing of the service passed edge source ("+listen+"): point it there")
+		require.Empty(t, unused.Faults[0].Evidence)
+		used := drill("http://" + listen + "/row")
+		require.NotEmpty(t, used.Faults[0].Evidence, rows(used))
+		require.Empty(t, used.Faults[0].Problem)
+	}
+}
+
+// The harness follows nobody to where the suite does not allow it, and its headers go to the
+// service alone.
+func TestNothingIsTouchedThatIsNotAllowed(t *testing.T) {
+	var asked atomic.Int64
+	var auth atomic.Value
+	other := httptest.NewServer(nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		asked.Add(1)
+		auth.Store(r.Header.Get("Authorization"))
+		fmt.Fprintln(w, "db_queries_total 1")
+	}))
+	defer other.Close()
+	s := newShop(t, 10*time.Second, true)
+	s.be(func(w nethttp.ResponseWriter, r *nethttp.Request) bool {
+		if r.URL.Path != "/metrics" {
+			return false
+		}
+		nethttp.Redirect(w, r, other.URL+"/metrics", nethttp.StatusFound)
+		return true
+	})
+	res := drillShop(t, s)
+	require.Equal(t, slo.Unknown, res.Outcome, rows(res))
+	require.Contains(t, res.Why, "answered 302 Found")
+	require.Zero(t, asked.Load(), "a redirect is not followed")
+
+	elsewhere := strings.Replace(other.URL, "127.0.0.1", "localhost", 1)
+	_ = drillShop(t, newShop(t, 10*time.Second, true), "    answer:\n", "    headers: {Authorization: Bearer}\n    answer:\n",
+		`bypass: {GET: "/`, `bypass: {GET: "`+elsewhere+`/`)
+	require.Positive(t, asked.Load())
+	require.Empty(t, auth.Load(), "another host than the service's")
+}
+
 // Versions that only reads tell hide nothing: what is stale by the tokens is stale.
 func TestVersionsThatOnlyReadsTell(t *testing.T) {
 	for _, numbersWrites := range []bool{false, true} {

@@ -50,10 +50,12 @@ func (t *timeline) run(ctx context.Context) ([]verdict.FaultRun, error) {
 		return runs, nil
 	}
 	t.mark(measure.Steady, t.phases.Warmup)
+	t.site = t.site.SteadyBegan(ctx)
 	begin := t.phases.Warmup + t.phases.Steady
 	if t.until(ctx, begin) != nil {
 		return runs, nil
 	}
+	t.site.SteadyEnded(ctx)
 	t.mark(measure.Fault, t.now())
 	errs := make([]error, len(t.faults))
 	var wg sync.WaitGroup
@@ -123,6 +125,9 @@ func (t *timeline) one(ctx context.Context, p faults.Planned, begin time.Duratio
 			return
 		}
 		run.Healed, run.Evidence = t.now(), evidence
+		if evidence == "" && injected.Unproven != nil {
+			run.Unproven = injected.Unproven()
+		}
 		t.publish(FaultHealed{At: run.Healed, Fault: run.Name})
 		if evidence != injected.Evidence && evidence != "" {
 			t.publish(FaultProven{At: run.Healed, Fault: run.Name, Evidence: evidence})

@@ -12,6 +12,7 @@ func All() Catalogue {
 		networkDefinitions[2],
 		networkDefinitions[3],
 		networkDefinitions[4],
+		networkDefinitions[5],
 		slowSourceDefinition,
 		delayDefinition,
 		splitDefinition,

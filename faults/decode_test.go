@@ -103,7 +103,7 @@ func TestDecode(t *testing.T) {
 func TestDecodeProblems(t *testing.T) {
 	tests := map[string]struct{ item, want string }{
 		"unknown fault":           {"redis.restrat: {region: eu}", `2:5: "redis.restrat": unknown fault; did you mean "redis.restart"?`},
-		"no such fault at all":    {"earthquake: {}", `2:5: "earthquake": unknown fault; known: invalidation.delay, keys.expire, keys.flush, network.blackhole, network.latency, network.refuse, network.reset, network.stall, redis.kill, redis.restart, region.split, sham, source.slow`},
+		"no such fault at all":    {"earthquake: {}", `2:5: "earthquake": unknown fault; known: invalidation.delay, keys.expire, keys.flush, network.blackhole, network.halfopen, network.latency, network.refuse, network.reset, network.stall, redis.kill, redis.restart, region.split, sham, source.slow`},
 		"a word":                  {"keys.expire", `2:5: "keys.expire": expected a fault with its parameters; write its parameters too: - keys.expire: {family: product, share: 100%}`},
 		"a list":                  {"[a]", `2:5: expected a fault with its parameters; write a fault and its parameters: - redis.restart: {region: eu, down: 500ms}`},
 		"nothing":                 {"{}", `2:5: expected a fault with its parameters; write a fault and its parameters: - redis.restart: {region: eu, down: 500ms}`},
@@ -150,7 +150,7 @@ func TestDecodeProblems(t *testing.T) {
 		"flush without a region":  {"keys.flush: {}", `2:5: "keys.flush": needs region: whose Redis; write - keys.flush: {region: eu}`},
 		"sham of nothing":         {"sham: {}", `2:5: "sham": needs either for or of; write sham: {for: 3s} or sham: {of: {redis.restart: {region: eu}}}`},
 		"sham of two things":      {"sham: {for: 1s, of: {redis.restart: {region: eu}}}", `2:5: "sham": needs either for or of; write sham: {for: 3s} or sham: {of: {redis.restart: {region: eu}}}`},
-		"sham of a sham":          {"sham: {of: {sham: {for: 1s}}}", `2:17: "sham": unknown fault; known: invalidation.delay, keys.expire, keys.flush, network.blackhole, network.latency, network.refuse, network.reset, network.stall, redis.kill, redis.restart, region.split, source.slow`},
+		"sham of a sham":          {"sham: {of: {sham: {for: 1s}}}", `2:17: "sham": unknown fault; known: invalidation.delay, keys.expire, keys.flush, network.blackhole, network.halfopen, network.latency, network.refuse, network.reset, network.stall, redis.kill, redis.restart, region.split, source.slow`},
 		"timing in a sham":        {"sham: {of: {redis.restart: {region: eu, at: 1s}}}", `2:45: "at": unknown parameter of redis.restart; move it out, to the parameters of sham`},
 		"problem in a sham":       {"sham: {of: {redis.restart: {region: eur}}}", `2:41: "eur": unknown region; did you mean "eu"?`},
 	}
@@ -226,7 +226,7 @@ func TestCatalogue(t *testing.T) {
 	}
 	require.ElementsMatch(t, names, All().Names())
 	require.Equal(t, []string{
-		"invalidation.delay", "keys.expire", "keys.flush", "network.blackhole", "network.latency", "network.refuse", "network.reset",
+		"invalidation.delay", "keys.expire", "keys.flush", "network.blackhole", "network.halfopen", "network.latency", "network.refuse", "network.reset",
 		"network.stall", "redis.kill", "redis.restart", "region.split", "sham", "source.slow",
 	}, All().Names())
 }
@@ -270,7 +270,7 @@ func TestStringIsYAML(t *testing.T) {
 			Flush{Region: "us"},
 			SlowSource{By: time.Hour, Jitter: d("jitter") / 2, For: 2*time.Hour + d("for")},
 		}
-		for k := link.Blackhole; k <= link.Latency; k++ {
+		for _, k := range []link.Kind{link.Blackhole, link.Stall, link.Refuse, link.Reset, link.Latency, link.HalfOpen} {
 			n := Network{
 				Mode:  link.Mode{Kind: k},
 				Edges: rapid.SampledFrom([][]string{{"source"}, {"worker@eu -> *"}, {"*", "relay@eu -> relay@us"}}).Draw(t, "edges"),

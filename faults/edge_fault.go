@@ -35,8 +35,16 @@ type edgeFault struct {
 	revivals    int             // of the links' carriers, before the fault
 	crossed     map[string]bool // edges that another fault had already
 	first, last string          // what proved, at injection and before the heal, that it bites
+	unproven    string          // why that proves nothing of the target; "": it does
 	restored    bool
 	timing      *timing // of latency; nil: not begun
+	silenced    silenced
+}
+
+// silenced are connections that lost bytes to a half-open link.
+type silenced struct {
+	all   []*witness
+	still bool // they are silent and open after the heal too
 }
 
 // namedEdge is an edge of a site to which something can be done.
@@ -59,7 +67,11 @@ func (b *edgeFault) record(ctx context.Context, hold time.Duration) (Injected, e
 		if b.mode.Kind == link.Latency && !b.site.Inert() {
 			b.timing = startTiming(ctx, b.edges, b.mode, hold+edgesHealLimit)
 		}
-		return Injected{Evidence: b.first, Began: b.began, Hold: hold, Heal: healOnce(edgesHealLimit, b.heal)}, nil
+		in := Injected{Began: b.began, Hold: hold, Heal: healOnce(edgesHealLimit, b.heal), Unproven: func() string { return b.unproven }}
+		if b.besides(ctx) == "" {
+			in.Evidence = b.first
+		}
+		return in, nil
 	})
 }
 
@@ -110,7 +122,11 @@ func (b *edgeFault) inject(ctx context.Context) error {
 		return fmt.Errorf("before the fault: %w", err)
 	}
 	witnesses, err := b.openWitnesses(ctx)
-	defer closeWitnesses(witnesses)
+	defer func() {
+		if b.silenced.all == nil {
+			closeWitnesses(witnesses)
+		}
+	}()
 	if err != nil {
 		return fmt.Errorf("before the fault: %w", err)
 	}
@@ -127,6 +143,13 @@ func (b *edgeFault) inject(ctx context.Context) error {
 		return nil // latency is seen by and by
 	}
 	b.first = b.observed(ctx)
+	if b.mode.Kind == link.HalfOpen {
+		b.silenced.all = witnesses
+		if !silent(ctx, witnesses) {
+			b.first = ""
+		}
+		return nil
+	}
 	for i, w := range witnesses {
 		if w == nil {
 			continue
@@ -174,6 +197,7 @@ func (b *edgeFault) observed(ctx context.Context) string {
 	what := map[link.Kind]string{
 		link.Blackhole: "no answer through the proxies within " + probeLimit.String(),
 		link.Stall:     "no answer through the proxies within " + probeLimit.String(),
+		link.HalfOpen:  "no answer through the proxies within " + probeLimit.String(),
 		link.Refuse:    "connections through the proxies are refused",
 		link.Reset:     "connections through the proxies are reset",
 	}[b.mode.Kind]
@@ -216,7 +240,26 @@ func (b *edgeFault) restore(ctx context.Context) error {
 	return nil
 }
 
+// besides says which of the edges the target does not use, or gets around; "" when there are none.
+func (b *edgeFault) besides(ctx context.Context) string {
+	if b.site.Inert() {
+		return ""
+	}
+	var all []string
+	for _, e := range b.edges {
+		if e.Around != "" {
+			all = append(all, e.Around)
+		} else if why := b.site.unused(ctx, e.name, b.mode.Kind == link.Refuse); why != "" {
+			all = append(all, why)
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
 func (b *edgeFault) heal(ctx context.Context) (string, error) {
+	if !b.restored {
+		b.unproven = b.besides(ctx)
+	}
 	if b.first != "" && b.last == "" && !b.restored {
 		b.last = b.observed(ctx)
 	}
@@ -227,6 +270,10 @@ func (b *edgeFault) heal(ctx context.Context) (string, error) {
 	still, err := b.settle(ctx)
 	if err != nil {
 		return "", fmt.Errorf("%s: after the heal: %w", b.fault, err)
+	}
+	if b.silenced.all != nil {
+		b.silenced.still = silent(ctx, b.silenced.all)
+		closeWitnesses(b.silenced.all)
 	}
 	return b.evidence(still), nil
 }
@@ -277,17 +324,22 @@ func (b *edgeFault) evidence(still []string) string {
 		also += "; another fault still has " + strings.Join(still, ", ")
 	}
 	switch {
+	case b.unproven != "":
+		return ""
 	case b.mode.Kind == link.Latency:
 		if late := b.timing.late(); late != "" {
 			return b.name + ": " + late + "; by the heal no longer" + also
 		}
 		return ""
-	case b.first == "" || b.last == "":
+	case b.first == "" || b.last == "", b.mode.Kind == link.HalfOpen && !b.silenced.still:
 		return ""
 	}
 	open := ""
 	if b.mode.Kind == link.Refuse || b.mode.Kind == link.Reset {
 		open = ", and connections that were open before are cut"
+	}
+	if len(b.silenced.all) > 0 {
+		again = "new connections are answered again, and one that had lost bytes stayed open and silent"
 	}
 	return b.first + open + ", and so until the heal; " + again + also
 }

@@ -34,13 +34,33 @@ func (l *trackedLink) Apply(ctx context.Context, owner any, modes ...link.Mode) 
 }
 
 // edgeOf is the edge of a proxy, probed by probe.
-func edgeOf(p *proxy.Proxy, probe func(ctx context.Context, addr string) error) Edge {
-	return Edge{Link: &trackedLink{Proxy: p}, Prober: p.Prober(probe), Listen: p.Listen()}
+func edgeOf(p *proxy.Proxy, upstream string, probe func(ctx context.Context, addr string) error) Edge {
+	own := p.Prober(func(_ context.Context, c net.Conn) error { return askOn(c) }, nil)
+	return Edge{Link: &trackedLink{Proxy: p}, Prober: addressed{own, p.Listen(), upstream, probe}, Listen: p.Listen(), Upstream: upstream}
+}
+
+// addressed probes addresses.
+type addressed struct {
+	proxy.Prober
+	listen, upstream string
+	probe            func(ctx context.Context, addr string) error
+}
+
+func (a addressed) Through(ctx context.Context) error { return a.probe(ctx, a.listen) }
+
+func (a addressed) Past(ctx context.Context) error { return a.probe(ctx, a.upstream) }
+
+func (a addressed) Ask(ctx context.Context, c net.Conn) error {
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) })
+	defer stop()
+	return askOn(c)
 }
 
 // probing is an edge that is probed otherwise.
 func probing(e Edge, probe func(ctx context.Context, addr string) error) Edge {
-	e.Prober = e.Link.(*trackedLink).Prober(probe)
+	old := e.Prober.(addressed)
+	old.probe = probe
+	e.Prober = old
 	return e
 }
 

@@ -54,6 +54,9 @@ type Injected struct {
 	// nothing and return the same. It may be called concurrently. Its context must be a live one:
 	// not that of a drill that was cancelled.
 	Heal func(ctx context.Context) (string, error)
+	// Unproven says, after a Heal that gave no evidence, what is known of why there is none, and
+	// what would do; nil or "": nothing is.
+	Unproven func() string
 }
 
 // Record injects a fault with its entries in the journal and the audit log. where names what is

@@ -22,6 +22,8 @@ var networkDefinitions = [...]Definition{
 	defineNetwork(link.Stall, "bytes wait, and all of them are delivered at the heal, also those given up by their sender",
 		"probes through the proxies get no answer within "+probeLimit.String()+" while the same probes past them do, at the beginning and just before the heal"),
 	defineNetwork(link.Latency, "bytes are late", latencyEvidence),
+	defineNetwork(link.HalfOpen, "bytes disappear; connections that lost some stay open and silent for ever, also after the heal",
+		"probes through the proxies get no answer within "+probeLimit.String()+" while the same probes past them do, at the beginning and just before the heal; after it a connection that had lost bytes is still open and silent, while new ones are answered"),
 }
 
 const latencyEvidence = "probes by and by: on every edge they take longer through the proxy than past it by what the fault adds at least"
@@ -53,6 +55,9 @@ func defineNetwork(k link.Kind, summary, evidence string) Definition {
 	switch k {
 	case link.Blackhole:
 		d.Destroys = "bytes that were sent meanwhile, with their connections"
+	case link.HalfOpen:
+		d.Destroys = "bytes that were sent meanwhile, and whatever is sent over their connections until the drill ends"
+		d.Heals = "new connections, and those that lost nothing, pass again; an edge must answer a probe"
 	case link.Refuse, link.Reset:
 		d.Destroys = "connections that were open before"
 	case link.Latency:
@@ -80,7 +85,7 @@ func decodeNetwork(p *Params, k link.Kind) Fault {
 }
 
 // Network does something to the bytes of some edges for a while: network.blackhole, network.refuse,
-// network.reset, network.stall or network.latency.
+// network.reset, network.stall, network.latency or network.halfopen.
 //
 // Evidence: at injection and again just before the heal, a new connection through each edge's proxy
 // meets what it must meet (no answer, a refusal, a reset) while a probe past it is answered; of
@@ -118,7 +123,7 @@ func (f Network) check() error {
 	switch {
 	case f.For <= 0:
 		return errors.New("for must be above 0")
-	case m.Kind < link.Blackhole || m.Kind > link.Latency:
+	case m.Kind < link.Blackhole || m.Kind == link.Bandwidth || m.Kind > link.HalfOpen:
 		return errors.New("there is no such fault")
 	case m.Kind == link.Latency && (m.By <= 0 || m.Jitter < 0 || 2*m.Jitter > m.By): // what is left of it must be noticed
 		return errors.New("by must be above 0, and jitter no more than half of it")

@@ -27,7 +27,7 @@ func twoEdges(t *testing.T) (Site, *proxy.Fleet) {
 	ps := startProxies(t, proxy.Spec{Name: "worker@eu -> redis@eu", Upstream: upstream}, proxy.Spec{Name: "source", Upstream: upstream})
 	s := Site{Edges: map[string]Edge{}, SourceEdges: []string{"source"}}
 	for _, name := range []string{"worker@eu -> redis@eu", "source"} {
-		s.Edges[name] = edgeOf(ps.Proxy(name), ask)
+		s.Edges[name] = edgeOf(ps.Proxy(name), upstream, ask)
 	}
 	return s, ps
 }
@@ -64,6 +64,8 @@ func TestNetwork(t *testing.T) {
 	}{
 		{link.Blackhole, []link.Direction{link.Both, link.Up, link.Down}, timeout, timeout,
 			"source: no answer through the proxies within 300ms, while the far end answers directly, and so until the heal; it answers through the proxies again"},
+		{link.HalfOpen, []link.Direction{link.Both, link.Up, link.Down}, timeout, timeout,
+			"source: no answer through the proxies within 300ms, while the far end answers directly, and so until the heal; new connections are answered again, and one that had lost bytes stayed open and silent"},
 		{link.Stall, []link.Direction{link.Down}, timeout, timeout,
 			"source: no answer through the proxies within 300ms, while the far end answers directly, and so until the heal; it answers through the proxies again"},
 		{link.Refuse, []link.Direction{""}, func(t *testing.T, err error) { require.ErrorIs(t, err, syscall.ECONNREFUSED) },
@@ -95,6 +97,13 @@ func TestNetwork(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, c.evidence, evidence)
 				require.NoError(t, ask(within(t), ps.Proxy("source").Listen()))
+				if c.kind == link.HalfOpen {
+					require.NoError(t, old.SetDeadline(time.Now().Add(100*time.Millisecond)))
+					_, err := old.Write([]byte("hello"))
+					require.NoError(t, err)
+					_, err = old.Read(make([]byte, 1))
+					require.ErrorIs(t, err, os.ErrDeadlineExceeded, "a connection that lost bytes is silent for ever, and is not closed")
+				}
 				if c.kind == link.Blackhole {
 					require.NoError(t, old.SetDeadline(time.Now().Add(20*time.Second)))
 					_, err := old.Read(make([]byte, 1))
@@ -278,6 +287,8 @@ func (d dialer) Dial(ctx context.Context) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, "tcp", string(d))
 }
 
+func (d dialer) Ask(_ context.Context, c net.Conn) error { return askOn(c) }
+
 // What a witness gives for a connection that was not cut.
 func TestWitness(t *testing.T) {
 	addr := echo(t)
@@ -344,7 +355,7 @@ func TestSlowSourceOverHTTP(t *testing.T) {
 	client := func(keep bool) *http.Client {
 		return &http.Client{Transport: &http.Transport{DisableKeepAlives: !keep}}
 	}
-	s := Site{SourceEdges: []string{"worker -> shop"}, Edges: map[string]Edge{"worker -> shop": edgeOf(p, func(ctx context.Context, addr string) error {
+	s := Site{SourceEdges: []string{"worker -> shop"}, Edges: map[string]Edge{"worker -> shop": edgeOf(p, upstream, func(ctx context.Context, addr string) error {
 		return get(ctx, client(false), addr)
 	})}}
 	user := client(true)

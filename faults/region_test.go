@@ -23,7 +23,7 @@ func twoRegions(t *testing.T) (Site, *proxy.Fleet) {
 	ps := startProxies(t, specs...)
 	s := Site{Edges: map[string]Edge{}}
 	for name := range upstreams {
-		s.Edges[name] = edgeOf(ps.Proxy(name), ask)
+		s.Edges[name] = edgeOf(ps.Proxy(name), upstreams[name], ask)
 	}
 	return s, ps
 }
@@ -131,7 +131,7 @@ func TestSplitUndoesAHalfWayInjection(t *testing.T) {
 	s, ps := twoRegions(t)
 	other := startProxies(t, proxy.Spec{Name: "closed", Upstream: "127.0.0.1:1"})
 	back := ps.Proxy(targets.RelayEdge("us", "eu")).Listen()
-	s.Edges[targets.RelayEdge("us", "eu")] = edgeOf(other.Proxy("closed"), func(ctx context.Context, _ string) error { return ask(ctx, back) })
+	s.Edges[targets.RelayEdge("us", "eu")] = edgeOf(other.Proxy("closed"), "127.0.0.1:1", func(ctx context.Context, _ string) error { return ask(ctx, back) })
 	other.Close()
 	_, err := split.Inject(within(t), s)
 	require.ErrorContains(t, err, "the proxies are closed")

@@ -30,6 +30,7 @@ type Site struct {
 	Journal     *undo.Journal // what to undo if this process ends before it has healed; may be nil
 	Audit       *undo.Audit   // who did what; may be nil
 
+	calm *calm    // nil: it is not known what passes in steady state
 	sham *shamRun // the sham that is injected; nil: a fault is
 }
 
@@ -89,6 +90,16 @@ type Edge struct {
 	Prober Prober // nil: it can't be probed
 
 	Listen, Upstream string // host:port of its proxy, and of what that leads to; "" without a network
+
+	Meter Meter // nil: that the target uses the link is known by construction
+	// Around says how what uses the link gets to the far end past it, and what to do about that;
+	// "": it does not, as far as is known.
+	Around string
+}
+
+// Meter tells what passes a network link.
+type Meter interface {
+	Passed(ctx context.Context) (link.Traffic, error)
 }
 
 // Link changes what passes a network link. Several owners, any comparable values, may want
@@ -116,6 +127,66 @@ type Prober interface {
 	Past(ctx context.Context) error
 	// Dial opens a connection through the link.
 	Dial(ctx context.Context) (net.Conn, error)
+	// Ask makes the same request over a connection of Dial, which may be made again and again.
+	Ask(ctx context.Context, conn net.Conn) error
+}
+
+// calm is what the edges of a site carried in steady state.
+type calm struct {
+	began, ended map[string]link.Traffic // by edge
+}
+
+const meterLimit = time.Second // of reading all meters once
+
+// SteadyBegan notes what has passed the edges when the steady state begins, so that faults can say
+// which of them the target uses. Site that it gives is the one to inject faults into.
+func (s Site) SteadyBegan(ctx context.Context) Site {
+	s.calm = &calm{began: s.metered(ctx)}
+	return s
+}
+
+// SteadyEnded notes the same when the steady state ends, before the first fault.
+func (s Site) SteadyEnded(ctx context.Context) {
+	if s.calm != nil {
+		s.calm.ended = s.metered(ctx)
+	}
+}
+
+// metered reads all meters; those that can't be read are left out.
+func (s Site) metered(ctx context.Context) map[string]link.Traffic {
+	ctx, cancel := context.WithTimeout(ctx, meterLimit)
+	defer cancel()
+	out := map[string]link.Traffic{}
+	for name, e := range s.Edges {
+		if e.Meter == nil {
+			continue
+		}
+		if t, err := e.Meter.Passed(ctx); err == nil {
+			out[name] = t
+		}
+	}
+	return out
+}
+
+// unused says that nothing of the target passed an edge in steady state, nor has since; "" when
+// something did, or it is not known. cut is whether connections that were open, and over which
+// nothing passed, felt the fault nevertheless.
+func (s Site) unused(ctx context.Context, name string, cut bool) string {
+	e := s.Edges[name]
+	if e.Meter == nil || s.calm == nil {
+		return ""
+	}
+	began, ok := s.calm.began[name]
+	ended, ok2 := s.calm.ended[name]
+	if !ok || !ok2 || ended.Up > began.Up || ended.Down > began.Down || cut && ended.Open > 0 {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, meterLimit)
+	defer cancel()
+	if now, err := e.Meter.Passed(ctx); err != nil || now.Up-now.Own > ended.Up-ended.Own {
+		return ""
+	}
+	return fmt.Sprintf("nothing of the service passed edge %s (%s): point it there", name, e.Listen)
 }
 
 // stamp is the time now on the harness's clock as evidence shows it: " at 19.40s"; "" without a

@@ -7,8 +7,11 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/cachedrill/cachedrill/faults/link"
 )
@@ -38,16 +41,25 @@ func expectRefusal(ctx context.Context, p Prober, want error) error {
 }
 
 // witness is a connection that was open before the fault.
-type witness struct{ conn net.Conn }
+type witness struct {
+	conn net.Conn
+	ask  func(context.Context, net.Conn) error // nil: it says nothing
+}
 
-// openWitnesses opens a connection through every edge that is about to be refused or reset; nil for
-// one that another fault has.
+// openWitnesses opens a connection through every edge that is about to be refused, reset or half
+// open; nil for one that another fault has.
 func (b *edgeFault) openWitnesses(ctx context.Context) (all []*witness, err error) {
-	if b.site.Inert() || b.mode.Kind != link.Refuse && b.mode.Kind != link.Reset {
+	open := newWitness
+	switch {
+	case b.site.Inert():
+		return nil, nil
+	case b.mode.Kind == link.HalfOpen:
+		open = newTalker
+	case b.mode.Kind != link.Refuse && b.mode.Kind != link.Reset:
 		return nil, nil
 	}
 	for _, e := range b.edges {
-		w, err := newWitness(ctx, e.Prober)
+		w, err := open(ctx, e.Prober)
 		if err != nil && !b.crossed[e.name] {
 			return all, fmt.Errorf("%s: %w", e.name, err)
 		}
@@ -76,7 +88,43 @@ func newWitness(ctx context.Context, p Prober) (*witness, error) {
 		_ = c.Close()
 		return nil, fmt.Errorf("it does not keep connections open: %w", err)
 	}
-	return &witness{c}, nil
+	return &witness{conn: c}, nil
+}
+
+// newTalker opens a connection over which a request has been answered.
+func newTalker(ctx context.Context, p Prober) (*witness, error) {
+	ctx, cancel := context.WithTimeout(ctx, probeLimit)
+	defer cancel()
+	c, err := p.Dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Ask(ctx, c); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return &witness{c, p.Ask}, nil
+}
+
+// silent reports whether every witness, asked again, hears nothing, and not that its connection has
+// ended.
+func silent(ctx context.Context, all []*witness) bool {
+	mute := make([]bool, len(all))
+	var g errgroup.Group
+	for i, w := range all {
+		g.Go(func() error { mute[i] = w == nil || w.silent(ctx); return nil })
+	}
+	_ = g.Wait()
+	return !slices.Contains(mute, false)
+}
+
+func (w *witness) silent(ctx context.Context) bool {
+	_ = w.conn.SetDeadline(time.Now().Add(probeLimit))
+	if _, err := io.WriteString(w.conn, "\r\n"); err != nil { // so that something is lost, whatever the request is
+		return false
+	}
+	err := limited(ctx, func(ctx context.Context) error { return w.ask(ctx, w.conn) })
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
 }
 
 func drain(c net.Conn, until time.Time) error {

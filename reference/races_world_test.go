@@ -268,7 +268,7 @@ func (s *raceSource) Store(ctx context.Context, n key.Name, v []byte, token stri
 type ears struct{ deaf atomic.Bool }
 
 func (e *ears) Carry(ctx context.Context) error { return ctx.Err() }
-func (e *ears) Open() bool                      { return !e.deaf.Load() }
+func (e *ears) Hears(any) bool                  { return !e.deaf.Load() }
 
 // The families of the races. Nothing but what is heard ends a copy of a lasting one soon.
 var (

@@ -21,7 +21,7 @@ import (
 type straight struct{}
 
 func (straight) Carry(ctx context.Context) error { return ctx.Err() }
-func (straight) Open() bool                      { return true }
+func (straight) Hears(any) bool                  { return true }
 
 // The scripts do in Go what they do in Lua.
 func TestScriptsInBothLanguages(t *testing.T) {

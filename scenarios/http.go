@@ -2,13 +2,16 @@ package scenarios
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/cachedrill/cachedrill/faults"
+	"github.com/cachedrill/cachedrill/internal/gate"
 	"github.com/cachedrill/cachedrill/targets/http"
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
@@ -98,6 +101,18 @@ type Halt struct {
 	For   time.Duration
 }
 
+// Gate makes what stands in front of every connection of a drill. It lets through to what is
+// allowed, and to addresses of this machine where edges listen.
+func (t *HTTPTarget) Gate() *gate.Gate {
+	allow := slices.Clone(t.Safety.Allow)
+	for _, e := range t.Environment.Edges {
+		if host, _, err := net.SplitHostPort(e.Listen); err == nil && host != "" {
+			allow = append(allow, host)
+		}
+	}
+	return gate.New(allow...)
+}
+
 // String says what is drilled, for the report.
 func (t *HTTPTarget) String() string {
 	var parts []string
@@ -182,9 +197,11 @@ func (r *RedisPlan) Config(dir string) redis.Config {
 }
 
 // Open makes the Redis, not started when the drill is to start it; dir is where its owner's
-// commands run.
-func (r *RedisPlan) Open(dir string) (redis.Node, error) {
-	node, err := r.table().Open(r.backend(), "the Redis", r.Config(dir))
+// commands run, and dial makes connections to it.
+func (r *RedisPlan) Open(dir string, dial func(ctx context.Context, network, addr string) (net.Conn, error)) (redis.Node, error) {
+	c := r.Config(dir)
+	c.Dial = dial
+	node, err := r.table().Open(r.backend(), "the Redis", c)
 	if err != nil {
 		return nil, fmt.Errorf("making the Redis: %w", err)
 	}

@@ -5,8 +5,8 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cachedrill/cachedrill/internal/strictyaml"
@@ -32,22 +32,21 @@ func decodeHTTP(file string, target, environment, safety strictyaml.Node, l Lang
 
 // checkHosts refuses hosts that the suite does not allow.
 func (t *HTTPTarget) checkHosts(at strictyaml.Node) {
+	allowed := t.Gate()
 	check := func(what, address string) {
-		host := address
-		if u, err := url.Parse(address); err == nil && u.Host != "" {
-			host = u.Hostname()
-		} else if h, _, err := net.SplitHostPort(address); err == nil {
-			host = h
+		for _, host := range hostsOf(address) {
+			if host != "" && !allowed.Permits(host) {
+				at.Fail(host, what+" is not on this machine, and not allowed", "safety: {allow: ["+host+"]} when you may drill it")
+			}
 		}
-		if host == "" || loopback(host) || slices.Contains(t.Safety.Allow, host) {
-			return
-		}
-		at.Fail(host, what+" is not on this machine, and not allowed", "safety: {allow: ["+host+"]} when you may drill it")
 	}
 	for _, r := range t.Service.Regions {
 		for _, u := range r.URLs {
 			check("the instance "+u, u)
 		}
+	}
+	for what, base := range t.Service.Bases() {
+		check("where "+what+" goes", base)
 	}
 	if l := t.Environment.Loads; l != nil {
 		check("the page of metrics", l.Prometheus)
@@ -60,6 +59,35 @@ func (t *HTTPTarget) checkHosts(at strictyaml.Node) {
 	if r := t.Environment.Redis; r != nil {
 		check("the Redis", r.URL)
 	}
+}
+
+// hostsOf gives the hosts that an address leads to: host:port, or a URL, that of a PostgreSQL with
+// the hosts of its query, which take the place of its own.
+func hostsOf(address string) []string {
+	if h, _, err := net.SplitHostPort(address); err == nil && !strings.Contains(address, "/") {
+		return []string{h}
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" && u.RawQuery == "" {
+		return nil // said where it is read, or the path of a socket
+	}
+	var out []string
+	for _, h := range strings.Split(u.Host, ",") {
+		one := url.URL{Host: h}
+		out = append(out, one.Hostname())
+	}
+	if strings.HasPrefix(u.Scheme, "postgres") {
+		for _, name := range []string{"host", "hostaddr"} {
+			for _, v := range u.Query()[name] {
+				for _, h := range strings.Split(v, ",") {
+					if !strings.HasPrefix(h, "/") {
+						out = append(out, h)
+					}
+				}
+			}
+		}
+	}
+	return out
 }
 
 var haltForm = regexp.MustCompile(`^(errors|p99) > ([0-9.]+)(%|ms|s) for ([0-9a-z.]+)$`)

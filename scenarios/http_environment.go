@@ -80,8 +80,8 @@ func decodeEdge(e strictyaml.Entry, r *RedisPlan) EdgePlan {
 			f[what].Fail("", "no address", "127.0.0.1:6379")
 		}
 	}
-	if host, _, err := net.SplitHostPort(p.Listen); err == nil && !loopback(host) {
-		f["listen"].Fail("", "proxies listen on this machine only", "127.0.0.1:7379")
+	if host, _, err := net.SplitHostPort(p.Listen); err == nil {
+		checkListen(f["listen"], host)
 	}
 	if p.Upstream == "" {
 		if r == nil || r.Backend == "" || e.Name != "redis" {
@@ -107,6 +107,31 @@ func decodeEdge(e strictyaml.Entry, r *RedisPlan) EdgePlan {
 		e.Key.Fail(e.Name, "what does it speak? A probe must see that the far end answers", "protocol: "+strings.Join(protocolNames, ", "))
 	}
 	return p
+}
+
+// checkListen refuses hosts that are not this machine's, and doubts those that others reach: a
+// container must, and then everybody may who reaches this machine.
+func checkListen(n strictyaml.Node, host string) {
+	ip := net.ParseIP(host)
+	switch {
+	case loopback(host):
+	case host == "" || ip != nil && ip.IsUnspecified():
+		n.Doubt("", "everybody who reaches this machine reaches what is behind this edge", "name the address that is needed: 127.0.0.1, or the one that containers see, such as 172.17.0.1")
+	case ip == nil:
+		n.Fail("", "proxies listen on addresses of this machine", "127.0.0.1:7379")
+	default:
+		all, _ := net.InterfaceAddrs()
+		var own []string
+		for _, a := range all {
+			if have, ok := a.(*net.IPNet); ok {
+				if have.IP.Equal(ip) {
+					return
+				}
+				own = append(own, have.IP.String())
+			}
+		}
+		n.Fail("", "this machine has no such address", "its addresses: "+strings.Join(own, ", "))
+	}
 }
 
 func decodeRedis(n strictyaml.Node, known redis.Backends) *RedisPlan {

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -36,6 +37,33 @@ scenarios:
   quiet: {why: nothing happens, faults: [{sham: {for: 300ms}}]}
 `
 
+// An edge may listen where a container reaches it. Everywhere is more than it needs.
+func TestEdgesListenWhereTheyAreAskedTo(t *testing.T) {
+	good := fmt.Sprintf(shopSuite, "http://127.0.0.1:1", "http://127.0.0.1:1")
+	doubts := func(listen string) int {
+		s, err := Parse("x.yaml", []byte(strings.Replace(good, "environment:",
+			"environment:\n  edges: {redis: {listen: \""+listen+"\", upstream: \"127.0.0.1:6379\"}}", 1)))
+		require.NoError(t, err)
+		n := 0
+		for _, d := range s.Doubts {
+			if strings.Contains(d.Msg, "everybody who reaches this machine") {
+				n++
+			}
+		}
+		return n
+	}
+	require.Zero(t, doubts("127.0.0.1:7379"))
+	require.Equal(t, 1, doubts("0.0.0.0:7379"))
+	require.Equal(t, 1, doubts("[::]:7379"))
+	all, err := net.InterfaceAddrs()
+	require.NoError(t, err)
+	for _, a := range all {
+		if ip := a.(*net.IPNet).IP; ip.IsGlobalUnicast() {
+			require.Zero(t, doubts(net.JoinHostPort(ip.String(), "7379")))
+		}
+	}
+}
+
 func TestWhatASuiteOfAServiceMustNotSay(t *testing.T) {
 	good := fmt.Sprintf(shopSuite, "http://127.0.0.1:1", "http://127.0.0.1:1")
 	for _, c := range []struct{ old, new, says string }{
@@ -52,6 +80,15 @@ func TestWhatASuiteOfAServiceMustNotSay(t *testing.T) {
 		{"workload:", "safety: {halt: [\"errors > 3s for 1s\"]}\nworkload:", `"errors > 20% for 3s"`},
 		{"workload:", "policies: {a: {env: {B: c}}}\nworkload:", "a policy needs the service started anew"},
 		{"counter: db_queries_total", "", "which counter?"},
+		{`read: {GET: "/`, `read: {GET: "http://198.51.100.7:23120/`, `where the read goes is not on this machine, and not allowed; safety: {allow: [198.51.100.7]}`},
+		{`write: {PUT: "/`, `write: {PUT: "http://198.51.100.7:23120/`, `where the write goes is not on this machine`},
+		{`bypass: {GET: "/`, `bypass: {GET: "https://shop.example/`, `where the bypass goes is not on this machine`},
+		{"    answer:\n", "    purge: {POST: \"http://shop.example/{key}\"}\n    answer:\n", `where the purge goes is not on this machine`},
+		{"    answer:\n", "    families: {product: {delete: {DELETE: \"http://shop.example/{key}?{tenant}\"}}}\n    answer:\n", `where the delete of family product goes is not on this machine`},
+		{`{prometheus: "http://127.0.0.1:1/metrics", counter: db_queries_total}`, `{postgres: "postgres://127.0.0.1/db?host=db.example"}`, `"db.example": the database is not on this machine`},
+		{`{prometheus: "http://127.0.0.1:1/metrics", counter: db_queries_total}`, `{postgres: "postgres://127.0.0.1,db.example/db"}`, `"db.example": the database is not on this machine`},
+		{"environment:", "environment:\n  edges: {redis: {listen: \"203.0.113.9:7379\", upstream: \"127.0.0.1:6379\"}}", "this machine has no such address; its addresses: 127.0.0.1"},
+		{"environment:", "environment:\n  edges: {redis: {listen: \"shop.example:7379\", upstream: \"127.0.0.1:6379\"}}", "proxies listen on addresses of this machine"},
 	} {
 		require.Contains(t, good, c.old)
 		_, err := Parse("x.yaml", []byte(strings.Replace(good, c.old, c.new, 1)))

@@ -155,7 +155,7 @@ func TestABackendIsAddedInOnePlace(t *testing.T) {
 
 	// A drill opens it, and check reads the same refusals.
 	target := suite.Scenarios[0].Target.(*HTTPTarget)
-	_, err = target.Environment.Redis.Open("")
+	_, err = target.Environment.Redis.Open("", nil)
 	require.ErrorIs(t, err, errLukewarm)
 	require.Contains(t, target.Scope().Lacks, faults.CanKill)
 

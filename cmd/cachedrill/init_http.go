@@ -160,6 +160,12 @@ func (a *httpAnswers) suite(file string) ([]byte, error) {
 			d.RedisAt += ":6379"
 		}
 		d.RedisListen = beside(d.RedisAt)
+		if a.Start != "" {
+			d.RedisEnv = strings.Replace(a.Redis, "@"+u.Host, "@{edge.redis}", 1)
+			if u.User == nil {
+				d.RedisEnv = strings.Replace(a.Redis, "//"+u.Host, "//{edge.redis}", 1)
+			}
+		}
 	}
 	if a.Source != "" {
 		d.SourceListen = beside(a.Source)
@@ -203,9 +209,9 @@ func placeText(token string) string {
 
 type httpSuite struct {
 	httpAnswers
-	File, Method, Path, Body, Place, RedisAt, RedisListen, SourceListen string
-	Argv                                                                []string
-	Tenants, Locales, Currencies                                        bool
+	File, Method, Path, Body, Place, RedisAt, RedisListen, RedisEnv, SourceListen string
+	Argv                                                                          []string
+	Tenants, Locales, Currencies                                                  bool
 }
 
 var httpTemplate = template.Must(template.New("").Funcs(template.FuncMap{
@@ -257,7 +263,14 @@ target:
 {{if or .Start .Redis .Source .Ready}}environment:
 {{- if .Start}}
   start: [{{join .Argv ", "}}]
-  # env: {{"{"}}{{if .Redis}}REDIS_URL: "redis://{edge.redis}/0"{{else}}NAME: value{{end}}{{"}"}}
+{{- if .RedisEnv}}
+  env: {REDIS_URL: {{quote .RedisEnv}}}   # under the name that the service reads; it points the service to the edge
+{{- else}}
+  # env: {NAME: value}
+{{- end}}
+{{- if .Source}}
+  # Have env name {edge.source} in the place of {{.Source}} too.
+{{- end}}
 {{- end}}
 {{- if .Ready}}
   ready: {GET: {{quote .Ready}}, within: 20s}

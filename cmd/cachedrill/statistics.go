@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/cachedrill/cachedrill/drill/environment/sourceload"
 )
 
 // statistics asks a PostgreSQL how many transactions it has ended. Its own questions are not
@@ -16,8 +18,8 @@ type statistics struct {
 	asked int64
 }
 
-// ask fits scenarios.Statistics. One connection is kept, and made anew when it is gone.
-func (s *statistics) ask(ctx context.Context, url string) (float64, error) {
+// ask is a sourceload.Statistics. One connection is kept, and made anew when it is gone.
+func (s *statistics) ask(ctx context.Context, url string, dial sourceload.Dial) (float64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn == nil || s.conn.IsClosed() {
@@ -25,7 +27,9 @@ func (s *statistics) ask(ctx context.Context, url string) (float64, error) {
 		if err != nil {
 			return 0, fmt.Errorf("the database's URL can't be read") // the text may hold a password
 		}
-		cfg.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol // one transaction a question
+		cfg.DialFunc = dial
+		cfg.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil } // dial looks it up
+		cfg.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol                                             // one transaction a question
 		if s.conn, err = pgx.ConnectConfig(ctx, cfg); err != nil {
 			return 0, fmt.Errorf("connecting to the database for its statistics: %w", err)
 		}

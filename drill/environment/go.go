@@ -26,7 +26,7 @@ func Go(target targets.Target, sc scenarios.Scenario, opt Options) (Environment,
 	var site faults.Site
 	if plan.Redis != nil {
 		var err error
-		if e.redis, err = plan.Redis.Open(""); err != nil {
+		if e.redis, err = plan.Redis.Open("", nil); err != nil {
 			return nil, err
 		}
 		site = faults.Site{

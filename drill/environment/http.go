@@ -10,6 +10,7 @@ import (
 	"github.com/cachedrill/cachedrill/drill/environment/sourceload"
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/faults/proxy"
+	"github.com/cachedrill/cachedrill/internal/gate"
 	"github.com/cachedrill/cachedrill/internal/querycount"
 	"github.com/cachedrill/cachedrill/internal/redismonitor"
 	"github.com/cachedrill/cachedrill/internal/supervise"
@@ -31,6 +32,7 @@ const (
 type httpEnvironment struct {
 	*Base
 	plan    *scenarios.HTTPTarget
+	gate    *gate.Gate // in front of every connection that is made here
 	service *http.Service
 	server  *supervise.Process // nil: it ran already, or went into the background
 	log     string
@@ -64,7 +66,7 @@ func HTTP(ctx context.Context, sc scenarios.Scenario, opt Options) (_ Environmen
 	if opt.Run == "" {
 		opt.Run = NewRun()
 	}
-	s := &httpEnvironment{plan: plan}
+	s := &httpEnvironment{plan: plan, gate: plan.Gate()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, Cleanup(s.Close()))
@@ -82,10 +84,14 @@ func HTTP(ctx context.Context, sc scenarios.Scenario, opt Options) (_ Environmen
 	if err := s.start(ctx, opt); err != nil {
 		return nil, err
 	}
-	if s.service, err = http.New(plan.Service, opt.Run); err != nil {
+	asked := *plan.Service
+	if asked.Dial == nil {
+		asked.Dial = s.gate.Dialer(asked.Timeout).DialContext
+	}
+	if s.service, err = http.New(&asked, opt.Run); err != nil {
 		return nil, err
 	}
-	if s.loads, err = sourceload.New(ctx, plan.Environment.Loads, sc.Workload.Mixes, s.reader(opt)); err != nil {
+	if s.loads, err = sourceload.New(ctx, plan.Environment.Loads, sc.Workload.Mixes, s.reader(opt), s.gate.DialContext); err != nil {
 		return nil, err
 	}
 	if s.loads == nil {
@@ -105,7 +111,7 @@ func (s *httpEnvironment) reader(opt Options) sourceload.Statistics {
 	plan := s.plan.Environment.Loads
 	switch {
 	case s.tally != nil:
-		return func(context.Context, string) (float64, error) { return float64(s.tally.Reads()), nil }
+		return func(context.Context, string, sourceload.Dial) (float64, error) { return float64(s.tally.Reads()), nil }
 	case plan != nil && plan.Postgres != "":
 		return opt.Statistics
 	}
@@ -129,7 +135,7 @@ func (s *httpEnvironment) startRedis(ctx context.Context) (err error) {
 	if plan == nil {
 		return nil
 	}
-	if s.redis, err = plan.Open(s.plan.Dir); err != nil {
+	if s.redis, err = plan.Open(s.plan.Dir, s.gate.DialContext); err != nil {
 		return err
 	}
 	if plan.Backend == "" {
@@ -171,11 +177,15 @@ func (s *httpEnvironment) interpose(ctx context.Context) error {
 	for _, edge := range e.Edges {
 		if e.Loads != nil && e.Loads.Edge == edge.Name {
 			var err error
-			if s.tally, err = querycount.New(edge.Protocol, s.farEnd(edge)); err != nil {
+			if s.tally, err = querycount.New(edge.Protocol, s.farEnd(edge), s.gate.DialContext); err != nil {
 				return err
 			}
 		}
-		specs = append(specs, proxy.Spec{Name: edge.Name, Upstream: s.upstream(edge), Listen: edge.Listen})
+		upstream, err := s.gate.Resolve(ctx, s.upstream(edge))
+		if err != nil {
+			return fmt.Errorf("the far end of edge %s: %w", edge.Name, err)
+		}
+		specs = append(specs, proxy.Spec{Name: edge.Name, Upstream: upstream, Listen: edge.Listen})
 	}
 	if len(specs) > 0 {
 		p, err := proxy.Start(ctx, "the service", specs)
@@ -184,7 +194,7 @@ func (s *httpEnvironment) interpose(ctx context.Context) error {
 		}
 		s.proxies = p
 	}
-	s.env = e.Slots(func(e scenarios.EdgePlan) string { return s.proxies.Proxy(e.Name).Listen() }, s.redisAddr())
+	s.env = e.Slots(func(e scenarios.EdgePlan) string { return s.proxies.Proxy(e.Name).Near() }, s.redisAddr())
 	return nil
 }
 
@@ -199,7 +209,9 @@ func (s *httpEnvironment) makeSite() faults.Site {
 	}
 	for _, e := range s.plan.Environment.Edges {
 		p := s.proxies.Proxy(e.Name)
-		site.Edges[e.Name] = faults.Edge{Link: p, Prober: p.Prober(probes[e.Protocol]), Listen: p.Listen(), Upstream: s.upstream(e)}
+		site.Edges[e.Name] = faults.Edge{
+			Link: p, Prober: p.Prober(probes[e.Protocol], s.gate.DialContext), Meter: p, Listen: p.Listen(), Upstream: s.upstream(e),
+		}
 		if e.Source {
 			site.SourceEdges = append(site.SourceEdges, e.Name)
 		}
@@ -215,6 +227,9 @@ func (s *httpEnvironment) Observations() Observations {
 }
 
 func (s *httpEnvironment) failure() string {
+	if n, first := s.gate.Refused(); n > 0 {
+		return fmt.Sprintf("%d connections were not made: %s, and not allowed (safety: {allow: [...]})", n, first)
+	}
 	if s.proxies == nil {
 		return ""
 	}

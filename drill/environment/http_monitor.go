@@ -16,10 +16,10 @@ func (s *httpEnvironment) listen(ctx context.Context) (err error) {
 	if r == nil || !r.Monitor {
 		return nil
 	}
-	o := redismonitor.Options{Addr: s.redisAddr()}
+	o := redismonitor.Options{Addr: s.redisAddr(), Dial: s.gate.DialContext}
 	if r.Backend == "" {
 		c := s.redis.Client().Options()
-		o = redismonitor.Options{Addr: c.Addr, Username: c.Username, Password: c.Password, TLS: c.TLSConfig}
+		o.Network, o.Addr, o.Username, o.Password, o.TLS = c.Network, c.Addr, c.Username, c.Password, c.TLSConfig
 	}
 	s.monitor, err = redismonitor.Listen(ctx, o, r.KeyPrefix)
 	return err

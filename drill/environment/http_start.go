@@ -47,7 +47,7 @@ func (s *httpEnvironment) vacant(ctx context.Context) error {
 	for _, r := range s.plan.Service.Regions {
 		for _, base := range r.URLs {
 			ctx, cancel := context.WithTimeout(ctx, knockLimit)
-			err := probeTCP(ctx, s.plan.Service.DialContext, base)
+			err := probeTCP(ctx, s.dial, base)
 			cancel()
 			if err == nil {
 				return fmt.Errorf("something listens on %s already, and could not be distinguished from the service that the suite starts: end it, or leave out start", base)
@@ -79,7 +79,7 @@ func (s *httpEnvironment) ready(ctx context.Context) error {
 	for _, region := range s.plan.Service.Regions {
 		for _, base := range region.URLs {
 			for {
-				err := knock(ctx, s.plan.Service.DialContext, base, r.Path)
+				err := knock(ctx, s.dial, base, r.Path)
 				if err == nil {
 					break
 				}
@@ -140,6 +140,14 @@ const knockLimit = 2 * time.Second
 
 // dialer makes connections.
 type dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
+// dial makes connections to the service: through the gate, unless it has a way of its own.
+func (s *httpEnvironment) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if own := s.plan.Service.Dial; own != nil {
+		return own(ctx, network, address)
+	}
+	return s.gate.DialContext(ctx, network, address)
+}
 
 // knock sees whether an instance can be asked.
 func knock(ctx context.Context, dial dialer, base, path string) error {

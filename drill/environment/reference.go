@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -140,10 +139,10 @@ func (e *reference) makeSite() faults.Site {
 	for _, edge := range e.service.Edges() {
 		probe := probeRedis
 		if strings.Contains(edge.Name, "-> relay@") {
-			probe = probeHTTP
+			probe = probeRelay
 		}
 		p := e.proxies[domain(edge.Name)].Proxy(edge.Name)
-		s.Edges[edge.Name] = faults.Edge{Link: p, Prober: p.Prober(probe), Listen: p.Listen(), Upstream: edge.Upstream}
+		s.Edges[edge.Name] = faults.Edge{Link: p, Prober: p.Prober(probe, nil), Listen: p.Listen(), Upstream: edge.Upstream}
 	}
 	return s
 }
@@ -183,17 +182,9 @@ func (r relay) Delivered() faults.Delivery {
 	return faults.Delivery{Events: s.Delivered, Held: s.Held, Delayed: s.Delayed, MaxLag: s.MaxLag}
 }
 
-// probeRedis sees whether a Redis answers at addr.
-func probeRedis(ctx context.Context, addr string) error {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if deadline, ok := ctx.Deadline(); ok {
-		_ = conn.SetDeadline(deadline)
-	}
+// probeRedis sees whether a Redis answers over a connection.
+func probeRedis(ctx context.Context, conn net.Conn) error {
+	defer hurry(ctx, conn)()
 	if _, err := conn.Write([]byte("*1\r\n$4\r\nPING\r\n")); err != nil {
 		return err
 	}
@@ -207,20 +198,11 @@ func probeRedis(ctx context.Context, addr string) error {
 	return nil
 }
 
-// probeHTTP sees whether a relay answers at addr.
-func probeHTTP(ctx context.Context, addr string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/healthz", nil)
-	if err != nil {
-		return err
+// probeRelay sees whether a relay answers over a connection.
+func probeRelay(ctx context.Context, conn net.Conn) error {
+	res, err := askHTTP(ctx, conn, "/healthz")
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("the relay answered %s", res.Status)
 	}
-	transport := &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: 2 * time.Second}
-	res, err := transport.RoundTrip(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("the relay answered %s", res.Status)
-	}
-	return nil
+	return err
 }

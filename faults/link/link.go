@@ -29,10 +29,12 @@ const (
 	Reset                     // connections end with a reset as soon as bytes move, new ones at once
 	Latency                   // bytes are late
 	Bandwidth                 // bytes are few
+	HalfOpen                  // bytes disappear; connections that lost some stay silent for ever, and open
 )
 
 var kindNames = [...]string{
 	Blackhole: "blackhole", Stall: "stall", Refuse: "refuse", Reset: "reset", Latency: "latency", Bandwidth: "bandwidth",
+	HalfOpen: "halfopen",
 }
 
 // String gives the word that follows "network." in YAML.
@@ -76,6 +78,8 @@ func (m Mode) ways() (n int) {
 // it is what the proxies' toxic takes for its attributes.
 type Shape struct {
 	Drop   bool          `json:"drop"`   // bytes disappear
+	Mute   bool          `json:"mute"`   // bytes disappear, and what loses some loses all from then on
+	Deaf   bool          `json:"deaf"`   // with Mute: so does the other direction of that connection
 	Stall  bool          `json:"stall"`  // bytes wait
 	Reset  bool          `json:"reset"`  // connections end with a reset as soon as bytes move, new ones at once
 	Delay  time.Duration `json:"delay"`  // how long bytes are held
@@ -87,6 +91,13 @@ type Shape struct {
 type State struct {
 	Refused bool
 	Shapes  [len(Streams)]Shape
+}
+
+// Traffic is what has passed a link since it began.
+type Traffic struct {
+	Up, Down int64 // bytes, by who sent them: the side that dials, or the one that was dialled
+	Own      int64 // of Up, at most: what the harness's own probes sent
+	Open     int64 // connections that are open now
 }
 
 // Requests are what each owner wants of one link. The link does their sum: delays add up, the
@@ -133,6 +144,9 @@ func (m Mode) addTo(s *Shape) {
 	switch m.Kind {
 	case Blackhole:
 		s.Drop = true
+	case HalfOpen:
+		s.Mute = true
+		s.Deaf = s.Deaf || m.ways() == len(Streams)
 	case Stall:
 		s.Stall = true
 	case Reset:

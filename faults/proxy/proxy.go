@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"strings"
+	"sync/atomic"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2/client"
 
@@ -26,6 +28,8 @@ type Proxy struct {
 	listen   string           // fixed once Start has returned
 	remote   *toxiproxy.Proxy // of the child that lives now
 	requests link.Requests
+
+	own atomic.Int64 // bytes that our own probes sent through it
 }
 
 // state is everything that a proxy does.
@@ -46,6 +50,49 @@ func (p *Proxy) state() state {
 
 // Listen is the proxy's address, host:port; it stays the same for the proxy's lifetime.
 func (p *Proxy) Listen() string { return p.listen }
+
+// Near is the address at which this machine reaches the proxy: Listen, unless that is everywhere.
+func (p *Proxy) Near() string {
+	at, err := netip.ParseAddrPort(p.listen)
+	switch {
+	case err != nil || !at.Addr().IsUnspecified():
+		return p.listen
+	case at.Addr().Is4():
+		return fmt.Sprintf("127.0.0.1:%d", at.Port())
+	}
+	return fmt.Sprintf("[::1]:%d", at.Port())
+}
+
+// Passed tells what has passed the proxy since its process began.
+func (p *Proxy) Passed(ctx context.Context) (t link.Traffic, err error) {
+	fl := p.fleet
+	if err := fl.take(ctx); err != nil {
+		return t, fmt.Errorf("looking at %s: %w", p.name, err)
+	}
+	defer func() { <-fl.turn }()
+	t.Own = p.own.Load()
+	var has *toxiproxy.Proxy
+	if err := fl.call(func() (err error) { has, err = fl.api.Proxy(p.id); return err }); err != nil {
+		return t, fmt.Errorf("looking at %s: %w", p.name, err)
+	}
+	for _, x := range has.ActiveToxics {
+		var is shown
+		text, err := json.Marshal(x.Attributes)
+		if err == nil {
+			err = json.Unmarshal(text, &is)
+		}
+		if err != nil {
+			return t, fmt.Errorf("looking at %s: %w", p.name, err)
+		}
+		switch x.Name {
+		case link.Streams[0]:
+			t.Up, t.Open = is.Passed, is.Open
+		case link.Streams[1]:
+			t.Down = is.Passed
+		}
+	}
+	return t, nil
+}
 
 // Revived gives the fleet that the proxy belongs to, and how often that had to be started anew.
 func (p *Proxy) Revived() (carrier any, times int) { return p.fleet, len(p.fleet.Restarts()) }

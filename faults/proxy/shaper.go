@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -23,7 +24,11 @@ import (
 // and is waited for under the lock that letting go of the connection needs. This one is never
 // removed, only given another [flow], and can be interrupted whatever it is doing: it keeps what it
 // has not handed on.
-type shaper struct{ now atomic.Pointer[flow] }
+type shaper struct {
+	now    atomic.Pointer[flow]
+	passed atomic.Int64 // bytes that came in, whatever became of them
+	open   atomic.Int64 // connections
+}
 
 // shaperToxic is the shaper's name in toxiproxy.
 const shaperToxic = "shaper"
@@ -40,6 +45,23 @@ type connStream struct {
 	held  *stream.StreamChunk // read and not yet handed on
 	last  time.Time           // when the one before was handed on, at the earliest: bytes don't overtake each other
 	lossy bool                // something is missing: what comes afterwards must not be handed on
+	mute  bool                // something is missing, and the connection goes on as if nothing were
+
+	deaf *atomic.Bool // shared with the other direction: both are mute
+}
+
+// pairs are the connections of which one direction has begun, by where their proxy listens. A proxy
+// begins both directions of a connection one after the other, before those of the next.
+var pairs sync.Map
+
+// pair gives what both directions of a connection share.
+func pair(listen string) *atomic.Bool {
+	if other, begun := pairs.LoadAndDelete(listen); begun {
+		return other.(*atomic.Bool)
+	}
+	shared := new(atomic.Bool)
+	pairs.Store(listen, shared)
+	return shared
 }
 
 // GetBufferSize is how many chunks wait for the shaper: as many as for toxiproxy's own latency, or
@@ -47,7 +69,10 @@ type connStream struct {
 func (*shaper) GetBufferSize() int { return 1024 }
 
 // NewState is called for each connection.
-func (*shaper) NewState() any { return &connStream{} }
+func (s *shaper) NewState() any {
+	s.open.Add(1)
+	return &connStream{deaf: pair(s.flow().Listen)}
+}
 
 func (s *shaper) UnmarshalJSON(text []byte) error {
 	var f flow
@@ -61,7 +86,16 @@ func (s *shaper) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-func (s *shaper) MarshalJSON() ([]byte, error) { return json.Marshal(s.flow()) }
+func (s *shaper) MarshalJSON() ([]byte, error) {
+	return json.Marshal(shown{s.flow(), s.passed.Load(), s.open.Load()})
+}
+
+// shown is what the shaper tells of itself.
+type shown struct {
+	flow
+	Passed int64 `json:"passed"`
+	Open   int64 `json:"open"`
+}
 
 func (s *shaper) flow() flow {
 	if f := s.now.Load(); f != nil {
@@ -74,13 +108,14 @@ func (s *shaper) flow() flow {
 // connection ends.
 func (s *shaper) Pipe(stub *toxics.ToxicStub) {
 	p, f := stub.State.(*connStream), s.flow()
+	silent := func() bool { return p.mute || p.deaf.Load() }
 	switch {
 	case f.Reset && !p.begun:
 		endWithReset(f.Listen, true)
-		stub.Close()
+		s.end(stub)
 		return
-	case p.lossy && !f.Drop:
-		stub.Close()
+	case p.lossy && !f.Drop && !silent():
+		s.end(stub)
 		return
 	}
 	p.begun = true
@@ -91,14 +126,30 @@ func (s *shaper) Pipe(stub *toxics.ToxicStub) {
 				return
 			case p.held = <-stub.Input:
 				if p.held == nil {
-					stub.Close()
+					if silent() { // that it ended is lost too
+						<-stub.Interrupt
+						return
+					}
+					s.end(stub)
 					return
 				}
+				s.passed.Add(int64(len(p.held.Data)))
 			}
 		}
+		if silent() {
+			p.held = nil
+			continue
+		}
 		if f.Reset {
-			stub.Close()
+			s.end(stub)
 			return
+		}
+		if f.Mute {
+			p.held, p.mute = nil, true
+			if f.Deaf {
+				p.deaf.Store(true)
+			}
+			continue
 		}
 		if f.Drop {
 			p.held, p.lossy = nil, true
@@ -112,6 +163,12 @@ func (s *shaper) Pipe(stub *toxics.ToxicStub) {
 			return
 		}
 	}
+}
+
+// end closes one direction of a connection.
+func (s *shaper) end(stub *toxics.ToxicStub) {
+	s.open.Add(-1)
+	stub.Close()
 }
 
 // handOn hands on what is held, when it is due; false when it was interrupted.

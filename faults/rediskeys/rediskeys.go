@@ -6,7 +6,6 @@ package rediskeys
 import (
 	"context"
 	"math"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -235,15 +234,15 @@ const pingLimit = 300 * time.Millisecond
 func Ping(ctx context.Context, client *goredis.Client, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, pingLimit)
 	defer cancel()
+	o := client.Options()
 	// go-redis logs what it can't dial, and here that is expected.
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	conn, err := o.Dialer(ctx, o.Network, addr)
 	if err != nil {
 		return err
 	}
 	_ = conn.Close()
-	o := client.Options()
 	fresh := goredis.NewClient(&goredis.Options{
-		Addr: addr, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
+		Network: o.Network, Dialer: o.Dialer, Addr: addr, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
 		Protocol: o.Protocol, DisableIdentity: o.DisableIdentity, MaintNotificationsConfig: o.MaintNotificationsConfig,
 		// As many failed dials as the pool is large make a client dial on in the background.
 		PoolSize: 10, MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true,

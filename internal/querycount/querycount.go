@@ -27,6 +27,7 @@ const dialLimit = 5 * time.Second
 type Counter struct {
 	listener net.Listener
 	upstream string
+	dial     Dial
 	reads    atomic.Int64
 	blind    atomic.Int64 // connections that could not be followed
 	done     sync.WaitGroup
@@ -38,13 +39,17 @@ type Counter struct {
 	closed bool
 }
 
-// New starts a counter in front of an upstream, host:port.
-func New(protocol, upstream string) (*Counter, error) {
+// Dial makes a connection, as [net.Dialer.DialContext] does.
+type Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// New starts a counter in front of an upstream, host:port, to which it makes its connections by
+// dial.
+func New(protocol, upstream string, dial Dial) (*Counter, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listening to count reads: %w", err)
 	}
-	c := &Counter{listener: l, upstream: upstream, conns: map[net.Conn]bool{}}
+	c := &Counter{listener: l, upstream: upstream, dial: dial, conns: map[net.Conn]bool{}}
 	switch protocol {
 	case "http":
 		c.serveHTTP()
@@ -107,7 +112,7 @@ func (c *Counter) drop(conn net.Conn) {
 }
 
 func (c *Counter) serveHTTP() {
-	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 256, IdleConnTimeout: time.Minute}
+	transport := &http.Transport{DialContext: c.dial, DisableCompression: true, MaxIdleConnsPerHost: 256, IdleConnTimeout: time.Minute}
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "http", Host: c.upstream})
@@ -149,7 +154,7 @@ func (c *Counter) accept() {
 func (c *Counter) carry(client net.Conn) {
 	defer c.drop(client)
 	ctx, cancel := context.WithTimeout(context.Background(), dialLimit)
-	server, err := (&net.Dialer{}).DialContext(ctx, "tcp", c.upstream)
+	server, err := c.dial(ctx, "tcp", c.upstream)
 	cancel()
 	if err != nil || !c.keep(server) {
 		return

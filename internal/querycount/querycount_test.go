@@ -31,7 +31,7 @@ func TestReadsOverHTTPAreCounted(t *testing.T) {
 		fmt.Fprintf(w, "%s %s %s %s", r.Method, r.RequestURI, r.Host, b)
 	}))
 	defer s.Close()
-	c, err := New("http", s.Listener.Addr().String())
+	c, err := New("http", s.Listener.Addr().String(), (&net.Dialer{}).DialContext)
 	require.NoError(t, err)
 	client := &http.Client{Transport: &http.Transport{}}
 	ask := func(method, path, body string) string {
@@ -57,7 +57,7 @@ func TestReadsOverHTTPAreCounted(t *testing.T) {
 	require.NoError(t, c.Close())
 	_, err = net.Dial("tcp", c.Addr())
 	require.Error(t, err)
-	_, err = New("gopher", "127.0.0.1:1")
+	_, err = New("gopher", "127.0.0.1:1", nil)
 	require.Error(t, err)
 }
 
@@ -66,7 +66,7 @@ func TestReadsOfPostgresAreCounted(t *testing.T) {
 	server := pgtest.Shared(t)
 	cfg, err := pgx.ParseConfig(server.URL())
 	require.NoError(t, err)
-	c, err := New("postgres", net.JoinHostPort(cfg.Host, fmt.Sprint(cfg.Port)))
+	c, err := New("postgres", net.JoinHostPort(cfg.Host, fmt.Sprint(cfg.Port)), (&net.Dialer{}).DialContext)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, c.Close()) }()
 	host, port, err := net.SplitHostPort(c.Addr())

@@ -2,6 +2,7 @@ package redismonitor
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -20,8 +21,11 @@ const (
 
 // Options say where a Redis is, and who we are there.
 type Options struct {
-	Addr, Username, Password string
-	TLS                      *tls.Config // nil: none
+	Network, Addr      string // "": tcp
+	Username, Password string
+	TLS                *tls.Config // nil: none
+	// Dial makes the connection; nil: as usual.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // Recorder listens to a Redis, over a connection of its own, until it is closed. It keeps what
@@ -59,15 +63,16 @@ func Listen(ctx context.Context, o Options, prefix string) (*Recorder, error) {
 func (r *Recorder) dial(ctx context.Context) (net.Conn, *bufio.Reader, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialLimit)
 	defer cancel()
-	var conn net.Conn
-	var err error
-	if r.options.TLS != nil {
-		conn, err = (&tls.Dialer{Config: r.options.TLS}).DialContext(ctx, "tcp", r.options.Addr)
-	} else {
-		conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", r.options.Addr)
+	connect := r.options.Dial
+	if connect == nil {
+		connect = (&net.Dialer{}).DialContext
 	}
+	conn, err := connect(ctx, cmp.Or(r.options.Network, "tcp"), r.options.Addr)
 	if err != nil {
 		return nil, nil, err
+	}
+	if r.options.TLS != nil {
+		conn = tls.Client(conn, r.options.TLS)
 	}
 	end, _ := ctx.Deadline()
 	_ = conn.SetDeadline(end)

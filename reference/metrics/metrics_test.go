@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type direct struct{}
 
 func (direct) Carry(ctx context.Context) error { return ctx.Err() }
-func (direct) Open() bool                      { return true }
+func (direct) Hears(any) bool                  { return true }
 
 var (
 	product = reference.Family{

@@ -48,7 +48,7 @@ var (
 type straight struct{}
 
 func (straight) Carry(ctx context.Context) error { return ctx.Err() }
-func (straight) Open() bool                      { return true }
+func (straight) Hears(any) bool                  { return true }
 
 func memory() store.Store { return store.NewMemory().Client(straight{}, store.Patience{}) }
 

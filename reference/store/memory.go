@@ -173,8 +173,9 @@ func (m *Memory) do(step func(*Tx)) error {
 // comes through. It must return when ctx ends.
 type Wire interface {
 	Carry(ctx context.Context) error
-	// Open says whether messages to listeners come through at this moment.
-	Open() bool
+	// Hears says whether a message to a listener, any comparable value, comes through at this
+	// moment. It is asked once for each message.
+	Hears(listener any) bool
 }
 
 // Patience is how long a client waits.
@@ -288,7 +289,7 @@ type listener struct {
 
 // hear is called with the store locked. A message that finds no room, or no way, is lost.
 func (l *listener) hear(message string) {
-	if !l.wire.Open() {
+	if !l.wire.Hears(l) {
 		return
 	}
 	select {

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 type straight struct{}
 
 func (straight) Carry(ctx context.Context) error { return ctx.Err() }
-func (straight) Open() bool                      { return true }
+func (straight) Hears(any) bool                  { return true }
 
 // swap moves a value from one key to another, if it is there.
 var swap = NewScript(`
@@ -131,7 +131,7 @@ func TestMemoryExpiresStopsAndSteps(t *testing.T) {
 type stuck struct{}
 
 func (stuck) Carry(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
-func (stuck) Open() bool                      { return false }
+func (stuck) Hears(any) bool                  { return false }
 
 func TestPatienceAndLostMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

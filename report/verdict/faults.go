@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ type FaultRun struct {
 	Evidence string        // that it bit; empty when nothing proves it
 	Problem  string        // what went wrong with injecting or healing it; empty when nothing did
 	Unneeded bool          // the drill was halted before the fault was due
+	Unproven string        // why there is no evidence, and what would do; empty when that is not known
 }
 
 // unprovenReason names the first fault that went wrong, or of which nothing proves that it bit.
@@ -28,6 +30,8 @@ func unprovenReason(faults []FaultRun) string {
 			return "fault " + f.Name + " " + f.Problem + report.NotJudged
 		case f.Injected == 0:
 			return "fault " + f.Name + " was never injected" + report.NotJudged
+		case f.Evidence == "" && f.Unproven != "":
+			return "fault " + f.Name + " left no evidence: " + f.Unproven + report.NotJudged
 		case f.Evidence == "":
 			return "fault " + f.Name + " left no evidence" + report.NotJudged
 		}
@@ -38,7 +42,7 @@ func unprovenReason(faults []FaultRun) string {
 func faultSummaries(runs []FaultRun) []report.FaultSummary {
 	out := make([]report.FaultSummary, 0, len(runs))
 	for _, f := range runs {
-		s := report.FaultSummary{Name: f.Name, Evidence: f.Evidence, Problem: f.Problem}
+		s := report.FaultSummary{Name: f.Name, Evidence: f.Evidence, Problem: cmp.Or(f.Problem, f.Unproven)}
 		if f.Injected > 0 {
 			s.InjectedS = rounded(f.Injected.Seconds(), 6)
 		}

@@ -87,12 +87,15 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // request builds the request of a call.
 func (s *Service) request(ctx context.Context, c *Call, f *Family, base *url.URL, r *targets.Request) (*nethttp.Request, error) {
+	common := s.headers
 	if c.Base != "" {
 		own, err := url.Parse(c.Base)
 		if err != nil {
 			return nil, err
 		}
-		base = own
+		if base = own; !s.hosts[own.Hostname()] {
+			common = nethttp.Header{"User-Agent": common["User-Agent"]} // the others are for the service
+		}
 	}
 	with, err := s.filling(f, r)
 	if err != nil {
@@ -104,11 +107,11 @@ func (s *Service) request(ctx context.Context, c *Call, f *Family, base *url.URL
 		return nil, err
 	}
 	req := (&nethttp.Request{
-		Method: c.Method, URL: u, Host: base.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: s.headers,
+		Method: c.Method, URL: u, Host: base.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: common,
 		Body: once{noBody{}}, TransferEncoding: asIs,
 	}).WithContext(ctx)
 	if len(c.Headers) > 0 || c.Type != "" {
-		req.Header = s.headers.Clone()
+		req.Header = common.Clone()
 		for _, h := range c.Headers { // the call's own line replaces the common one
 			req.Header[h.name] = []string{string(h.value.fill(nil, with))}
 			if h.name == "Host" {

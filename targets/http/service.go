@@ -21,8 +21,9 @@ type Service struct {
 	client    *nethttp.Transport
 	regions   map[string][]*url.URL
 	instances map[string]*url.URL
-	names     []string // of the instances
-	bypass    bool     // every family that is written can be read past the caches
+	hosts     map[string]bool // of the instances, without ports
+	names     []string        // of the instances
+	bypass    bool            // every family that is written can be read past the caches
 
 	families map[string]*Family // those that the suite names, by name
 	common   *Family            // nil when it names any
@@ -46,7 +47,7 @@ const (
 // variables from the environment; one that is not set is an error.
 func New(spec *Spec, run string) (*Service, error) {
 	s := &Service{spec: spec, run: run, headers: nethttp.Header{"User-Agent": {"cachedrill"}},
-		regions: map[string][]*url.URL{}, instances: map[string]*url.URL{}}
+		regions: map[string][]*url.URL{}, instances: map[string]*url.URL{}, hosts: map[string]bool{}}
 	s.pace.Most = spec.Patience
 	for _, h := range spec.Headers {
 		v, err := expand(h.Value)
@@ -68,6 +69,7 @@ func New(spec *Spec, run string) (*Service, error) {
 			name := fmt.Sprintf("%s/%d", r.Name, i+1)
 			s.regions[r.Name] = append(s.regions[r.Name], u)
 			s.instances[name] = u
+			s.hosts[u.Hostname()] = true
 			s.names = append(s.names, name)
 		}
 	}

@@ -153,6 +153,24 @@ func (s *Spec) TellsTier(family string) bool {
 	return f.Answer.tier.set()
 }
 
+// Bases gives where requests go that do not go to an instance, by what makes them: the "bypass of
+// family item", say.
+func (s *Spec) Bases() map[string]string {
+	out := map[string]string{}
+	for _, f := range append(slices.Clone(s.Families), s.Common) {
+		of := ""
+		if f.Name != "" {
+			of = " of family " + f.Name
+		}
+		for what, c := range map[string]*Call{"read": f.Read, "write": f.Write, "delete": f.Delete, "purge": f.Purge, "bypass": f.Bypass} {
+			if c != nil && c.Base != "" {
+				out["the "+what+of] = c.Base
+			}
+		}
+	}
+	return out
+}
+
 // Same reports whether two families are the same things: their reads are the same request for every
 // key.
 func (s *Spec) Same(a, b string) bool {

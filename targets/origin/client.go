@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -64,13 +65,18 @@ type cursor struct {
 }
 
 // NewClient makes a client for the origin whose --admin address is at the URL. Times will be
-// offsets from epoch, which must come from [time.Now] unaltered.
-func NewClient(admin string, epoch time.Time) (*Client, error) {
+// offsets from epoch, which must come from [time.Now] unaltered. Its connections are made by dial;
+// nil: as usual. It follows no redirect.
+func NewClient(admin string, epoch time.Time, dial func(ctx context.Context, network, addr string) (net.Conn, error)) (*Client, error) {
 	u, err := url.Parse(admin)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("the origin's admin address %q: a URL is needed, as in http://127.0.0.1:9001", admin)
 	}
-	return &Client{base: strings.TrimSuffix(admin, "/"), epoch: epoch, http: &http.Client{Transport: &http.Transport{}}}, nil
+	asItIs := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{
+		base: strings.TrimSuffix(admin, "/"), epoch: epoch,
+		http: &http.Client{Transport: &http.Transport{DialContext: dial}, CheckRedirect: asItIs},
+	}, nil
 }
 
 // Close closes what is idle. Calls under way end with their contexts.

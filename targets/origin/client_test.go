@@ -50,7 +50,7 @@ type broken struct{}
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 func client(t *testing.T, epoch time.Time, w *wire) *Client {
-	c, err := NewClient("http://origin.test/", epoch)
+	c, err := NewClient("http://origin.test/", epoch, nil)
 	require.NoError(t, err)
 	c.http.Transport = w
 	return c
@@ -269,7 +269,7 @@ func TestClientOverHTTP(t *testing.T) {
 	o := usual(t, nil)
 	s := httptest.NewServer(o.Admin())
 	defer s.Close()
-	c, err := NewClient(s.URL, epoch)
+	c, err := NewClient(s.URL, epoch, nil)
 	require.NoError(t, err)
 	defer c.Close()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -295,7 +295,7 @@ func TestClientOverHTTP(t *testing.T) {
 	err = c.Loads(t.Context(), nil)
 	require.ErrorContains(t, err, "following the loads of the origin at "+s.URL)
 	for _, bad := range []string{"", "127.0.0.1:9001", "ftp://x", "http://"} {
-		_, err := NewClient(bad, epoch)
+		_, err := NewClient(bad, epoch, nil)
 		require.ErrorContains(t, err, "as in http://127.0.0.1:9001")
 	}
 }

@@ -6,6 +6,7 @@ package redis
 
 import (
 	"context"
+	"net"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -69,6 +70,8 @@ type Config struct {
 	Start, Stop, Kill []string // commands of its owner; each a program and its arguments
 	Dir               string   // where they run
 	KeyPrefix         string   // what the keys begin with that faults may touch; "": any
+	// Dial makes connections to it, as [net.Dialer.DialContext] does; nil: so.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // facts are what a node declares of itself. It is a row of the table of [All] for its Config.

@@ -2,8 +2,10 @@ package redis
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"os/exec"
 	"strings"
 	"time"
@@ -29,7 +31,27 @@ func openURL(name string, c Config, f facts) (Node, error) {
 		return nil, fmt.Errorf("%s: its url can't be read", name) // the text may hold a password
 	}
 	o.ContextTimeoutEnabled, o.MaxRetries, o.DialerRetries = true, -1, 1
+	o.Dialer = connector(c.Dial, o.TLSConfig)
 	return &owned{facts: f, config: c, client: goredis.NewClient(o)}, nil
+}
+
+// connector makes connections by dial, with TLS when it is configured.
+func connector(dial func(ctx context.Context, network, addr string) (net.Conn, error), secure *tls.Config) func(context.Context, string, string) (net.Conn, error) {
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil || secure == nil {
+			return conn, err
+		}
+		c := tls.Client(conn, secure)
+		if err := c.HandshakeContext(ctx); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+		return c, nil
+	}
 }
 
 const commandLimit = 10 * time.Second // of a command of the owner

@@ -159,7 +159,7 @@ func inside(t testing.TB, unobserved bool) *Service {
 type direct struct{}
 
 func (direct) Carry(ctx context.Context) error { return ctx.Err() }
-func (direct) Open() bool                      { return true }
+func (direct) Hears(any) bool                  { return true }
 
 func TestRelaysWithinTheProcessSendNothing(t *testing.T) {
 	bytes, why := inside(t, false).CrossRegionBytes()

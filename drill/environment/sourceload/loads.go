@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net"
 	nethttp "net/http"
 	"sync"
 	"time"
@@ -37,6 +38,7 @@ const (
 type Poll struct {
 	plan   *scenarios.LoadPlan
 	reader Statistics // instead of a page of metrics; nil: read that
+	dial   Dial
 	client *nethttp.Client
 	tell   func(targets.Load)
 	epoch  time.Time
@@ -53,14 +55,16 @@ type Poll struct {
 }
 
 // New makes the counter of a plan, and sees that it can be asked; nil without a plan.
-func New(ctx context.Context, plan *scenarios.LoadPlan, mixes []load.Mix, reader Statistics) (*Poll, error) {
+func New(ctx context.Context, plan *scenarios.LoadPlan, mixes []load.Mix, reader Statistics, dial Dial) (*Poll, error) {
 	if plan == nil {
 		return nil, nil
 	}
 	if plan.Postgres != "" && reader == nil {
 		return nil, errors.New("counting loads of the source: this program can't ask a PostgreSQL for its statistics")
 	}
-	l := &Poll{plan: plan, reader: reader, client: &nethttp.Client{Timeout: pollLimit, Transport: &nethttp.Transport{}}}
+	l := &Poll{plan: plan, reader: reader, dial: dial, client: &nethttp.Client{
+		Timeout: pollLimit, Transport: &nethttp.Transport{DialContext: dial}, CheckRedirect: asItIs,
+	}}
 	if len(mixes) == 1 {
 		l.family = mixes[0].Family
 	}
@@ -73,9 +77,15 @@ func New(ctx context.Context, plan *scenarios.LoadPlan, mixes []load.Mix, reader
 	return l, nil
 }
 
+// asItIs has a redirect be the answer: what it leads to was not asked for.
+func asItIs(*nethttp.Request, []*nethttp.Request) error { return nethttp.ErrUseLastResponse }
+
 // Statistics asks the database at a URL how many transactions it has ended, without the questions
-// themselves.
-type Statistics func(ctx context.Context, url string) (float64, error)
+// themselves. It makes its connections by dial.
+type Statistics func(ctx context.Context, url string, dial Dial) (float64, error)
+
+// Dial makes a connection, as [net.Dialer.DialContext] does.
+type Dial = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // Keyed says whether loads are counted by key.
 func (l *Poll) Keyed() bool { return l.plan.Origin != "" }
@@ -153,7 +163,7 @@ func (l *Poll) Begin(tell func(targets.Load)) {
 		return
 	}
 	var err error
-	if l.origin, err = origin.NewClient(l.plan.Origin, l.epoch); err != nil {
+	if l.origin, err = origin.NewClient(l.plan.Origin, l.epoch, l.dial); err != nil {
 		l.failed, l.why = 1, err.Error()
 		return
 	}
@@ -213,7 +223,7 @@ func (l *Poll) read(ctx context.Context) (page, error) {
 	if l.reader != nil {
 		ctx, cancel := context.WithTimeout(ctx, pollLimit)
 		defer cancel()
-		n, err := l.reader(ctx, l.plan.Postgres)
+		n, err := l.reader(ctx, l.plan.Postgres, l.dial)
 		return page{loads: n}, err
 	}
 	req, err := nethttp.NewRequestWithContext(ctx, nethttp.MethodGet, l.plan.Prometheus, nil)

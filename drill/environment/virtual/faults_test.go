@@ -29,6 +29,7 @@ func TestEveryFaultInVirtualTime(t *testing.T) {
 		"network.stall: {edge: worker@eu -> redis@eu, direction: up, for: 600ms}": "no answer through the proxies within 300ms, while the far end answers",
 		"network.refuse: {edge: worker@eu -> *, for: 600ms}":                      "connections through the proxies are refused",
 		"network.reset: {edge: worker@eu -> redis@eu, for: 600ms}":                "connections through the proxies are reset",
+		"network.halfopen: {edge: worker@eu -> redis@eu, for: 600ms}":             "new connections are answered again, and one that had lost bytes stayed open and silent",
 		"network.latency: {edge: worker@eu -> *, by: 20ms, for: 600ms}":           "probes took at least 40ms longer through the proxies",
 		"invalidation.delay: {by: 800ms, for: 1s}":                                "events held by the relays of",
 		"region.split: {between: [eu, us], for: 1s}":                              "relay@eu -> relay@us and back: no answer through the proxies",

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,7 +23,9 @@ import (
 //   - a blackhole, stall or reset of one direction meets a command on its way there;
 //   - latency of one direction is shared by both ways, so that an answer is as late as it should
 //     be;
-//   - messages to listeners, which nothing holds back, are lost under a stall as under a blackhole.
+//   - messages to listeners, which nothing holds back, are lost under a stall as under a blackhole;
+//   - a half-open wire loses commands as a blackhole does, and a listener that has lost a message
+//     hears nothing ever after.
 //
 // It implements [store.Wire] and [faults.Link].
 type wire struct {
@@ -30,9 +33,12 @@ type wire struct {
 	rng      *rand.Rand
 	requests link.Requests
 	changed  chan struct{} // closed and replaced when requests change
+	mute     map[any]bool  // listeners that hear nothing any more
 }
 
-func newWire(rng *rand.Rand) *wire { return &wire{rng: rng, changed: make(chan struct{})} }
+func newWire(rng *rand.Rand) *wire {
+	return &wire{rng: rng, changed: make(chan struct{}), mute: map[any]bool{}}
+}
 
 // One way takes between these times.
 const (
@@ -55,7 +61,7 @@ func (w *wire) Carry(ctx context.Context) error {
 			return store.ErrRefused
 		case s.is(func(d link.Shape) bool { return d.Reset }):
 			return syscall.ECONNRESET
-		case s.is(func(d link.Shape) bool { return d.Drop }):
+		case s.is(func(d link.Shape) bool { return d.Drop || d.Mute }):
 			if err := pause.For(ctx, silence); err != nil {
 				return err
 			}
@@ -98,10 +104,15 @@ func (w *wire) state() (wireState, <-chan struct{}) {
 	return wireState{w.requests.Sum()}, w.changed
 }
 
-// Open implements [store.Wire].
-func (w *wire) Open() bool {
-	s, _ := w.state()
-	return !s.Refused && !s.is(func(d link.Shape) bool { return d.Reset || d.Drop || d.Stall })
+// Hears implements [store.Wire].
+func (w *wire) Hears(listener any) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := wireState{w.requests.Sum()}
+	if s.is(func(d link.Shape) bool { return d.Mute }) {
+		w.mute[listener] = true
+	}
+	return !w.mute[listener] && !s.Refused && !s.is(func(d link.Shape) bool { return d.Reset || d.Drop || d.Stall })
 }
 
 // Apply implements [faults.Link].
@@ -164,6 +175,19 @@ func (p prober) Dial(ctx context.Context) (net.Conn, error) {
 	return c, nil
 }
 
+// Ask implements [faults.Prober].
+func (p prober) Ask(ctx context.Context, over net.Conn) error {
+	c := over.(*conn)
+	if s, _ := p.wire.state(); s.is(func(d link.Shape) bool { return d.Mute }) {
+		c.mute.Store(true)
+	}
+	if c.mute.Load() {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return p.Through(ctx)
+}
+
 // refusal has a store's refusal be one of a network too.
 func refusal(err error) error {
 	if errors.Is(err, store.ErrRefused) {
@@ -179,6 +203,7 @@ type conn struct {
 
 	watching sync.WaitGroup
 	once     sync.Once
+	mute     atomic.Bool // it has lost something to a half-open wire
 	closed   chan struct{}
 	cut      error // why it ended; written before the pipe is closed
 }
