@@ -93,7 +93,7 @@ func (s *Service) request(ctx context.Context, c *Call, f *Family, base *url.URL
 		if err != nil {
 			return nil, err
 		}
-		if base = own; !s.hosts[own.Hostname()] {
+		if base = own; !s.at(own.Hostname()) {
 			common = nethttp.Header{"User-Agent": common["User-Agent"]} // the others are for the service
 		}
 	}

@@ -21,9 +21,8 @@ type Service struct {
 	client    *nethttp.Transport
 	regions   map[string][]*url.URL
 	instances map[string]*url.URL
-	hosts     map[string]bool // of the instances, without ports
-	names     []string        // of the instances
-	bypass    bool            // every family that is written can be read past the caches
+	names     []string // of the instances
+	bypass    bool     // every family that is written can be read past the caches
 
 	families map[string]*Family // those that the suite names, by name
 	common   *Family            // nil when it names any
@@ -47,7 +46,7 @@ const (
 // variables from the environment; one that is not set is an error.
 func New(spec *Spec, run string) (*Service, error) {
 	s := &Service{spec: spec, run: run, headers: nethttp.Header{"User-Agent": {"cachedrill"}},
-		regions: map[string][]*url.URL{}, instances: map[string]*url.URL{}, hosts: map[string]bool{}}
+		regions: map[string][]*url.URL{}, instances: map[string]*url.URL{}}
 	s.pace.Most = spec.Patience
 	for _, h := range spec.Headers {
 		v, err := expand(h.Value)
@@ -69,7 +68,6 @@ func New(spec *Spec, run string) (*Service, error) {
 			name := fmt.Sprintf("%s/%d", r.Name, i+1)
 			s.regions[r.Name] = append(s.regions[r.Name], u)
 			s.instances[name] = u
-			s.hosts[u.Hostname()] = true
 			s.names = append(s.names, name)
 		}
 	}
@@ -162,6 +160,16 @@ func (s *Service) exchange(ctx context.Context, call *Call, f *Family, r *target
 		return nil
 	})
 	return version, err
+}
+
+// at reports whether an instance is on a host, whatever its port.
+func (s *Service) at(host string) bool {
+	for _, u := range s.instances {
+		if u.Hostname() == host {
+			return true
+		}
+	}
+	return false
 }
 
 // family finds the requests of a family; nil: the service has none of that name.
