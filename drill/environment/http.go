@@ -230,6 +230,9 @@ func (s *httpEnvironment) failure() string {
 	if n, first := s.gate.Refused(); n > 0 {
 		return fmt.Sprintf("%d connections were not made: %s, and not allowed (safety: {allow: [...]})", n, first)
 	}
+	if short := s.service.Short(); short != "" {
+		return short
+	}
 	if s.proxies == nil {
 		return ""
 	}
@@ -244,6 +247,9 @@ func (s *httpEnvironment) notes() []string {
 	var notes []string
 	if note := s.service.Paced(); note != "" {
 		notes = append(notes, note)
+	}
+	if denied := s.service.Denied(); denied != "" {
+		notes = append(notes, denied)
 	}
 	if n := s.service.Doubted(); n > 0 {
 		notes = append(notes, fmt.Sprintf("%d keys can't be judged: the writing of their first value ended unknown", n))

@@ -139,11 +139,13 @@ func (s *Service) send(req *nethttp.Request, b *bytes.Buffer) (*received, error)
 	if err != nil {
 		var dial *net.OpError
 		if errors.As(err, &dial) && dial.Op == "dial" { // it never got there
+			s.short.note(err)
 			err = fmt.Errorf("%w: %w", targets.ErrNotApplied, err)
 		}
 		return nil, fmt.Errorf("%s: %w", named(req), plainly(err))
 	}
 	defer res.Body.Close()
+	s.denied.note(res.StatusCode)
 	n, err := b.ReadFrom(io.LimitReader(res.Body, s.spec.MostBody+1))
 	if err != nil {
 		return nil, fmt.Errorf("%s: reading the answer: %w", named(req), plainly(err))

@@ -13,7 +13,8 @@ import (
 )
 
 // Service is a client of a running service under drill: a [targets.Target] and [targets.Instanced].
-// It never retries, follows no redirect, and asks for no compression.
+// It never retries, follows no redirect, and asks for no compression. It is wide because it keeps
+// what it saw of the service beside how to ask it.
 type Service struct {
 	spec      *Spec
 	run       string
@@ -31,6 +32,8 @@ type Service struct {
 
 	doubted doubts
 	garbled garbled
+	short   shortage
+	denied  denials
 	pace    patience.Pace // of the preparations
 }
 
@@ -106,6 +109,12 @@ func (s *Service) Garbled() (n int64, first string) {
 
 // Paced says in words how often the preparations were asked to wait; "" when they were not.
 func (s *Service) Paced() string { return s.pace.Note("writing and reading the first values") }
+
+// Short says what this program ran out of while it asked; "" when of nothing.
+func (s *Service) Short() string { return s.short.words() }
+
+// Denied says that the service began to refuse who asks; "" when it did not, or always did.
+func (s *Service) Denied() string { return s.denied.words() }
 
 // Doubted counts the keys that can't be judged, because the write of their first value ended
 // unknown.
