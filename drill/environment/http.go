@@ -257,6 +257,10 @@ func (s *httpEnvironment) notes() []string {
 	if n, first := s.service.Garbled(); n > 0 {
 		notes = append(notes, fmt.Sprintf("%d answers could not be understood; the first: %s", n, first))
 	}
+	if n, first := s.service.Undone(); n > 0 {
+		notes = append(notes, fmt.Sprintf("%d changes were answered with a good status, and not as made (their outcome is unknown); the first: %s", n, first))
+	}
+	notes = append(notes, s.service.Habits()...)
 	if err := s.gone(); err != nil {
 		notes = append(notes, "the service ended by itself: "+err.Error())
 	}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/theory/jsonpath"
+
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -16,30 +18,23 @@ type Answer struct {
 	version extractor
 	owner   map[string]extractor // by dimension: the key that the value belongs to
 	tier    extractor
+	layer   string            // the one of several caches that counts: first, last, its number, or its name in Cache-Status
 	tiers   map[string]string // the service's own words for its tiers, in lower case
 	worker  extractor
 }
 
-// tierWords are common words of services for the tier of an answer, in lower case.
-var tierWords = map[string]string{
-	"l1": targets.TierL1, "memory": targets.TierL1, "local": targets.TierL1,
-	"l2": targets.TierL2, "redis": targets.TierL2, "hit": targets.TierL2, "cache": targets.TierL2, "stale": targets.TierL2, "updating": targets.TierL2,
-	"l3": targets.TierSource, "source": targets.TierSource, "miss": targets.TierSource, "expired": targets.TierSource, "db": targets.TierSource,
-	"database": targets.TierSource, "revalidated": targets.TierSource,
-	"bypass": targets.TierBypass,
-}
-
-// tierOf translates the service's word. An unknown word gives no tier.
-func (a *Answer) tierOf(word string) string {
-	word = strings.ToLower(strings.TrimSpace(word))
-	if t, ok := a.tiers[word]; ok {
-		return t
-	}
-	return tierWords[word]
-}
-
 // GarbledError is an answer with a good status that does not hold what it should.
-type GarbledError struct{ Why string }
+type GarbledError struct {
+	Why string
+	// Fix is what the suite may say when the answer is how the service tells that there is no such
+	// thing; empty: it does not look so.
+	Fix string
+
+	cause error
+}
+
+// Unwrap gives what the answer was read with, if that failed.
+func (e *GarbledError) Unwrap() error { return e.cause }
 
 func (e *GarbledError) Error() string { return targets.ErrUnreadable.Error() + ": " + e.Why }
 
@@ -58,7 +53,7 @@ func (a *Answer) read(from *received, k targets.Key, tokens *targets.Tokens) (ta
 		if err != nil {
 			why = err.Error()
 		}
-		return &GarbledError{fmt.Sprintf("%s: %s; it begins with %s", what, why, from.shown())}
+		return &GarbledError{fmt.Sprintf("%s: %s; it begins with %s", what, why, from.shown()), from.absentAs(at), err}
 	}
 	if a.token.set() {
 		text, ok, err := from.find(a.token)
@@ -68,11 +63,7 @@ func (a *Answer) read(from *received, k targets.Key, tokens *targets.Tokens) (ta
 		r.Token = tokenIn(text, k, tokens)
 	}
 	if a.version.set() {
-		v, _, err := a.versionIn(from)
-		if err != nil {
-			return r, garbled(a.version, "version", err)
-		}
-		r.Version = v // 0: this answer has none
+		r.Version, _, _ = a.versionIn(from) // 0: this answer has none that can be used
 	}
 	r.Tier, r.Worker = a.origin(from)
 	// The owner is known only of values that this run wrote; others may describe theirs as they
@@ -90,24 +81,62 @@ func (a *Answer) read(from *received, k targets.Key, tokens *targets.Tokens) (ta
 	return r, nil
 }
 
-// versionIn finds a version, which may be written as an entity tag.
+// absentAs is how the suite would say that an answer without anything at a place means that there
+// is no such thing.
+func (a *received) absentAs(at extractor) string {
+	if a.blank() {
+		if a.status == 204 || a.status == 205 {
+			return fmt.Sprintf("absent: [%d]", a.status)
+		}
+		return "absent: {json: $, is: empty}"
+	}
+	doc, err := a.json()
+	switch {
+	case err != nil || a.carriesErrors():
+		return ""
+	case doc == nil:
+		return "absent: {json: $, is: null}"
+	case emptyValue(doc):
+		return "absent: {json: $, is: empty}"
+	}
+	// The nearest thing above the value that is null or empty: $.data.item of $.data.item.title.
+	steps := strings.Split(at.text, ".")
+	for n := 2; at.path != nil && n <= len(steps); n++ {
+		path, err := jsonpath.Parse(strings.Join(steps[:n], "."))
+		if err != nil {
+			return ""
+		}
+		for _, is := range []string{"null", "empty", "absent"} {
+			c := condition{extractor{path: path, text: strings.Join(steps[:n], ".")}, is}
+			if c.holds(a) {
+				return fmt.Sprintf("absent: {json: %s, is: %s}", c.at.text, is)
+			}
+		}
+	}
+	return ""
+}
+
+// versionIn finds a version, which may be written as an entity tag, such as W/"7-gzip". ok is false
+// where there is none; an error says why what is there is none.
 func (a *Answer) versionIn(from *received) (v uint64, ok bool, err error) {
 	text, ok, err := from.find(a.version)
-	if err != nil || !ok {
+	if err != nil || !ok || text == "" {
 		return 0, false, err
 	}
-	v, err = strconv.ParseUint(strings.Trim(strings.TrimPrefix(text, "W/"), `"`), 10, 64)
-	if err != nil || v == 0 {
-		return 0, false, fmt.Errorf("%q at %s is no whole number from 1 on", text, a.version)
+	number := strings.Trim(strings.TrimPrefix(text, "W/"), `"`)
+	for _, coding := range []string{"-gzip", ";gzip", "--gzip", "-br", "-zstd", "-deflate", "-df"} {
+		number = strings.TrimSuffix(number, coding) // servers mark the tag of what they packed
+	}
+	v, err = strconv.ParseUint(number, 10, 63)
+	if err != nil {
+		return 0, false, fmt.Errorf("%q at %s is no whole number", text, a.version)
 	}
 	return v, true, nil
 }
 
 // origin gives the tier and the worker that an answer names, if it does.
 func (a *Answer) origin(from *received) (tier, worker string) {
-	if text, ok, _ := from.find(a.tier); ok {
-		tier = a.tierOf(text)
-	}
+	tier = a.tierIn(from)
 	worker, _, _ = from.find(a.worker)
 	return tier, worker
 }
@@ -143,3 +172,9 @@ func tokenIn(text string, k targets.Key, tokens *targets.Tokens) string {
 type codes []int
 
 func (c codes) has(status int) bool { return slices.Contains(c, status) }
+
+// another reports whether a token of the run was written for another key.
+func another(token string, k targets.Key) bool {
+	t, ok := targets.ParseToken(token)
+	return ok && !t.For(k)
+}

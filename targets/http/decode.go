@@ -19,7 +19,7 @@ const (
 	theRegion      = "local" // of a service whose instances are a list
 )
 
-var perFamily = []string{"read", "write", "delete", "purge", "bypass", "answer", "absent", "shed", "rejected", "token", "key"}
+var perFamily = []string{"read", "write", "delete", "purge", "bypass", "answer", "absent", "shed", "rejected", "accepted", "done", "token", "key"}
 
 // Decode reads the description of a service.
 func Decode(n strictyaml.Node) *Spec {
@@ -38,7 +38,8 @@ func Decode(n strictyaml.Node) *Spec {
 	s.Regions = decodeInstances(f["instances"])
 	s.Headers = decodeHeaders(f["headers"])
 	families := f["families"].Entries("families")
-	s.Common = decodeFamily("", n, f, Family{Absent: codes{nethttp.StatusNotFound, nethttp.StatusGone}}, len(families) > 0)
+	s.Common = decodeFamily("", n, f, Family{
+		Absent: absences{codes: codes{nethttp.StatusNotFound, nethttp.StatusGone}}, Accepted: codes{nethttp.StatusAccepted}}, len(families) > 0)
 	for _, e := range families {
 		checkName(e, "family")
 		ff := e.Value.Fields("family "+e.Name, append([]string{"class", "within", "ttl"}, perFamily...)...)
@@ -142,14 +143,7 @@ func decodeFamily(name string, at strictyaml.Node, f map[string]strictyaml.Node,
 	if f["answer"].Present() {
 		fam.Answer = decodeAnswer(f["answer"])
 	}
-	for _, c := range []struct {
-		name  string
-		codes *codes
-	}{{"absent", &fam.Absent}, {"shed", &fam.Shed}, {"rejected", &fam.Rejected}} {
-		if f[c.name].Present() {
-			*c.codes = decodeCodes(f[c.name])
-		}
-	}
+	decodeMeanings(f, &fam)
 	if open && fam.Read == nil {
 		return fam // its families say it
 	}

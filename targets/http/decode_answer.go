@@ -37,6 +37,7 @@ func decodeAnswer(n strictyaml.Node) Answer {
 	}
 	if t := f["tier"]; t.Present() {
 		a.tier, a.tiers = decodeTier(t)
+		a.layer = decodeLayer(t)
 	}
 	return a
 }
@@ -44,7 +45,7 @@ func decodeAnswer(n strictyaml.Node) Answer {
 // decodeTier reads {header: X-Cache, l2: [HIT], source: [MISS]}.
 func decodeTier(n strictyaml.Node) (extractor, map[string]string) {
 	known := []string{targets.TierL1, targets.TierL2, targets.TierSource, targets.TierBypass}
-	f := n.Fields("the tier", append([]string{"header", "json", "regexp"}, known...)...)
+	f := n.Fields("the tier", append([]string{"header", "json", "regexp", "layer"}, known...)...)
 	words := map[string]string{}
 	for _, tier := range known {
 		for _, w := range f[tier].List("the service's words") {
@@ -52,6 +53,16 @@ func decodeTier(n strictyaml.Node) (extractor, map[string]string) {
 		}
 	}
 	return extractorOf(n, f, "tier"), words
+}
+
+// decodeLayer reads which of several caches counts.
+func decodeLayer(n strictyaml.Node) string {
+	for _, e := range n.Entries("the tier") {
+		if e.Name == "layer" {
+			return e.Value.String("a layer")
+		}
+	}
+	return ""
 }
 
 func decodeExtractor(n strictyaml.Node, what string) extractor {
@@ -88,6 +99,10 @@ func extractorOf(n strictyaml.Node, f map[string]strictyaml.Node, what string) (
 			return x
 		}
 		x.path, x.text = path, text
+		if x.several() && what != signOfAbsence && what != signOfDone {
+			f["json"].Doubt(text, "the path may select several values: an answer in which they differ can't be read",
+				"a path to one value, such as $.item.title")
+		}
 	default:
 		text := f["regexp"].String("a regular expression")
 		expr, err := regexp.Compile(text)
@@ -106,13 +121,19 @@ func extractorOf(n strictyaml.Node, f map[string]strictyaml.Node, what string) (
 func decodeCodes(n strictyaml.Node) codes {
 	out := codes{}
 	for _, item := range n.List("statuses") {
-		text := item.String("a status")
-		v, err := strconv.Atoi(text)
-		if err != nil || v < 100 || v > 599 {
-			item.Fail(text, "no status of HTTP", "[404]")
-			continue
+		if status, ok := decodeCode(item); ok {
+			out = append(out, status)
 		}
-		out = append(out, v)
 	}
 	return out
+}
+
+func decodeCode(n strictyaml.Node) (status int, ok bool) {
+	text := n.String("a status")
+	status, err := strconv.Atoi(text)
+	if err != nil || status < 100 || status > 599 {
+		n.Fail(text, "no status of HTTP", "[404]")
+		return 0, false
+	}
+	return status, true
 }

@@ -1,6 +1,8 @@
 package http
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -29,13 +31,26 @@ func (d *doubts) has(k targets.Key) bool {
 	return d.keys[k]
 }
 
+func (d *doubts) drop(k targets.Key) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.keys, k)
+}
+
+// all lists the keys, in no order.
+func (d *doubts) all() []targets.Key {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return slices.Collect(maps.Keys(d.keys))
+}
+
 func (d *doubts) len() int {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return len(d.keys)
 }
 
-// garbled counts answers that could not be decoded, and keeps the first error.
+// garbled counts answers that are not as they should be, and keeps the first error.
 type garbled struct {
 	n     atomic.Int64
 	first atomic.Pointer[string]

@@ -1,7 +1,7 @@
 package http
 
 import (
-	"encoding/json"
+	"bytes"
 	"fmt"
 	nethttp "net/http"
 	"regexp"
@@ -64,6 +64,11 @@ func (a *received) find(x extractor) (s string, ok bool, err error) {
 	switch {
 	case x.header != "":
 		v := a.header.Values(x.header)
+		for i := 1; i < len(v); i++ {
+			if v[i] != v[0] {
+				return "", false, fmt.Errorf("%s stands there twice, as %q and %q", x, v[0], v[i])
+			}
+		}
 		if len(v) == 0 {
 			return "", false, nil
 		}
@@ -73,19 +78,7 @@ func (a *received) find(x extractor) (s string, ok bool, err error) {
 		if err != nil {
 			return "", false, fmt.Errorf("its body is no JSON: %w", err)
 		}
-		found := x.path.Select(doc)
-		if len(found) == 0 || found[0] == nil {
-			return "", false, nil
-		}
-		switch v := found[0].(type) {
-		case string:
-			return v, true, nil
-		case json.Number:
-			return v.String(), true, nil
-		case bool:
-			return strconv.FormatBool(v), true, nil
-		}
-		return "", false, fmt.Errorf("%s is not a single value", x)
+		return x.one(x.path.Select(doc))
 	case x.expr != nil:
 		m := x.expr.FindSubmatch(a.body)
 		if m == nil {
@@ -97,6 +90,35 @@ func (a *received) find(x extractor) (s string, ok bool, err error) {
 	}
 	return "", false, nil
 }
+
+// several reports whether the extractor may find more than one value.
+func (x extractor) several() bool { return x.path != nil && x.path.Query().Singular() == nil }
+
+// one gives the value that a path selects: all that it selects must be the same.
+func (x extractor) one(found []any) (s string, ok bool, err error) {
+	for _, v := range found {
+		if v == nil {
+			continue
+		}
+		text, single := scalar(v)
+		switch {
+		case !single:
+			return "", false, fmt.Errorf("%s is not a single value", x)
+		case ok && text != s:
+			return "", false, &ambiguousError{fmt.Sprintf("%s selects %d values, which differ: %.40q, %.40q", x, len(found), s, text)}
+		}
+		s, ok = text, true
+	}
+	return s, ok, nil
+}
+
+// ambiguousError is that of an answer that holds several values where one is looked for.
+type ambiguousError struct{ why string }
+
+func (e *ambiguousError) Error() string { return e.why }
+
+// blank reports whether there is nothing in the body.
+func (a *received) blank() bool { return len(bytes.TrimSpace(a.body)) == 0 }
 
 // mostShown is how much of an answer messages quote.
 const mostShown = 80

@@ -23,9 +23,12 @@ var parsers = sync.Pool{New: func() any {
 // mostKept is the longest body whose buffer is kept.
 const mostKept = 64 << 10
 
+// utf8Mark is the byte order mark that some write before a document.
+var utf8Mark = []byte("\xef\xbb\xbf")
+
 // parseJSON reads a body that is one document.
 func parseJSON(body []byte) (doc any, err error) {
-	body = bytes.TrimRight(body, " \t\r\n")
+	body = bytes.TrimRight(bytes.TrimPrefix(body, utf8Mark), " \t\r\n")
 	p := parsers.Get().(*parser)
 	p.from.Reset(body)
 	begin := p.InputOffset()

@@ -51,7 +51,10 @@ func (s *Service) Seed(ctx context.Context, keys []targets.Key) error {
 func (s *Service) ask(ctx context.Context, r targets.Request) error {
 	ctx, cancel := context.WithTimeout(ctx, s.patience())
 	defer cancel()
-	_, err := s.Do(ctx, r)
+	reply, err := s.Do(ctx, r)
+	if err == nil && reply.Accepted {
+		s.pending.add(r.Key)
+	}
 	return err
 }
 
@@ -78,6 +81,7 @@ type glance struct {
 // nothing of earlier drills is left in them. unsettled describes the keys that did not show what
 // was written; it is an error when no read succeeds at all.
 func (s *Service) Prewarm(ctx context.Context, keys []targets.Key) (unsettled string, err error) {
+	defer s.habits.settle()
 	if err := s.Purge(ctx, keys); err != nil {
 		return "", err
 	}
@@ -103,6 +107,9 @@ func (s *Service) Prewarm(ctx context.Context, keys []targets.Key) (unsettled st
 		if time.Now().Add(showAgain).After(end.Add(s.pace.Waited() - waited)) {
 			if answered.Load() == 0 {
 				return "", fmt.Errorf("no first value could be read within %v: %w", s.spec.Settle, failed)
+			}
+			for _, k := range s.pending.all() { // it may still be made, during the drill
+				s.doubted.add(k)
 			}
 			return fmt.Sprintf("%d of %d first values were not seen within %v of being written (%s): reads of these keys may be unjudged",
 				len(left), all, s.spec.Settle, why), nil
@@ -135,6 +142,7 @@ func (s *Service) look(ctx context.Context, at []glance, answered *atomic.Int64)
 			f, _ := s.spec.Family(at.key.Family)
 			switch {
 			case err == nil && (f.Write == nil || s.doubted.has(at.key) || reply.Token == targets.NewToken(s.run, targets.SeedSeq, at.key)):
+				s.pending.drop(at.key)
 				return gctx.Err()
 			case f.Write == nil: // absent or failing now, it is the same the next time
 				mu.Lock()

@@ -151,9 +151,15 @@ func (s *Service) send(req *nethttp.Request, b *bytes.Buffer) (*received, error)
 		return nil, fmt.Errorf("%s: reading the answer: %w", named(req), plainly(err))
 	}
 	if n > s.spec.MostBody {
-		return nil, &GarbledError{fmt.Sprintf("%s: it is longer than %d bytes (max_body)", named(req), s.spec.MostBody)}
+		return nil, &GarbledError{Why: fmt.Sprintf("%s: it is longer than %d bytes (max_body)", named(req), s.spec.MostBody)}
 	}
-	return &received{status: res.StatusCode, header: res.Header, body: b.Bytes()}, nil
+	body := b.Bytes()
+	if codings := res.Header["Content-Encoding"]; len(codings) > 0 {
+		if body, err = unpacked(codings, body, s.spec.MostBody); err != nil {
+			return nil, fmt.Errorf("%s: %w", named(req), err)
+		}
+	}
+	return &received{status: res.StatusCode, header: res.Header, body: body}, nil
 }
 
 var errNoAnswer = errors.New("no answer in time")
@@ -181,16 +187,37 @@ func (f *Family) changed(r *targets.Request, req *nethttp.Request, a *received) 
 		return fmt.Errorf("%w: %s: turned away with %d", targets.ErrNotApplied, named(req), a.status)
 	case f.Rejected.has(a.status):
 		return fmt.Errorf("%w: %s: rejected with %d: %s", targets.ErrNotApplied, named(req), a.status, a.shown())
-	case good(a.status), r.Kind == targets.Delete && f.Absent.has(a.status):
+	case good(a.status), f.Accepted.has(a.status):
+		if why := f.undone(a); why != "" {
+			return fmt.Errorf("%s: %d: %w: %s; it begins with %s", named(req), a.status, errUndone, why, a.shown())
+		}
+		return nil
+	case r.Kind == targets.Delete && f.Absent.has(a.status):
 		return nil
 	}
 	return unexpected(req, a)
 }
 
+// undone says why an answer with a good status does not mean that a change was made; empty: it
+// does.
+func (f *Family) undone(a *received) string {
+	if len(f.Done) == 0 && a.carriesErrors() {
+		return "it carries errors"
+	}
+	for _, c := range f.Done {
+		if !c.holds(a) {
+			return "it is not so that " + c.String()
+		}
+	}
+	return ""
+}
+
+var errUndone = errors.New("the answer does not mean that the change was made")
+
 // readFrom decodes the answer to a read.
 func (f *Family) readFrom(r *targets.Request, req *nethttp.Request, a *received, tokens *targets.Tokens) (targets.Reply, error) {
 	switch {
-	case f.Absent.has(a.status):
+	case f.Absent.has(a.status), good(a.status) && f.Absent.holds(a):
 		reply := targets.Reply{Absent: true}
 		reply.Tier, reply.Worker = f.Answer.origin(a)
 		return reply, nil

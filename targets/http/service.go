@@ -35,6 +35,9 @@ type Service struct {
 	short   shortage
 	denied  denials
 	pace    patience.Pace // of the preparations
+	undone  garbled       // answers to changes that mean, by what they hold, no success
+	habits  habits
+	pending doubts // keys whose first value was accepted, and not seen yet
 }
 
 // doubtfulValue stands for the value of a key that can't be judged.
@@ -116,6 +119,22 @@ func (s *Service) Short() string { return s.short.words() }
 // Denied says that the service began to refuse who asks; "" when it did not, or always did.
 func (s *Service) Denied() string { return s.denied.words() }
 
+// Undone counts answers to changes with a good status that did not mean success, and gives the
+// first: such changes may have been made or not.
+func (s *Service) Undone() (n int64, first string) {
+	if f := s.undone.first.Load(); f != nil {
+		first = *f
+	}
+	return s.undone.n.Load(), first
+}
+
+// Habits describes what of the service's answers was left out, and why.
+func (s *Service) Habits() []string {
+	s.habits.mu.Lock()
+	defer s.habits.mu.Unlock()
+	return append([]string(nil), s.habits.notes...)
+}
+
 // Doubted counts the keys that can't be judged, because the write of their first value ended
 // unknown.
 func (s *Service) Doubted() int { return s.doubted.len() }
@@ -139,8 +158,7 @@ func (s *Service) Do(ctx context.Context, r targets.Request) (targets.Reply, err
 		return targets.Reply{}, fmt.Errorf("%w: the suite has no request to %s %s", targets.ErrNotApplied, r.Kind, r.Key.Family)
 	}
 	if r.Kind.Changes() {
-		v, err := s.exchange(ctx, call, f, &r)
-		return targets.Reply{Version: v}, err
+		return s.exchange(ctx, call, f, &r)
 	}
 	reply, err := s.read(ctx, call, f, &r)
 	var g *GarbledError
@@ -156,19 +174,22 @@ func (s *Service) Do(ctx context.Context, r targets.Request) (targets.Reply, err
 	return reply, err
 }
 
-// exchange makes a change, and gives the version that it made, 0 when the answer has none. Without
-// an error the change was made.
-func (s *Service) exchange(ctx context.Context, call *Call, f *Family, r *targets.Request) (version uint64, err error) {
+// exchange makes a change. Without an error it was made, or was accepted, which promises nothing.
+// The reply has the version that it made, 0 when the answer has none.
+func (s *Service) exchange(ctx context.Context, call *Call, f *Family, r *targets.Request) (reply targets.Reply, err error) {
 	err = s.talk(ctx, call, f, r, func(req *nethttp.Request, a *received) error {
 		if err := f.changed(r, req, a); err != nil {
+			if errors.Is(err, errUndone) {
+				s.undone.add(err.Error())
+			}
 			return err
 		}
-		if f.Answer.version.set() {
-			version, _, _ = f.Answer.versionIn(a) // 0 when it has none
+		if reply.Accepted = f.Accepted.has(a.status); !reply.Accepted && f.Answer.version.set() {
+			reply.Version = s.habits.version(r.Key.Family, &f.Answer, a)
 		}
 		return nil
 	})
-	return version, err
+	return reply, err
 }
 
 // at reports whether an instance is on a host, whatever its port.
@@ -192,6 +213,22 @@ func (s *Service) family(name string) *Family {
 func (s *Service) read(ctx context.Context, call *Call, f *Family, r *targets.Request) (reply targets.Reply, err error) {
 	err = s.talk(ctx, call, f, r, func(req *nethttp.Request, a *received) error {
 		reply, err = f.readFrom(r, req, a, s.tokens[f])
+		if f.Answer.tier.set() {
+			if words := f.Answer.spoken(a); words != "" {
+				s.habits.layered(r.Key.Family, words)
+			}
+		}
+		var mixed *ambiguousError
+		switch {
+		case errors.As(err, &mixed):
+			s.habits.ambiguous(r.Key.Family)
+		case err != nil || reply.Absent:
+		case f.Answer.token.several() && another(reply.Token, r.Key) && s.habits.mixes(r.Key.Family):
+			reply = targets.Reply{}
+			return fmt.Errorf("%s: %w", named(req), &GarbledError{Why: "token: " + f.Answer.token.String() + " selects values of other keys"})
+		case f.Answer.version.set():
+			reply.Version = s.habits.version(r.Key.Family, &f.Answer, a)
+		}
 		return err
 	})
 	if reply.Owner.ID != r.Key.ID && reply.Owner.ID != "" && sameName(reply.Owner.ID, f.Key.name(r.Key.ID)) {

@@ -67,9 +67,11 @@ type Family struct {
 
 	Answer Answer
 
-	Absent   codes // statuses that mean that there is no such thing
-	Shed     codes // statuses that mean that the service turned the request away, and did nothing
-	Rejected codes // statuses that mean that it refused the request for what it was, and did nothing
+	Absent   absences    // how an answer looks that says that there is no such thing
+	Shed     codes       // statuses that mean that the service turned the request away, and did nothing
+	Rejected codes       // statuses that mean that it refused the request for what it was, and did nothing
+	Accepted codes       // good statuses that promise nothing yet: the change may be made later, or never
+	Done     []condition // what an answer with a good status must hold to mean that a change was made
 }
 
 // Call is a request, with placeholders.

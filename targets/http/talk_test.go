@@ -92,13 +92,15 @@ func TestWhatAnswersMean(t *testing.T) {
 		says   string
 	}{
 		{200, `{"name": 1}`, "nothing at $"}, {200, `{"title": [1]}`, "not a single value"}, {200, `<html>`, "no JSON"}, {200, `{} {}`, "something follows"},
-		{503, "", "turned away with 503"}, {500, "oops", `GET /product/17: 500: "oops"`}, {302, "", "redirect"}, {204, "", "no JSON"},
+		{503, "", "turned away with 503"}, {500, "oops", `GET /product/17: 500: "oops"`}, {302, "", "redirect"}, {204, "", "no JSON"}, {200, `{"errors": [{}]}`, "nothing at $"},
 	} {
 		_, err = read(c.status, c.answer, map[string]string{"ETag": "1"})
 		require.ErrorContains(t, err, c.says)
 	}
-	_, err = read(200, fmt.Sprintf(`{"title": %q}`, token), map[string]string{"ETag": "abc"})
-	require.ErrorContains(t, err, `"abc" at header ETag is no whole number`)
+	r, err = read(200, fmt.Sprintf(`{"title": %q, "tenant": "t1"}`, token), map[string]string{"ETag": "abc"})
+	require.NoError(t, err)
+	require.Zero(t, r.Version)
+	require.Equal(t, []string{`versions of product are left out: "abc" at header ETag is no whole number`}, s.Habits())
 
 	change := func(kind targets.Kind, status int) error {
 		e.status, e.answer, e.header = status, "", nil
@@ -215,10 +217,13 @@ func TestFirstValuesThatNeverShow(t *testing.T) {
 func TestWritesTellVersionsOrDoNot(t *testing.T) {
 	e := newEcho(t, plainHTTP)
 	s := talkTo(t, e.URL, "")
-	for tag, want := range map[string]uint64{`"7"`: 7, "abc": 0, "": 0} {
-		e.header = map[string]string{"ETag": tag}
+	for _, c := range []struct {
+		tag  string
+		want uint64
+	}{{`"7"`, 7}, {"", 0}, {"8", 8}, {"abc", 0}, {"9", 0}} {
+		e.header = map[string]string{"ETag": c.tag}
 		r, err := s.Do(t.Context(), targets.Request{Kind: targets.Write, Key: chair, Token: "x"})
 		require.NoError(t, err)
-		require.Equal(t, want, r.Version)
+		require.Equal(t, c.want, r.Version, c.tag)
 	}
 }
