@@ -85,6 +85,7 @@ var allowed = map[string][]string{
 	"internal/thousands":             {},
 	"internal/cost":                  {"internal/strictyaml"},
 	"internal/gate":                  {},
+	"internal/secret":                {},
 	"internal/querycount":            {},
 	"internal/redismonitor":          {},
 	"internal/pgtest":                {"internal/reexec"},

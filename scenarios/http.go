@@ -12,6 +12,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/internal/gate"
+	"github.com/cachedrill/cachedrill/internal/secret"
 	"github.com/cachedrill/cachedrill/targets/http"
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
@@ -54,6 +55,7 @@ type EdgePlan struct {
 type RedisPlan struct {
 	Backend   redis.Backend // [redis.Process] or [redis.Embedded]: the drill starts it; "": it runs at URL
 	URL       string
+	Login     string            // the variables of the environment that its user and password come from
 	KeyPrefix string            // what keys faults may touch begins so
 	Keys      map[string]string // globs by family
 	Stop      []string          // commands of its owner, by which it can be restarted
@@ -77,13 +79,13 @@ type LoadPlan struct {
 func (l *LoadPlan) String() string {
 	switch {
 	case l.Origin != "":
-		return "the origin at " + l.Origin
+		return "the origin at " + secret.URL(l.Origin)
 	case l.Edge != "":
 		return "the reads that pass edge " + l.Edge
 	case l.Postgres != "":
 		return "PostgreSQL's statistics of transactions (means only)"
 	}
-	return l.Counter + " of " + l.Prometheus
+	return l.Counter + " of " + secret.URL(l.Prometheus)
 }
 
 // Safety bounds what a drill may touch and how far it may go.
@@ -193,7 +195,7 @@ func (t *HTTPTarget) Scope() faults.Scope {
 
 // Config gives what the suite gives about the Redis; dir is where its owner's commands run.
 func (r *RedisPlan) Config(dir string) redis.Config {
-	return redis.Config{URL: r.URL, Start: r.Start, Stop: r.Stop, Kill: r.Kill, Dir: dir, KeyPrefix: r.KeyPrefix}
+	return redis.Config{URL: r.URL, Login: r.Login, Start: r.Start, Stop: r.Stop, Kill: r.Kill, Dir: dir, KeyPrefix: r.KeyPrefix}
 }
 
 // Open makes the Redis, not started when the drill is to start it; dir is where its owner's

@@ -2,13 +2,14 @@ package scenarios
 
 import (
 	"net"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/cachedrill/cachedrill/faults/rediskeys"
 	"github.com/cachedrill/cachedrill/internal/querycount"
+	"github.com/cachedrill/cachedrill/internal/secret"
 	"github.com/cachedrill/cachedrill/internal/strictyaml"
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
@@ -145,9 +146,8 @@ func decodeRedis(n strictyaml.Node, known redis.Backends) *RedisPlan {
 	case f["url"].Present() == f["backend"].Present():
 		n.Fail("", "is it a Redis of yours, or one that the drill starts?", `url: "redis://127.0.0.1:6379/0", or backend: process`)
 	case f["url"].Present():
-		if u, err := url.Parse(p.URL); err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Hostname() == "" {
-			f["url"].Fail("(hidden)", "no address of a Redis", "redis://127.0.0.1:6379/0")
-		}
+		p.Login = secret.References(p.URL)
+		p.URL = address(f["url"], "a Redis", "redis://127.0.0.1:6379/0", redis.CheckURL)
 	default:
 		for _, name := range []string{"stop", "start", "kill"} {
 			refuse(f[name], name, "the drill starts and stops this Redis itself", "")
@@ -158,8 +158,11 @@ func decodeRedis(n strictyaml.Node, known redis.Backends) *RedisPlan {
 	}
 	for _, e := range f["keys"].Entries("keys") {
 		glob := e.Value.String("a glob")
-		if !strings.HasPrefix(glob, p.KeyPrefix) {
-			e.Value.Fail("", "outside of key_prefix", p.KeyPrefix+"*")
+		if rest, asText := strings.CutPrefix(glob, p.KeyPrefix); !rediskeys.Below(glob, p.KeyPrefix) {
+			if !asText {
+				e.Value.Fail("", "outside of key_prefix", rediskeys.Escape(p.KeyPrefix)+"*")
+			}
+			glob = rediskeys.Escape(p.KeyPrefix) + rest // the prefix was written as it is, and not as a glob
 		}
 		p.Keys[e.Name] = glob
 	}
@@ -171,9 +174,18 @@ func decodeLoads(n strictyaml.Node, edges []EdgePlan) *LoadPlan {
 	p := &LoadPlan{Prometheus: f["prometheus"].String("prometheus"), Counter: f["counter"].String("counter"),
 		Stampede: f["stampede"].String("stampede"), Origin: f["origin"].String("origin"),
 		Edge: f["edge"].String("edge"), Postgres: f["postgres"].String("postgres")}
+	if p.Prometheus != "" {
+		p.Prometheus = address(f["prometheus"], "a page of metrics", "http://127.0.0.1:8081/metrics", checkWeb)
+	}
+	if p.Origin != "" {
+		p.Origin = address(f["origin"], "an origin", "http://127.0.0.1:9001", checkWeb)
+	}
+	if p.Postgres != "" {
+		p.Postgres = address(f["postgres"], "a PostgreSQL", "postgres://${PGUSER}:${PGPASSWORD}@127.0.0.1:5432/shop", checkPostgres)
+	}
 	ways := 0
-	for _, way := range []string{p.Prometheus, p.Origin, p.Edge, p.Postgres} {
-		if way != "" {
+	for _, way := range []string{"prometheus", "origin", "edge", "postgres"} {
+		if f[way].Present() {
 			ways++
 		}
 	}

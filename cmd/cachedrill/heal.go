@@ -25,7 +25,8 @@ func healCommand() *cobra.Command {
 latest first, verifies it, and says what it did, what had ended already, and what can't be undone. It
 may be run again at any time: what is healed is not touched.
 
-A Redis that wants a password gets the one in the environment variable REDISCLI_AUTH: journals hold none.
+A Redis that wants a user and a password gets those of the environment variables that its URL in the suite
+names, such as ${REDIS_PASSWORD}; else those in CACHEDRILL_REDIS_USER and REDISCLI_AUTH: journals hold none.
 
 Exit codes: 0 nothing is left to undo, 1 something could not be undone, 2 the journal can't be used.`,
 		Args: cobra.NoArgs,

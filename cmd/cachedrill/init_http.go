@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cachedrill/cachedrill/internal/secret"
 	"github.com/cachedrill/cachedrill/scenarios"
 )
 
@@ -151,9 +152,13 @@ func (a *httpAnswers) suite(file string) ([]byte, error) {
 	d.Locales = strings.Contains(a.Read, "{locale}")
 	d.Currencies = strings.Contains(a.Read, "{currency}")
 	if a.Redis != "" {
-		u, err := url.Parse(a.Redis)
+		text, err := secret.ExpandURL(a.Redis)
+		if err != nil {
+			return nil, fmt.Errorf("--redis: %w", err)
+		}
+		u, err := url.Parse(text)
 		if err != nil || u.Hostname() == "" {
-			return nil, errors.New("--redis: no address of a Redis, such as redis://127.0.0.1:6379/0")
+			return nil, errors.New("--redis: no address of a Redis, such as redis://127.0.0.1:6379/0; " + secret.Encoding)
 		}
 		d.RedisAt = u.Host
 		if u.Port() == "" {

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/cachedrill/cachedrill/internal/secret"
 	"github.com/cachedrill/cachedrill/internal/supervise"
 	"github.com/cachedrill/cachedrill/scenarios"
 )
@@ -28,13 +29,13 @@ func (s *httpEnvironment) start(ctx context.Context, opt Options) error {
 		}
 		var env []string
 		for name, v := range e.Env {
-			env = append(env, name+"="+scenarios.Expand(v, s.env))
+			env = append(env, name+"="+scenarios.Expand(secret.Fill(v), s.env))
 		}
 		for name, v := range opt.Env {
 			env = append(env, name+"="+v)
 		}
 		var err error
-		if s.server, err = supervise.Start(ctx, supervise.Command{Argv: e.Start, Dir: s.plan.Dir, Env: env, Log: s.log}); err != nil {
+		if s.server, err = supervise.Start(ctx, supervise.Command{Argv: secret.FillAll(e.Start), Dir: s.plan.Dir, Env: env, Log: s.log}); err != nil {
 			return fmt.Errorf("the service: %w", err)
 		}
 	}
@@ -197,7 +198,8 @@ func runCommand(argv []string, dir string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopPatience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	words := secret.FillAll(argv)
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.Dir, cmd.WaitDelay = dir, time.Second
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("running %q: %w: %.200s", argv, err, out)

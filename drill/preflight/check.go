@@ -4,6 +4,7 @@ package preflight
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -243,6 +244,8 @@ func (c *conversation) delete(family string) {
 	}
 }
 
+var errFound = errors.New("found")
+
 func (c *conversation) redis() {
 	plan := c.plan.Environment.Redis
 	if plan == nil {
@@ -260,11 +263,17 @@ func (c *conversation) redis() {
 	}
 	var found string
 	err = c.site.Keys[scenarios.MainRedis].Scan(c.ctx, rediskeys.Escape(plan.KeyPrefix)+"*", func(keys []string) error {
-		if found == "" && len(keys) > 0 {
-			found = keys[0]
+		for _, key := range keys {
+			if strings.HasPrefix(key, plan.KeyPrefix) {
+				found = key
+				return errFound
+			}
 		}
 		return nil
 	})
+	if errors.Is(err, errFound) {
+		err = nil
+	}
 	switch {
 	case err != nil:
 		c.add(false, "redis", "looking for keys below %q: %v", plan.KeyPrefix, err)

@@ -5,9 +5,12 @@ package rediskeys
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -237,6 +240,9 @@ func Ping(ctx context.Context, client *goredis.Client, addr string) error {
 	o := client.Options()
 	// go-redis logs what it can't dial, and here that is expected.
 	conn, err := o.Dialer(ctx, o.Network, addr)
+	if o.Network == "unix" && errors.Is(err, syscall.ENOENT) {
+		return fmt.Errorf("%w: %w", syscall.ECONNREFUSED, err) // its socket is gone with it
+	}
 	if err != nil {
 		return err
 	}

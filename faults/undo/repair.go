@@ -3,6 +3,7 @@ package undo
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -24,6 +25,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/faults/rediskeys"
 	"github.com/cachedrill/cachedrill/internal/pause"
+	"github.com/cachedrill/cachedrill/internal/secret"
 	"github.com/cachedrill/cachedrill/internal/thousands"
 )
 
@@ -202,7 +204,10 @@ func (d *disarmed) undo(ctx context.Context, u Step, password string) error {
 	if len(u.Keys) != len(u.Own) {
 		return errors.New("the journal holds another number of keys than of expiries")
 	}
-	c := u.Redis.dial(password)
+	c, err := u.Redis.dial(password)
+	if err != nil {
+		return err
+	}
 	defer func() { _ = c.Close() }()
 	ctx, cancel := context.WithTimeout(ctx, repairCallLimit)
 	defer cancel()
@@ -260,7 +265,10 @@ func startAgain(ctx context.Context, u Step, password string) (Outcome, string, 
 	if u.Redis == nil {
 		return "", "", errors.New("the journal does not say which Redis")
 	}
-	c := u.Redis.dial(password)
+	c, err := u.Redis.dial(password)
+	if err != nil {
+		return "", "", err
+	}
 	defer func() { _ = c.Close() }()
 	ctx, cancel := context.WithTimeout(ctx, repairStartLimit)
 	defer cancel()
@@ -270,7 +278,8 @@ func startAgain(ctx context.Context, u Step, password string) (Outcome, string, 
 	if len(u.Command) == 0 {
 		return "", "", fmt.Errorf("the Redis at %s does not answer, and it is not known how to start it: start it, and try again", u.Redis)
 	}
-	cmd := exec.CommandContext(ctx, u.Command[0], u.Command[1:]...)
+	words := secret.FillAll(u.Command)
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.WaitDelay = time.Second // for what it leaves behind with our pipes
 	output, err := cmd.CombinedOutput()
 	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
@@ -293,9 +302,39 @@ func answers(ctx context.Context, c *goredis.Client) error {
 	return c.Ping(ctx).Err()
 }
 
-func (r Server) dial(password string) *goredis.Client {
+// UserVariable names the environment's variable with the user of a Redis, where a suite wrote it
+// into a URL itself.
+const UserVariable = "CACHEDRILL_REDIS_USER"
+
+// login gives user and password: from the variables that the journal names, else those of
+// [UserVariable] and of the caller.
+func (r Server) login(password string) (string, string, error) {
+	user := cmp.Or(r.User, os.Getenv(UserVariable))
+	if r.Login == "" {
+		return user, password, nil
+	}
+	from := r.Login
+	if own := secret.Fill(from); !strings.Contains(own, "://") {
+		from = "redis://" + from + "@127.0.0.1"
+	}
+	text, err := secret.ExpandURL(from)
+	if err != nil {
+		return "", "", fmt.Errorf("the user or password of the Redis at %s: %w", r, err)
+	}
+	o, err := goredis.ParseURL(text)
+	if err != nil {
+		return "", "", fmt.Errorf("the user or password of the Redis at %s, from %s, can't be read; %s", r, r.Login, secret.Encoding)
+	}
+	return cmp.Or(o.Username, user), cmp.Or(o.Password, password), nil
+}
+
+func (r Server) dial(password string) (*goredis.Client, error) {
+	user, password, err := r.login(password)
+	if err != nil {
+		return nil, err
+	}
 	o := &goredis.Options{
-		Addr: r.Addr, DB: r.DB, Username: r.User, Password: password,
+		Addr: r.Addr, DB: r.DB, Username: user, Password: password,
 		Protocol: 2, DisableIdentity: true, MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 		MaxRetries: -1, DialerRetries: 1, PoolSize: 1000, ContextTimeoutEnabled: true,
 		DialTimeout: 2 * time.Second, ReadTimeout: repairCallLimit, WriteTimeout: repairCallLimit,
@@ -304,5 +343,5 @@ func (r Server) dial(password string) *goredis.Client {
 		host, _, _ := net.SplitHostPort(r.Addr)
 		o.TLSConfig = &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
 	}
-	return goredis.NewClient(o)
+	return goredis.NewClient(o), nil
 }

@@ -54,13 +54,16 @@ func Armed(s *Server, armed int64, keys []string, own []int64) Step {
 	return u
 }
 
-// Server is where a Redis is. It holds no password.
+// Server is where a Redis is. It holds neither a user nor a password.
 type Server struct {
 	Addr string `json:"addr"`
 	DB   int    `json:"db,omitempty"`
-	User string `json:"user,omitempty"`
-	TLS  bool   `json:"tls,omitempty"`
-	Own  bool   `json:"own,omitempty"` // it ends with the process that wrote this
+	User string `json:"user,omitempty"` // of older journals
+	// Login names the variables of the environment that user and password come from, as they stand
+	// in a URL: ${USER}:${PASSWORD}, or ${REDIS_URL}.
+	Login string `json:"login,omitempty"`
+	TLS   bool   `json:"tls,omitempty"`
+	Own   bool   `json:"own,omitempty"` // it ends with the process that wrote this
 }
 
 func (s Server) String() string { return fmt.Sprintf("%s db %d", s.Addr, s.DB) }

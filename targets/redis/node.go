@@ -67,6 +67,7 @@ const (
 // starts.
 type Config struct {
 	URL               string   // where it runs
+	Login             string   // the variables of the environment that its user and password come from, as in a URL: ${USER}:${PASSWORD}
 	Start, Stop, Kill []string // commands of its owner; each a program and its arguments
 	Dir               string   // where they run
 	KeyPrefix         string   // what the keys begin with that faults may touch; "": any

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os/exec"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/cachedrill/cachedrill/faults"
 	"github.com/cachedrill/cachedrill/faults/rediskeys"
 	"github.com/cachedrill/cachedrill/faults/undo"
+	"github.com/cachedrill/cachedrill/internal/secret"
 	"github.com/cachedrill/cachedrill/targets"
 )
 
@@ -25,10 +27,31 @@ type owned struct {
 	client *goredis.Client
 }
 
+// CheckURL reports whether a text is the URL of a Redis: redis://, rediss:// (TLS), or unix://. Its
+// error does not show the text, which may hold a password.
+func CheckURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil {
+		return errURL
+	}
+	switch {
+	case (u.Scheme == "redis" || u.Scheme == "rediss") && u.Hostname() != "":
+	case u.Scheme == "unix" && u.Path != "":
+	default:
+		return errURL
+	}
+	if _, err := goredis.ParseURL(text); err != nil {
+		return errURL
+	}
+	return nil
+}
+
+var errURL = errors.New("no URL of a Redis")
+
 func openURL(name string, c Config, f facts) (Node, error) {
 	o, err := goredis.ParseURL(c.URL)
 	if err != nil {
-		return nil, fmt.Errorf("%s: its url can't be read", name) // the text may hold a password
+		return nil, fmt.Errorf("%s: its url can't be read; %s", name, secret.Encoding) // the text may hold a password
 	}
 	o.ContextTimeoutEnabled, o.MaxRetries, o.DialerRetries = true, -1, 1
 	o.Dialer = connector(c.Dial, o.TLSConfig)
@@ -64,7 +87,8 @@ func (f *owned) run(what string, argv []string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	words := secret.FillAll(argv)
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.Dir, cmd.WaitDelay = f.config.Dir, time.Second
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("running %q: %w: %.200s", argv, err, out)
@@ -109,7 +133,7 @@ func (f *owned) Ping(ctx context.Context) error { return rediskeys.Ping(ctx, f.c
 // Location implements [faults.ServerFacts].
 func (f *owned) Location() undo.Server {
 	o := f.client.Options()
-	return undo.Server{Addr: o.Addr, DB: o.DB, User: o.Username, TLS: o.TLSConfig != nil}
+	return undo.Server{Addr: o.Addr, DB: o.DB, Login: f.config.Login, TLS: o.TLSConfig != nil}
 }
 
 const identityLimit = 2 * time.Second
