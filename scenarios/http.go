@@ -135,7 +135,7 @@ func (t *HTTPTarget) Family(name string) (Family, bool) {
 	f, ok := t.Service.Family(name)
 	return Family{
 		Name: name, Class: f.Class, Within: f.Within, TTL: cmp.Or(f.TTL, unknownTTL), Vary: f.Vary,
-		Writes: f.Write != nil, Deletes: f.Delete != nil, MostKeys: f.MostKeys(), MostWrites: f.Token.Room(),
+		Writes: f.Written(), Deletes: f.Delete != nil, MostKeys: f.MostKeys(), MostWrites: f.Token.Room(),
 	}, ok
 }
 

@@ -122,7 +122,7 @@ func (c *conversation) family(name string) {
 	f, _ := c.plan.Service.Family(name)
 	k := c.key(name, "1")
 	token := targets.NewToken(c.run, 0, k)
-	if f.Write == nil {
+	if !f.Written() {
 		c.add(false, "write", "%s can't be written: stale answers and lost writes can't be seen", name).Fix = `write: {PUT: "/products/{key}", json: {title: "{token}"}}`
 	} else {
 		if _, err := c.do(targets.Request{Kind: targets.Write, Key: k, Token: token}); err != nil {
@@ -131,7 +131,7 @@ func (c *conversation) family(name string) {
 		}
 		c.add(true, "write", "%s: done", k)
 	}
-	first, err := c.read(k, token, f.Write != nil)
+	first, err := c.read(k, token, f.Written())
 	if err != nil {
 		c.add(false, "read", "%s: %v", name, err).Fatal = true
 		return
@@ -143,7 +143,7 @@ func (c *conversation) family(name string) {
 		switch past, err := c.do(targets.Request{Kind: targets.Read, Key: k, Instance: targets.SourceInstance}); {
 		case err != nil:
 			c.add(false, "bypass", "%s: %v", name, err).Fatal = true
-		case f.Write != nil && past.Token != token:
+		case f.Written() && past.Token != token:
 			c.add(false, "bypass", "%s: answered %q instead of what was written", name, past.Token).Fatal = true
 		default:
 			c.add(true, "bypass", "%s: what was written", name)

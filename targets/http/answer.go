@@ -119,6 +119,11 @@ func (a *received) absentAs(at extractor) string {
 // versionIn finds a version, which may be written as an entity tag, such as W/"7-gzip". ok is false
 // where there is none; an error says why what is there is none.
 func (a *Answer) versionIn(from *received) (v uint64, ok bool, err error) {
+	if a.version.path != nil {
+		if _, err := from.json(); err != nil { // 204 after a deletion, say
+			return 0, false, nil
+		}
+	}
 	text, ok, err := from.find(a.version)
 	if err != nil || !ok || text == "" {
 		return 0, false, err

@@ -19,7 +19,7 @@ const (
 	theRegion      = "local" // of a service whose instances are a list
 )
 
-var perFamily = []string{"read", "write", "delete", "purge", "bypass", "answer", "absent", "shed", "rejected", "accepted", "done", "token", "key"}
+var perFamily = []string{"read", "write", "create", "delete", "purge", "bypass", "answer", "absent", "shed", "rejected", "accepted", "done", "token", "key"}
 
 // Decode reads the description of a service.
 func Decode(n strictyaml.Node) *Spec {
@@ -134,6 +134,9 @@ func decodeFamily(name string, at strictyaml.Node, f map[string]strictyaml.Node,
 			*c.call = decodeCall(f[c.name], c.name)
 		}
 	}
+	if f["create"].Present() {
+		fam.Create = decodeCreate(f["create"])
+	}
 	if f["token"].Present() {
 		fam.Token = decodeToken(f["token"])
 	}
@@ -167,7 +170,7 @@ func decodeFamily(name string, at strictyaml.Node, f map[string]strictyaml.Node,
 			f["write"].Fail("", "a write must store its token, by which a read is judged: {token} is missing", `write: {PUT: "/products/{key}", json: {title: "{token}"}}`)
 		}
 	}
-	if fam.Write != nil && !fam.Answer.token.set() && (f["write"].Present() || f["answer"].Present()) {
+	if fam.Written() && !fam.Answer.token.set() && (f["write"].Present() || f["create"].Present() || f["answer"].Present()) {
 		f["answer"].Fail("", "where in an answer is what was written?", "answer: {token: {json: $.title}}")
 	}
 	for _, d := range dimensions[:4] {
@@ -176,7 +179,7 @@ func decodeFamily(name string, at strictyaml.Node, f map[string]strictyaml.Node,
 		}
 	}
 	for _, d := range fam.Vary {
-		for what, c := range map[string]*Call{"write": fam.Write, "delete": fam.Delete, "bypass": fam.Bypass} {
+		for what, c := range map[string]*Call{"write": fam.Write, "delete": fam.Delete, "bypass": fam.Bypass, "create": fam.Create.call()} {
 			if c != nil && f[what].Present() && !c.uses(d) {
 				f[what].Fail("", fmt.Sprintf("the read asks by {%s}, and the %s does not", d, what), "{"+d+"} in both, or in neither")
 			}

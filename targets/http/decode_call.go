@@ -3,6 +3,7 @@ package http
 import (
 	nethttp "net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/cachedrill/cachedrill/internal/strictyaml"
@@ -24,7 +25,8 @@ func decodeHeaders(n strictyaml.Node) []Header {
 
 var method = regexp.MustCompile("^[A-Z]+$")
 
-func decodeCall(n strictyaml.Node, what string) *Call {
+// decodeCall reads a request. beside are fields that are no part of it.
+func decodeCall(n strictyaml.Node, what string, beside ...string) *Call {
 	c := &Call{}
 	for _, e := range n.Entries("the " + what) {
 		switch {
@@ -76,14 +78,45 @@ func decodeCall(n strictyaml.Node, what string) *Call {
 				}
 				c.Headers = append(c.Headers, filled{nethttp.CanonicalHeaderKey(h.Name), t})
 			}
+		case slices.Contains(beside, e.Name):
 		default:
 			e.Key.Fail(e.Name, "unknown field of a request", "a method (GET, PUT, POST, DELETE, ...) with its path; json, body, headers")
 		}
 	}
 	if c.Method == "" {
 		n.Fail("", "the "+what+" needs a method and a path", map[string]string{
-			"write": `write: {PUT: "/products/{key}", json: {title: "{token}"}}`, "delete": `delete: {DELETE: "/products/{key}"}`,
+			"write": `write: {PUT: "/products/{key}", json: {title: "{token}"}}`, "delete": `delete: {DELETE: "/products/{key}"}`, "create": createHint,
 		}[what])
+	}
+	return c
+}
+
+const createHint = `create: {POST: "/items", json: {title: "{token}"}, id: {json: $.id}}`
+
+// decodeCreate reads a request and where in its answer the id is.
+func decodeCreate(n strictyaml.Node) *creation {
+	c := &creation{Call: decodeCall(n, "create", "id")}
+	var id strictyaml.Node
+	for _, e := range n.Entries("the create") {
+		if e.Name == "id" {
+			id = e.Value
+		}
+	}
+	switch {
+	case !id.Present():
+		n.Fail("", "where in the answer is the id?", createHint+", or id: {header: Location}")
+	case id.IsMap():
+		f := id.Fields("the id", "header", "json", "regexp")
+		if f["regexp"].Present() && (f["header"].Present() || f["json"].Present()) {
+			c.id.part = extractorOf(f["regexp"], map[string]strictyaml.Node{"regexp": f["regexp"]}, "id").expr
+			delete(f, "regexp")
+		}
+		c.id.extractor = extractorOf(id, f, "id")
+	default:
+		c.id.extractor = decodeExtractor(id, "id")
+	}
+	if !c.uses("token") {
+		n.Fail("", "what is created must store its token, by which a read is judged: {token} is missing", createHint)
 	}
 	return c
 }

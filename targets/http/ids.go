@@ -134,7 +134,7 @@ func (f *Family) MostKeys() uint64 {
 // templates are all that a family's keys are written into.
 func (f *Family) templates() []template {
 	all := []template{f.Key.pattern}
-	for _, c := range []*Call{f.Read, f.Write, f.Delete, f.Purge, f.Bypass} {
+	for _, c := range []*Call{f.Read, f.Write, f.Delete, f.Purge, f.Bypass, f.Create.call()} {
 		if c != nil {
 			all = append(all, c.templates()...)
 		}
@@ -168,9 +168,9 @@ func sameName(a, b string) bool {
 	return strings.EqualFold(a, b)
 }
 
-// filling gives what the placeholders of a request stand for.
-func (s *Service) filling(f *Family, r *targets.Request) (*filling, error) {
-	with := &filling{run: s.run, r: r, key: f.Key.name(r.Key.ID), token: r.Token, keyNumber: f.Key.number(), tokenNumber: f.Token.Number(), env: s.env}
+// filling gives what the placeholders of a request stand for; name is the key's at the service.
+func (s *Service) filling(f *Family, r *targets.Request, name string) (*filling, error) {
+	with := &filling{run: s.run, r: r, key: name, given: f.Create != nil && name != f.Key.name(r.Key.ID), token: r.Token, keyNumber: f.Key.number(), tokenNumber: f.Token.Number(), env: s.env}
 	if r.Kind == targets.Write {
 		var err error
 		if with.token, err = s.tokens[f].Write(r.Token); err != nil {

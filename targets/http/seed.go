@@ -29,7 +29,7 @@ func (s *Service) patience() time.Duration { return max(leastWait, s.spec.Timeou
 func (s *Service) Seed(ctx context.Context, keys []targets.Key) error {
 	return s.each(ctx, keys, func(ctx context.Context, k targets.Key) error {
 		f, ok := s.spec.Family(k.Family)
-		if !ok || f.Write == nil {
+		if !ok || !f.Written() {
 			return nil
 		}
 		r := targets.Request{Kind: targets.Write, Key: k, Token: targets.NewToken(s.run, targets.SeedSeq, k), Seq: targets.SeedSeq}
@@ -38,7 +38,7 @@ func (s *Service) Seed(ctx context.Context, keys []targets.Key) error {
 			switch {
 			case err == nil, ctx.Err() != nil:
 				return ctx.Err()
-			case !errors.Is(err, targets.ErrNotApplied) && !asksForPatience(err):
+			case f.Create == nil && !errors.Is(err, targets.ErrNotApplied) && !asksForPatience(err): // else it has an id that nothing asks for
 				s.doubted.add(k)
 			}
 			if try == seedTries || asksForPatience(err) {
@@ -141,10 +141,10 @@ func (s *Service) look(ctx context.Context, at []glance, answered *atomic.Int64)
 			}
 			f, _ := s.spec.Family(at.key.Family)
 			switch {
-			case err == nil && (f.Write == nil || s.doubted.has(at.key) || reply.Token == targets.NewToken(s.run, targets.SeedSeq, at.key)):
+			case err == nil && (!f.Written() || s.doubted.has(at.key) || reply.Token == targets.NewToken(s.run, targets.SeedSeq, at.key)):
 				s.pending.drop(at.key)
 				return gctx.Err()
-			case f.Write == nil: // absent or failing now, it is the same the next time
+			case !f.Written(): // absent or failing now, it is the same the next time
 				mu.Lock()
 				failed = err
 				mu.Unlock()
@@ -179,8 +179,9 @@ func (s *Service) Purge(ctx context.Context, keys []targets.Key) error {
 		}
 		for instance := range s.instances {
 			r := targets.Request{Kind: targets.Delete, Key: k, Instance: instance}
+			_, name, _ := s.addressed(f, &targets.Request{Key: k})
 			own, cancel := context.WithTimeout(ctx, s.patience())
-			_, err := s.exchange(own, f.Purge, f, &r)
+			_, err := s.exchange(own, f.Purge, f, &r, name)
 			cancel()
 			if err != nil {
 				return fmt.Errorf("purging %s: %w", k, err)

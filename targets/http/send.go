@@ -64,12 +64,12 @@ func newTransport(spec *Spec) (*nethttp.Transport, error) {
 }
 
 // talk sends one request, and gives the answer to understand.
-func (s *Service) talk(ctx context.Context, call *Call, f *Family, r *targets.Request, understand func(*nethttp.Request, *received) error) error {
+func (s *Service) talk(ctx context.Context, call *Call, f *Family, r *targets.Request, name string, understand func(*nethttp.Request, *received) error) error {
 	base, err := s.base(r)
 	if err != nil {
 		return err
 	}
-	req, err := s.request(ctx, call, f, base, r)
+	req, err := s.request(ctx, call, f, base, r, name)
 	if err != nil {
 		return fmt.Errorf("%w: %w", targets.ErrNotApplied, err)
 	}
@@ -86,7 +86,7 @@ func (s *Service) talk(ctx context.Context, call *Call, f *Family, r *targets.Re
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // request builds the request of a call.
-func (s *Service) request(ctx context.Context, c *Call, f *Family, base *url.URL, r *targets.Request) (*nethttp.Request, error) {
+func (s *Service) request(ctx context.Context, c *Call, f *Family, base *url.URL, r *targets.Request, name string) (*nethttp.Request, error) {
 	common := s.headers
 	if c.Base != "" {
 		own, err := url.Parse(c.Base)
@@ -97,7 +97,7 @@ func (s *Service) request(ctx context.Context, c *Call, f *Family, base *url.URL
 			common = nethttp.Header{"User-Agent": common["User-Agent"]} // the others are for the service
 		}
 	}
-	with, err := s.filling(f, r)
+	with, err := s.filling(f, r, name)
 	if err != nil {
 		return nil, err
 	}
@@ -268,4 +268,37 @@ func asIsTarget(target string) bool {
 		}
 	}
 	return true
+}
+
+// once is a body that the transport can't send again. Go's transport repeats a request without a
+// body, on a new connection, when the old one was closed before an answer: that would be two
+// operations. A body of unknown length would be chunked, and the transport would start a goroutine
+// and a timer to find out whether it is empty; [asIs] sends it as it is, which is nothing.
+type once struct{ io.Reader }
+
+func (once) Close() error { return nil }
+
+// noBody is an empty body.
+type noBody struct{}
+
+func (noBody) Read([]byte) (int, error) { return 0, io.EOF }
+
+// WriteTo spares the transport the search for the best way to copy.
+func (o once) WriteTo(w io.Writer) (int64, error) {
+	if t, ok := o.Reader.(io.WriterTo); ok {
+		return t.WriteTo(w)
+	}
+	return 0, nil // [noBody]
+}
+
+// asIs is the transfer encoding that sends a body without chunks.
+var asIs = []string{"identity"}
+
+// repeatable reports whether the transport would repeat the request if it had no body.
+func repeatable(r *nethttp.Request) bool {
+	switch r.Method {
+	case nethttp.MethodGet, nethttp.MethodHead, nethttp.MethodOptions, nethttp.MethodTrace:
+		return true
+	}
+	return len(r.Header["Idempotency-Key"]) > 0 || len(r.Header["X-Idempotency-Key"]) > 0
 }

@@ -30,14 +30,15 @@ type Service struct {
 	tokens   map[*Family]*targets.Tokens
 	env      map[string]string // the variables that requests take from the environment
 
-	doubted doubts
-	garbled garbled
-	short   shortage
-	denied  denials
-	pace    patience.Pace // of the preparations
-	undone  garbled       // answers to changes that mean, by what they hold, no success
-	habits  habits
-	pending doubts // keys whose first value was accepted, and not seen yet
+	doubted  doubts
+	garbled  garbled
+	short    shortage
+	denied   denials
+	pace     patience.Pace // of the preparations
+	undone   garbled       // answers to changes that mean, by what they hold, no success
+	habits   habits
+	assigned names  // that the service gave to keys
+	pending  doubts // keys whose first value was accepted, and not seen yet
 }
 
 // doubtfulValue stands for the value of a key that can't be judged.
@@ -145,22 +146,20 @@ func (s *Service) Do(ctx context.Context, r targets.Request) (targets.Reply, err
 	if f == nil {
 		return targets.Reply{}, fmt.Errorf("%w: the service has no family %q", targets.ErrNotApplied, r.Key.Family)
 	}
-	call := f.Read
-	switch {
-	case r.Kind == targets.Write:
-		call = f.Write
-	case r.Kind == targets.Delete:
-		call = f.Delete
-	case r.Instance == targets.SourceInstance:
-		call = f.Bypass
-	}
+	call, name, held := s.addressed(f, &r)
 	if call == nil {
 		return targets.Reply{}, fmt.Errorf("%w: the suite has no request to %s %s", targets.ErrNotApplied, r.Kind, r.Key.Family)
 	}
 	if r.Kind.Changes() {
-		return s.exchange(ctx, call, f, &r)
+		return s.change(ctx, call, f, &r, name, held)
 	}
-	reply, err := s.read(ctx, call, f, &r)
+	reply, err := s.read(ctx, call, f, &r, name)
+	if err == nil && (held.gone || held.reused) && another(reply.Token, r.Key) {
+		reply, err = targets.Reply{}, &GarbledError{Why: "the service gives the ids of what was deleted to others"}
+	}
+	if held.turn > 1 {
+		reply.Version = 0 // each thing that stood for the key counted its own
+	}
 	var g *GarbledError
 	switch {
 	case errors.As(err, &g):
@@ -174,10 +173,26 @@ func (s *Service) Do(ctx context.Context, r targets.Request) (targets.Reply, err
 	return reply, err
 }
 
+// addressed gives the request for an operation on a key, the name that the key has in it, and what
+// is known of that name.
+func (s *Service) addressed(f *Family, r *targets.Request) (call *Call, name string, h holding) {
+	if f.Create == nil {
+		return f.call(r), f.Key.name(r.Key.ID), holding{}
+	}
+	h = s.assigned.of(r.Key)
+	if r.Kind == targets.Write && (f.Write == nil || h.id == "" || h.gone || h.open) {
+		return f.Create.Call, f.Key.name(r.Key.ID), h
+	}
+	if h.id == "" || r.Kind == targets.Delete && h.gone {
+		return f.call(r), s.assigned.none(&f.Key, r.Key), h
+	}
+	return f.call(r), h.id, h
+}
+
 // exchange makes a change. Without an error it was made, or was accepted, which promises nothing.
 // The reply has the version that it made, 0 when the answer has none.
-func (s *Service) exchange(ctx context.Context, call *Call, f *Family, r *targets.Request) (reply targets.Reply, err error) {
-	err = s.talk(ctx, call, f, r, func(req *nethttp.Request, a *received) error {
+func (s *Service) exchange(ctx context.Context, call *Call, f *Family, r *targets.Request, name string) (reply targets.Reply, err error) {
+	err = s.talk(ctx, call, f, r, name, func(req *nethttp.Request, a *received) error {
 		if err := f.changed(r, req, a); err != nil {
 			if errors.Is(err, errUndone) {
 				s.undone.add(err.Error())
@@ -187,8 +202,30 @@ func (s *Service) exchange(ctx context.Context, call *Call, f *Family, r *target
 		if reply.Accepted = f.Accepted.has(a.status); !reply.Accepted && f.Answer.version.set() {
 			reply.Version = s.habits.version(r.Key.Family, &f.Answer, a)
 		}
+		if f.Create != nil && call == f.Create.Call {
+			id, err := f.Create.id.in(a)
+			if err == nil {
+				err = s.assigned.give(r.Key, id)
+			}
+			if err != nil {
+				return fmt.Errorf("%s: created, but %w", named(req), err)
+			}
+		}
 		return nil
 	})
+	return reply, err
+}
+
+// change makes a change, and notes what it does to the id of the key.
+func (s *Service) change(ctx context.Context, call *Call, f *Family, r *targets.Request, name string, held holding) (targets.Reply, error) {
+	reply, err := s.exchange(ctx, call, f, r, name)
+	created := f.Create != nil && call == f.Create.Call
+	if f.Create != nil && r.Kind == targets.Delete && !errors.Is(err, targets.ErrNotApplied) && !asksForPatience(err) {
+		s.assigned.end(r.Key, held.id, err == nil && !reply.Accepted)
+	}
+	if created && held.turn > 0 || held.turn > 1 {
+		reply.Version = 0
+	}
 	return reply, err
 }
 
@@ -210,8 +247,8 @@ func (s *Service) family(name string) *Family {
 	return s.common
 }
 
-func (s *Service) read(ctx context.Context, call *Call, f *Family, r *targets.Request) (reply targets.Reply, err error) {
-	err = s.talk(ctx, call, f, r, func(req *nethttp.Request, a *received) error {
+func (s *Service) read(ctx context.Context, call *Call, f *Family, r *targets.Request, name string) (reply targets.Reply, err error) {
+	err = s.talk(ctx, call, f, r, name, func(req *nethttp.Request, a *received) error {
 		reply, err = f.readFrom(r, req, a, s.tokens[f])
 		if f.Answer.tier.set() {
 			if words := f.Answer.spoken(a); words != "" {
@@ -231,7 +268,7 @@ func (s *Service) read(ctx context.Context, call *Call, f *Family, r *targets.Re
 		}
 		return err
 	})
-	if reply.Owner.ID != r.Key.ID && reply.Owner.ID != "" && sameName(reply.Owner.ID, f.Key.name(r.Key.ID)) {
+	if reply.Owner.ID != r.Key.ID && reply.Owner.ID != "" && sameName(reply.Owner.ID, name) {
 		reply.Owner.ID = r.Key.ID
 	}
 	return reply, err

@@ -62,6 +62,8 @@ type Family struct {
 
 	Read, Write, Delete, Purge, Bypass *Call // nil: the service does not offer it
 
+	Create *creation // nil: a write makes what is not there
+
 	Token targets.Form // what values its field takes
 	Key   keyForm      // how the service names its keys
 
@@ -83,6 +85,36 @@ type Call struct {
 	Type    string   // of the body
 	Headers []filled
 }
+
+// creation is a request by which the service makes a new thing, and names it itself.
+type creation struct {
+	*Call
+	id idAt
+}
+
+// call is the request; nil: there is none.
+func (c *creation) call() *Call {
+	if c == nil {
+		return nil
+	}
+	return c.Call
+}
+
+// call is the request for an operation on something that is there.
+func (f *Family) call(r *targets.Request) *Call {
+	switch {
+	case r.Kind == targets.Write:
+		return f.Write
+	case r.Kind == targets.Delete:
+		return f.Delete
+	case r.Instance == targets.SourceInstance:
+		return f.Bypass
+	}
+	return f.Read
+}
+
+// Written reports whether the suite says how values are written.
+func (f *Family) Written() bool { return f.Write != nil || f.Create != nil }
 
 // filled is a header of one call, with placeholders.
 type filled struct {
@@ -145,7 +177,7 @@ func (s *Spec) PastCaches() bool {
 		families = []Family{s.Common}
 	}
 	return !slices.ContainsFunc(families, func(f Family) bool {
-		return (f.Write != nil || f.Delete != nil) && f.Bypass == nil
+		return (f.Written() || f.Delete != nil) && f.Bypass == nil
 	})
 }
 
@@ -164,7 +196,7 @@ func (s *Spec) Bases() map[string]string {
 		if f.Name != "" {
 			of = " of family " + f.Name
 		}
-		for what, c := range map[string]*Call{"read": f.Read, "write": f.Write, "delete": f.Delete, "purge": f.Purge, "bypass": f.Bypass} {
+		for what, c := range map[string]*Call{"read": f.Read, "write": f.Write, "delete": f.Delete, "purge": f.Purge, "bypass": f.Bypass, "create": f.Create.call()} {
 			if c != nil && c.Base != "" {
 				out["the "+what+of] = c.Base
 			}
@@ -178,7 +210,7 @@ func (s *Spec) Bases() map[string]string {
 func (s *Spec) Same(a, b string) bool {
 	fa, oka := s.Family(a)
 	fb, okb := s.Family(b)
-	if !oka || !okb || fa.Read == nil || fb.Read == nil {
+	if !oka || !okb || fa.Read == nil || fb.Read == nil || fa.Create != nil && fb.Create != nil {
 		return false
 	}
 	ask := func(f *Family) string {

@@ -228,6 +228,7 @@ type filling struct {
 	token       string // in the form that the field takes
 	keyNumber   bool   // the form of keys is a number
 	tokenNumber bool   // likewise of tokens
+	given       bool   // the service made the key's name: it is not padded
 	env         map[string]string
 }
 
@@ -256,7 +257,7 @@ func (f *filling) value(p *piece) string {
 func (f *filling) raw(p *piece) string {
 	switch p.name {
 	case "key":
-		if p.width > 0 {
+		if p.width > 0 && !f.given {
 			return padded(f.r.Key.ID, p.width)
 		}
 		return f.key

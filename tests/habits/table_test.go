@@ -37,6 +37,8 @@ var table = []habit{
 	{"MISS of a copy", Habits{"tier": "replayed"}, Bounded, nil, "forgets"},
 	{"fields that change", Habits{"extra": "fields"}, Strong, nil, "slow-fill"},
 	{"three workers behind one address", Habits{"workers": "balanced"}, Strong, nil, "deaf"},
+	{"ids that the service makes", Habits{"key": "assigned", "bypass": "source"}, Strong, nil, "loses"},
+	{"ids that the service makes, with versions", Habits{"key": "assigned", "version": "one"}, Strong, nil, "forgets"},
 	{"two workers", Habits{"workers": "two", "bypass": "source"}, Strong, nil, "deaf"},
 }
 
