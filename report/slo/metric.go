@@ -15,6 +15,11 @@ type Metric struct {
 	Groups []Group  // that it may stand in
 	Safety bool     // a proven miss fails the drill, whatever else happened
 	Needs  Needs
+	// Presumes are the premises that it rests on. It is never nil in the table of [Metrics]: what
+	// presumes nothing says so; nil is all of them.
+	Presumes []Premise
+	// Accusations are the kinds of accusation that prove a miss; nil: none does.
+	Accusations []string
 	Shape
 
 	// Measure says what is known of the metric. It is called for objectives about it only.

@@ -6,10 +6,10 @@ import (
 )
 
 var (
-	hitRatio = Metric{Name: "hit_ratio", Unit: UnitRatio, Labels: perRead, Groups: anyGroup, Needs: Needs{Samples: SampleRead},
+	hitRatio = Metric{Name: "hit_ratio", Unit: UnitRatio, Labels: perRead, Groups: anyGroup, Presumes: nothing, Needs: Needs{Samples: SampleRead},
 		Doc:   "hits / (hits + misses) of reads; with tier=l1 or tier=l2 of those that reached the tier, else of all tiers together",
 		Shape: Shape{OfTier: true}, Measure: hitShare, Whole: hitsOfWhole}
-	missPenalty = Metric{Name: "miss_penalty", Unit: UnitDuration, Labels: perCacheRead, Groups: anyGroup, Needs: Needs{Samples: SampleRead},
+	missPenalty = Metric{Name: "miss_penalty", Unit: UnitDuration, Labels: perCacheRead, Groups: anyGroup, Presumes: nothing, Needs: Needs{Samples: SampleRead},
 		Doc:   "mean latency of reads loaded from the source minus mean latency of reads answered by a cache",
 		Shape: Shape{Timed: true}, Measure: penalty}
 )

@@ -1,14 +1,14 @@
 package slo
 
 var (
-	lagP99 = Metric{Name: "invalidation_lag.p99", Unit: UnitDuration, Labels: perLag, Groups: anyGroup, Needs: Needs{Samples: SampleCommit},
+	lagP99 = Metric{Name: "invalidation_lag.p99", Unit: UnitDuration, Labels: perLag, Groups: anyGroup, Presumes: ofOrder, Accusations: ofStaleness, Needs: Needs{Samples: SampleCommit},
 		Doc: "99th percentile, over superseding commits of the phase, of the time until the last stale read; with tier=l1 or tier=l2 " +
 			"until the last holder of the tier reported that it had dropped the older copy",
 		Shape: Shape{Quantile: 0.99, OfTier: true, Timed: true, OfStale: true}, Measure: lag}
-	lagP999 = Metric{Name: "invalidation_lag.p999", Unit: UnitDuration, Labels: perLag, Groups: anyGroup, Needs: Needs{Samples: SampleCommit},
+	lagP999 = Metric{Name: "invalidation_lag.p999", Unit: UnitDuration, Labels: perLag, Groups: anyGroup, Presumes: ofOrder, Accusations: ofStaleness, Needs: Needs{Samples: SampleCommit},
 		Doc:   "99.9th percentile of the same; passing needs 2,995 superseding commits or more",
 		Shape: Shape{Quantile: 0.999, OfTier: true, Timed: true, OfStale: true}, Measure: lag}
-	lagMax = Metric{Name: "invalidation_lag.max", Unit: UnitDuration, Labels: perLag, Groups: anyGroup, Needs: Needs{Samples: SampleCommit},
+	lagMax = Metric{Name: "invalidation_lag.max", Unit: UnitDuration, Labels: perLag, Groups: anyGroup, Presumes: ofOrder, Accusations: ofStaleness, Needs: Needs{Samples: SampleCommit},
 		Doc:   "longest of the same",
 		Shape: Shape{OfTier: true, Timed: true, OfStale: true}, Measure: lag, Whole: onlyGrows}
 )

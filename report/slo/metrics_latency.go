@@ -3,19 +3,19 @@ package slo
 import "fmt"
 
 var (
-	p50 = Metric{Name: "p50", Unit: UnitDuration, Labels: perAnswer, Groups: anyGroup, Needs: perLatency,
+	p50 = Metric{Name: "p50", Unit: UnitDuration, Labels: perAnswer, Groups: anyGroup, Presumes: nothing, Needs: perLatency,
 		Doc:   "median latency, counted from when an operation was due",
 		Shape: Shape{Quantile: 0.50, Timed: true}, Measure: percentile, Whole: latencyOfWhole}
-	p95 = Metric{Name: "p95", Unit: UnitDuration, Labels: perAnswer, Groups: anyGroup, Needs: perLatency,
+	p95 = Metric{Name: "p95", Unit: UnitDuration, Labels: perAnswer, Groups: anyGroup, Presumes: nothing, Needs: perLatency,
 		Doc:   "95th percentile of latency, counted from when an operation was due",
 		Shape: Shape{Quantile: 0.95, Timed: true}, Measure: percentile, Whole: latencyOfWhole}
-	p99 = Metric{Name: "p99", Unit: UnitDuration, Labels: perAnswer, Groups: anyGroup, Needs: perLatency,
+	p99 = Metric{Name: "p99", Unit: UnitDuration, Labels: perAnswer, Groups: anyGroup, Presumes: nothing, Needs: perLatency,
 		Doc:   "99th percentile of latency; passing needs 299 samples or more",
 		Shape: Shape{Quantile: 0.99, Timed: true}, Measure: percentile, Whole: latencyOfWhole}
-	p999 = Metric{Name: "p999", Unit: UnitDuration, Labels: perAnswer, Groups: anyGroup, Needs: perLatency,
+	p999 = Metric{Name: "p999", Unit: UnitDuration, Labels: perAnswer, Groups: anyGroup, Presumes: nothing, Needs: perLatency,
 		Doc:   "99.9th percentile of latency; passing needs 2,995 samples or more",
 		Shape: Shape{Quantile: 0.999, Timed: true}, Measure: percentile, Whole: latencyOfWhole}
-	slowest = Metric{Name: "max", Unit: UnitDuration, Labels: perAnswer, Groups: anyGroup, Needs: perLatency,
+	slowest = Metric{Name: "max", Unit: UnitDuration, Labels: perAnswer, Groups: anyGroup, Presumes: nothing, Needs: perLatency,
 		Doc:   "longest latency seen",
 		Shape: Shape{Timed: true}, Measure: longestLatency, Whole: onlyGrows}
 

@@ -6,16 +6,16 @@ import (
 )
 
 var (
-	violations = Metric{Name: "violations", Unit: UnitCount, Labels: perRead, Groups: anyGroup, Safety: true, Needs: Needs{Samples: SampleRead},
+	violations = Metric{Name: "violations", Unit: UnitCount, Labels: perRead, Groups: anyGroup, Safety: true, Presumes: ofOrder, Accusations: []string{"violation"}, Needs: Needs{Samples: SampleRead},
 		Doc:     "reads proven older than their consistency class allows",
 		Measure: classViolations}
-	lostWrites = Metric{Name: "lost_writes", Unit: UnitCount, Groups: onlyAlways, Safety: true,
+	lostWrites = Metric{Name: "lost_writes", Unit: UnitCount, Groups: onlyAlways, Safety: true, Presumes: ofSurvival, Accusations: []string{"lost write"},
 		Doc: "acknowledged writes that are missing from the source's history at the end",
 		Measure: func(from Measurements, _ Objective) Measurement {
 			f := from.Oracle()
 			return found(f, f.LostWrites, f.Opportunities["lost_writes"], "no acknowledged write was checked at the source", "lost write")
 		}}
-	rollbacks = Metric{Name: "rollbacks", Unit: UnitCount, Groups: onlyAlways, Safety: true,
+	rollbacks = Metric{Name: "rollbacks", Unit: UnitCount, Groups: onlyAlways, Safety: true, Presumes: ofSurvival, Accusations: []string{"rollback"},
 		Doc: "writes that were seen, or in the source's history, without having been acknowledged, and are gone " +
 			"(acknowledged ones are lost writes)",
 		Measure: func(from Measurements, _ Objective) Measurement {
@@ -24,14 +24,14 @@ var (
 			chances := max(f.Opportunities["rollbacks"], f.Opportunities["lost_writes"])
 			return found(f, f.Rollbacks, chances, "no write was checked at the source", "rollback")
 		}}
-	leaks = Metric{Name: "leaks", Unit: UnitCount, Groups: onlyAlways, Safety: true,
+	leaks = Metric{Name: "leaks", Unit: UnitCount, Groups: onlyAlways, Safety: true, Presumes: ofValues, Accusations: []string{"leak"},
 		Doc: "reads answered with another tenant's, locale's, currency's or variant's value",
 		Measure: func(from Measurements, _ Objective) Measurement {
 			f := from.Oracle()
 			return found(f, f.Leaks, f.Opportunities["leaks"],
 				"no answer named the owner of its value, or no other key could be mixed up with it", "leak")
 		}}
-	corruptions = Metric{Name: "corruptions", Unit: UnitCount, Groups: onlyAlways, Safety: true,
+	corruptions = Metric{Name: "corruptions", Unit: UnitCount, Groups: onlyAlways, Safety: true, Presumes: ofValues, Accusations: []string{"corruption", "dirty read"},
 		Doc: "reads whose value fails its own certificate, could not exist yet, or that the source had not committed; " +
 			"and keys that a fault left unreadable",
 		Measure: func(from Measurements, _ Objective) Measurement {
@@ -41,7 +41,7 @@ var (
 			chances := max(f.Opportunities["corruptions"], f.Opportunities["dirty_reads"])
 			return found(f, f.Corruptions+f.DirtyReads, chances, "no answer carried a value that certifies itself", "corruption", "dirty read")
 		}}
-	falseRejections = Metric{Name: "false_rejections", Unit: UnitCount, Groups: onlyAlways, Safety: true,
+	falseRejections = Metric{Name: "false_rejections", Unit: UnitCount, Groups: onlyAlways, Safety: true, Presumes: ofValues, Accusations: []string{"false rejection"},
 		Doc: "writes that the target reported without effect and that were seen or committed all the same",
 		Measure: func(from Measurements, _ Objective) Measurement {
 			f := from.Oracle()

@@ -3,15 +3,15 @@ package slo
 import "fmt"
 
 var (
-	redisMemory = Metric{Name: "redis_memory.max", Unit: UnitBytes, Labels: perRegion, Groups: anyGroup,
+	redisMemory = Metric{Name: "redis_memory.max", Unit: UnitBytes, Labels: perRegion, Groups: anyGroup, Presumes: nothing,
 		Doc: "the most memory that a Redis used (its used_memory, asked for every 100 ms; above it bounded by its " +
 			"used_memory_peak)",
 		Shape: Shape{Inexact: "peak of memory"}, Measure: mostMemory, Whole: onlyGrows}
-	crossRegionBytes = Metric{Name: "cross_region_bytes", Unit: UnitBytes, Labels: perRegion, Groups: anyGroup,
+	crossRegionBytes = Metric{Name: "cross_region_bytes", Unit: UnitBytes, Labels: perRegion, Groups: anyGroup, Presumes: nothing,
 		Doc: "bytes between relays of different regions, both ways, by the region that asked; counted where the " +
 			"connections are made, past the proxies",
 		Measure: bytesCrossed, Whole: onlyGrows}
-	costPerMillion = Metric{Name: "cost_per_million", Unit: UnitMoney, Groups: anyGroup,
+	costPerMillion = Metric{Name: "cost_per_million", Unit: UnitMoney, Groups: anyGroup, Presumes: nothing,
 		Doc: "what a million requests cost by the suite's prices: requests, loads at the source, memory of Redis, " +
 			"bytes that cross regions",
 		Measure: cost}

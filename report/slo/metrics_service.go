@@ -6,10 +6,10 @@ import (
 )
 
 var (
-	errors = Metric{Name: "errors", Unit: UnitRatio, Labels: perOperation, Groups: anyGroup, Needs: Needs{Samples: SampleOperation},
+	errors = Metric{Name: "errors", Unit: UnitRatio, Labels: perOperation, Groups: anyGroup, Presumes: nothing, Needs: Needs{Samples: SampleOperation},
 		Doc:   "operations that did not end ok (failed, or a write of unknown outcome), of all that ended",
 		Shape: Shape{Timed: true}, Measure: errorShare, Whole: errorsOfWhole}
-	goodput = Metric{Name: "goodput", Unit: UnitRate, Labels: perOperation, Groups: anyGroup, Needs: Needs{Samples: SampleOperation},
+	goodput = Metric{Name: "goodput", Unit: UnitRate, Labels: perOperation, Groups: anyGroup, Presumes: nothing, Needs: Needs{Samples: SampleOperation},
 		Doc:   "operations due in the phase that ended ok, per second of the phase",
 		Shape: Shape{Timed: true}, Measure: goodRate}
 
@@ -23,13 +23,13 @@ var (
 	burn9995 = budgetBurn("budget_burn.9995", "99.95%", 0.9995)
 	burn9999 = budgetBurn("budget_burn.9999", "99.99%", 0.9999)
 
-	recoveryTime = Metric{Name: "recovery_time", Unit: UnitDuration, Groups: onlyRecovery,
+	recoveryTime = Metric{Name: "recovery_time", Unit: UnitDuration, Groups: onlyRecovery, Presumes: nothing,
 		Doc:   "from the observed heal to the first moment after which errors and latency stay within the steady objectives",
 		Shape: Shape{Timed: true, UpperOnly: true}, Measure: timeToRecover, Whole: onlyGrows}
 )
 
 func budgetBurn(name, objective string, target float64) Metric {
-	return Metric{Name: name, Unit: UnitBudget, Labels: perOperation, Groups: anyGroup, Needs: Needs{Samples: SampleOperation},
+	return Metric{Name: name, Unit: UnitBudget, Labels: perOperation, Groups: anyGroup, Presumes: nothing, Needs: Needs{Samples: SampleOperation},
 		Doc: "error budget burn of a " + objective + " objective: the share of operations that did not end ok, as a multiple of " +
 			"what the objective allows, within 95% bounds; 1x spends the budget exactly",
 		Shape: Shape{Target: target, Timed: true}, Measure: burn}

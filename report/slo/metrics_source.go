@@ -3,16 +3,16 @@ package slo
 import "fmt"
 
 var (
-	sourceMean = Metric{Name: "source_qps.mean", Unit: UnitRate, Labels: perLoad, Groups: anyGroup, Needs: Needs{Samples: SampleRead},
+	sourceMean = Metric{Name: "source_qps.mean", Unit: UnitRate, Labels: perLoad, Groups: anyGroup, Presumes: nothing, Needs: Needs{Samples: SampleRead},
 		Doc:   "loads that arrived at the source, per second of the phase",
 		Shape: Shape{Times: true}, Measure: meanLoads}
-	sourcePeak = Metric{Name: "source_qps.peak", Unit: UnitRate, Labels: perLoad, Groups: anyGroup, Needs: Needs{Samples: SampleRead},
+	sourcePeak = Metric{Name: "source_qps.peak", Unit: UnitRate, Labels: perLoad, Groups: anyGroup, Presumes: nothing, Needs: Needs{Samples: SampleRead},
 		Doc:   "most loads that arrived at the source in one second (buckets of 1 s from the start of the phase)",
 		Shape: Shape{Times: true}, Measure: peakLoads, Whole: onlyGrows}
-	stampede = Metric{Name: "stampede.max", Unit: UnitCount, Labels: perLoad, Groups: anyGroup, Needs: Needs{Samples: SampleRead},
+	stampede = Metric{Name: "stampede.max", Unit: UnitCount, Labels: perLoad, Groups: anyGroup, Presumes: nothing, Needs: Needs{Samples: SampleRead},
 		Doc:     "most loads of one key from one region under way at once",
 		Measure: widestStampede, Whole: onlyGrows}
-	redundantLoads = Metric{Name: "redundant_loads", Unit: UnitCount, Labels: perLoad, Groups: anyGroup, Needs: Needs{Samples: SampleRead},
+	redundantLoads = Metric{Name: "redundant_loads", Unit: UnitCount, Labels: perLoad, Groups: anyGroup, Presumes: nothing, Needs: Needs{Samples: SampleRead},
 		Doc:     "loads beyond the first of the same version of a key by the same region",
 		Measure: repeatedLoads, Whole: onlyGrows}
 )

@@ -6,22 +6,23 @@ import (
 )
 
 var (
-	stale = Metric{Name: "stale", Unit: UnitRatio, Labels: perRead, Groups: anyGroup, Needs: Needs{Samples: SampleRead},
+	stale = Metric{Name: "stale", Unit: UnitRatio, Labels: perRead, Groups: anyGroup, Presumes: ofOrder, Accusations: ofStaleness, Needs: Needs{Samples: SampleRead},
 		Doc:   "stale reads of all judged reads, three-valued: indeterminate reads may be either",
 		Shape: Shape{OfStale: true}, Measure: staleShare, Whole: staleOfWhole}
-	staleProven = Metric{Name: "stale.proven", Unit: UnitRatio, Labels: perRead, Groups: anyGroup, Needs: Needs{Samples: SampleRead},
+	staleProven = Metric{Name: "stale.proven", Unit: UnitRatio, Labels: perRead, Groups: anyGroup, Presumes: ofOrder, Accusations: ofStaleness, Needs: Needs{Samples: SampleRead},
 		Doc:   "proven stale reads of all judged reads",
 		Shape: Shape{OfStale: true}, Measure: provenStaleShare, Whole: staleOfWhole}
-	staleIncidents = Metric{Name: "stale_incidents", Unit: UnitCount, Groups: onlyAlways,
+	staleIncidents = Metric{Name: "stale_incidents", Unit: UnitCount, Groups: onlyAlways, Presumes: ofOrder, Accusations: ofStaleness,
 		Doc:   "maximal intervals in which one key was served proven-stale, over the whole drill",
 		Shape: Shape{OfStale: true}, Measure: incidents, Whole: onlyGrows}
-	stalenessP99 = Metric{Name: "staleness.p99", Unit: UnitDuration, Labels: perRead, Groups: anyGroup, Needs: perStaleness,
+	stalenessP99 = Metric{Name: "staleness.p99", Unit: UnitDuration, Labels: perRead, Groups: anyGroup, Presumes: ofOrder, Accusations: ofStaleness, Needs: perStaleness,
 		Doc:   "99th percentile, over all judged reads, of how long the answer had been superseded when the read began",
 		Shape: Shape{Quantile: 0.99, OfStale: true}, Measure: stalenessPercentile, Whole: stalenessOfWhole}
-	stalenessMax = Metric{Name: "staleness.max", Unit: UnitDuration, Labels: perRead, Groups: anyGroup, Needs: perStaleness,
+	stalenessMax = Metric{Name: "staleness.max", Unit: UnitDuration, Labels: perRead, Groups: anyGroup, Presumes: ofOrder, Accusations: ofStaleness, Needs: perStaleness,
 		Doc:   "longest time that an answer had been superseded when its read began",
 		Shape: Shape{OfStale: true}, Measure: stalest, Whole: onlyGrows}
 
+	ofStaleness  = []string{"stale", "violation"}
 	perStaleness = Needs{Samples: SampleRead, Staleness: true}
 )
 
