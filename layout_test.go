@@ -23,11 +23,11 @@ var allowed = map[string][]string{
 	"tests/reality":  {"..."},
 
 	"scenarios":                    {"load", "targets/...", "faults/...", "report/slo", "internal/...", "reference/policy", "reference/key"},
-	"drill":                        {"drill/environment", "scenarios", "load", "targets/...", "faults/...", "oracle", "report/...", "internal/..."},
+	"drill":                        {"drill/environment", "drill/preflight", "scenarios", "load", "targets/...", "faults/...", "oracle", "report/...", "internal/..."},
 	"drill/environment":            {"drill/environment/sourceload", "scenarios", "load", "targets/...", "faults/...", "report/...", "internal/...", "reference/invalidation"},
 	"drill/environment/virtual":    {"drill/environment", "scenarios", "faults/...", "targets", "targets/service", "reference/...", "internal/pause"},
 	"drill/environment/sourceload": {"scenarios", "load", "targets", "targets/origin"},
-	"drill/preflight":              {"drill/environment", "scenarios", "targets", "faults/..."},
+	"drill/preflight":              {"drill/environment", "scenarios", "targets", "faults/...", "report", "report/slo"},
 	"drilltest":                    {"drill", "drill/environment", "scenarios", "targets", "report/...", "faults"},
 
 	"load":                        {"targets"},

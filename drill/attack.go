@@ -20,7 +20,7 @@ type loaded struct {
 }
 
 // attack sends the load and runs the faults beside it, until both have ended.
-func attack(ctx context.Context, p *plan, env environment.Environment, seen *observer, begin func(measure.Phase, time.Duration), events *Stream, epoch time.Time) (found loaded, err error) {
+func attack(ctx context.Context, p *plan, env environment.Environment, target environment.Target, seen *observer, begin func(measure.Phase, time.Duration), events *Stream, epoch time.Time) (found loaded, err error) {
 	sc, can := p.scenario, env.Capabilities()
 	attackCtx, stopAttack := context.WithCancel(ctx)
 	rules := newHaltRules(sc.Halt, events)
@@ -40,7 +40,7 @@ func attack(ctx context.Context, p *plan, env environment.Environment, seen *obs
 	var faulting sync.WaitGroup
 	faulting.Go(func() { found.faults, unhealed = line.run(attackCtx) })
 	attack := load.Attack{
-		Target: env.Target(), Gate: !can.History, Generator: p.generator, Schedule: p.schedule, Start: epoch,
+		Target: target, Gate: !can.History, Generator: p.generator, Schedule: p.schedule, Start: epoch,
 		Timeout: sc.Workload.Timeout, JudgeFrom: sc.Phases.Warmup, Sink: seen, Bursts: sc.Workload.Bursts,
 	}
 	if can.VirtualTime {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cachedrill/cachedrill/drill/environment"
+	"github.com/cachedrill/cachedrill/drill/preflight"
 	"github.com/cachedrill/cachedrill/internal/patience"
 	"github.com/cachedrill/cachedrill/oracle"
 	"github.com/cachedrill/cachedrill/scenarios"
@@ -25,6 +26,10 @@ const (
 
 	auditPatience = 5 * time.Second // at least, of one read
 	auditTries    = 5
+
+	steadyAtOnce = 2 * time.Second // for looks past the caches that were never seen to lag
+	lookAgain    = 50 * time.Millisecond
+
 	auditHopeless = auditReaders // reads without an answer, and none with one, after which no more are asked for
 )
 
@@ -36,7 +41,7 @@ type audited struct {
 
 // audit reads every written or deleted key at every instance of the target, when no more writes
 // come and everything has settled.
-func audit(ctx context.Context, p *plan, target environment.Target, seen *observer, epoch time.Time) (found audited, err error) {
+func audit(ctx context.Context, p *plan, target environment.Target, habits preflight.Habits, seen *observer, epoch time.Time) (found audited, err error) {
 	sctx, cancel := context.WithTimeout(ctx, settleLimit)
 	_ = target.Settle(sctx) // a target that does not settle is audited as it is: its promises hold at all times
 	cancel()
@@ -52,10 +57,15 @@ func audit(ctx context.Context, p *plan, target environment.Target, seen *observ
 	r := auditor{pace: pace, target: target, judge: seen.judge, epoch: epoch, patience: max(auditPatience, p.scenario.Workload.Timeout)}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(auditReaders)
+	r.written, r.steadyBy = &seen.written, time.Now().Add(steadyWithin(habits))
 	seq := p.schedule.Count() // the first number that is no operation of the workload
 	asked, missed, answered := len(keys)*len(instances), atomic.Int64{}, atomic.Int64{}
 	for k := range keys {
 		for _, instance := range instances {
+			if instance == targets.SourceInstance && habits.Blind(k.Family) {
+				asked--
+				continue
+			}
 			request := targets.Request{Seq: seq, Kind: targets.Read, Key: k, Instance: instance}
 			seq++
 			g.Go(func() error {
@@ -91,10 +101,45 @@ type auditor struct {
 	epoch    time.Time
 	patience time.Duration // of one try
 	pace     *patience.Pace
+	written  *writtenKeys
+	steadyBy time.Time // until when a look past the caches may lag behind acknowledgements
+}
+
+// steadyWithin is how long looks past the caches may take to show what was acknowledged: a copy
+// behind the source has lost nothing before it has caught up.
+func steadyWithin(habits preflight.Habits) time.Duration {
+	if lag := habits.Lag(); lag > 0 {
+		return max(habits.Settle, 2*lag)
+	}
+	return min(habits.Settle, steadyAtOnce)
+}
+
+// await looks past the caches until they show the last change that was acknowledged, or until they
+// have had the time for it. None of these looks is judged: the one that follows is.
+func (a auditor) await(ctx context.Context, r targets.Request) {
+	for {
+		var reply targets.Reply
+		err := a.pace.Do(ctx, func() (err error) {
+			own, cancel := context.WithTimeout(ctx, a.patience)
+			defer cancel()
+			reply, err = a.target.Do(own, r)
+			return err
+		})
+		if err == nil && a.written.shows(r.Key, reply) || ctx.Err() != nil || time.Now().After(a.steadyBy) {
+			return
+		}
+		select {
+		case <-time.After(lookAgain):
+		case <-ctx.Done():
+		}
+	}
 }
 
 // read asks again when there is no answer: no client waits for it.
 func (a auditor) read(ctx context.Context, r targets.Request) error {
+	if r.Instance == targets.SourceInstance && time.Now().Before(a.steadyBy) {
+		a.await(ctx, r)
+	}
 	began := time.Now()
 	for try := 1; ; try++ {
 		err := a.pace.Do(ctx, func() error { return a.once(ctx, r) })

@@ -15,13 +15,14 @@ import (
 
 // findings are what the stages of a drill found, besides what the observer took in.
 type findings struct {
-	notes   []string
-	started time.Time // wall clock of the epoch
-	load    loaded
-	audit   audited
-	usage   usage
-	starved string        // why the machine was starved; "" when it was not
-	end     time.Duration // offset of the drill's end
+	notes    []string
+	premises []report.Premise
+	started  time.Time // wall clock of the epoch
+	load     loaded
+	audit    audited
+	usage    usage
+	starved  string        // why the machine was starved; "" when it was not
+	end      time.Duration // offset of the drill's end
 }
 
 // conclude puts what was found into a verdict.
@@ -56,9 +57,9 @@ func conclude(p *plan, opt Options, env environment.Environment, seen *observer,
 			Halted: found.load.halted, Garbled: unreadable(sc, own, sent), Broken: own.Failure,
 			Starved: found.starved, Disturbed: disturbed(sent), AuditBlind: found.audit.unread,
 		},
-		Corroborations: own.Corroborations,
-		Notes:          slices.Concat(found.notes, sc.UnshownClasses(), found.audit.notes, own.Notes),
-		Unshown:        sc.Unshown,
+		Corroborations: own.Corroborations, Premises: found.premises,
+		Notes:   slices.Concat(found.notes, sc.UnshownClasses(), found.audit.notes, own.Notes),
+		Unshown: sc.Unshown,
 	})
 	return Result{Scenario: s, Intervals: seen.recorder.Intervals(sc.Name, found.started)}
 }

@@ -30,7 +30,7 @@ func newObserver(p *plan, sc scenarios.Scenario, can environment.Capabilities, e
 	o := &observer{
 		recorder: measure.NewRecorder(measure.RecorderConfig{Objectives: sc.Objectives, Classes: classes}),
 		sampler:  newSampler(sc.Phases, events),
-		written:  writtenKeys{keys: map[targets.Key]bool{}},
+		written:  writtenKeys{keys: map[targets.Key]lastChange{}},
 	}
 	o.judge = oracle.New(oracle.Config{
 		Run: p.run, Families: families, Historian: can.History, ForeignWriters: sc.ForeignWriters || !can.Versions, Shared: sc.SharedKeys,
@@ -53,6 +53,9 @@ func (o *observer) Begin(op targets.Operation) {
 
 // End implements [load.Sink].
 func (o *observer) End(op targets.Operation) {
+	if op.Kind.Changes() && op.Outcome == targets.OK {
+		o.written.acknowledged(&op)
+	}
 	o.judge.End(op)
 	o.legible.end(&op)
 	if op.Err != nil && o.halted.Load() {
@@ -86,11 +89,37 @@ func (o *observer) begin(p measure.Phase, at time.Duration) {
 // writtenKeys are the keys that were written to or deleted.
 type writtenKeys struct {
 	mu   sync.Mutex
-	keys map[targets.Key]bool
+	keys map[targets.Key]lastChange
+}
+
+// lastChange is the change of a key that was sent last, of those that were acknowledged.
+type lastChange struct {
+	sent  time.Duration
+	token string // empty: a deletion, or none
+	acked bool
 }
 
 func (w *writtenKeys) add(k targets.Key) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.keys[k] = true
+	if _, ok := w.keys[k]; !ok {
+		w.keys[k] = lastChange{}
+	}
+}
+
+// acknowledged takes note of a change that was answered as made.
+func (w *writtenKeys) acknowledged(op *targets.Operation) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if last := w.keys[op.Key]; !last.acked || op.Sent > last.sent {
+		w.keys[op.Key] = lastChange{op.Sent, op.Token, true}
+	}
+}
+
+// shows says whether an answer shows the last change of a key that was acknowledged.
+func (w *writtenKeys) shows(k targets.Key, r targets.Reply) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	last := w.keys[k]
+	return !last.acked || r.Token == last.token && r.Absent == (last.token == "")
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cachedrill/cachedrill/drill/environment"
@@ -21,6 +22,10 @@ type Options struct {
 	Policy string  // the name in the report
 	Sham   bool    // inject the sham of every fault: everything happens but the perturbation
 	Events *Stream // gets what happens, and is closed at the drill's end; nil: a stream without subscribers
+
+	// Qualify asks after the premises also where that is not the rule: in virtual time, where many
+	// drills are made.
+	Qualify bool
 
 	cpuLoss func() cpuLoss // nil: this machine's
 }
@@ -72,15 +77,21 @@ func run(ctx context.Context, sc scenarios.Scenario, env environment.Environment
 	if err != nil {
 		return res, err
 	}
-	watch := startWatch(ctx, p, env, seen, opt.Events, prepared.Epoch, opt.cpuLoss)
+	habits, err := qualify(ctx, p, env, opt)
+	if err != nil {
+		return res, err
+	}
+	target := habits.Careful(env.Target())
+	epoch := env.Start()
+	watch := startWatch(ctx, p, env, seen, opt.Events, epoch, opt.cpuLoss)
 	defer watch.stop()
 
 	begin := func(p measure.Phase, at time.Duration) {
 		seen.begin(p, at)
 		watch.usage.begin(p)
 	}
-	found := findings{notes: prepared.Notes, started: prepared.Epoch}
-	if found.load, err = attack(ctx, p, env, seen, begin, opt.Events, prepared.Epoch); err != nil {
+	found := findings{premises: habits.Premises, notes: slices.Concat(prepared.Notes, habits.Notes), started: epoch}
+	if found.load, err = attack(ctx, p, env, target, seen, begin, opt.Events, epoch); err != nil {
 		return res, err
 	}
 	found.starved = watch.starvation.starved()
@@ -89,16 +100,16 @@ func run(ctx context.Context, sc scenarios.Scenario, env environment.Environment
 	} else {
 		// The load ended as planned, however long its last operations took; the recorder keeps each
 		// operation in the phase of its due time.
-		begin(measure.Audit, min(time.Since(prepared.Epoch), sc.Phases.Total()))
-		if found.audit, err = audit(ctx, p, env.Target(), seen, prepared.Epoch); err != nil {
+		begin(measure.Audit, min(time.Since(epoch), sc.Phases.Total()))
+		if found.audit, err = audit(ctx, p, target, habits, seen, epoch); err != nil {
 			return res, err
 		}
-		if err := watch.history.await(ctx, time.Since(prepared.Epoch)); err != nil {
+		if err := watch.history.await(ctx, time.Since(epoch)); err != nil {
 			return res, err
 		}
 	}
 	watch.stop() // the judge is finished after every other call has returned
-	found.end = time.Since(prepared.Epoch)
+	found.end = time.Since(epoch)
 	found.usage = watch.usage.sampled()
 	res = conclude(p, opt, env, seen, found)
 	res.Scenario.Timeline = watch.timeline

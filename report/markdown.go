@@ -48,6 +48,9 @@ func mdScenario(b *strings.Builder, s Drill) {
 	if line := consistencyLine(s); line != "" {
 		fmt.Fprintf(b, "%s.\n\n", escaped(line))
 	}
+	for _, line := range premiseLines(s.Premises) {
+		fmt.Fprintf(b, "%s.\n\n", escaped(upperFirst(line)))
+	}
 	for _, n := range s.Notes {
 		fmt.Fprintf(b, "Note: %s.\n\n", escaped(n))
 	}

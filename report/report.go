@@ -67,6 +67,11 @@ type Drill struct {
 	// The earliest accusations of each kind and the stalest read, with their evidence. The numbers
 	// under oracle count all.
 	Accusations []Accusation `json:"accusations"`
+	// What the verdict presumes of the target, and what was seen of it. It is left out where
+	// nothing had to be asked.
+	Premises []Premise `json:"premises,omitempty"`
+	// Number of accusations that were withdrawn, because a premise that they rest on was seen broken.
+	Withdrawn int64 `json:"withdrawn,omitempty"`
 	// The course of the drill, window by window.
 	Timeline []TimelinePoint `json:"timeline,omitempty"`
 	// What a reader should know of how the drill went.

@@ -84,6 +84,9 @@ func textScenario(b *strings.Builder, s Drill, width int, o TextOptions) {
 	if line := costLine(s); line != "" {
 		fmt.Fprintf(b, "      %s\n", oneLine(line))
 	}
+	for _, line := range premiseLines(s.Premises) {
+		fmt.Fprintf(b, "      %s\n", oneLine(line))
+	}
 	for _, n := range s.Notes {
 		fmt.Fprintf(b, "      note: %s\n", oneLine(n))
 	}

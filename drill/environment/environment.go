@@ -28,9 +28,12 @@ type Environment interface {
 	Target() Target
 	// Capabilities say what the target and its surroundings can do. They never change.
 	Capabilities() Capabilities
-	// Prepare gives the source first values, fills the caches, family by family, and sets offset 0
-	// of all times. It is called once, before the load.
+	// Prepare gives the source first values and fills the caches, family by family. It is called
+	// once, before Start.
 	Prepare(ctx context.Context, families [][]targets.Key) (Preparation, error)
+	// Start sets offset 0 of all times, a moment ahead, and gives it with a monotonic reading. It is
+	// called once, before the load.
+	Start() time.Time
 	// Site is what faults can touch, complete with journal, audit log and clock.
 	Site() faults.Site
 	// UsedMemory asks a Redis of [Capabilities].Memory how many bytes it uses, and how many it used
@@ -45,8 +48,7 @@ type Environment interface {
 
 // Preparation is what came of preparing an environment.
 type Preparation struct {
-	Epoch time.Time // offset 0 of all times, a moment ahead, with a monotonic reading
-	Notes []string  // for the reader of the report
+	Notes []string // for the reader of the report
 }
 
 // Observations are what an environment saw during a drill, besides what the target answered.
@@ -163,10 +165,14 @@ func (b *Base) Prepare(ctx context.Context, families [][]targets.Key) (Preparati
 			p.Notes = append(p.Notes, note)
 		}
 	}
+	return p, nil
+}
+
+// Start implements [Environment].
+func (b *Base) Start() time.Time {
 	b.epoch = time.Now().Add(lead)
 	b.preparer.SetEpoch(b.epoch)
-	p.Epoch = b.epoch
-	return p, nil
+	return b.epoch
 }
 
 // CleanupError is about what could not be put back or ended: after it, something may be left.

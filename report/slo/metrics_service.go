@@ -13,7 +13,7 @@ var (
 		Doc:   "operations due in the phase that ended ok, per second of the phase",
 		Shape: Shape{Timed: true}, Measure: goodRate}
 
-	unreadable = Metric{Name: "unreadable", Unit: UnitRatio, Labels: perCacheRead, Groups: anyGroup, Needs: Needs{Samples: SampleRead},
+	unreadable = Metric{Name: "unreadable", Unit: UnitRatio, Labels: perCacheRead, Groups: anyGroup, Presumes: nothing, Needs: Needs{Samples: SampleRead},
 		Doc: "answers to reads that had a good status and could not be understood, of all answers to reads; without an " +
 			"objective about it a drill with 1% of them or more is void",
 		Measure: unreadableShare, Whole: unreadableOfWhole}

@@ -23,6 +23,7 @@ type Input struct {
 	Resources         Resources
 	Reasons           Reasons
 	Corroborations    []measure.Corroboration // what explains a metric, what explains most first
+	Premises          []report.Premise        // what was seen of what the verdict presumes
 	Notes             []string                // for the reader of the report
 	// Unshown says why nothing in the plan of the drill could have shown that an objective was
 	// missed, and which length would do; "" when something could. nil: of no objective.
@@ -72,14 +73,16 @@ func Evaluate(recorder *measure.Recorder, in Input) report.Drill {
 	r := recorder.Results(in.circumstances())
 	rows, void := judgeAll(r, &in)
 	found := r.Oracle()
+	standing, withdrawn := in.standingOnly(accusing(r, rows))
 	d := report.Drill{
 		Name: in.Name, Description: in.Description, Target: in.Target, Policy: in.Policy, Attempts: in.Attempts,
 		Operations: in.Operations, Generator: in.Generator.GeneratorResult, Faults: faultSummaries(in.Faults), SLOs: rows,
 		Phases: phaseSummaries(r), Oracle: oracleSummary(found), RecoveryS: recoverySeconds(r), Recovery: recoverySummary(r),
 		Notes:       in.Notes,
 		Consistency: consistency(found), ConsistentWithin: consistentWithin(found),
-		Accusations: withFaults(report.Accusations(accusing(r, rows)), in.Faults),
-		Cost:        costSummary(r, in.Resources.Prices),
+		Accusations: withFaults(report.Accusations(standing), in.Faults),
+		Premises:    in.Premises, Withdrawn: withdrawn,
+		Cost: costSummary(r, in.Resources.Prices),
 	}
 	d.Breakdown, d.BreakdownCut = breakdown(r)
 	d.Cache = cacheFigures(r, d.Breakdown, in.Resources)
@@ -107,6 +110,7 @@ func judgeAll(r *measure.Results, in *Input) (rows []report.SLO, void string) {
 	for _, g := range written {
 		row := judge(r, g.Group, g.Objective)
 		admitUnshown(&row, in.unshown(g.Group, g.Objective))
+		in.admitPremises(&row, g.Objective, r.Oracle().Accusations)
 		rows = append(rows, row)
 	}
 	whole := voidReason(in)
@@ -141,6 +145,10 @@ func judgeAll(r *measure.Results, in *Input) (rows []report.SLO, void string) {
 		// make, or was planned too short for what a family promises.
 		unshown := in.unshown(slo.GroupAlways, o)
 		admitUnshown(&row, unshown)
+		if in.admitPremises(&row, o, r.Oracle().Accusations) {
+			rows = append(rows, row)
+			continue
+		}
 		if unshown == "" && row.Outcome == slo.Unknown && (o.Metric != "lost_writes" || in.Reasons.AuditBlind == "" || r.Oracle().Acknowledged == 0) {
 			continue
 		}
