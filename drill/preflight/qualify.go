@@ -88,9 +88,6 @@ func Qualify(ctx context.Context, sc scenarios.Scenario, env environment.Environ
 		h.Notes = append(h.Notes, a.notes...)
 	}
 	h.Took = time.Since(began)
-	if len(h.Premises) > 0 {
-		h.Notes = append(h.Notes, fmt.Sprintf("the premises were asked after for %v before the load", h.Took.Round(time.Millisecond)))
-	}
 	return h, ctx.Err()
 }
 

@@ -109,27 +109,27 @@ func broken(h Habits) (names []slo.Premise, all []report.Premise) {
 
 func TestEachPremiseIsQualified(t *testing.T) {
 	for name, c := range map[string]struct {
-		stranger
+		*stranger
 		broken []slo.Premise
 		says   string
 	}{
-		"a plain service":             {stranger{}, nil, ""},
-		"versions from zero":          {stranger{version: func(n int) uint64 { return uint64(n) }}, nil, ""},
-		"timestamps as versions":      {stranger{version: func(n int) uint64 { return 1_700_000_000 + uint64(n)*7 }}, nil, ""},
-		"accepted, and made later":    {stranger{later: 300 * time.Millisecond}, []slo.Premise{slo.PremiseAck}, "shown 3"},
-		"accepted, as the suite says": {stranger{later: 300 * time.Millisecond, promise: true}, nil, ""},
-		"a replica behind the bypass": {stranger{behind: 3 * time.Second}, []slo.Premise{slo.PremiseBypass}, "reads a copy behind the source"},
-		"a bypass into the void":      {stranger{behind: time.Hour}, []slo.Premise{slo.PremiseBypass}, "did not show past the caches"},
-		"a store that shortens":       {stranger{store: func(v string) string { return v[:min(len(v), 40)] }}, []slo.Premise{slo.PremiseTokens}, "came back as"},
-		"a store that adds":           {stranger{store: func(v string) string { return v + ".jpg" }}, []slo.Premise{slo.PremiseTokens}, ".jpg"},
-		"versions that restart":       {stranger{version: func(n int) uint64 { return uint64(1 + n%2) }}, []slo.Premise{slo.PremiseVersions}, "[1 2 1 2]"},
-		"what is not there is null": {stranger{absent: func() (targets.Reply, error) { return targets.Reply{}, errors.New("nothing at $.title") }},
+		"a plain service":             {&stranger{}, nil, ""},
+		"versions from zero":          {&stranger{version: func(n int) uint64 { return uint64(n) }}, nil, ""},
+		"timestamps as versions":      {&stranger{version: func(n int) uint64 { return 1_700_000_000 + uint64(n)*7 }}, nil, ""},
+		"accepted, and made later":    {&stranger{later: 300 * time.Millisecond}, []slo.Premise{slo.PremiseAck}, "shown 3"},
+		"accepted, as the suite says": {&stranger{later: 300 * time.Millisecond, promise: true}, nil, ""},
+		"a replica behind the bypass": {&stranger{behind: 3 * time.Second}, []slo.Premise{slo.PremiseBypass}, "reads a copy behind the source"},
+		"a bypass into the void":      {&stranger{behind: time.Hour}, []slo.Premise{slo.PremiseBypass}, "did not show past the caches"},
+		"a store that shortens":       {&stranger{store: func(v string) string { return v[:min(len(v), 40)] }}, []slo.Premise{slo.PremiseTokens}, "came back as"},
+		"a store that adds":           {&stranger{store: func(v string) string { return v + ".jpg" }}, []slo.Premise{slo.PremiseTokens}, ".jpg"},
+		"versions that restart":       {&stranger{version: func(n int) uint64 { return uint64(1 + n%2) }}, []slo.Premise{slo.PremiseVersions}, "[1 2 1 2]"},
+		"what is not there is null": {&stranger{absent: func() (targets.Reply, error) { return targets.Reply{}, errors.New("nothing at $.title") }},
 			[]slo.Premise{slo.PremiseBypass, slo.PremiseAbsence}, "nothing at $.title"},
-		"nothing is ever read": {stranger{never: true}, []slo.Premise{slo.PremiseShown}, "a write was answered as made"},
+		"nothing is ever read": {&stranger{never: true}, []slo.Premise{slo.PremiseShown}, "a write was answered as made"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := c.stranger
-			h := asksAfter(t, &s, 0.1)
+			h := asksAfter(t, s, 0.1)
 			names, all := broken(h)
 			require.Equal(t, c.broken, names, all)
 			text := ""
