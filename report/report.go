@@ -70,7 +70,7 @@ type Drill struct {
 	// What the verdict presumes of the target, and what was seen of it. It is left out where
 	// nothing had to be asked.
 	Premises []Premise `json:"premises,omitempty"`
-	// Number of accusations that were withdrawn, because a premise that they rest on was seen broken.
+	// Number of accusations that were withdrawn: a premise that they rest on was seen broken.
 	Withdrawn int64 `json:"withdrawn,omitempty"`
 	// The course of the drill, window by window.
 	Timeline []TimelinePoint `json:"timeline,omitempty"`

@@ -31,8 +31,8 @@ type Environment interface {
 	// Prepare gives the source first values and fills the caches, family by family. It is called
 	// once, before Start.
 	Prepare(ctx context.Context, families [][]targets.Key) (Preparation, error)
-	// Start sets offset 0 of all times, a moment ahead, and gives it with a monotonic reading. It is
-	// called once, before the load.
+	// Start sets offset 0 of all times, a moment ahead, and gives it with a monotonic reading. It
+	// is called once, before the load.
 	Start() time.Time
 	// Site is what faults can touch, complete with journal, audit log and clock.
 	Site() faults.Site

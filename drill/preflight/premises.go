@@ -10,7 +10,8 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// evidence is what was seen of acknowledgements and of the read past the caches.
+// evidence is what was seen of acknowledgements and of the read past the caches. It is wide because
+// every premise rests on figures of its own.
 type evidence struct {
 	promised          bool // an answer to a write promised that it was made
 	unseen            int  // writes that no read ever showed

@@ -15,40 +15,6 @@ import (
 	"github.com/cachedrill/cachedrill/targets"
 )
 
-// Habits are what a target was seen to do before the load, and the premises that follow. The zero
-// value is a target that was not asked.
-type Habits struct {
-	Premises []report.Premise
-	Notes    []string      // for the reader of the report
-	Took     time.Duration // of asking
-	Settle   time.Duration // the most time that the target may need to show what was written
-
-	run      string
-	families map[string]*habit
-}
-
-// habit is what was seen of a family.
-type habit struct {
-	lateAck, torn, looseVersions, oddAbsence bool
-
-	blindBypass bool          // it never showed what was written
-	lag         time.Duration // of the bypass behind acknowledgements
-}
-
-// Lag is how far the read past the caches was seen behind acknowledgements, of all families at most.
-func (h Habits) Lag() (most time.Duration) {
-	for _, f := range h.families {
-		most = max(most, f.lag)
-	}
-	return most
-}
-
-// Blind says whether the read past the caches of a family proves nothing.
-func (h Habits) Blind(family string) bool {
-	f := h.families[family]
-	return f != nil && f.blindBypass
-}
-
 const (
 	coldKeys    = 3               // keys of each family that are written and read at once
 	askPatience = 2 * time.Second // at least, of one request

@@ -36,8 +36,8 @@ func (in *Input) admitPremises(row *report.SLO, o slo.Objective, accusations []o
 	return false
 }
 
-// standing gives an accusation that proves a miss of a metric and rests on nothing broken; nil: none
-// does.
+// standing gives an accusation that proves a miss of a metric and rests on nothing broken; nil:
+// none does.
 func (in *Input) standing(m *slo.Metric, accusations []oracle.Accusation) *oracle.Accusation {
 	for i, a := range accusations {
 		if slices.Contains(m.Accusations, a.Kind) && !in.withdrawn(a) {
