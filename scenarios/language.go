@@ -34,6 +34,7 @@ func (l Language) Load(file string) (Suite, error) {
 
 // Parse reads and checks a suite; file is used in messages only.
 func (l Language) Parse(file string, src []byte) (Suite, error) {
+	noteSecrets(src)
 	root, problems := strictyaml.Parse(src)
 	suite := Suite{File: file}
 	if root.Present() {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/drill/preflight"
+	"github.com/cachedrill/cachedrill/internal/secret"
 	"github.com/cachedrill/cachedrill/scenarios"
 )
 
@@ -59,7 +60,7 @@ func check(c *cobra.Command, f runFlags) error {
 	if err != nil {
 		return exit{exitFail, fmt.Errorf("the service can't be talked to: %w", err)}
 	}
-	fatal := printFindings(c.OutOrStdout(), found)
+	fatal := printFindings(secret.Writer(c.OutOrStdout()), found)
 	if fatal > 0 {
 		return exit{exitFail, fmt.Errorf("%d of these must be mended before a drill can tell anything", fatal)}
 	}

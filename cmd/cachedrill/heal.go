@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cachedrill/cachedrill/faults/undo"
+	"github.com/cachedrill/cachedrill/internal/secret"
 )
 
 // stateDir is where drills keep their undo journal and audit log unless a flag says otherwise.
@@ -46,6 +47,7 @@ func heal(ctx context.Context, dir string, out io.Writer) (err error) {
 	if err != nil {
 		return exit{exitUsage, err}
 	}
+	out = secret.Writer(out)
 	all, err := undo.Repair(ctx, path, os.Getenv("REDISCLI_AUTH"), audit)
 	failed := 0
 	for _, r := range all {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/cachedrill/cachedrill/faults/proxy"
 	"github.com/cachedrill/cachedrill/internal/reexec"
+	"github.com/cachedrill/cachedrill/internal/secret"
 	"github.com/cachedrill/cachedrill/internal/supervise"
 	"github.com/cachedrill/cachedrill/targets/redis"
 )
@@ -62,7 +63,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		e = exit{exitUsage, err}
 	}
 	if e.err != nil {
-		fmt.Fprintln(stderr, e.err)
+		fmt.Fprintln(stderr, secret.Redact(e.err.Error()))
 	}
 	return e.code
 }

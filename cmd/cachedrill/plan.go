@@ -15,6 +15,7 @@ import (
 	"github.com/cachedrill/cachedrill/drill"
 	"github.com/cachedrill/cachedrill/drill/environment"
 	"github.com/cachedrill/cachedrill/faults/undo"
+	"github.com/cachedrill/cachedrill/internal/secret"
 	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/scenarios"
 	"github.com/cachedrill/cachedrill/targets/redis"
@@ -168,11 +169,12 @@ func (p plan) drill(ctx context.Context, sc scenarios.Scenario, outlets []io.Wri
 				res.Scenario.Attempts = try
 			}
 			if err == nil {
+				secret.Scrub(&res.Scenario)
 				s.say(strings.TrimSpace(strings.ToUpper(res.Scenario.Outcome.String()) + "   " + res.Scenario.Why))
 			}
 			return res, err
 		}
-		s.say(fmt.Sprintf("unknown, trying again: %s", res.Scenario.Why))
+		s.say(secret.Redact("unknown, trying again: " + res.Scenario.Why))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cachedrill/cachedrill/internal/secret"
 	"github.com/cachedrill/cachedrill/report"
 	"github.com/cachedrill/cachedrill/report/measure"
 	"github.com/cachedrill/cachedrill/report/slo"
@@ -62,11 +63,11 @@ func runDrills(c *cobra.Command, f runFlags, names []string) error {
 	}
 	if !f.quiet {
 		for _, line := range p.suite.Warnings() {
-			fmt.Fprintln(stderr, line)
+			fmt.Fprintln(stderr, secret.Redact(line))
 		}
 	}
 	if f.dry {
-		printPlan(c.OutOrStdout(), p)
+		printPlan(secret.Writer(c.OutOrStdout()), p)
 		return nil
 	}
 	if err := checkOut(f.out); err != nil {
@@ -109,6 +110,7 @@ func runDrills(c *cobra.Command, f runFlags, names []string) error {
 		latency = append(latency, res.Intervals)
 	}
 	rep = rep.Conclude()
+	secret.Scrub(&rep)
 	code := rep.Outcome.ExitCode()
 	if err := write(c, f, rep, latency, p.repeat(names)); err != nil {
 		if code == exitPass {
@@ -125,10 +127,10 @@ func runDrills(c *cobra.Command, f runFlags, names []string) error {
 // eventOutlets are the writers that get every event as a line of JSON.
 func eventOutlets(c *cobra.Command, f runFlags, file *os.File) (all []io.Writer) {
 	if file != nil {
-		all = append(all, file)
+		all = append(all, secret.Writer(file))
 	}
 	if f.json {
-		all = append(all, c.OutOrStdout())
+		all = append(all, secret.Writer(c.OutOrStdout()))
 	}
 	return all
 }

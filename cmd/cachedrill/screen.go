@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/cachedrill/cachedrill/drill"
+	"github.com/cachedrill/cachedrill/internal/secret"
 )
 
 // screen shows a drill's progress: three lines that are redrawn on a terminal; elsewhere a line at
@@ -54,6 +55,7 @@ func (s *screen) show(e drill.Event) {
 // announce shows what happened to a fault, and a halt.
 func (s *screen) announce(e drill.Event) {
 	text, stays := describe(e)
+	text = secret.Redact(text)
 	if text == "" {
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cachedrill/cachedrill"
+	"github.com/cachedrill/cachedrill/internal/secret"
 	"github.com/cachedrill/cachedrill/scenarios"
 )
 
@@ -85,7 +86,7 @@ func validateCommand() *cobra.Command {
 			}
 			doubts := ""
 			for _, line := range s.Warnings() {
-				fmt.Fprintln(c.OutOrStdout(), line)
+				fmt.Fprintln(c.OutOrStdout(), secret.Redact(line))
 				doubts = fmt.Sprintf(", %d warnings", len(s.Doubts))
 			}
 			fmt.Fprintf(c.OutOrStdout(), "%s: %d scenarios, nothing wrong%s\n", s.File, len(s.Scenarios), doubts)

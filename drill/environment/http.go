@@ -13,6 +13,7 @@ import (
 	"github.com/cachedrill/cachedrill/internal/gate"
 	"github.com/cachedrill/cachedrill/internal/querycount"
 	"github.com/cachedrill/cachedrill/internal/redismonitor"
+	"github.com/cachedrill/cachedrill/internal/secret"
 	"github.com/cachedrill/cachedrill/internal/supervise"
 	"github.com/cachedrill/cachedrill/report/slo"
 	"github.com/cachedrill/cachedrill/scenarios"
@@ -301,6 +302,9 @@ func (s *httpEnvironment) Close() error {
 		if err := s.redis.Close(); err != nil {
 			errs = append(errs, fmt.Errorf("ending the Redis: %w", err))
 		}
+	}
+	if s.log != "" && !s.tempLog {
+		errs = append(errs, secret.ScrubFile(s.log))
 	}
 	if s.tempLog {
 		_ = os.Remove(s.log)

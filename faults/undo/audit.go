@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/cachedrill/cachedrill/internal/secret"
 )
 
 // Audit is the log of who did what to which environment: a file of JSON lines ([AuditRecord]) to
@@ -75,9 +77,9 @@ func (a *Audit) Log(action, fault string, where []string, evidence string, cause
 	if a == nil {
 		return nil
 	}
-	r := AuditRecord{When: time.Now().UTC(), Fault: fault, Action: action, Where: where, Evidence: evidence}
+	r := AuditRecord{When: time.Now().UTC(), Fault: fault, Action: action, Where: where, Evidence: secret.Redact(evidence)}
 	if cause != nil {
-		r.Error = strings.TrimPrefix(cause.Error(), r.Fault+": ")
+		r.Error = secret.Redact(strings.TrimPrefix(cause.Error(), r.Fault+": "))
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
