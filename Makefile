@@ -70,6 +70,7 @@ soak: setup
 	CACHEDRILL_HISTORIES=200000 $(GO) test -count=1 -run 'TestCorrectCaches' -timeout 1h ./oracle
 	$(GO) test -race -count=1 -timeout 1h ./drill/environment/virtual # make test has no time for the race detector there
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run 'TestStrangers' -timeout 1h ./tests
+	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run TestRandomHabits -timeout 6h ./tests/habits
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run SurviveKills -timeout 1h ./reference/source/postgres
 	CACHEDRILL_SOAK=$(SEEDS) $(GO) test -v -count=1 -run TestServedWritesSurviveKill -timeout 1h ./tests
 	CACHEDRILL_SOAK=1 $(GO) test -v -count=1 -run TestREADME -timeout 1h ./cmd/cachedrill # with the drills that it shows

@@ -58,6 +58,7 @@ func audit(ctx context.Context, p *plan, target environment.Target, habits prefl
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(auditReaders)
 	r.written, r.steadyBy = &seen.written, time.Now().Add(steadyWithin(habits))
+	r.caughtUp = time.Now().Add(2 * habits.Lag())
 	seq := p.schedule.Count() // the first number that is no operation of the workload
 	asked, missed, answered := len(keys)*len(instances), atomic.Int64{}, atomic.Int64{}
 	for k := range keys {
@@ -103,6 +104,7 @@ type auditor struct {
 	pace     *patience.Pace
 	written  *writtenKeys
 	steadyBy time.Time // until when a look past the caches may lag behind acknowledgements
+	caughtUp time.Time // when a copy that looks past the caches read has caught up, at the latest
 }
 
 // steadyWithin is how long looks past the caches may take to show what was acknowledged: a copy
@@ -125,7 +127,7 @@ func (a auditor) await(ctx context.Context, r targets.Request) {
 			reply, err = a.target.Do(own, r)
 			return err
 		})
-		if err == nil && a.written.shows(r.Key, reply) || ctx.Err() != nil || time.Now().After(a.steadyBy) {
+		if err == nil && a.written.shows(r.Key, reply) && !time.Now().Before(a.caughtUp) || ctx.Err() != nil || time.Now().After(a.steadyBy) {
 			return
 		}
 		select {

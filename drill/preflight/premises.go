@@ -21,6 +21,7 @@ type evidence struct {
 	past, pastOnce    int           // looks past the caches, and those that showed the change at once
 	pastLag           time.Duration // at most
 	pastNever         bool
+	pastBehind        bool   // a look past the caches did not show what a read had shown before
 	torn              string // what came of a token
 	tornFrom          string
 	odd               string // an answer that can't be read
@@ -85,7 +86,10 @@ func (a *asked) cold(e *evidence, k targets.Key, token string, acked targets.Rep
 	} else if e.late = max(e.late, s.lag); e.lateText == "" {
 		e.lateText = fmt.Sprintf("%s was acknowledged, and shown %v later", k, s.lag.Round(time.Millisecond))
 	}
-	a.past(e, k, token)
+	atOnce := e.pastOnce
+	if a.past(e, k, token); e.pastOnce == atOnce && a.bypass {
+		e.pastBehind = true
+	}
 }
 
 // past looks past the caches for a change that was just acknowledged.
@@ -211,7 +215,7 @@ func (a *asked) bypassed(e *evidence) {
 			"bypass: a request that reads the source itself; or settle, with how long it may take"
 	case e.pastOnce == e.past:
 		a.add(slo.PremiseBypass, true, fmt.Sprintf("%d changes showed at once", e.past))
-	case a.lateAck || !e.promised: // the changes themselves were late
+	case (a.lateAck || !e.promised) && !e.pastBehind: // the changes themselves were late
 		a.add(slo.PremiseBypass, true, fmt.Sprintf("changes showed at most %v late, as in other reads", e.pastLag.Round(time.Millisecond)))
 	default:
 		a.lag = e.pastLag

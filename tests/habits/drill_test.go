@@ -43,7 +43,7 @@ func drilled(t *testing.T, s *Service, described bool, seed uint64) (out report.
 	synctest.Test(t, func(t *testing.T) {
 		var res drill.Result
 		res, err = drill.RunIn(context.Background(), suite.Scenarios[0], s.Open,
-			environment.Options{Policy: policy, Seed: seed}, drill.Options{Policy: policy.Name, Seed: seed})
+			environment.Options{Policy: policy, Seed: seed}, drill.Options{Policy: policy.Name, Seed: seed, Qualify: true})
 		out = res.Scenario
 	})
 	return out, err
