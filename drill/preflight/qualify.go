@@ -38,7 +38,7 @@ func Qualify(ctx context.Context, sc scenarios.Scenario, env environment.Environ
 		a.writes, a.deletes = m.Writes > 0, m.Deletes > 0
 		if plan, ok := sc.Target.(*scenarios.HTTPTarget); ok {
 			f, _ := plan.Service.Family(m.Family)
-			a.writes, a.deletes, a.bypass = f.Write != nil, f.Delete != nil, a.bypass && f.Bypass != nil
+			a.writes, a.deletes, a.bypass = f.Written(), f.Delete != nil, a.bypass && f.Bypass != nil
 		}
 		sum := fnv.New32a()
 		_, _ = sum.Write([]byte(env.Run())) // never fails

@@ -44,7 +44,7 @@ func (c randomCase) String() string {
 	return fmt.Sprintf("case %d: %s %q, described %v [%s]", c.seed, c.class, c.defect, c.described, c.habits)
 }
 
-// tally counts the broken services that were drilled and caught, and keeps the cases that must not be.
+// tally counts the broken services that were drilled and caught, and keeps cases that must not be.
 type tally struct {
 	mu             sync.Mutex
 	correct        int
