@@ -81,7 +81,7 @@ func run(ctx context.Context, sc scenarios.Scenario, env environment.Environment
 	if err != nil {
 		return res, err
 	}
-	target := habits.Careful(env.Target())
+	target := habits.Watch(habits.Careful(env.Target()))
 	epoch := env.Start()
 	watch := startWatch(ctx, p, env, seen, opt.Events, epoch, opt.cpuLoss)
 	defer watch.stop()
@@ -90,7 +90,7 @@ func run(ctx context.Context, sc scenarios.Scenario, env environment.Environment
 		seen.begin(p, at)
 		watch.usage.begin(p)
 	}
-	found := findings{premises: habits.Premises, notes: slices.Concat(prepared.Notes, habits.Notes), started: epoch}
+	found := findings{notes: slices.Concat(prepared.Notes, habits.Notes), started: epoch}
 	if found.load, err = attack(ctx, p, env, target, seen, begin, opt.Events, epoch); err != nil {
 		return res, err
 	}
@@ -109,7 +109,7 @@ func run(ctx context.Context, sc scenarios.Scenario, env environment.Environment
 		}
 	}
 	watch.stop() // the judge is finished after every other call has returned
-	found.end = time.Since(epoch)
+	found.end, found.premises = time.Since(epoch), target.Premises(habits.Premises, epoch)
 	found.usage = watch.usage.sampled()
 	res = conclude(p, opt, env, seen, found)
 	res.Scenario.Timeline = watch.timeline

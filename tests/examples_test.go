@@ -23,7 +23,7 @@ import (
 // shorter makes the suites' phases what CI has time for.
 var shorter = []string{
 	"rate: 150/s", "rate: 100/s", `"p99 < 500ms"`, `"p95 < 500ms"`,
-	"phases: {warmup: 1s, steady: 4s, fault: 6s, recovery: 6s}", "phases: {warmup: 500ms, steady: 2s, fault: 5s, recovery: 3s}",
+	"phases: {warmup: 1s, steady: 4s, fault: 6s, recovery: 6s}", "phases: {warmup: 500ms, steady: 2s, fault: 5s, recovery: 4s}",
 	"phases: {fault: 8s}", "phases: {fault: 7s}",
 	`CACHE_TTL: "8"`, `CACHE_TTL: "4"`,
 	"for: 8s", "for: 7s",

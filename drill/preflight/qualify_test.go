@@ -177,3 +177,32 @@ func TestCarefulAnswersClaimLess(t *testing.T) {
 		require.False(t, isTorn(r.Token, h.run))
 	}
 }
+
+// numbered answers every change with the same version.
+type numbered struct{ environment.Target }
+
+func (numbered) Do(_ context.Context, r targets.Request) (targets.Reply, error) {
+	return targets.Reply{Version: 5}, nil
+}
+
+func TestVersionsThatTwoChangesShareCountNoMore(t *testing.T) {
+	h := Habits{families: map[string]*habit{"item": {}}}
+	epoch := time.Now()
+	w := h.Watch(numbered{})
+	do := func(kind targets.Kind, id string) uint64 {
+		r, err := w.Do(t.Context(), targets.Request{Kind: kind, Key: targets.Key{Family: "item", ID: id}})
+		require.NoError(t, err)
+		return r.Version
+	}
+	require.EqualValues(t, 5, do(targets.Write, "1"))
+	require.EqualValues(t, 5, do(targets.Read, "1"))
+	require.EqualValues(t, 5, do(targets.Write, "2"), "versions are a key's own")
+	require.Empty(t, w.Premises(nil, epoch))
+
+	require.Zero(t, do(targets.Write, "1"))
+	require.Zero(t, do(targets.Read, "2"), "of no key of the family")
+	p := w.Premises(nil, epoch)[0]
+	require.False(t, p.Held)
+	require.NotNil(t, p.BrokenS)
+	require.Contains(t, p.Seen, "two changes of item:1 were answered with the version 5")
+}

@@ -83,7 +83,7 @@ func NoteVariables(text string) {
 }
 
 var (
-	userOfURL = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/?#"'<>]*@`)
+	userOfURL = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/?#"'<>\[\]]*@`)
 	userOfPgx = regexp.MustCompile(`\buser=\S+( database=\S+)`)
 )
 

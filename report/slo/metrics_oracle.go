@@ -31,7 +31,7 @@ var (
 			return found(f, f.Leaks, f.Opportunities["leaks"],
 				"no answer named the owner of its value, or no other key could be mixed up with it", "leak")
 		}}
-	corruptions = Metric{Name: "corruptions", Unit: UnitCount, Groups: onlyAlways, Safety: true, Presumes: ofValues, Accusations: []string{"corruption", "dirty read"},
+	corruptions = Metric{Name: "corruptions", Unit: UnitCount, Groups: onlyAlways, Safety: true, Presumes: ofContent, Accusations: []string{"corruption", "dirty read"},
 		Doc: "reads whose value fails its own certificate, could not exist yet, or that the source had not committed; " +
 			"and keys that a fault left unreadable",
 		Measure: func(from Measurements, _ Objective) Measurement {

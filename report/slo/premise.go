@@ -15,6 +15,7 @@ const (
 	PremiseTokens   Premise = "tokens"    // tokens come back whole
 	PremiseOneValue Premise = "one-value" // one answer holds one value
 	PremiseVersions Premise = "versions"  // versions grow
+	PremiseDistinct Premise = "distinct"  // no two changes of a key have one version
 	PremiseBypass   Premise = "bypass"    // the bypass reads the source, not a copy behind it
 	PremiseAbsence  Premise = "absence"   // what is not there looks as configured
 	PremiseWorkers  Premise = "workers"   // all workers are asked
@@ -27,6 +28,7 @@ var premiseTexts = map[Premise]string{
 	PremiseTokens:   "tokens come back whole",
 	PremiseOneValue: "one answer holds one value",
 	PremiseVersions: "versions grow",
+	PremiseDistinct: "no two changes of a key have one version",
 	PremiseBypass:   "the bypass reads the source",
 	PremiseAbsence:  "what is not there looks as configured",
 	PremiseWorkers:  "all workers are asked",
@@ -39,6 +41,7 @@ var brokenTexts = map[Premise]string{
 	PremiseTokens:   "tokens do not come back whole",
 	PremiseOneValue: "one answer holds several values",
 	PremiseVersions: "versions do not grow",
+	PremiseDistinct: "two changes of a key may have one version",
 	PremiseBypass:   "the bypass does not read the source",
 	PremiseAbsence:  "what is not there does not look as configured",
 	PremiseWorkers:  "not all workers are asked",
@@ -47,7 +50,7 @@ var brokenTexts = map[Premise]string{
 // Premises lists them all.
 func Premises() []Premise {
 	return []Premise{PremiseShown, PremiseMade, PremiseAck, PremiseTokens, PremiseOneValue, PremiseVersions,
-		PremiseBypass, PremiseAbsence, PremiseWorkers}
+		PremiseDistinct, PremiseBypass, PremiseAbsence, PremiseWorkers}
 }
 
 // Text says what is presumed.
@@ -61,8 +64,9 @@ func (p Premise) Broken() string { return brokenTexts[p] }
 var (
 	nothing    = []Premise{}
 	ofOrder    = []Premise{PremiseShown, PremiseMade, PremiseAck, PremiseTokens, PremiseOneValue, PremiseVersions, PremiseAbsence, PremiseWorkers}
-	ofSurvival = []Premise{PremiseShown, PremiseMade, PremiseAck, PremiseTokens, PremiseBypass}
+	ofSurvival = []Premise{PremiseShown, PremiseMade, PremiseAck, PremiseTokens, PremiseDistinct, PremiseBypass}
 	ofValues   = []Premise{PremiseShown, PremiseTokens, PremiseOneValue}
+	ofContent  = []Premise{PremiseShown, PremiseTokens, PremiseOneValue, PremiseDistinct}
 )
 
 // Presumed gives the premises that a metric rests on.
