@@ -50,7 +50,7 @@ func (a *asked) qualify() {
 		}
 		a.cold(&e, k, token, reply)
 		if i == 0 {
-			a.told(reply)
+			a.addVersion(reply)
 			a.again(&e, k)
 		}
 		if e.unseen > 0 || !e.promised && i == 0 {
@@ -115,14 +115,14 @@ func (a *asked) again(e *evidence, k targets.Key) {
 		if kind == targets.Delete {
 			reply, err := a.do(targets.Request{Kind: targets.Delete, Key: k})
 			if err == nil {
-				a.told(reply)
+				a.addVersion(reply)
 				a.past(e, k, "")
 			}
 			return err == nil
 		}
 		token, reply, err := a.write(k)
 		if err == nil {
-			a.told(reply)
+			a.addVersion(reply)
 			a.past(e, k, token)
 		}
 		return err == nil
@@ -167,15 +167,15 @@ func (a *asked) conclude(e *evidence) {
 	}
 	if len(a.versions) > 0 && (!grow(a.versions) || !e.readVersionsAgree) {
 		a.looseVersions = true
-		p := a.add(slo.PremiseVersions, false, fmt.Sprintf("changes of one key told the versions %v", a.versions))
+		p := a.add(slo.PremiseVersions, false, fmt.Sprintf("changes of one key had the versions %v", a.versions))
 		if grow(a.versions) {
 			p.Seen = "reads tell other versions than the acknowledgements of what they show"
 		}
 		p.Instead, p.Fix = "values alone are judged", "leave version out of answer"
 	} else if slicesAny(a.versions) {
-		a.add(slo.PremiseVersions, true, fmt.Sprintf("changes of one key told %v", a.versions))
+		a.add(slo.PremiseVersions, true, fmt.Sprintf("changes of one key had the versions %v", a.versions))
 	}
-	seen := "answers name no worker: nobody can tell how many there are behind an address"
+	seen := "answers name no worker: it is unknown how many there are behind an address"
 	if n := len(e.workers); n > 0 {
 		seen = fmt.Sprintf("%d workers were named in %d answers", n, e.reads)
 	}

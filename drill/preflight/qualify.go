@@ -77,7 +77,7 @@ type asked struct {
 
 	habit
 	seq      uint64
-	versions []uint64 // that changes of the first key told, in order
+	versions []uint64 // of changes of the first key, in order
 	premises []report.Premise
 	notes    []string
 }
@@ -158,14 +158,14 @@ func (s sight) shownInstead() string {
 	return fmt.Sprintf("%q", s.as.Token)
 }
 
-// told notes the version that a change of the first key told.
-func (a *asked) told(r targets.Reply) { a.versions = append(a.versions, r.Version) }
+// addVersion notes the version that answered a change of the first key.
+func (a *asked) addVersion(r targets.Reply) { a.versions = append(a.versions, r.Version) }
 
-// grow reports whether the versions that were told grew.
+// grow reports whether the versions grew.
 func grow(versions []uint64) bool {
-	told := slices.DeleteFunc(slices.Clone(versions), func(v uint64) bool { return v == 0 })
-	for i := 1; i < len(told); i++ {
-		if told[i] <= told[i-1] {
+	shown := slices.DeleteFunc(slices.Clone(versions), func(v uint64) bool { return v == 0 })
+	for i := 1; i < len(shown); i++ {
+		if shown[i] <= shown[i-1] {
 			return false
 		}
 	}
